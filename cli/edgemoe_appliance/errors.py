@@ -1,0 +1,73 @@
+"""The error taxonomy: one root, one exit code per family, one line per error.
+
+A message says what is wrong (with the value) and where; the hint says what to do next.
+Only the command line prints errors and exits; library code raises them.
+"""
+
+from __future__ import annotations
+
+
+class ApplianceError(Exception):
+    """Root of all errors that a user can do something about."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str | None = None, hint: str = "") -> None:
+        """Keep the parts apart so that the command line can print them in one form."""
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return `where: what; hint` on one line, without the parts that are absent."""
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}; {self.hint}" if self.hint else text
+
+
+class ConfigError(ApplianceError):
+    """A flag or a configuration file is wrong."""
+
+    exit_code = 2
+
+
+class HostError(ApplianceError):
+    """The host lacks something: a compiler, disk space, an engine, a network."""
+
+    exit_code = 3
+
+
+class DigestError(ApplianceError):
+    """A source, model, binary or image is not the one that is pinned."""
+
+    exit_code = 4
+
+
+class RunFailedError(ApplianceError):
+    """At least one run of a session did not end well; the records are kept."""
+
+    exit_code = 5
+
+
+class MeasureError(ApplianceError):
+    """Measuring itself failed; what had been measured is kept and marked."""
+
+    exit_code = 6
+
+
+class RecordError(ApplianceError):
+    """A journal, plan or model file cannot be read, or is of a foreign format."""
+
+    exit_code = 7
+
+
+class VerificationError(ApplianceError):
+    """An archive does not say what its contents say."""
+
+    exit_code = 8
+
+
+class InterruptedByUserError(ApplianceError):
+    """The user stopped the work; the journal is closed and the work can be resumed."""
+
+    exit_code = 130

@@ -1,0 +1,214 @@
+"""Records: the lines of a journal, and how one line is read and written.
+
+A journal is JSON Lines. `sitting` opens each stretch of measuring, `header` opens a run, `end`
+closes it. A header without an end is an interrupted run. Versioned: a reader refuses records
+newer than it knows and says so.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+
+from edgemoe_appliance.errors import RecordError
+from edgemoe_appliance.study.base import Frozen, canonical_json
+from edgemoe_appliance.study.configs import Identifier, Sha256
+from edgemoe_appliance.study.metrics import METRICS
+from edgemoe_appliance.study.plan import ApplianceIdentity, RunSpec
+
+RECORD_SCHEMA: Final = 1
+
+
+class Status(str, Enum):
+    """How a run ended."""
+
+    OK = "ok"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    INTERRUPTED = "interrupted"
+    INVALID = "invalid"
+
+    @property
+    def is_final(self) -> bool:
+        """Return whether a resumed session leaves such a run as it is."""
+        return self is not Status.INTERRUPTED
+
+
+class Phase(str, Enum):
+    """What the engine is doing in a window of time."""
+
+    IDLE = "idle"
+    LOAD = "load"
+    PROMPT = "prompt"
+    GENERATE = "generate"
+    UNLOAD = "unload"
+    PROCESS = "process"
+
+
+class Window(Frozen):
+    """An interval of the monotonic clock and the phase it stands for."""
+
+    phase: Phase
+    start_ns: int
+    end_ns: int
+
+    @model_validator(mode="after")
+    def _forward(self) -> Window:
+        if self.end_ns < self.start_ns:
+            raise ValueError("a window must not end before it starts")
+        return self
+
+    @property
+    def duration_s(self) -> float:
+        """Return the length of the window in seconds."""
+        return (self.end_ns - self.start_ns) / 1e9
+
+
+class Doubt(Frozen):
+    """A reason why a figure may not mean what it seems to; kept beside it."""
+
+    code: Identifier
+    text: str
+    numbers: dict[str, float] = {}
+
+
+class HostFacts(Frozen):
+    """What the measuring process found out about its machine; None where not readable."""
+
+    system: str
+    release: str
+    machine: str
+    hostname_sha256: Sha256
+    cpu_model: str | None
+    cores_physical: int | None
+    cores_logical: int
+    memory_bytes: int
+    swap_bytes: int
+    python: str
+    boot_id: str | None
+    governor: str | None
+    cgroup: str | None
+    in_container: bool
+    environment_removed: tuple[str, ...] = ()
+
+
+class SittingRecord(Frozen):
+    """One stretch of measuring: a session that is resumed has several."""
+
+    schema_version: Literal[1] = RECORD_SCHEMA
+    kind: Literal["sitting"] = "sitting"
+    session: Identifier
+    plan_digest: Sha256
+    started_utc: str
+    appliance: ApplianceIdentity
+    host: HostFacts
+
+
+class HeaderRecord(Frozen):
+    """Opens a run: written and synced before the engine starts."""
+
+    schema_version: Literal[1] = RECORD_SCHEMA
+    kind: Literal["header"] = "header"
+    run_id: str
+    attempt: int = Field(ge=1)
+    spec: RunSpec
+    argv: tuple[str, ...]
+    engine_sha256: Sha256
+    engine_build_key: Sha256
+    model_sha256: Sha256
+    model_file_bytes: int = Field(gt=0)
+    model_twin_scale: Literal["tiny", "thin", "full"] | None
+    prompt_sha256: Sha256
+    image: str | None
+    git_head: str | None
+    started_utc: str
+    start_mono_ns: int
+
+
+class SampleFile(Frozen):
+    """The raw samples of a run: a gzip file beside the journal and its digest."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    sha256: Sha256
+    bytes: int = Field(gt=0)
+
+
+class EndRecord(Frozen):
+    """Closes a run. A metric is either in `metrics` or, with its reason, in `absent`."""
+
+    schema_version: Literal[1] = RECORD_SCHEMA
+    kind: Literal["end"] = "end"
+    run_id: str
+    attempt: int = Field(ge=1)
+    status: Status
+    detail: str | None = None
+    exit_code: int | None
+    signal: int | None
+    metrics: dict[str, float]
+    absent: dict[str, str]
+    windows: tuple[Window, ...]
+    doubts: tuple[Doubt, ...]
+    text_sha256: Sha256
+    text_bytes: int = Field(ge=0)
+    stderr_tail: str
+    samples: SampleFile | None
+    ended_utc: str
+
+    @field_validator("metrics", "absent")
+    @classmethod
+    def _registered(cls, value: dict[str, Any]) -> dict[str, Any]:
+        unknown = sorted(set(value) - set(METRICS))
+        if unknown:
+            raise ValueError(f"not in the metric registry: {', '.join(unknown)}")
+        return value
+
+    @model_validator(mode="after")
+    def _either(self) -> EndRecord:
+        both = sorted(set(self.metrics) & set(self.absent))
+        if both:
+            raise ValueError(f"both measured and absent: {', '.join(both)}")
+        return self
+
+
+Record = Annotated[SittingRecord | HeaderRecord | EndRecord, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[SittingRecord | HeaderRecord | EndRecord] = TypeAdapter(Record)
+
+
+def record_line(record: Frozen) -> bytes:
+    """Return a record as one line of a journal, newline included."""
+    return canonical_json(record.model_dump(mode="json")).encode() + b"\n"
+
+
+def parse_record(line: bytes, where: str) -> SittingRecord | HeaderRecord | EndRecord:
+    """Parse one line of a journal.
+
+    Raises RecordError that says where, and whether the record is damaged, foreign or newer.
+    """
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise RecordError("not a line of JSON", where=where, hint="restore the file") from error
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > RECORD_SCHEMA:
+        raise RecordError(
+            f"record of schema {version}, this appliance reads up to {RECORD_SCHEMA}",
+            where=where,
+            hint="use a newer edgemoe-appliance",
+        )
+    try:
+        return _ADAPTER.validate_python(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "record"
+        raise RecordError(
+            f"{key}: {first['msg']}", where=where, hint="not a journal of ours?"
+        ) from error
+
+
+def records_json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a journal line."""
+    return _ADAPTER.json_schema()

@@ -1,0 +1,34 @@
+"""Where the appliance's own files lie: in the checkout, or in the installed package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgemoe_appliance.errors import HostError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_CHECKOUT = _PACKAGE.parent.parent
+
+
+def checkout_root() -> Path | None:
+    """Return the root of the checkout this code runs from, or None when installed."""
+    marks = (_CHECKOUT / "pyproject.toml", _CHECKOUT / "configs" / "engines.yaml")
+    return _CHECKOUT if all(mark.is_file() for mark in marks) else None
+
+
+def resource_folder(name: str) -> Path:
+    """Return the folder `configs`, `report_templates`, `data/reference` or `docker`.
+
+    A checkout's own comes first, so that an edit there takes effect; else the copy that the
+    wheel carries. Raises HostError where neither is there.
+    """
+    root = checkout_root()
+    for candidate in ([root / name] if root else []) + [_PACKAGE / "_resources" / name]:
+        if candidate.is_dir():
+            return candidate
+    raise HostError(f"the folder {name} is missing from this installation", hint="reinstall it")
+
+
+def work_root() -> Path:
+    """Return the folder below which data/ and results/ are written: checkout, else here."""
+    return checkout_root() or Path.cwd()
