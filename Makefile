@@ -1,0 +1,53 @@
+# `make` alone explains the targets. The environment lives in .venv, downloads and builds in .cache.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/edgemoe-appliance
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-container lint format lock report evaluate archive \
+        host-bench jetson-bench m2-bench bench-harness clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "Python 3.10 or newer is needed; name one: make PYTHON=python3.11 ..." >&2; exit 3; }
+	@echo "Making the environment in $(VENV) from requirements.lock (hashes checked)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready tests/requirements.lock
+	@echo "Adding the test tools from tests/requirements.lock (hashes checked)"
+	@$(BIN)/pip install --quiet --require-hashes -r tests/requirements.lock
+	@touch $@
+
+demo: $(VENV)/.ready ## the study in miniature on this machine: build, twins, 180 runs, report
+	@$(RUN) demo
+
+test: $(VENV)/.ready-dev ## all tests but those in containers; real llama-cli runs among them
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy
+	@$(BIN)/pytest -m "not container" tests
+
+lint: $(VENV)/.ready-dev ## ruff and mypy only
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: $(VENV)/.ready-dev ## put the code into its form
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+report: $(VENV)/.ready ## the study's own figures as a report; SESSION=name for one of yours
+	@$(RUN) report $(SESSION)
+
+lock: $(VENV)/.ready-dev ## resolve both requirement files anew (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url --extra build pyproject.toml -o requirements.lock
+	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url --extra build --extra dev -c requirements.lock \
+	  pyproject.toml -o tests/requirements.lock
+
+clean: ## remove the environment and all caches; sessions and reports stay
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,132 @@
+"""Writing the journal: one writer at a time, every record synced before work goes on.
+
+Opening a journal mends what a killed writer left: a torn last line is set aside in a file of
+its own, never deleted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from edgemoe_appliance.errors import HostError, MeasureError
+from edgemoe_appliance.measure.durable import sync_folder, write_atomically
+from edgemoe_appliance.study.journal import (
+    JOURNAL_NAME,
+    AnyRecord,
+    JournalProgress,
+    TornTail,
+    iterate_journal,
+)
+from edgemoe_appliance.study.records import record_line
+
+# Room for the record of the run in progress: freed when the disk is full, so that the run that
+# met the full disk can still be closed.
+_RESERVE_NAME = ".reserve"
+_RESERVE_BYTES = 256 * 1024
+
+
+class Journal:
+    """The journal of one session, locked for this process while it is open."""
+
+    def __init__(self, folder: Path) -> None:
+        """Name the journal; nothing is touched until the context is entered."""
+        self._path = folder / JOURNAL_NAME
+        self._reserve = folder / _RESERVE_NAME
+        self._descriptor = -1
+        self.progress = JournalProgress()
+
+    def __enter__(self) -> Journal:
+        """Lock and mend the journal and read what has been done.
+
+        Raises HostError where another process writes it, RecordError where it is damaged.
+        """
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            self._lock(descriptor)
+            self._read_and_mend(descriptor)
+            self._reserve_space()
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        sync_folder(self._path.parent)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Release the lock."""
+        self._reserve.unlink(missing_ok=True)
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def append(self, record: AnyRecord) -> None:
+        """Append a record; when this returns it is on the disk.
+
+        Raises MeasureError where the disk does not take it; nothing written before is lost.
+        """
+        line = record_line(record)
+        end = os.fstat(self._descriptor).st_size
+        try:
+            self._write(line)
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
+            os.ftruncate(self._descriptor, end)
+            try:
+                self._write(line)
+            except OSError as error:
+                os.ftruncate(self._descriptor, end)
+                raise MeasureError(
+                    f"the journal cannot be written ({error.strerror})",
+                    where=str(self._path),
+                    hint="free disk space and repeat the same command: it resumes",
+                ) from error
+        self.progress.add(record)
+
+    def _write(self, line: bytes) -> None:
+        written = 0
+        while written < len(line):
+            written += os.write(self._descriptor, line[written:])
+        os.fsync(self._descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise HostError(
+                "another process is measuring this session",
+                where=str(self._path.parent),
+                hint="wait for it, or give this one another --session name",
+            ) from error
+
+    def _read_and_mend(self, descriptor: int) -> None:
+        for line in iterate_journal(self._path):
+            if isinstance(line, TornTail):
+                aside = self._path.with_name(f"{JOURNAL_NAME}.torn-{line.offset}")
+                write_atomically(aside, line.content)
+                os.ftruncate(descriptor, line.offset)
+            else:
+                self.progress.add(line.record)
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            os.write(descriptor, b"\n")
+        os.fsync(descriptor)
+
+    def _reserve_space(self) -> None:
+        try:
+            with self._reserve.open("wb") as file:
+                file.write(bytes(_RESERVE_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise HostError(
+                f"no room for a session ({error.strerror})",
+                where=str(self._path.parent),
+                hint="free disk space",
+            ) from error

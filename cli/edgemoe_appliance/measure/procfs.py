@@ -1,0 +1,129 @@
+"""Cheap reading of Linux /proc: files stay open and are read again in place.
+
+Only counters that the kernel keeps anyway are read; nothing here walks page tables.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgemoe_appliance.study.units import KIB
+
+_READ_BYTES = 16 * 1024
+
+
+class ProcFile:
+    """A /proc file kept open; `read` gives its present content."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises OSError where it is not there."""
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(self) -> bytes:
+        """Return the content (the first 16 KiB). Raises OSError when its process has gone."""
+        return os.pread(self._descriptor, _READ_BYTES, 0)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusMemory:
+    """The memory lines of /proc/PID/status in bytes; None where the kernel does not print one."""
+
+    rss_bytes: int | None
+    anon_bytes: int | None
+    file_bytes: int | None
+    shmem_bytes: int | None
+    swap_bytes: int | None
+    high_water_bytes: int | None
+
+
+def parse_status(content: bytes) -> StatusMemory:
+    """Parse /proc/PID/status. A zombie has no memory lines: all None. Source: proc(5)."""
+    fields = _kib_fields(content)
+    return StatusMemory(
+        rss_bytes=fields.get(b"VmRSS"),
+        anon_bytes=fields.get(b"RssAnon"),
+        file_bytes=fields.get(b"RssFile"),
+        shmem_bytes=fields.get(b"RssShmem"),
+        swap_bytes=fields.get(b"VmSwap"),
+        high_water_bytes=fields.get(b"VmHWM"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemInfo:
+    """Lines of /proc/meminfo in bytes; None where the kernel does not print one."""
+
+    total_bytes: int | None
+    available_bytes: int | None
+    swap_total_bytes: int | None
+    swap_free_bytes: int | None
+    nvmap_bytes: int | None
+
+    @property
+    def swap_used_bytes(self) -> int | None:
+        """Return the swap in use."""
+        if self.swap_total_bytes is None or self.swap_free_bytes is None:
+            return None
+        return self.swap_total_bytes - self.swap_free_bytes
+
+
+def parse_meminfo(content: bytes) -> MemInfo:
+    """Parse /proc/meminfo; NvMapMemUsed is there on Jetson only. Source: proc(5)."""
+    fields = _kib_fields(content)
+    return MemInfo(
+        total_bytes=fields.get(b"MemTotal"),
+        available_bytes=fields.get(b"MemAvailable"),
+        swap_total_bytes=fields.get(b"SwapTotal"),
+        swap_free_bytes=fields.get(b"SwapFree"),
+        nvmap_bytes=fields.get(b"NvMapMemUsed"),
+    )
+
+
+def _kib_fields(content: bytes) -> dict[bytes, int]:
+    fields: dict[bytes, int] = {}
+    for line in content.splitlines():
+        name, _, rest = line.partition(b":")
+        words = rest.split()
+        if len(words) == 2 and words[1] == b"kB" and words[0].isdigit():
+            fields[name] = int(words[0]) * KIB
+    return fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuTotals:
+    """Processor time of the whole host since boot, summed over its cores."""
+
+    busy_s: float
+    steal_s: float
+
+
+def parse_cpu_totals(content: bytes, ticks_per_s: int) -> CpuTotals | None:
+    """Parse the first line of /proc/stat, or return None where it is not one.
+
+    Busy is user, nice, system, irq and softirq; guest time is in user already; idle, iowait and
+    steal are not busy. Source: proc(5).
+    """
+    words = content.split(b"\n", 1)[0].split()
+    if len(words) < 9 or words[0] != b"cpu" or not all(w.isdigit() for w in words[1:9]):
+        return None
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, words[1:9])
+    return CpuTotals(
+        busy_s=(user + nice + system + irq + softirq) / ticks_per_s, steal_s=steal / ticks_per_s
+    )
+
+
+def parse_process_cpu_s(content: bytes, ticks_per_s: int) -> float | None:
+    """Parse user plus system time out of /proc/PID/stat, or return None where it is not one.
+
+    The name of the program stands in parentheses and may hold spaces and parentheses itself.
+    """
+    words = content.rpartition(b")")[2].split()
+    if len(words) < 13 or not (words[11].isdigit() and words[12].isdigit()):
+        return None
+    return (int(words[11]) + int(words[12])) / ticks_per_s
