@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+# Whole numbers of records fit 64 bits, as every reader of tables assumes.
+Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class Frozen(BaseModel):
@@ -21,6 +26,13 @@ def canonical_json(value: object) -> str:
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
+
+
+def on_one_line(text: object, limit: int = 120) -> str:
+    """Return text of others as it may stand in a message: printable, one line, cut to `limit`."""
+    given = str(text)
+    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in given[:limit])
+    return f"{shown}..." if len(given) > limit else shown
 
 
 def digest_of(value: object) -> str:

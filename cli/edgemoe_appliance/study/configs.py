@@ -21,6 +21,7 @@ GitCommit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 # Ids become file names, container labels and HTML anchors: keep them harmless in all three.
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 CmakeName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+ThreadCount = Annotated[int, Field(ge=1, le=1024)]
 ValueT = TypeVar("ValueT")
 
 
@@ -76,9 +77,9 @@ class EnginesConfig(Frozen):
 
     @model_validator(mode="after")
     def _known_pins(self) -> EnginesConfig:
-        for role in (self.default, self.fallback):
-            if role not in self.pins:
-                raise ValueError(f"{role} is not among the pins: {', '.join(self.pins)}")
+        for role, pin in (("default", self.default), ("fallback", self.fallback)):
+            if pin not in self.pins:
+                raise ValueError(f"{role}: {pin} is not among the pins {', '.join(self.pins)}")
         return self
 
 
@@ -114,10 +115,14 @@ class ThermalRule(Frozen):
 
 
 class ContainerProfile(Frozen):
-    """How the measurement container of a target is built and limited."""
+    """How the measurement container of a target is built and limited.
+
+    `cmake` holds what differs in the image from the target's own flags.
+    """
 
     dockerfile: str
     runtime: Literal["runc", "nvidia"]
+    cmake: dict[CmakeName, str] = Field(default_factory=dict)
     memory_limit_bytes: int | None = Field(default=None, gt=0)
     pids_limit: int = Field(default=256, ge=16)
 
@@ -271,21 +276,49 @@ class Order(str, Enum):
     BLOCKED = "blocked"  # the study: all runs of a model together
 
 
+class Feeds(str, Enum):
+    """Which tables of the report the runs of an experiment go into."""
+
+    HEADLINE = "headline"  # throughput, memory, stability and energy, pooled
+    PROMPT_LENGTH = "prompt-length"
+    THREADS = "threads"
+    ROUTING = "routing"
+    MEMORY = "memory"
+    ENGINE = "engine"
+
+
 class Experiment(Frozen):
-    """A matrix of runs: models x prompts x threads x arms x pins x repetitions."""
+    """A matrix of runs: models x prompts x threads x arms x pins x repetitions.
+
+    Without `feeds` its runs stand in the per-run table only.
+    """
 
     title: str
+    feeds: tuple[Feeds, ...] = ()
     models: tuple[Identifier, ...] = Field(min_length=1)
     prompts: tuple[Identifier, ...] = Field(min_length=1)
     repetitions: int = Field(ge=1, le=1000)
     n_predict: int = Field(ge=2, le=100_000)
     ignore_eos: bool = False
     context: int = Field(default=4096, ge=256, le=131_072)
-    threads: tuple[int, ...] = ()  # empty: the target's own
+    threads: tuple[ThreadCount, ...] = ()  # empty: the target's own
     arms: tuple[Arm, ...] = (Arm.PLAIN,)
     pins: tuple[Identifier, ...] = ()  # empty: the session's pin
     prompt_scale: float = Field(default=1.0, gt=0, le=1)
     order: Order = Order.INTERLEAVED
+
+    @field_validator("feeds", "models", "prompts", "threads", "arms", "pins")
+    @classmethod
+    def _each_once(cls, value: tuple[ValueT, ...]) -> tuple[ValueT, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("names something twice")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_context(self) -> Experiment:
+        if self.n_predict >= self.context:
+            raise ValueError(f"n_predict must be below context ({self.context})")
+        return self
 
 
 class ExperimentsConfig(Frozen):

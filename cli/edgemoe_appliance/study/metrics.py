@@ -20,7 +20,7 @@ class Unit(str, Enum):
     PERCENT = "%"
     COUNT = "1"
     JOULES = "J"
-    JOULES_PER_TOKEN = "J/tok"
+    JOULES_PER_TOKEN = "J/tok"  # noqa: S105  a unit, not a password
     WATTS = "W"
     CELSIUS = "C"
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
-from edgemoe_appliance.study.base import Frozen, digest_of
+from edgemoe_appliance.study.base import Count, Frozen, digest_of
 from edgemoe_appliance.study.configs import (
     Arm,
     Configs,
@@ -39,14 +38,14 @@ class RunSpec(Frozen):
     model: Identifier
     prompt: Identifier
     experiment: Identifier
-    repetition: int = Field(ge=1)
-    threads: int = Field(ge=1)
+    repetition: Count = Field(ge=1)
+    threads: Count = Field(ge=1)
     arm: Arm = Arm.PLAIN
-    n_predict: int = Field(ge=2)
+    n_predict: Count = Field(ge=2)
     ignore_eos: bool = False
-    context: int = 4096
+    context: Count = 4096
 
-    @cached_property
+    @property
     def id(self) -> str:
         """Return the deterministic id: readable parts and a digest of all fields."""
         digest = digest_of(self.model_dump(mode="json"))[:10]
@@ -164,12 +163,13 @@ class Plan(Frozen):
             raise ValueError("a run stands in the plan twice")
         return self
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """Return the digest of what is measured and with what; paths do not count."""
         data = self.model_dump(mode="json")
         for engine in data["engines"].values():
             del engine["binary"], engine["why"]
+            engine["source"].pop("path", None)
         for model in data["models"].values():
             del model["path"]
         del data["appliance"]
@@ -254,6 +254,6 @@ def ordered(specs: Sequence[RunSpec], order: Order, seed: int) -> list[RunSpec]:
         return sorted(specs, key=lambda run: run.model)
     if order is Order.RANDOMISED:
         shuffled = list(specs)
-        random.Random(seed).shuffle(shuffled)
+        random.Random(seed).shuffle(shuffled)  # noqa: S311  an order that can be had again
         return shuffled
     return list(specs)

@@ -14,12 +14,14 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.study.base import Frozen, canonical_json
+from edgemoe_appliance.study.base import Count, Frozen, Int64, canonical_json, on_one_line
 from edgemoe_appliance.study.configs import Identifier, Sha256
 from edgemoe_appliance.study.metrics import METRICS
 from edgemoe_appliance.study.plan import ApplianceIdentity, RunSpec
 
 RECORD_SCHEMA: Final = 1
+# Run ids become file names and HTML anchors; the longest that RunSpec.id makes is 214 long.
+RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=240)]
 
 
 class Status(str, Enum):
@@ -53,8 +55,8 @@ class Window(Frozen):
     """An interval of the monotonic clock and the phase it stands for."""
 
     phase: Phase
-    start_ns: int
-    end_ns: int
+    start_ns: Count
+    end_ns: Count
 
     @model_validator(mode="after")
     def _forward(self) -> Window:
@@ -73,7 +75,7 @@ class Doubt(Frozen):
 
     code: Identifier
     text: str
-    numbers: dict[str, float] = {}
+    numbers: dict[str, float] = Field(default_factory=dict)
 
 
 class HostFacts(Frozen):
@@ -84,10 +86,10 @@ class HostFacts(Frozen):
     machine: str
     hostname_sha256: Sha256
     cpu_model: str | None
-    cores_physical: int | None
-    cores_logical: int
-    memory_bytes: int
-    swap_bytes: int
+    cores_physical: Count | None
+    cores_logical: Count
+    memory_bytes: Count
+    swap_bytes: Count
     python: str
     boot_id: str | None
     governor: str | None
@@ -113,28 +115,28 @@ class HeaderRecord(Frozen):
 
     schema_version: Literal[1] = RECORD_SCHEMA
     kind: Literal["header"] = "header"
-    run_id: str
-    attempt: int = Field(ge=1)
+    run_id: RunId
+    attempt: Count = Field(ge=1)
     spec: RunSpec
     argv: tuple[str, ...]
     engine_sha256: Sha256
     engine_build_key: Sha256
     model_sha256: Sha256
-    model_file_bytes: int = Field(gt=0)
+    model_file_bytes: Count = Field(gt=0)
     model_twin_scale: Literal["tiny", "thin", "full"] | None
     prompt_sha256: Sha256
     image: str | None
     git_head: str | None
     started_utc: str
-    start_mono_ns: int
+    start_mono_ns: Count
 
 
 class SampleFile(Frozen):
     """The raw samples of a run: a gzip file beside the journal and its digest."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=255)
     sha256: Sha256
-    bytes: int = Field(gt=0)
+    bytes: Count = Field(gt=0)
 
 
 class EndRecord(Frozen):
@@ -142,18 +144,18 @@ class EndRecord(Frozen):
 
     schema_version: Literal[1] = RECORD_SCHEMA
     kind: Literal["end"] = "end"
-    run_id: str
-    attempt: int = Field(ge=1)
+    run_id: RunId
+    attempt: Count = Field(ge=1)
     status: Status
     detail: str | None = None
-    exit_code: int | None
-    signal: int | None
+    exit_code: Int64 | None
+    signal: Int64 | None
     metrics: dict[str, float]
     absent: dict[str, str]
     windows: tuple[Window, ...]
     doubts: tuple[Doubt, ...]
     text_sha256: Sha256
-    text_bytes: int = Field(ge=0)
+    text_bytes: Count
     stderr_tail: str
     samples: SampleFile | None
     ended_utc: str
@@ -179,8 +181,12 @@ _ADAPTER: TypeAdapter[SittingRecord | HeaderRecord | EndRecord] = TypeAdapter(Re
 
 
 def record_line(record: Frozen) -> bytes:
-    """Return a record as one line of a journal, newline included."""
-    return canonical_json(record.model_dump(mode="json")).encode() + b"\n"
+    """Return a record as one line of a journal, newline included.
+
+    Half of a surrogate pair (a file name that is not UTF-8) is no text: it becomes `?`, as
+    otherwise the journal could not be written, or not be read.
+    """
+    return canonical_json(record.model_dump(mode="json")).encode(errors="replace") + b"\n"
 
 
 def parse_record(line: bytes, where: str) -> SittingRecord | HeaderRecord | EndRecord:
@@ -189,26 +195,42 @@ def parse_record(line: bytes, where: str) -> SittingRecord | HeaderRecord | EndR
     Raises RecordError that says where, and whether the record is damaged, foreign or newer.
     """
     try:
-        data = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise RecordError("not a line of JSON", where=where, hint="restore the file") from error
-    version = data.get("schema_version") if isinstance(data, dict) else None
+        record = _ADAPTER.validate_json(line, strict=True)
+    except ValidationError as error:
+        raise _as_record_error(line, where, error) from error
+    if "schema_version" not in record.model_fields_set:
+        raise RecordError("no schema_version", where=where, hint="not a journal of ours?")
+    return record
+
+
+def _as_record_error(line: bytes, where: str, error: ValidationError) -> RecordError:
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return RecordError("not a line of JSON", where=where, hint="restore the file")
+    version = _schema_version(line)
     if isinstance(version, int) and version > RECORD_SCHEMA:
-        raise RecordError(
-            f"record of schema {version}, this appliance reads up to {RECORD_SCHEMA}",
+        return RecordError(
+            f"record of schema {on_one_line(version, 20)}, newest known: {RECORD_SCHEMA}",
             where=where,
             hint="use a newer edgemoe-appliance",
         )
+    key = ".".join(map(str, first["loc"])) or "record"
+    what = on_one_line(f"{key}: {first['msg']}", 300)
+    return RecordError(what, where=where, hint="not a journal of ours?")
+
+
+def _schema_version(line: bytes) -> object:
     try:
-        return _ADAPTER.validate_python(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"])) or "record"
-        raise RecordError(
-            f"{key}: {first['msg']}", where=where, hint="not a journal of ours?"
-        ) from error
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return data.get("schema_version") if isinstance(data, dict) else None
 
 
 def records_json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a journal line."""
-    return _ADAPTER.json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"A line of a journal of edgemoe-appliance, schema version {RECORD_SCHEMA}",
+        **_ADAPTER.json_schema(mode="serialization"),
+    }
