@@ -71,3 +71,9 @@ class InterruptedByUserError(ApplianceError):
     """The user stopped the work; the journal is closed and the work can be resumed."""
 
     exit_code = 130
+
+
+def error_class_for(exit_code: int) -> type[ApplianceError] | None:
+    """Return the family of errors that an exit code of ours stands for."""
+    families = {family.exit_code: family for family in ApplianceError.__subclasses__()}
+    return families.get(exit_code)

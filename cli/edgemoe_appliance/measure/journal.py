@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 
 from edgemoe_appliance.errors import HostError, MeasureError
-from edgemoe_appliance.measure.durable import sync_folder, write_atomically
+from edgemoe_appliance.study.files import sync_folder, write_atomically
 from edgemoe_appliance.study.journal import (
     JOURNAL_NAME,
     AnyRecord,
@@ -26,6 +27,8 @@ from edgemoe_appliance.study.records import record_line
 # met the full disk can still be closed.
 _RESERVE_NAME = ".reserve"
 _RESERVE_BYTES = 256 * 1024
+# A writer whose bench was killed needs a moment to end its engine and close the journal.
+_LOCK_WAIT_S = 20.0
 
 
 class Journal:
@@ -96,14 +99,18 @@ class Journal:
         os.fsync(self._descriptor)
 
     def _lock(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise HostError(
-                "another process is measuring this session",
-                where=str(self._path.parent),
-                hint="wait for it, or give this one another --session name",
-            ) from error
+        end = time.monotonic() + _LOCK_WAIT_S
+        while True:
+            try:
+                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > end:
+                    raise HostError(
+                        "another process is measuring this session",
+                        where=str(self._path.parent),
+                        hint="wait for it, or give this one another --session name",
+                    ) from error
+                time.sleep(0.1)
 
     def _read_and_mend(self, descriptor: int) -> None:
         for line in iterate_journal(self._path):

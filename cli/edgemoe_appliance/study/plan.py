@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.study.base import Count, Frozen, digest_of
 from edgemoe_appliance.study.configs import (
     Arm,
@@ -178,6 +180,20 @@ class Plan(Frozen):
     def prompt_of(self, run: RunSpec) -> PlannedPrompt:
         """Return the prompt text that a run sends."""
         return self.prompts[prompt_key(run.experiment, run.prompt)]
+
+
+def read_plan(path: Path) -> Plan:
+    """Read the plan of a session. Raises RecordError where it is missing or not one of ours."""
+    try:
+        return Plan.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise RecordError("no such session", where=str(path)) from error
+    except OSError as error:
+        raise RecordError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "plan"
+        raise RecordError(f"{key}: {first['msg']}", where=str(path)) from error
 
 
 def prompt_key(experiment: str, prompt: str) -> str:

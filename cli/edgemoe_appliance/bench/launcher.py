@@ -1,0 +1,89 @@
+"""Starting the measuring process: one interface, natively here, in a container elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from edgemoe_appliance.study.journal import PLAN_NAME
+
+LOG_NAME = "measure.log"
+# Two signals can need to reach the engine one after the other before the journal is closed.
+_STOP_GRACE_S = 30.0
+
+
+class Measuring(Protocol):
+    """A measuring process that has been started."""
+
+    def poll(self) -> int | None:
+        """Return its exit code, or None while it measures."""
+
+    def stop(self) -> int:
+        """Ask it to close its journal, wait, and return its exit code."""
+
+
+class Launcher(Protocol):
+    """A way to start `measure` on a session folder that holds a plan."""
+
+    def launch(self, folder: Path) -> Measuring:
+        """Start measuring."""
+
+
+class NativeLauncher:
+    """Starts `measure` as a child process of this one."""
+
+    def launch(self, folder: Path) -> NativeMeasuring:
+        """Start measuring; its own output goes to a log file in the session folder."""
+        command = [
+            sys.executable,
+            "-m",
+            "edgemoe_appliance.measure",
+            "--plan",
+            str(folder / PLAN_NAME),
+            "--out",
+            str(folder),
+            "--stop-with-parent",
+        ]
+        with (folder / LOG_NAME).open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
+            )
+        return NativeMeasuring(process)
+
+
+class NativeMeasuring:
+    """A measuring child process. Its standard input ends with this process, and so does it."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        """Take over the process."""
+        self._process = process
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it measures."""
+        return self._process.poll()
+
+    def stop(self) -> int:
+        """Ask it to close its journal; end it by force where it does not."""
+        self._process.terminate()
+        try:
+            return self._process.wait(_STOP_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+
+def log_tail(folder: Path) -> str:
+    """Return the last line of the measuring process's log that says something."""
+    try:
+        lines = (folder / LOG_NAME).read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,90 @@
+"""How far a session is, read from its journal and its live file while it is written."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgemoe_appliance.study.journal import (
+    JOURNAL_NAME,
+    LIVE_NAME,
+    JournalProgress,
+    JournalTail,
+)
+from edgemoe_appliance.study.plan import Plan, RunSpec
+from edgemoe_appliance.study.records import EndRecord, Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelProgress:
+    """The finished runs of one model: their number and the median of their generation rates."""
+
+    runs: int
+    median_gen_tok_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchProgress:
+    """One look at a session."""
+
+    total: int
+    done: int
+    not_ok: int
+    current: RunSpec | None
+    state: str
+    models: dict[str, ModelProgress] = field(default_factory=dict)
+
+
+class ProgressReader:
+    """Reads the progress of a session again and again."""
+
+    def __init__(self, plan: Plan, folder: Path) -> None:
+        """Start with what the journal already holds."""
+        self._specs = {run.id: run for run in plan.runs}
+        self._order = tuple(plan.models)
+        self._tail = JournalTail(folder / JOURNAL_NAME)
+        self._live = folder / LIVE_NAME
+        self._progress = JournalProgress()
+
+    def read(self) -> BenchProgress:
+        """Return where the session is now."""
+        for record in self._tail.poll():
+            self._progress.add(record)
+        ends = [
+            end
+            for run_id, end in self._progress.ends.items()
+            if run_id in self._specs and end.status.is_final
+        ]
+        run_id, state = self._read_live()
+        return BenchProgress(
+            total=len(self._specs),
+            done=len(ends),
+            not_ok=sum(end.status is not Status.OK for end in ends),
+            current=self._specs.get(run_id),
+            state=state,
+            models=self._by_model(ends),
+        )
+
+    def _by_model(self, ends: list[EndRecord]) -> dict[str, ModelProgress]:
+        counts = Counter(self._specs[end.run_id].model for end in ends)
+        rates: dict[str, list[float]] = {model: [] for model in self._order}
+        for end in ends:
+            if end.status is Status.OK and "gen_tok_s" in end.metrics:
+                rates[self._specs[end.run_id].model].append(end.metrics["gen_tok_s"])
+        return {
+            model: ModelProgress(
+                runs=counts[model],
+                median_gen_tok_s=statistics.median(rates[model]) if rates[model] else None,
+            )
+            for model in self._order
+        }
+
+    def _read_live(self) -> tuple[str, str]:
+        try:
+            content = json.loads(self._live.read_bytes())
+            return str(content["run_id"]), str(content["state"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return "", ""

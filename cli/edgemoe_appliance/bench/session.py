@@ -1,0 +1,136 @@
+"""One bench session on disk: made or resumed, measured by a launcher, followed to its end.
+
+Two benches cannot work on one session, and a session is never continued with other settings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgemoe_appliance.bench.launcher import Launcher, log_tail
+from edgemoe_appliance.bench.progress import BenchProgress, ProgressReader
+from edgemoe_appliance.errors import (
+    ConfigError,
+    HostError,
+    InterruptedByUserError,
+    MeasureError,
+    RunFailedError,
+    error_class_for,
+)
+from edgemoe_appliance.study.files import write_atomically
+from edgemoe_appliance.study.journal import PLAN_NAME
+from edgemoe_appliance.study.plan import Plan, read_plan
+
+_POLL_S = 0.2
+_LOCK_NAME = ".bench.lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOutcome:
+    """How a bench ended."""
+
+    folder: Path
+    progress: BenchProgress
+
+
+def run_bench(
+    plan: Plan,
+    folder: Path,
+    launcher: Launcher,
+    on_progress: Callable[[BenchProgress], None],
+) -> BenchOutcome:
+    """Measure what is left of a plan in a session folder.
+
+    Raises ConfigError where the folder holds a session of another plan, HostError where another
+    bench works on it, RunFailedError where runs ended badly (all are recorded), and
+    InterruptedByUserError when the user stops it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        _write_plan(plan, folder)
+        reader = ProgressReader(plan, folder)
+        code = _follow(launcher, folder, lambda: on_progress(reader.read()))
+        progress = reader.read()
+    on_progress(progress)
+    _raise_for(code, folder, progress)
+    return BenchOutcome(folder=folder, progress=progress)
+
+
+def _write_plan(plan: Plan, folder: Path) -> None:
+    """Keep the plan; of a session that is there already, only paths may have changed."""
+    path = folder / PLAN_NAME
+    if path.exists():
+        present = read_plan(path)
+        if present.digest != plan.digest:
+            raise ConfigError(
+                f"session {plan.session} was measured with another {_difference(present, plan)}",
+                where=str(path),
+                hint="give this one another --session name",
+            )
+    document = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    write_atomically(path, document.encode() + b"\n")
+
+
+def _difference(present: Plan, wanted: Plan) -> str:
+    """Return the names of the parts in which two plans differ."""
+    ours, theirs = (p.model_dump(mode="json") for p in (present, wanted))
+    names = [name for name in ours if name != "appliance" and ours[name] != theirs[name]]
+    return ", ".join(names) or "content"
+
+
+def _follow(launcher: Launcher, folder: Path, look: Callable[[], None]) -> int:
+    measuring = launcher.launch(folder)
+    try:
+        while (code := measuring.poll()) is None:
+            look()
+            time.sleep(_POLL_S)
+    except KeyboardInterrupt:
+        return measuring.stop()
+    except BaseException:
+        measuring.stop()
+        raise
+    return code
+
+
+def _raise_for(code: int, folder: Path, progress: BenchProgress) -> None:
+    if code == InterruptedByUserError.exit_code:
+        raise InterruptedByUserError(
+            f"stopped after {progress.done} of {progress.total} runs",
+            where=str(folder),
+            hint="the same command resumes",
+        )
+    if code == RunFailedError.exit_code or (code == 0 and progress.not_ok):
+        raise RunFailedError(
+            f"{progress.not_ok} of {progress.done} runs did not end well (all are recorded)",
+            where=str(folder),
+            hint="the report lists them",
+        )
+    if code != 0:
+        failure = error_class_for(code) or MeasureError
+        message = log_tail(folder) or f"the measuring process ended with code {code}"
+        raise failure(message, hint="what was measured is kept; the same command resumes")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise HostError(
+            "another bench works on this session",
+            where=str(folder),
+            hint="wait for it, or give this one another --session name",
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)

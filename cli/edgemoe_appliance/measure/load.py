@@ -1,0 +1,162 @@
+"""Memory and processor metrics of one run, from its samples. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+
+from edgemoe_appliance.measure.readings import Readings
+from edgemoe_appliance.measure.sampler import Sample, SamplerReport, percentile
+from edgemoe_appliance.measure.tree import TreeReading
+from edgemoe_appliance.study.records import Doubt
+from edgemoe_appliance.study.units import NS_PER_S
+
+ItemT = TypeVar("ItemT")
+
+# Bounds past which a run carries a doubt. Other load: field experience on shared machines is
+# that 5 % of a core already moves a two-core engine that spins at its barriers.
+_OTHER_LOAD_PCT = 5.0
+_SAMPLER_CPU_PCT = 1.0
+_SAMPLER_LATE_SHARE = 0.5
+# Shorter stretches than this hold too few accounting ticks for a percentage.
+_MIN_CPU_INTERVAL_NS = 50_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessCost:
+    """What the reaped engine and the measuring process used.
+
+    `max_rss_bytes` is the kernel's figure for the reaped process. It never falls below the peak
+    of the process that started it, because the mark is inherited over fork until exec.
+    """
+
+    wall_s: float
+    engine_cpu_s: float
+    own_cpu_s: float
+    max_rss_bytes: int
+    own_peak_rss_bytes: int
+
+
+def put_memory(readings: Readings, report: SamplerReport, cost: ProcessCost) -> None:
+    """Put the peaks of resident memory and its parts, and what the host had left."""
+    trees = [sample.tree for sample in report.samples if sample.tree is not None]
+    marks = _values(trees, lambda tree: tree.high_water_bytes)
+    sums = _values(trees, lambda tree: tree.rss_bytes)
+    if cost.max_rss_bytes > cost.own_peak_rss_bytes:
+        marks.append(cost.max_rss_bytes)
+    readings.put("peak_rss_bytes", max(marks + sums, default=None), "the process ended unseen")
+    parts: dict[str, Callable[[TreeReading], int | None]] = {
+        "peak_rss_anon_bytes": lambda tree: tree.anon_bytes,
+        "peak_rss_file_bytes": lambda tree: tree.file_bytes,
+        "peak_rss_shmem_bytes": lambda tree: tree.shmem_bytes,
+    }
+    for key, part in parts.items():
+        readings.put(key, max(_values(trees, part), default=None), "this system does not tell")
+    _put_host_memory(readings, report.samples)
+
+
+def _put_host_memory(readings: Readings, samples: Sequence[Sample]) -> None:
+    unknown = "this system does not tell"
+    available = _values(samples, lambda sample: sample.host.mem_available_bytes)
+    drop = max(0, available[0] - min(available)) if available else None
+    readings.put("mem_available_drop_bytes", drop, unknown)
+    swap = _values(samples, lambda sample: sample.host.swap_used_bytes)
+    readings.put("peak_swap_used_bytes", max(swap, default=None), unknown)
+
+
+def put_cpu(readings: Readings, report: SamplerReport, cost: ProcessCost) -> None:
+    """Put processor use of the engine, the sampler and everything else; 100 % is one core."""
+    readings.put("cpu_s", cost.engine_cpu_s, "")
+    readings.put("cpu_mean_pct", 100 * cost.engine_cpu_s / cost.wall_s, "")
+    readings.put("cpu_peak_pct", _peak_cpu_pct(report.samples), "the run was too short")
+    readings.put("sampler_cpu_pct", 100 * report.cpu_s / cost.wall_s, "")
+    late_ms = [late_ns / 1e6 for late_ns in report.late_ns]
+    readings.put("sampler_late_p95_ms", percentile(late_ms, 0.95), "the run was too short")
+    other = _other_load(report.samples, cost)
+    unknown = "this system does not tell"
+    readings.put("other_cpu_pct", other.busy_pct if other else None, unknown)
+    readings.put("steal_pct", other.steal_pct if other else None, unknown)
+
+
+def _peak_cpu_pct(samples: Sequence[Sample]) -> float | None:
+    points = [
+        (sample.t_mono_ns, sample.tree.cpu_s)
+        for sample in samples
+        if sample.tree is not None and sample.tree.cpu_s is not None
+    ]
+    rates: list[float] = []
+    for (start_ns, start_s), (end_ns, end_s) in pairwise(points):
+        if end_ns - start_ns >= _MIN_CPU_INTERVAL_NS:
+            rates.append(100 * (end_s - start_s) / ((end_ns - start_ns) / NS_PER_S))
+    return max(rates, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherLoad:
+    """Load that is not ours, in percent of one core; `busy_pct` holds steal too."""
+
+    busy_pct: float
+    steal_pct: float
+
+
+def _other_load(samples: Sequence[Sample], cost: ProcessCost) -> OtherLoad | None:
+    totals = [(s.t_mono_ns, s.host.cpu) for s in samples if s.host.cpu is not None]
+    if len(totals) < 2 or totals[-1][0] == totals[0][0]:
+        return None
+    (start_ns, first), (end_ns, last) = totals[0], totals[-1]
+    span_s = (end_ns - start_ns) / NS_PER_S
+    steal_s = last.steal_s - first.steal_s
+    foreign_s = last.busy_s - first.busy_s - cost.engine_cpu_s - cost.own_cpu_s
+    # Accounting by ticks can leave the difference slightly negative: that is no load.
+    return OtherLoad(
+        busy_pct=max(0.0, 100 * (foreign_s + steal_s) / span_s),
+        steal_pct=max(0.0, 100 * steal_s / span_s),
+    )
+
+
+def check_load(
+    readings: Readings, report: SamplerReport, *, period_s: float, tick_s: float
+) -> tuple[Doubt, ...]:
+    """Return the doubts that load and sampling throw on a run."""
+    # One tick at each end is the resolution of the kernel's accounting.
+    resolution_pct = 100 * 2 * tick_s / readings.metrics["wall_s"]
+    late_bound_ms = 1e3 * period_s * _SAMPLER_LATE_SHARE
+    doubts = [
+        _past_bound(
+            readings,
+            "other_cpu_pct",
+            _OTHER_LOAD_PCT + resolution_pct,
+            "other-load",
+            "other processes or the hypervisor took more than 5 % of a core",
+        ),
+        _past_bound(
+            readings,
+            "sampler_cpu_pct",
+            _SAMPLER_CPU_PCT,
+            "sampler-cost",
+            "the sampler took more than 1 % of a core",
+        ),
+        _past_bound(
+            readings,
+            "sampler_late_p95_ms",
+            late_bound_ms,
+            "sampler-late",
+            "the sampler was late by more than half its period",
+        ),
+    ]
+    if report.failure is not None:
+        doubts.append(Doubt(code="sampler-failed", text=f"the sampler ended: {report.failure}"))
+    return tuple(doubt for doubt in doubts if doubt is not None)
+
+
+def _past_bound(readings: Readings, key: str, bound: float, code: str, text: str) -> Doubt | None:
+    value = readings.metrics.get(key)
+    if value is None or value <= bound:
+        return None
+    return Doubt(code=code, text=text, numbers={key: value, "bound": bound})
+
+
+def _values(items: Sequence[ItemT], part: Callable[[ItemT], int | None]) -> list[int]:
+    return [value for item in items if (value := part(item)) is not None]

@@ -1,0 +1,188 @@
+"""The INA3221 power monitor of a Jetson module, read directly through hwmon.
+
+Channels are found by their label, because the number of a hwmon folder changes between boots.
+Channels that only sum others, or that are not connected, are left out.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from edgemoe_appliance.errors import MeasureError
+from edgemoe_appliance.measure.power.interface import (
+    AbsentSource,
+    DeadReading,
+    PowerReading,
+    Rail,
+    RailRole,
+    Reading,
+    Scope,
+    describe_failure,
+    total_rails,
+)
+from edgemoe_appliance.measure.sysfs import (
+    NumberFile,
+    SystemRoots,
+    close_all,
+    read_number,
+    read_text,
+)
+from edgemoe_appliance.study.configs import PowerSource
+from edgemoe_appliance.study.metrics import Unit
+
+# Input of the whole module: VDD_IN on Orin Nano, NX and Xavier NX, POM_5V_IN on the old Nano.
+MODULE_INPUT_RAILS: Final = ("VDD_IN", "POM_5V_IN")
+SENSOR: Final = "ina3221"
+_CHANNELS = (1, 2, 3)
+# INA3221 data sheet (TI SBOS576), electrical characteristics: step of the shunt voltage 40 uV,
+# its offset at most 80 uV, gain error at most 0.25 % on the shunt and on the bus voltage.
+# The tolerance of the shunt resistor itself is not published for the module.
+_SHUNT_STEP_V = 40e-6
+_SHUNT_OFFSET_V = 80e-6
+GAIN_BOUND: Final = 0.005
+# Device tree of the Orin Nano module: shunt-resistor-micro-ohms = 5000 on all three channels.
+_USUAL_SHUNT_OHM = 0.005
+# Three channels, two conversions of 1.1 ms each.
+REFRESH_S: Final = 0.0066
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Channel:
+    """The files of one channel: power (uW), or voltage (mV) and current (mA)."""
+
+    rail: Rail
+    paths: tuple[Path, ...]
+
+
+class Ina3221Meter:
+    """All labelled channels of the chips; reads each of them at every call."""
+
+    source = PowerSource.INA3221
+    scope = Scope.MODULE
+
+    def __init__(self, channels: tuple[_Channel, ...]) -> None:
+        """Keep the channels; nothing is opened yet."""
+        self._channels = channels
+        self._open: list[tuple[str, tuple[NumberFile, ...]]] = []
+
+    @property
+    def rails(self) -> tuple[Rail, ...]:
+        """Return the rails by label."""
+        return tuple(channel.rail for channel in self._channels)
+
+    def __enter__(self) -> Ina3221Meter:
+        """Open the files of all channels."""
+        try:
+            for channel in self._channels:
+                files: list[NumberFile] = []
+                self._open.append((channel.rail.name, ()))
+                for path in channel.paths:
+                    files.append(NumberFile(path))
+                    self._open[-1] = (channel.rail.name, tuple(files))
+        except OSError as error:
+            self._close()
+            raise MeasureError(
+                f"INA3221: {describe_failure(error)}",
+                hint="the sensor was there a moment ago; run doctor",
+            ) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close all files."""
+        self._close()
+
+    def read(self) -> tuple[Reading, ...]:
+        """Return one reading of each rail, stamped in the middle of its conversion."""
+        return tuple(_read_channel(rail, files) for rail, files in self._open)
+
+    def _close(self) -> None:
+        for _, files in self._open:
+            close_all(files)
+        self._open = []
+
+
+def find_ina3221(roots: SystemRoots) -> Ina3221Meter | AbsentSource:
+    """Look for channels with labels and try the total once."""
+    folders = roots.found("sys/bus/i2c/drivers/ina3221/*/hwmon/hwmon*")
+    channels = tuple(
+        channel
+        for folder in folders
+        for number in _CHANNELS
+        if (channel := _find_channel(folder, number)) is not None
+    )
+    meter = Ina3221Meter(channels)
+    reason = "no INA3221 is bound to its hwmon driver" if not folders else _why_not(meter)
+    return AbsentSource(source=PowerSource.INA3221, reason=reason) if reason else meter
+
+
+def _why_not(meter: Ina3221Meter) -> str | None:
+    names = ", ".join(rail.name for rail in meter.rails) or "none"
+    totals = {rail.name for rail in total_rails(meter.rails)}
+    if not totals:
+        wanted = " or ".join(MODULE_INPUT_RAILS)
+        return f"no channel is the input of the module ({wanted}); labelled channels: {names}"
+    try:
+        with meter:
+            failed = [r for r in meter.read() if isinstance(r, DeadReading) and r.rail in totals]
+    except MeasureError as error:
+        return str(error)
+    return f"{failed[0].rail}: {failed[0].reason}" if failed else None
+
+
+def _find_channel(folder: Path, number: int) -> _Channel | None:
+    label = read_text(folder / f"in{number}_label")
+    if not label or label == "NC":
+        return None
+    power = folder / f"power{number}_input"
+    voltage, current = folder / f"in{number}_input", folder / f"curr{number}_input"
+    paths = (power,) if power.exists() else (voltage, current)
+    if not all(path.exists() for path in paths):
+        return None
+    return _Channel(rail=_build_rail(label, folder, number), paths=paths)
+
+
+def _build_rail(label: str, folder: Path, number: int) -> Rail:
+    try:
+        volt = read_number(folder / f"in{number}_input") / 1e3
+    except (OSError, ValueError):
+        volt = 5.0  # nominal: it only scales the step and the offset bound below
+    try:
+        shunt_ohm = read_number(folder / f"shunt{number}_resistor") / 1e6
+    except (OSError, ValueError):
+        shunt_ohm = _USUAL_SHUNT_OHM
+    ampere_per_volt = 1 / (shunt_ohm if shunt_ohm > 0 else _USUAL_SHUNT_OHM)
+    return Rail(
+        name=label,
+        source=PowerSource.INA3221,
+        sensor=SENSOR,
+        unit=Unit.WATTS,
+        role=RailRole.TOTAL if label in MODULE_INPUT_RAILS else RailRole.PART,
+        step=_SHUNT_STEP_V * ampere_per_volt * volt,
+        offset_bound_w=_SHUNT_OFFSET_V * ampere_per_volt * volt,
+        gain_bound=GAIN_BOUND,
+        refresh_s=REFRESH_S,
+    )
+
+
+def _read_channel(rail: str, files: tuple[NumberFile, ...]) -> Reading:
+    before_ns = time.monotonic_ns()
+    try:
+        numbers = [file.read() for file in files]
+    except (OSError, ValueError) as error:
+        return DeadReading(t_mono_ns=before_ns, rail=rail, reason=describe_failure(error))
+    t_mono_ns = (before_ns + time.monotonic_ns()) // 2
+    # mV times mA is uW, which is also the unit of power*_input.
+    power_uw = numbers[0] if len(numbers) == 1 else numbers[0] * numbers[1]
+    if min(numbers) < 0:
+        reason = f"a negative reading ({power_uw / 1e6:.3f} W)"
+        return DeadReading(t_mono_ns=t_mono_ns, rail=rail, reason=reason)
+    return PowerReading(t_mono_ns=t_mono_ns, rail=rail, power_w=power_uw / 1e6)

@@ -1,0 +1,132 @@
+"""What a power source is: rails with their units and bounds, and readings in order of time.
+
+A source that cannot read says so in a reading of its own kind. Nothing is ever estimated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Protocol
+
+from edgemoe_appliance.study.configs import PowerSource
+from edgemoe_appliance.study.metrics import Unit
+
+
+class RailRole(str, Enum):
+    """How a rail relates to the total of its source."""
+
+    TOTAL = "total"  # the source's total is the sum of these; they share nothing
+    PART = "part"  # inside a total rail: never added to it
+    BESIDE = "beside"  # encloses the total or overlaps it: never added to it
+
+
+class Scope(str, Enum):
+    """What the total of a source covers; only equal scopes can be compared."""
+
+    MODULE = "module input"
+    PROCESSOR = "processor packages and memory"
+    GPU = "graphics boards"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rail:
+    """One thing that is measured, and how well.
+
+    `unit` is W (power readings) or J (a cumulative counter); `step` is the smallest difference
+    in that unit. A bound is None where nobody has published one. `gain_bound` is a share of the
+    reading, `refresh_s` the time after which the sensor has a new value. Rails of one `sensor`
+    share its offset and gain.
+    """
+
+    name: str
+    source: PowerSource
+    sensor: str
+    unit: Unit
+    role: RailRole
+    step: float
+    offset_bound_w: float | None
+    gain_bound: float | None
+    refresh_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerReading:
+    """The power of a rail at one moment."""
+
+    t_mono_ns: int
+    rail: str
+    power_w: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyReading:
+    """The counter of a rail at one moment; it only falls when it was reset."""
+
+    t_mono_ns: int
+    rail: str
+    energy_j: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadReading:
+    """A moment at which a rail should have been read and could not be."""
+
+    t_mono_ns: int
+    rail: str
+    reason: str
+
+
+Reading = PowerReading | EnergyReading | DeadReading
+
+
+class PowerMeter(Protocol):
+    """A source that was found on this machine. It is open inside its `with` block only."""
+
+    @property
+    def source(self) -> PowerSource:
+        """Return which source this is."""
+
+    @property
+    def scope(self) -> Scope:
+        """Return what its total covers."""
+
+    @property
+    def rails(self) -> tuple[Rail, ...]:
+        """Return its rails; at least one of them is a total."""
+
+    def __enter__(self) -> PowerMeter:
+        """Open it. Raises MeasureError where it is gone."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it; it can be opened again."""
+
+    def read(self) -> tuple[Reading, ...]:
+        """Return what is new since the last call, in order of time. Never raises while open."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbsentSource:
+    """A source that is not there, and why."""
+
+    source: PowerSource
+    reason: str
+
+
+def total_rails(rails: Iterable[Rail]) -> tuple[Rail, ...]:
+    """Return the rails whose sum is the total of their source."""
+    return tuple(rail for rail in rails if rail.role is RailRole.TOTAL)
+
+
+def describe_failure(error: OSError | ValueError) -> str:
+    """Return why a reading failed, for a dead reading or an absent source."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+    return str(error)

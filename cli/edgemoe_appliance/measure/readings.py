@@ -1,0 +1,27 @@
+"""Metrics of one run in the making: each is a value, or absent with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Readings:
+    """Collects metrics; a key is set once, as a value or as absent."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.metrics: dict[str, float] = {}
+        self.absent: dict[str, str] = {}
+
+    def put(self, key: str, value: float | None, reason: str) -> None:
+        """Keep a value, or the reason why there is none."""
+        if value is None:
+            self.absent[key] = reason
+        else:
+            self.metrics[key] = value
+
+    def put_absent(self, keys: Iterable[str], reason: str) -> None:
+        """Say of several metrics why they are absent, unless they are there."""
+        for key in keys:
+            if key not in self.metrics:
+                self.absent[key] = reason
