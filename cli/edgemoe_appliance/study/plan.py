@@ -71,7 +71,8 @@ class EngineBuild(Frozen):
     """One build of llama.cpp, known by the digest of its binary.
 
     `binary` is the path of llama-cli where the plan is run; `files_sha256` holds llama-cli and
-    every shared library beside it by file name.
+    every shared library beside it by file name. `extra_args` is what later builds need on their
+    command line to behave as the study's did.
     """
 
     pin: Identifier
@@ -82,6 +83,7 @@ class EngineBuild(Frozen):
     compiler: str
     binary: str
     files_sha256: dict[str, Sha256]
+    extra_args: tuple[str, ...] = ()
     why: str
 
     @property
