@@ -37,7 +37,9 @@ def test_a_journal_cut_at_any_byte_is_mended_and_loses_at_most_the_last_record(
             leftover.unlink()
         (folder / JOURNAL_NAME).write_bytes(whole[:length])
         # A line that lacks only its newline is whole.
-        complete = sum(start + len(line) - 1 <= length for start, line in zip(starts, lines))
+        complete = sum(
+            start + len(line) - 1 <= length for start, line in zip(starts, lines, strict=True)
+        )
         with Journal(folder) as journal:
             kept = (folder / JOURNAL_NAME).read_bytes()
             assert kept == b"".join(lines[:complete])
@@ -82,7 +84,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     lines = written(tmp_path).splitlines(keepends=True)
     newer = lines[0].replace(b'"schema_version":1', b'"schema_version":2')
     (tmp_path / JOURNAL_NAME).write_bytes(newer)
-    with pytest.raises(RecordError, match="schema 2.*newer edgemoe-appliance"), Journal(tmp_path):
+    with pytest.raises(RecordError, match=r"schema 2.*newer edgemoe-appliance"), Journal(tmp_path):
         pass
 
 
@@ -138,7 +140,7 @@ def test_a_full_disk_leaves_a_readable_journal(
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(os, "write", half_then_full)
-        with pytest.raises(MeasureError, match="No space left.*it resumes"):
+        with pytest.raises(MeasureError, match=r"No space left.*it resumes"):
             journal.append(end(run))
         monkeypatch.setattr(os, "write", real_write)
     (line,) = iterate_journal(tmp_path / JOURNAL_NAME)

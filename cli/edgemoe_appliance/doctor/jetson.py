@@ -1,0 +1,174 @@
+"""Checks of a Jetson: release, power mode by name and by clock caps, clocks, memory blocks.
+
+Ids of power modes differ between firmwares, so the mode is known by its name and its caps only.
+Sources: NVIDIA's Jetson Linux developer guide (nvpmodel, jetson_clocks, tegrastats).
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgemoe_appliance.doctor.host import read_line
+from edgemoe_appliance.study.findings import Finding, Level
+
+_COMMAND_TIMEOUT_S = 10
+# Clock caps of the Orin Nano 8 GB by power mode: CPU in kHz, GPU and EMC in Hz.
+_CAPS = {
+    "15W": {"cpu": 1_497_600, "gpu": 612_000_000, "emc": 2_133_000_000},
+    "25W": {"cpu": 1_344_000, "gpu": 918_000_000, "emc": 3_199_000_000},
+}
+_STUDY_MODE = "15W"
+# From this release on a fix in NvMap fragments memory until the next boot.
+_FRAGMENTING_RELEASE = (36, 4, 7)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A Jetson Linux release: R36 revision 4.3 is (36, 4, 3)."""
+
+    version: tuple[int, ...]
+    text: str
+
+
+def parse_release(text: str) -> Release | None:
+    """Parse /etc/nv_tegra_release, or return None where it is not one."""
+    match = re.search(r"# R(\d+) \(release\), REVISION: (\d+(?:\.\d+)*)", text)
+    if not match:
+        return None
+    numbers = (match[1], *match[2].split("."))
+    return Release(version=tuple(map(int, numbers)), text=".".join(numbers))
+
+
+def parse_power_mode(text: str) -> str | None:
+    """Parse the output of `nvpmodel -q`, or return None where it names no mode."""
+    match = re.search(r"^NV Power Mode:\s*(\S+)", text, re.MULTILINE)
+    return match[1] if match else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clocks:
+    """Clock ranges as `jetson_clocks --show` prints them: CPU in kHz, GPU and EMC in Hz."""
+
+    maximum: dict[str, int]
+    locked: dict[str, bool]
+
+
+def parse_clocks(text: str) -> Clocks:
+    """Parse the output of `jetson_clocks --show`; what is not there stays out."""
+    maximum: dict[str, int] = {}
+    locked: dict[str, bool] = {}
+    pattern = r"^(cpu|GPU|EMC)\d*:?\s.*?MinFreq=(\d+)\s+MaxFreq=(\d+)(.*)$"
+    for match in re.finditer(pattern, text, re.MULTILINE):
+        name = match[1].lower()
+        maximum[name] = max(int(match[3]), maximum.get(name, 0))
+        held = match[2] == match[3] or "FreqOverride=1" in match[4]
+        locked[name] = held and locked.get(name, True)
+    return Clocks(maximum=maximum, locked=locked)
+
+
+def check_jetson(root: Path) -> Iterator[Finding]:
+    """Check everything that is particular to a Jetson."""
+    release_line = read_line(root / "etc/nv_tegra_release")
+    release = parse_release(release_line or "")
+    yield _release_finding(release_line, release)
+    mode = parse_power_mode(run_tool("nvpmodel", "-q") or "")
+    clocks = parse_clocks(run_tool("jetson_clocks", "--show") or "")
+    yield _mode_finding(mode)
+    yield from _cap_findings(mode, clocks)
+    yield _lock_finding(clocks)
+    yield _fragmentation_finding(release)
+
+
+def _release_finding(line: str | None, release: Release | None) -> Finding:
+    if release is None:
+        return Finding(
+            check="L4T release",
+            level=Level.FAIL,
+            seen=line or "/etc/nv_tegra_release is not there",
+            hint="this is not a Jetson; choose another --target",
+        )
+    supported = release.version[0] == 36
+    return Finding(
+        check="L4T release",
+        level=Level.OK if supported else Level.WARN,
+        seen=f"R{release.text}",
+        hint="" if supported else "the images are made for JetPack 6 (R36)",
+    )
+
+
+def _mode_finding(mode: str | None) -> Finding:
+    if mode is None:
+        return Finding(
+            check="power mode",
+            level=Level.UNKNOWN,
+            seen="nvpmodel does not answer",
+            hint="run as root, or on the board itself",
+        )
+    same = mode == _STUDY_MODE
+    return Finding(
+        check="power mode",
+        level=Level.OK if same else Level.WARN,
+        seen=mode,
+        hint="" if same else f"the study ran at {_STUDY_MODE}: choose it by name with nvpmodel",
+    )
+
+
+def _cap_findings(mode: str | None, clocks: Clocks) -> Iterator[Finding]:
+    for name, cap in _CAPS.get(mode or "", {}).items():
+        seen = clocks.maximum.get(name)
+        if seen is None:
+            yield Finding(
+                check=f"{name} clock cap",
+                level=Level.UNKNOWN,
+                seen="jetson_clocks does not tell",
+                hint="run as root",
+            )
+            continue
+        # The kernel rounds clocks to steps of its tables; a per cent tells the modes apart.
+        agrees = abs(seen - cap) <= 0.01 * cap
+        yield Finding(
+            check=f"{name} clock cap",
+            level=Level.OK if agrees else Level.WARN,
+            seen=f"{seen}, {mode} has {cap}",
+            hint="" if agrees else "the mode's name and its clocks disagree: check nvpmodel.conf",
+        )
+
+
+def _lock_finding(clocks: Clocks) -> Finding:
+    if not clocks.locked:
+        return Finding(
+            check="jetson_clocks",
+            level=Level.UNKNOWN,
+            seen="jetson_clocks does not tell",
+            hint="run as root",
+        )
+    loose = sorted(name for name, held in clocks.locked.items() if not held)
+    return Finding(
+        check="jetson_clocks",
+        level=Level.WARN if loose else Level.OK,
+        seen=f"not locked: {', '.join(loose)}" if loose else "clocks are locked",
+        hint="the study locked them: sudo jetson_clocks" if loose else "",
+    )
+
+
+def _fragmentation_finding(release: Release | None) -> Finding:
+    prone = release is not None and release.version >= _FRAGMENTING_RELEASE
+    return Finding(
+        check="memory fragmentation",
+        level=Level.WARN if prone else Level.OK,
+        seen="this release fragments device memory over time" if prone else "not known here",
+        hint="reboot before a session if allocations fail with memory free" if prone else "",
+    )
+
+
+def run_tool(*command: str) -> str | None:
+    """Return what a tool of the board prints, or None where it does not run."""
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_COMMAND_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else None

@@ -1,0 +1,92 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.doctor.jetson import (
+    check_jetson,
+    parse_clocks,
+    parse_power_mode,
+    parse_release,
+)
+from edgemoe_appliance.study.findings import Finding, Level
+
+RELEASE = "# R36 (release), REVISION: {}, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: x\n"
+SHOWN = """SOC family:tegra234  Machine:NVIDIA Jetson Orin Nano Developer Kit
+Online CPUs: 0-1
+cpu0:  Online=1 Governor=schedutil MinFreq=1497600 MaxFreq=1497600 IdleStates: WFI=0 c7=0
+cpu1:  Online=1 Governor=schedutil MinFreq={cpu1} MaxFreq=1497600 IdleStates: WFI=0 c7=0
+GPU MinFreq=612000000 MaxFreq=612000000 CurrentFreq=612000000
+EMC MinFreq=204000000 MaxFreq={emc} CurrentFreq=2133000000 FreqOverride=1
+FAN Dynamic Speed control=active hwmon0_pwm1=255
+NV Power Mode: 15W
+"""
+
+
+def board(folder: Path, *, release: str, mode: str, shown: str | None) -> Path:
+    """Lay out a root folder, and tools that print what the real ones print on such a board."""
+    (folder / "etc").mkdir()
+    (folder / "etc/nv_tegra_release").write_text(RELEASE.format(release))
+    tools = folder / "tools"
+    tools.mkdir()
+    for name, text in (("nvpmodel", f"NV Power Mode: {mode}\n0\n"), ("jetson_clocks", shown)):
+        script = tools / name
+        script.write_text("exit 1\n" if text is None else f"#!/bin/sh\ncat <<'END'\n{text}END\n")
+        script.chmod(0o755)
+    return tools
+
+
+def findings(folder: Path, monkeypatch: pytest.MonkeyPatch, tools: Path) -> dict[str, Finding]:
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    return {finding.check: finding for finding in check_jetson(folder)}
+
+
+def test_the_board_of_the_study_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = SHOWN.format(cpu1=1497600, emc=2133000000)
+    tools = board(tmp_path, release="4.3", mode="15W", shown=shown)
+    found = findings(tmp_path, monkeypatch, tools)
+    assert {finding.level for finding in found.values()} == {Level.OK}
+    assert found["L4T release"].seen == "R36.4.3"
+
+
+def test_a_mode_of_the_right_id_and_the_wrong_name_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = SHOWN.format(cpu1=1497600, emc=3199000000)
+    tools = board(tmp_path, release="4.3", mode="25W", shown=shown)
+    found = findings(tmp_path, monkeypatch, tools)
+    assert found["power mode"].level is Level.WARN
+    assert "15W" in found["power mode"].hint
+    assert found["gpu clock cap"].level is Level.WARN
+    assert found["emc clock cap"].level is Level.OK
+
+
+def test_a_core_that_is_not_locked_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = SHOWN.format(cpu1=729600, emc=2133000000)
+    tools = board(tmp_path, release="4.7", mode="15W", shown=shown)
+    found = findings(tmp_path, monkeypatch, tools)
+    assert found["jetson_clocks"].level is Level.WARN
+    assert "cpu" in found["jetson_clocks"].seen
+    assert found["memory fragmentation"].level is Level.WARN
+
+
+def test_without_root_the_clocks_are_unknown_and_not_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = board(tmp_path, release="4.3", mode="15W", shown=None)
+    found = findings(tmp_path, monkeypatch, tools)
+    assert found["jetson_clocks"].level is Level.UNKNOWN
+    assert found["cpu clock cap"].level is Level.UNKNOWN
+
+
+def test_another_machine_is_no_jetson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = findings(tmp_path, monkeypatch, tmp_path)
+    assert found["L4T release"].level is Level.FAIL
+    assert found["power mode"].level is Level.UNKNOWN
+
+
+@pytest.mark.parametrize("text", ["", "R36", "\x00\xff", "# R36 (release), REVISION: x"])
+def test_odd_texts_are_not_a_release(text: str) -> None:
+    assert parse_release(text) is None
+    assert parse_power_mode(text) is None
+    assert parse_clocks(text).maximum == {}
