@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
+from edgemoe_appliance.measure.quantiles import percentile
 from edgemoe_appliance.measure.readings import Readings
-from edgemoe_appliance.measure.sampler import Sample, SamplerReport, percentile
+from edgemoe_appliance.measure.sampler import Sample, SamplerReport
 from edgemoe_appliance.measure.tree import TreeReading
 from edgemoe_appliance.study.records import Doubt
 from edgemoe_appliance.study.units import NS_PER_S

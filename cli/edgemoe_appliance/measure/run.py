@@ -13,7 +13,13 @@ from pathlib import Path
 
 from edgemoe_appliance.engine.argv import build_argv
 from edgemoe_appliance.engine.footer import Footer, classify_failure, parse_footer
-from edgemoe_appliance.engine.stream import EngineResult, run_engine
+from edgemoe_appliance.engine.stream import (
+    EndedBy,
+    EngineEvent,
+    EngineResult,
+    EventKind,
+    run_engine,
+)
 from edgemoe_appliance.measure.hostload import HostReader
 from edgemoe_appliance.measure.live import LiveFile
 from edgemoe_appliance.measure.load import ProcessCost, check_load, put_cpu, put_memory
@@ -30,6 +36,7 @@ from edgemoe_appliance.measure.timing import (
 from edgemoe_appliance.measure.tree import open_tree
 from edgemoe_appliance.study.plan import Plan, RunSpec
 from edgemoe_appliance.study.records import EndRecord, HeaderRecord, Status
+from edgemoe_appliance.study.units import KIB
 
 _STDERR_TAIL_CHARACTERS = 2000
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -61,7 +68,7 @@ def build_header(context: RunContext, run: RunSpec, attempt: int) -> HeaderRecor
         run_id=run.id,
         attempt=attempt,
         spec=run,
-        argv=tuple(_argv(context, run)),
+        argv=_argv(context, run),
         engine_sha256=engine.binary_sha256,
         engine_build_key=engine.build_key,
         model_sha256=model.sha256,
@@ -86,7 +93,7 @@ def execute_run(context: RunContext, header: HeaderRecord) -> EndRecord:
     timeline = _timeline(result)
     readings = Readings()
     put_timing(readings, timeline, footer, "no footer: " + (detail or status.value))
-    cost = _cost(result, timeline, own_cpu_s)
+    cost = _cost(result, own_cpu_s)
     put_memory(readings, report, cost)
     put_cpu(readings, report, cost)
     readings.put("model_file_bytes", header.model_file_bytes, "")
@@ -116,9 +123,9 @@ def execute_run(context: RunContext, header: HeaderRecord) -> EndRecord:
 
 def judge_ending(result: EngineResult, footer: Footer | None) -> tuple[Status, str | None]:
     """Return how a run ended and, unless it ended well, why in one line."""
-    if result.interrupted:
+    if result.ended_by is EndedBy.STOPPED:
         return Status.INTERRUPTED, "stopped by the user"
-    if result.timed_out:
+    if result.ended_by is EndedBy.TIMEOUT:
         return Status.TIMEOUT, f"ended after {result.wall_s:.0f} s without an end of its own"
     if result.exit_code != 0:
         failure = classify_failure(result.exit_code, result.signal, result.stderr_text)
@@ -129,4 +136,61 @@ def judge_ending(result: EngineResult, footer: Footer | None) -> tuple[Status, s
 
 
 def _watch(context: RunContext, header: HeaderRecord) -> tuple[EngineResult, SamplerReport]:
-    ...
+    """Run the engine under the sampler."""
+    plan = context.plan
+    sampler = Sampler(context.host, period_s=1 / plan.target.sample_hz)
+
+    def on_event(event: EngineEvent) -> None:
+        if event.kind is EventKind.SPAWNED:
+            sampler.start(open_tree(event.pid))
+            context.live.begin(header.run_id, "load and prompt")
+        elif event.kind is EventKind.TEXT:
+            context.live.text()
+        elif event.kind is EventKind.FOOTER:
+            # All memory the engine will ever hold is held now, and it is about to be given back.
+            sampler.sample_now()
+
+    try:
+        result = run_engine(
+            header.argv,
+            context.environment,
+            timeout_s=plan.target.run_timeout_s,
+            on_event=on_event,
+            should_stop=context.stop_requested,
+        )
+    finally:
+        report = sampler.stop()
+    return result, report
+
+
+def _timeline(result: EngineResult) -> Timeline:
+    return Timeline(
+        spawn_ns=result.spawn_ns,
+        first_text_ns=result.first_text_ns,
+        last_text_ns=result.last_text_ns,
+        exit_ns=result.exit_ns,
+        read_ns=tuple(chunk.t_ns for chunk in result.chunks),
+    )
+
+
+def _cost(result: EngineResult, own_cpu_s: float) -> ProcessCost:
+    own_max = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return ProcessCost(
+        wall_s=result.wall_s,
+        engine_cpu_s=result.user_s + result.system_s,
+        own_cpu_s=own_cpu_s,
+        max_rss_bytes=result.max_rss_bytes,
+        # Linux counts in KiB, macOS in bytes.
+        own_peak_rss_bytes=own_max if sys.platform == "darwin" else own_max * KIB,
+    )
+
+
+def _argv(context: RunContext, run: RunSpec) -> tuple[str, ...]:
+    plan = context.plan
+    return build_argv(
+        run,
+        engine=plan.engines[run.pin],
+        model=plan.models[run.model],
+        target=plan.target,
+        prompt_file=context.prompts_folder / f"{plan.prompt_of(run).sha256}.txt",
+    )

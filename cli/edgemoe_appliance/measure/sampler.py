@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgemoe_appliance.measure.hostload import HostReader, HostReading
@@ -35,11 +34,11 @@ class SamplerReport:
 
 
 class Sampler:
-    """Samples from `start` to `stop`; `sample_now` adds one at a moment that matters."""
+    """Samples one process from `start` to `stop`; `sample_now` adds a moment that matters."""
 
-    def __init__(self, tree: TreeReader, host: HostReader, *, period_s: float) -> None:
+    def __init__(self, host: HostReader, *, period_s: float) -> None:
         """Prepare the thread without starting it."""
-        self._tree = tree
+        self._tree: TreeReader | None = None
         self._host = host
         self._period_ns = round(period_s * NS_PER_S)
         self._samples: list[Sample] = []
@@ -50,8 +49,9 @@ class Sampler:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="sampler", daemon=True)
 
-    def start(self) -> None:
-        """Take the first sample and go on in a thread."""
+    def start(self, tree: TreeReader) -> None:
+        """Take the first sample of a process tree and go on in a thread."""
+        self._tree = tree
         self.sample_now()
         self._thread.start()
 
@@ -59,19 +59,19 @@ class Sampler:
         """Take a sample in the calling thread."""
         started_ns = time.thread_time_ns()
         with self._lock:
+            tree = self._tree.read() if self._tree else None
             self._samples.append(
-                Sample(
-                    t_mono_ns=time.monotonic_ns(), tree=self._tree.read(), host=self._host.read()
-                )
+                Sample(t_mono_ns=time.monotonic_ns(), tree=tree, host=self._host.read())
             )
             self._cpu_ns += time.thread_time_ns() - started_ns
 
     def stop(self) -> SamplerReport:
-        """Stop the thread, release the tree and return all samples in order of time."""
+        """Stop the thread, take a last sample and return all of them in order of time."""
         self._ended.set()
-        if self._thread.ident is not None:
+        if self._tree is not None:
             self._thread.join()
-        self._tree.close()
+            self.sample_now()
+            self._tree.close()
         return SamplerReport(
             samples=tuple(sorted(self._samples, key=lambda sample: sample.t_mono_ns)),
             late_ns=tuple(self._late_ns),
@@ -95,11 +95,3 @@ def next_due_ns(due_ns: int, now_ns: int, period_ns: int) -> int:
     """Return the next multiple of the period that is still ahead: missed ones are left out."""
     missed = max(0, (now_ns - due_ns) // period_ns)
     return due_ns + (missed + 1) * period_ns
-
-
-def percentile(values: Sequence[float], share: float) -> float | None:
-    """Return the value at a share (0-1) of the sorted values, nearest rank; None of none."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]

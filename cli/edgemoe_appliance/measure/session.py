@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemoe_appliance.engine.argv import scrubbed_environment
+from edgemoe_appliance.engine.argv import prompt_file_bytes, scrubbed_environment
 from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.measure.host import read_host_facts
 from edgemoe_appliance.measure.hostload import open_host
@@ -69,9 +69,7 @@ def measure_session(
             context.live.close()
             context.host.close()
         ends = [journal.progress.ends[run.id] for run in plan.runs]
-    return SittingOutcome(
-        done=len(ends), not_ok=sum(end.status is not Status.OK for end in ends)
-    )
+    return SittingOutcome(done=len(ends), not_ok=sum(end.status is not Status.OK for end in ends))
 
 
 def check_inputs(plan: Plan) -> None:
@@ -104,9 +102,9 @@ def _check_file(path: Path, sha256: str, kind: str) -> None:
 
 
 def write_prompts(plan: Plan, folder: Path) -> None:
-    """Write each prompt to a file named by its digest, without a newline at its end."""
+    """Write each prompt to a file named by its digest."""
     for prompt in plan.prompts.values():
-        (folder / f"{prompt.sha256}.txt").write_text(prompt.text, encoding="utf-8")
+        (folder / f"{prompt.sha256}.txt").write_bytes(prompt_file_bytes(prompt.text))
 
 
 def _sitting(plan: Plan, removed: tuple[str, ...]) -> SittingRecord:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from edgemoe_appliance.engine.footer import Footer
+from edgemoe_appliance.measure.quantiles import percentile
 from edgemoe_appliance.measure.readings import Readings
-from edgemoe_appliance.measure.sampler import percentile
 from edgemoe_appliance.study.records import Doubt, Phase, Window
 from edgemoe_appliance.study.units import NS_PER_S
 
