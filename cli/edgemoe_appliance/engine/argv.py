@@ -1,0 +1,73 @@
+"""The command line and the environment of one engine run, exactly as in the study.
+
+Builds values only; starting the process is the business of `stream`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from edgemoe_appliance.study.configs import Arm, Target
+from edgemoe_appliance.study.plan import EngineBuild, PlannedModel, RunSpec
+
+# The study's sampling: greedy, so that equal work gives equal text.
+_SAMPLING: Final = ("--temp", "0", "--top-p", "1", "--seed", "42")
+# Not in the study's call, and without influence on its speed: the prompt is not echoed (it would
+# come before the prompt pass and spoil the time to first token), and backslashes in it are kept.
+_PLAIN_OUTPUT: Final = ("--no-display-prompt", "--no-escape")
+
+# Variables that change what the engine does, loads or prints. LLAMA_ARG_* are command-line
+# options by another way; the mere presence of GGML_CUDA_ENABLE_UNIFIED_MEMORY switches it on.
+_REMOVED: Final = re.compile(
+    r"""
+    (?: LLAMA_ | GGML_          # the engine's own
+      | OMP_ | GOMP_ | KMP_     # thread counts and placement of OpenMP
+      | DYLD_ | MALLOC_         # loader and allocator
+    ) .*
+    | LD_PRELOAD | LD_AUDIT | LD_DEBUG | LD_PROFILE | LD_BIND_NOW | GLIBC_TUNABLES
+    | CUDA_LAUNCH_BLOCKING | CUDA_MODULE_LOADING
+    """,
+    re.VERBOSE,
+)
+# llama-cli calls setlocale(LC_ALL, ""): a comma as decimal sign would make its footer unreadable.
+# A failed assertion starts the debugger found on PATH, whose seconds would count as the run's.
+_REPLACED: Final = {"LC_ALL": "C", "PATH": "/nonexistent"}
+
+
+def build_argv(
+    run: RunSpec, *, engine: EngineBuild, model: PlannedModel, target: Target, prompt_file: Path
+) -> tuple[str, ...]:
+    """Return the command of a run; `prompt_file` holds `prompt_file_bytes` of its prompt."""
+    arguments = [engine.binary, "-m", model.path, "-f", str(prompt_file)]
+    arguments += ["-n", str(run.n_predict), "-t", str(run.threads), "-c", str(run.context)]
+    if target.n_gpu_layers is not None:
+        arguments += ["-ngl", str(target.n_gpu_layers)]
+    arguments += [*_SAMPLING, *_PLAIN_OUTPUT]
+    if run.ignore_eos:
+        arguments.append("--ignore-eos")
+    if run.arm is Arm.NO_MMAP:
+        arguments.append("--no-mmap")
+    return (*arguments, *engine.extra_args)
+
+
+def prompt_file_bytes(text: str) -> bytes:
+    """Return the prompt file that makes the engine read exactly `text`.
+
+    The engine takes one newline off the end of the file.
+    """
+    return text.encode() + b"\n"
+
+
+def scrubbed_environment(
+    base: Mapping[str, str], extra_env: Mapping[str, str] | None = None
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the environment for the engine and the sorted names that were taken out of `base`.
+
+    `extra_env` is added last, as it is: it is how an arm loads its probe.
+    """
+    removed = tuple(sorted(name for name in base if _REMOVED.fullmatch(name)))
+    kept = {name: value for name, value in base.items() if name not in removed}
+    return {**kept, **_REPLACED, **(extra_env or {})}, removed
