@@ -1,0 +1,387 @@
+"""The routing probe: how it is asked for, its report as frozen types, the figures that follow.
+
+Pure: it reads no file and starts no process. It pools nothing across processes, that is for the
+analysis.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+
+from edgemoe_appliance.engine.probe_build import ProbeBuild
+from edgemoe_appliance.errors import HostError, RecordError
+from edgemoe_appliance.study.base import Frozen
+
+PROBE_SCHEMA: Final = 1
+# The library keeps at most 32768 calls (report.h, kMaxDecodes), of less than 600 bytes each.
+MAX_REPORT_BYTES: Final = 32 * 1024 * 1024
+MAX_CALLS: Final = 32768
+# Below this many blocks the extreme ratios do not make a 95 % interval: 1 - 2 / 2^6 = 0.969.
+_MIN_BLOCKS: Final = 6
+
+LineT = TypeVar("LineT", bound=Frozen)
+
+
+class ProbeMode(str, Enum):
+    """What a probed process does."""
+
+    OFF = "off"  # keeps the log of calls, nothing else
+    BOUNDARY = "boundary"  # synchronises at the edges of groups of nodes
+    PER_NODE = "per-node"  # synchronises at every node, as the study did
+    ROTATE = "rotate"  # bare, boundary and per-node in turn, call by call
+
+
+class CallMode(str, Enum):
+    """How one call was run."""
+
+    OFF = "off"
+    BARE = "bare"  # no callback, but waited for, so that its length can be compared
+    BOUNDARY = "boundary"
+    PER_NODE = "per-node"
+
+
+class PassKind(str, Enum):
+    """What a call did: one token is generation, more are a prompt (as the engine counts)."""
+
+    PROMPT = "prompt"
+    DECODE = "decode"
+
+
+class NodeClass(str, Enum):
+    """What a node of the compute graph belongs to."""
+
+    ROUTING = "routing"
+    EXPERT_FFN = "expert_ffn"
+    ATTENTION = "attention"
+    HEAD = "head"
+    OTHER = "other"
+
+
+_CLASSES: Final = tuple(NodeClass)
+_MOE: Final = (NodeClass.ROUTING, NodeClass.EXPERT_FFN)
+
+Count = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+PerClass = Annotated[tuple[Count, ...], Field(min_length=len(_CLASSES), max_length=len(_CLASSES))]
+
+
+class ProbeFailure(Frozen):
+    """Something the probe could not do, and how often."""
+
+    code: Annotated[str, Field(pattern=r"^[a-z-]{1,40}$")]
+    times: Count
+    symbol: Annotated[str, Field(max_length=64)] | None = None
+
+
+class UnknownNode(Frozen):
+    """A node name that is in no table; its time counts as `other`.
+
+    `timed_ns` is the time of `timed_nodes` of them, those seen one by one in per-node mode.
+    """
+
+    name: Annotated[str, Field(max_length=64)]
+    nodes: Count
+    timed_nodes: Count
+    timed_ns: Count
+
+
+class ProbeHead(Frozen):
+    """The first line of a report."""
+
+    schema_name: Literal["edgemoe-probe"] = Field(alias="schema")
+    version: Literal[1]
+    mode: ProbeMode
+    reason: Literal["perf_print", "exit", "signal"]
+    pid: Count
+    clock: Literal["CLOCK_MONOTONIC", "CLOCK_UPTIME_RAW"]
+    decodes: Annotated[int, Field(strict=True, ge=0, le=MAX_CALLS)]
+    discarded: Count
+    in_decode: bool
+    classes: tuple[NodeClass, ...]
+    failures: Annotated[tuple[ProbeFailure, ...], Field(max_length=64)]
+    unknown: Annotated[tuple[UnknownNode, ...], Field(max_length=64)]
+
+    @model_validator(mode="after")
+    def _our_classes(self) -> ProbeHead:
+        if self.classes != _CLASSES:
+            raise ValueError("the classes are not those of this appliance")
+        return self
+
+
+class ProbeCall(Frozen):
+    """One call of llama_decode. The last five fields are there when `timed` is true.
+
+    `class_ns` and the node counts follow the order of NodeClass: `nodes` counts a node under
+    its own class, `charged` under the class that got its time.
+    """
+
+    kind: PassKind
+    mode: CallMode
+    tokens: Count
+    kv_cells: Count | None = None
+    result: Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
+    start_ns: Count
+    wall_ns: Count
+    timed: bool
+    graphs: Count | None = None
+    syncs: Count | None = None
+    class_ns: PerClass | None = None
+    nodes: PerClass | None = None
+    charged: PerClass | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ProbeCall:
+        if (self.tokens == 1) != (self.kind is PassKind.DECODE):
+            raise ValueError("kind and tokens disagree")
+        parts = (self.graphs, self.syncs, self.class_ns, self.nodes, self.charged)
+        if any((part is not None) != self.timed for part in parts):
+            raise ValueError("timed and the times disagree")
+        if self.timed and sum(self.class_ns or ()) > self.wall_ns:
+            raise ValueError("the classes took longer than the call")
+        if sum(self.nodes or ()) != sum(self.charged or ()):
+            raise ValueError("nodes and charged nodes disagree")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassFigures:
+    """Sums over the timed calls of one kind in one mode."""
+
+    kind: PassKind
+    mode: CallMode
+    calls: int
+    tokens: int
+    wall_ns: int
+    syncs: int
+    class_ns: Mapping[NodeClass, int]
+    nodes: Mapping[NodeClass, int]
+    charged: Mapping[NodeClass, int]
+
+    @property
+    def moe_ns(self) -> int:
+        """Return the time of the MoE blocks: routing and experts."""
+        return sum(self.class_ns[cls] for cls in _MOE)
+
+    @property
+    def routing_share(self) -> float | None:
+        """Return routing's part of the MoE blocks' time; None for a model without routing."""
+        if not self.nodes[NodeClass.ROUTING] or not self.moe_ns:
+            return None
+        return self.class_ns[NodeClass.ROUTING] / self.moe_ns
+
+    @property
+    def class_shares(self) -> dict[NodeClass, float]:
+        """Return each class's part of the graphs' time, without classes charged with no node."""
+        total_ns = sum(self.class_ns.values())
+        if not total_ns:
+            return {}
+        return {cls: self.class_ns[cls] / total_ns for cls in _CLASSES if self.charged[cls]}
+
+    @property
+    def outside_graph_ns(self) -> int:
+        """Return the calls' time that no node had: building graphs, moving inputs and outputs."""
+        return self.wall_ns - sum(self.class_ns.values())
+
+    @property
+    def nodes_per_call(self) -> dict[NodeClass, float]:
+        """Return how many nodes of each class a call had, on average."""
+        return {cls: count / self.calls for cls, count in self.nodes.items()}
+
+    @property
+    def moved_nodes(self) -> int:
+        """Return how many nodes' time went, at least, to another class than their own."""
+        return sum(max(0, self.nodes[cls] - self.charged[cls]) for cls in _CLASSES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slowdown:
+    """How much longer a call takes in `mode` than bare, within blocks of three neighbours.
+
+    `ratio` is the median over the blocks; `low` and `high` bound it with 95 % confidence, or are
+    None where there are too few blocks.
+    """
+
+    kind: PassKind
+    mode: CallMode
+    blocks: int
+    ratio: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeReport:
+    """What one probed process reported."""
+
+    head: ProbeHead
+    calls: tuple[ProbeCall, ...]
+
+    def figures(self, kind: PassKind, mode: CallMode) -> PassFigures | None:
+        """Return the sums over the good, timed calls; None where there are none."""
+        calls = [c for c in self._good(kind) if c.mode is mode and c.timed]
+        return _sum_calls(kind, mode, calls) if calls else None
+
+    @cached_property
+    def prompt(self) -> PassFigures | None:
+        """Return the prompt passes in the report's own mode; None where that times nothing."""
+        return self._own(PassKind.PROMPT)
+
+    @cached_property
+    def decode(self) -> PassFigures | None:
+        """Return the generated tokens in the report's own mode; None where it times nothing."""
+        return self._own(PassKind.DECODE)
+
+    @cached_property
+    def routing_absence(self) -> str | None:
+        """Return why there are no routing figures; None where there are some."""
+        timed = [call for call in self.calls if call.timed and call.nodes]
+        if any(call.nodes and call.nodes[0] for call in timed):
+            return None
+        if timed:
+            return "the model has no routing nodes: it is dense"
+        if self.head.failures:
+            codes = ", ".join(failure.code for failure in self.head.failures)
+            return f"the probe could not measure: {codes}"
+        if self.head.mode is ProbeMode.OFF:
+            return "the probe was loaded but off"
+        return "no decode was measured"
+
+    def slowdown(self, mode: CallMode, kind: PassKind = PassKind.DECODE) -> Slowdown | None:
+        """Return the slowdown of `mode`; None unless the modes were rotated within the process."""
+        ratios = sorted(self._block_ratios(kind, mode))
+        if not ratios or self.head.mode is not ProbeMode.ROTATE or mode is CallMode.BARE:
+            return None
+        low, high = _median_interval(ratios)
+        return Slowdown(
+            kind=kind,
+            mode=mode,
+            blocks=len(ratios),
+            ratio=statistics.median(ratios),
+            low=low,
+            high=high,
+        )
+
+    def _own(self, kind: PassKind) -> PassFigures | None:
+        if self.head.mode not in (ProbeMode.BOUNDARY, ProbeMode.PER_NODE):
+            return None
+        return self.figures(kind, CallMode(self.head.mode.value))
+
+    def _good(self, kind: PassKind) -> list[ProbeCall]:
+        return [call for call in self.calls if call.kind is kind and call.result == 0]
+
+    def _block_ratios(self, kind: PassKind, mode: CallMode) -> Iterator[float]:
+        """Yield mode / bare for each block of three neighbours that has every mode once."""
+        calls = [call for call in self.calls if call.kind is kind]
+        for start in range(0, len(calls) - 2, 3):
+            block = {c.mode: c for c in calls[start : start + 3] if c.result == 0}
+            if len(block) == 3 and CallMode.BARE in block and mode in block:
+                yield block[mode].wall_ns / max(1, block[CallMode.BARE].wall_ns)
+
+
+def probe_environment(probe: ProbeBuild, mode: ProbeMode, out_file: Path) -> dict[str, str]:
+    """Return the variables that load the probe into an engine and tell it where to report.
+
+    Raises HostError where the loader would misread the library's path.
+    """
+    library = str(probe.library)
+    if any(sign in library for sign in ": \t\n"):
+        raise HostError(
+            "the loader cannot preload a library from a path with a space or a colon",
+            where=library,
+            hint="choose another folder",
+        )
+    preload = "DYLD_INSERT_LIBRARIES" if sys.platform == "darwin" else "LD_PRELOAD"
+    return {
+        preload: library,
+        "EDGEMOE_PROBE_MODE": mode.value,
+        "EDGEMOE_PROBE_OUT": str(out_file),
+    }
+
+
+def parse_probe_report(content: bytes, where: str) -> ProbeReport:
+    """Parse the file a probe wrote.
+
+    Raises RecordError that says where, and whether it is damaged, foreign or newer.
+    """
+    if len(content) > MAX_REPORT_BYTES:
+        raise _unreadable(f"{len(content)} bytes are more than a probe writes", where)
+    lines = content.splitlines()
+    if not lines:
+        raise _unreadable("empty", where)
+    head = _parse_line(lines[0], f"{where}, line 1", _parse_head)
+    if len(lines) - 1 != head.decodes:
+        raise _unreadable(f"{len(lines) - 1} calls where the head says {head.decodes}", where)
+    calls = tuple(
+        _parse_line(line, f"{where}, line {number}", ProbeCall.model_validate)
+        for number, line in enumerate(lines[1:], start=2)
+    )
+    return ProbeReport(head=head, calls=calls)
+
+
+def _unreadable(what: str, where: str) -> RecordError:
+    return RecordError(what, where=where, hint="not a probe's report, or a damaged one")
+
+
+def _parse_head(data: Any) -> ProbeHead:
+    version = data.get("version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > PROBE_SCHEMA:
+        raise RecordError(
+            f"report of schema {version}, this appliance reads up to {PROBE_SCHEMA}",
+            hint="use the probe of this appliance",
+        )
+    return ProbeHead.model_validate(data)
+
+
+def _parse_line(line: bytes, where: str, parse: Callable[[Any], LineT]) -> LineT:
+    try:
+        return parse(json.loads(line))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "line"
+        raise _unreadable(f"{key}: {first['msg']}", where) from error
+    except RecordError as error:
+        raise RecordError(error.what, where=where, hint=error.hint) from error
+    except (ValueError, RecursionError) as error:
+        raise _unreadable("not a line of JSON", where) from error
+
+
+def _sum_calls(kind: PassKind, mode: CallMode, calls: Sequence[ProbeCall]) -> PassFigures:
+    return PassFigures(
+        kind=kind,
+        mode=mode,
+        calls=len(calls),
+        tokens=sum(call.tokens for call in calls),
+        wall_ns=sum(call.wall_ns for call in calls),
+        syncs=sum(call.syncs or 0 for call in calls),
+        class_ns=_by_class([call.class_ns for call in calls]),
+        nodes=_by_class([call.nodes for call in calls]),
+        charged=_by_class([call.charged for call in calls]),
+    )
+
+
+def _by_class(rows: Sequence[tuple[int, ...] | None]) -> dict[NodeClass, int]:
+    columns = zip(*(row for row in rows if row), strict=True)
+    return dict(zip(_CLASSES, map(sum, columns), strict=True))
+
+
+def _median_interval(ordered: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return bounds of the median that hold with at least 95 % whatever the distribution.
+
+    Source: order statistics, normal approximation of the binomial (Hahn and Meeker, Statistical
+    Intervals, section 5.2): ranks n/2 -+ 1.96 sqrt(n)/2.
+    """
+    n = len(ordered)
+    if n < _MIN_BLOCKS:
+        return None, None
+    rank = max(1, math.floor(n / 2 - 0.98 * math.sqrt(n)))
+    return ordered[rank - 1], ordered[n - rank]

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Compiles the probe against the public headers of one llama.cpp source tree.
+# Usage: build.sh SOURCE OUTPUT [COMPILER]     (OUTPUT: the library file to write)
+set -eu
+
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+source=$1
+output=$2
+compiler=${3:-${CXX:-c++}}
+
+case $(uname -s) in
+    Darwin) kind="-dynamiclib -undefined dynamic_lookup" ;;
+    *) kind="-shared -Wl,--as-needed -ldl" ;;
+esac
+
+# The engine's headers are not ours to keep free of warnings, hence -isystem.
+# shellcheck disable=SC2086
+exec "$compiler" -std=c++17 -O2 -fPIC -fno-exceptions -fno-rtti -fvisibility=hidden \
+    -Wall -Wextra -Werror \
+    -isystem "$source/include" -isystem "$source/ggml/include" \
+    "$here/node_class.cpp" "$here/report.cpp" "$here/probe.cpp" -o "$output" $kind
