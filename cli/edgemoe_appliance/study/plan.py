@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.study.base import Count, Frozen, digest_of
+from edgemoe_appliance.study.base import Count, Frozen, digest_of, on_one_line
 from edgemoe_appliance.study.configs import (
     Arm,
     Configs,
@@ -30,6 +30,7 @@ from edgemoe_appliance.study.configs import (
 )
 
 PLAN_SCHEMA: Final = 1
+ENGINE_PROGRAM: Final = "llama-cli"
 
 
 class RunSpec(Frozen):
@@ -86,10 +87,17 @@ class EngineBuild(Frozen):
     extra_args: tuple[str, ...] = ()
     why: str
 
+    @field_validator("files_sha256")
+    @classmethod
+    def _has_program(cls, value: dict[str, str]) -> dict[str, str]:
+        if ENGINE_PROGRAM not in value:
+            raise ValueError(f"lacks {ENGINE_PROGRAM}")
+        return value
+
     @property
     def binary_sha256(self) -> str:
         """Return the digest that names this build in records."""
-        return self.files_sha256["llama-cli"]
+        return self.files_sha256[ENGINE_PROGRAM]
 
 
 class PlannedModel(Frozen):
@@ -195,7 +203,8 @@ def read_plan(path: Path) -> Plan:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"])) or "plan"
-        raise RecordError(f"{key}: {first['msg']}", where=str(path)) from error
+        what = on_one_line(f"{key}: {first['msg']}", 300)
+        raise RecordError(what, where=str(path)) from error
 
 
 def prompt_key(experiment: str, prompt: str) -> str:

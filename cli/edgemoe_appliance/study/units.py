@@ -28,7 +28,7 @@ def human_bytes(n_bytes: float) -> str:
     """Return bytes for a person, in decimal units: `4.21 GB`, `12.0 MB`."""
     value = float(n_bytes)
     for unit in ("B", "kB", "MB"):
-        if abs(value) < 1000:
+        if round(abs(value), 1) < 1000:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.2f} GB"
@@ -36,7 +36,7 @@ def human_bytes(n_bytes: float) -> str:
 
 def human_duration(duration_s: float) -> str:
     """Return a duration for a person: `0.4 s`, `3 min 20 s`, `2 h 05 min`."""
-    if duration_s < 60:
+    if round(duration_s, 1) < 60:
         return f"{duration_s:.1f} s"
     minutes, rest = divmod(round(duration_s), 60)
     if minutes < 60:
