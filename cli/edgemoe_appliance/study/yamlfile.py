@@ -1,7 +1,7 @@
 """YAML files as typed documents, with errors that name file, line, key and what is allowed.
 
-Duplicate keys, which YAML readers accept silently, are errors here. So are aliases: a few of
-them can stand for gigabytes, and a file that people edit needs none.
+Duplicate keys, which YAML readers accept silently, are errors here. So are aliases, a few of
+which can stand for gigabytes, and tags, which can stand for programs: nobody needs them here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -43,12 +44,14 @@ class YamlDocument:
 
 class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(
-                problem=f"alias *{event.anchor}: write the value out",
-                problem_mark=event.start_mark,
-            )
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        refused = ""
+        if isinstance(event, yaml.AliasEvent):
+            refused = f"alias *{event.anchor}: write the value out"
+        elif getattr(event, "tag", None) is not None:
+            refused = f"tag {event.tag}: leave it out"
+        if refused:
+            raise yaml.MarkedYAMLError(problem=refused, problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
 
@@ -169,7 +172,7 @@ def _hint(detail: ErrorDetails, model: type[BaseModel]) -> str:
         return f"keys: {', '.join(owner.model_fields)}" if _is_model(owner) else ""
     if detail["type"] == "union_tag_not_found":
         return f"allowed: {', '.join(_tags(_step_through(model, location)))}"
-    if detail["type"] == "string_type" and isinstance(detail["input"], bool | int | float):
+    if detail["type"] == "string_type" and isinstance(detail["input"], bool | int | float | date):
         return "put it in quotes"
     return ""
 
