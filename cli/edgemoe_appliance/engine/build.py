@@ -1,0 +1,390 @@
+"""Builds of llama.cpp: one per source, flags and compiler, whole and checked, or not at all.
+
+A build is a folder with bin/ (llama-cli, llama-bench, shared libraries), build.log and
+build.json, which is written last. Runs nothing that it built.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import Field, ValidationError
+
+from edgemoe_appliance.engine.lock import cache_lock
+from edgemoe_appliance.engine.source import PreparedSource, choose_pin, partial_folder
+from edgemoe_appliance.engine.toolchain import (
+    Toolchain,
+    build_environment,
+    is_on,
+    read_native_cpu,
+    read_toolchain,
+)
+from edgemoe_appliance.engine.tools import ToolResult, run_tool
+from edgemoe_appliance.engine.tree import file_sha256
+from edgemoe_appliance.errors import DigestError, HostError, RecordError
+from edgemoe_appliance.study.base import Frozen, canonical_json, digest_of
+from edgemoe_appliance.study.configs import (
+    EnginesConfig,
+    EngineSource,
+    GitSource,
+    Identifier,
+    SdistSource,
+    Sha256,
+)
+from edgemoe_appliance.study.files import write_atomically
+from edgemoe_appliance.study.plan import EngineBuild
+
+# Raised when the same inputs would be built in another way.
+_RECIPE: Final = 1
+_TARGETS: Final = ("llama-cli", "llama-bench")
+_LIBRARIES: Final = ("*.so", "*.so.*", "*.dylib", "*.metallib")
+_RECORD: Final = "build.json"
+_LOG: Final = "build.log"
+_SPACE_BYTES: Final = 1_000_000_000
+# CUDA kernels take over an hour on a Jetson.
+_BUILD_S: Final = 4 * 3600.0
+# `[12/345]` of ninja, `[ 12%]` of make.
+_PROGRESS: Final = re.compile(
+    r"^\[\s*(?:(?P<done>\d+)/(?P<all>\d+)|(?P<percent>\d+)%)\]\s*(?P<what>.*)"
+)
+_SHIPPED_COMMIT: Final = re.compile(r'LLAMA_COMMIT = "([0-9a-f]{7,40})"')
+
+
+class BuildStage(str, Enum):
+    """What is going on."""
+
+    SOURCE = "source"
+    WAIT = "wait"  # another process builds the same
+    CONFIGURE = "configure"
+    COMPILE = "compile"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildProgress:
+    """One step of a build for a progress bar; `percent` is None where it is not known."""
+
+    stage: BuildStage
+    percent: float | None
+    text: str
+
+
+OnProgress = Callable[[BuildProgress], None]
+
+
+class _BuildRecord(Frozen):
+    """build.json: what was built from what, with what, and the digests of the results."""
+
+    schema_version: Literal[1] = 1
+    pin: Identifier
+    source: EngineSource
+    source_sha256: Sha256
+    build_key: Sha256
+    version: str
+    cmake: dict[str, str]
+    compiler: str
+    generator: str
+    duration_s: float = Field(ge=0)
+    files_sha256: dict[str, Sha256]
+    extra_args: tuple[str, ...]
+    why: str
+
+
+def engine_build(
+    engines: EnginesConfig,
+    cache: Path,
+    *,
+    cmake: Mapping[str, str],
+    asked: str | None = None,
+    on_progress: OnProgress = lambda _progress: None,
+) -> EngineBuild:
+    """Return a build of the asked-for pin, else of the default or the fallback.
+
+    `cmake` holds the target's flags. Raises ConfigError, HostError, DigestError.
+    """
+    name = asked or engines.default
+    on_progress(BuildProgress(stage=BuildStage.SOURCE, percent=None, text=f"source of {name}"))
+    source = choose_pin(engines, cache, asked)
+    return build_engine(source, cache, cmake=cmake, on_progress=on_progress)
+
+
+def build_engine(
+    source: PreparedSource,
+    cache: Path,
+    *,
+    cmake: Mapping[str, str],
+    on_progress: OnProgress = lambda _progress: None,
+) -> EngineBuild:
+    """Return the build of a source with a target's flags, made now or found in the cache.
+
+    Raises HostError where tools are missing or the build fails, DigestError where a build in the
+    cache is not what was built.
+    """
+    recipe = _Recipe(source=source, target_flags=dict(cmake), tools=read_toolchain(cmake))
+    entry = cache / "builds" / f"{source.pin}-{recipe.key[:16]}"
+
+    def on_wait() -> None:
+        text = "another process builds the same engine"
+        on_progress(BuildProgress(stage=BuildStage.WAIT, percent=None, text=text))
+
+    with cache_lock(entry, on_wait):
+        if not entry.is_dir():
+            _make(recipe, entry, on_progress)
+        return read_build(entry).model_copy(update={"why": source.why})
+
+
+def read_build(folder: Path) -> EngineBuild:
+    """Return the build in a folder after checking every file of it.
+
+    Raises HostError where there is none, RecordError where its record is foreign or newer,
+    DigestError where a file is missing or not the one that was built.
+    """
+    record = _read_record(folder)
+    for name, expected in record.files_sha256.items():
+        path = folder / "bin" / name
+        found = file_sha256(path) if path.is_file() else "missing"
+        if found != expected:
+            raise DigestError(
+                f"sha256 is {found}, was {expected} when it was built",
+                where=str(path),
+                hint=f"remove {folder} and build again",
+            )
+    kept = record.model_dump(exclude={"schema_version", "version", "generator", "duration_s"})
+    return EngineBuild(**kept, binary=str((folder / "bin" / "llama-cli").absolute()))
+
+
+def _read_record(folder: Path) -> _BuildRecord:
+    path = folder / _RECORD
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise HostError(
+            f"no engine is built there ({error.strerror})",
+            where=str(folder),
+            hint="edgemoe-appliance build",
+        ) from error
+    try:
+        return _BuildRecord.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "record"
+        raise RecordError(
+            f"{key}: {first['msg']}", where=str(path), hint=f"remove {folder} and build again"
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recipe:
+    """All that decides what comes out of a build."""
+
+    source: PreparedSource
+    target_flags: dict[str, str]
+    tools: Toolchain
+
+    @property
+    def flags(self) -> dict[str, str]:
+        """Return the cmake variables that hold on every machine, the target's among them."""
+        on_mac = sys.platform == "darwin"
+        fixed = {
+            "CMAKE_BUILD_TYPE": "Release",
+            "BUILD_SHARED_LIBS": "ON",  # the routing probe interposes calls between them
+            "LLAMA_CURL": "OFF",
+            "LLAMA_BUILD_TESTS": "OFF",
+            "LLAMA_BUILD_SERVER": "OFF",
+            "GGML_CCACHE": "OFF",
+            # The libraries lie beside the programs, wherever the folder is moved to.
+            "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
+            "CMAKE_INSTALL_RPATH": "@loader_path" if on_mac else "$ORIGIN",
+        }
+        flags = {**self.target_flags, **fixed}
+        if not on_mac:
+            # DT_RPATH comes before LD_LIBRARY_PATH, where another libllama.so might lie.
+            for name in ("CMAKE_EXE_LINKER_FLAGS", "CMAKE_SHARED_LINKER_FLAGS"):
+                flags[name] = f"{flags.get(name, '')} -Wl,--disable-new-dtags".strip()
+        return flags
+
+    @property
+    def version(self) -> str:
+        """Return what `llama-cli --version` shall say: build number and commit."""
+        number, commit = _build_info(self.source)
+        return f"{number} ({commit})"
+
+    @property
+    def key(self) -> str:
+        """Return the digest of everything that decides about the result."""
+        is_native = is_on(self.flags.get("GGML_NATIVE", "ON"))
+        parts = {
+            "recipe": _RECIPE,
+            "source": self.source.sha256,
+            "version": self.version,
+            "cmake": self.flags,
+            "compiler": self.tools.compiler,
+            "machine": self.tools.machine,
+            "native": read_native_cpu() if is_native else None,
+        }
+        return digest_of(parts)
+
+
+def _build_info(source: PreparedSource) -> tuple[int, str]:
+    """Return build number and commit as far as they are known; a local folder has neither.
+
+    A source distribution ships a generated file whose commit is right, while its number (of a
+    shallow clone) and its compiler are not.
+    """
+    numbered = re.fullmatch(r"b(\d+)", source.pin)
+    number = int(numbered[1]) if numbered else 0
+    if isinstance(source.source, GitSource):
+        return number, source.source.commit[:7]
+    if isinstance(source.source, SdistSource):
+        shipped = source.folder / "common" / "build-info.cpp"
+        text = shipped.read_text(encoding="utf-8") if shipped.is_file() else ""
+        commit = _SHIPPED_COMMIT.search(text)
+        return number, commit[1] if commit else f"sdist-{source.source.sha256[:12]}"
+    return 0, f"tree-{source.sha256[:12]}"
+
+
+def _make(recipe: _Recipe, entry: Path, on_progress: OnProgress) -> None:
+    """Build under a temporary name and rename the result into place."""
+    begin_s = time.monotonic()
+    log = entry.with_name(f"{entry.name}.log")
+    with partial_folder(entry, _SPACE_BYTES) as partial:
+        work = partial / "work"
+        _copy_source(recipe, work / "source")
+        _compile(recipe, work, log, on_progress)
+        files = _install(work / "build", partial / "bin")
+        shutil.rmtree(work)
+        log.rename(partial / _LOG)
+        record = _record(recipe, files, time.monotonic() - begin_s)
+        text = canonical_json(record.model_dump(mode="json")) + "\n"
+        write_atomically(partial / _RECORD, text.encode())
+        partial.rename(entry)
+
+
+def _record(recipe: _Recipe, files: dict[str, str], duration_s: float) -> _BuildRecord:
+    source = recipe.source
+    return _BuildRecord(
+        pin=source.pin,
+        source=source.source,
+        source_sha256=source.sha256,
+        build_key=recipe.key,
+        version=recipe.version,
+        cmake=recipe.flags,
+        compiler=f"{recipe.tools.compiler}, {recipe.tools.machine}",
+        generator=recipe.tools.generator,
+        duration_s=round(duration_s, 3),
+        files_sha256=files,
+        extra_args=_extra_args(source.folder),
+        why=source.why,
+    )
+
+
+def _extra_args(tree: Path) -> tuple[str, ...]:
+    """Return what keeps this llama.cpp from starting a conversation by itself.
+
+    Since January 2025 it does so where the model has a chat template; before, the option that
+    forbids it is an error.
+    """
+    options = (tree / "common" / "arg.cpp").read_text(encoding="utf-8", errors="replace")
+    return ("-no-cnv",) if '"-no-cnv"' in options else ()
+
+
+def _copy_source(recipe: _Recipe, copied: Path) -> None:
+    """Copy a tree to build from, as llama.cpp writes into it, with a truthful build info.
+
+    Left alone, its cmake files would ask git, which would answer for whatever repository the
+    cache lies in, or would keep the file that a source distribution ships.
+    """
+    left_out = shutil.ignore_patterns(".git", "*.gguf")
+    shutil.copytree(recipe.source.folder, copied, symlinks=True, ignore=left_out)
+    number, commit = _build_info(recipe.source)
+    values = {
+        "BUILD_NUMBER": str(number),
+        "BUILD_COMMIT": commit,
+        "BUILD_COMPILER": recipe.tools.compiler,
+        "BUILD_TARGET": recipe.tools.machine,
+    }
+    lines = [f'set({name} "{_harmless(value)}")\n' for name, value in values.items()]
+    (copied / "cmake" / "build-info.cmake").write_text("".join(lines), encoding="utf-8")
+    (copied / "common" / "build-info.cpp").unlink(missing_ok=True)
+
+
+def _harmless(text: str) -> str:
+    """Return text without what cmake or C would read inside quotes as more than text."""
+    return re.sub(r"[^A-Za-z0-9 ()+,./:_~-]", "_", text)
+
+
+def _compile(recipe: _Recipe, work: Path, log: Path, on_progress: OnProgress) -> None:
+    tools = recipe.tools
+    source, build = work / "source", work / "build"
+    flags = {**recipe.flags, **tools.flags}
+    # Messages of failed assertions name files: as in the source, not as on this machine.
+    for name in ("CMAKE_C_FLAGS", "CMAKE_CXX_FLAGS"):
+        flags[name] = f"{flags.get(name, '')} -ffile-prefix-map={source}=llama.cpp".strip()
+    configure = [str(tools.cmake), "-S", str(source), "-B", str(build), "-G", tools.generator]
+    configure += [f"-D{name}={value}" for name, value in sorted(flags.items())]
+    _step(configure, BuildStage.CONFIGURE, log, on_progress)
+    compile_ = [str(tools.cmake), "--build", str(build), "--config", "Release"]
+    compile_ += ["--parallel", str(_jobs()), "--target", *_TARGETS]
+    _step(compile_, BuildStage.COMPILE, log, on_progress)
+
+
+def _jobs() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _step(argv: list[str], stage: BuildStage, log: Path, on_progress: OnProgress) -> None:
+    """Run one cmake command, its output going to the log and to the progress."""
+    mode = "w" if stage is BuildStage.CONFIGURE else "a"
+    with log.open(mode, encoding="utf-8") as file:
+        file.write(f"$ {' '.join(argv)}\n")
+
+        def on_line(line: str) -> None:
+            file.write(line + "\n")
+            on_progress(parse_progress(stage, line))
+
+        result = run_tool(
+            argv, env=build_environment(os.environ), timeout_s=_BUILD_S, on_line=on_line
+        )
+    if result.exit_code != 0:
+        raise HostError(
+            f"{stage.value} of the engine failed ({_told(result)})",
+            where=str(log),
+            hint="the log has the whole output",
+        )
+
+
+def _told(result: ToolResult) -> str:
+    return "no end in time" if result.timed_out else result.last_error
+
+
+def parse_progress(stage: BuildStage, line: str) -> BuildProgress:
+    """Return what a line of cmake, make or ninja says about progress."""
+    match = _PROGRESS.match(line)
+    if match is None:
+        return BuildProgress(stage=stage, percent=None, text=line.strip())
+    if match["percent"]:
+        percent = float(match["percent"])
+    else:
+        percent = 100 * int(match["done"]) / max(1, int(match["all"]))
+    return BuildProgress(stage=stage, percent=min(100.0, percent), text=match["what"].strip())
+
+
+def _install(build: Path, target: Path) -> dict[str, str]:
+    """Copy programs and libraries into one folder and return their digests by name."""
+    target.mkdir()
+    programs = [build / "bin" / name for name in _TARGETS]
+    libraries = [path for pattern in _LIBRARIES for path in sorted(build.rglob(pattern))]
+    for path in (*programs, *libraries):
+        if "CMakeFiles" not in path.relative_to(build).parts:
+            shutil.copy(path, target / path.name)
+    return {path.name: file_sha256(path) for path in sorted(target.iterdir())}

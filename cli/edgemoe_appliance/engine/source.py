@@ -1,0 +1,313 @@
+"""llama.cpp sources by pin: obtained, verified, unpacked into the cache, or refused.
+
+Compiles nothing. A source is used only when its digest has just been checked.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import ValidationError
+
+from edgemoe_appliance.engine.lock import cache_lock
+from edgemoe_appliance.engine.tools import ToolResult, require_tool, run_tool
+from edgemoe_appliance.engine.tree import file_sha256, tree_digest, unpack_subdirectory
+from edgemoe_appliance.errors import ConfigError, DigestError, HostError
+from edgemoe_appliance.study.base import Frozen, canonical_json, digest_of
+from edgemoe_appliance.study.configs import (
+    DirectorySource,
+    EnginesConfig,
+    EngineSource,
+    GitSource,
+    Pin,
+    SdistSource,
+    Sha256,
+)
+from edgemoe_appliance.study.files import write_atomically
+from edgemoe_appliance.study.units import human_bytes
+
+# How long a git host may take to say anything at all before the fallback is used.
+_GIT_ANSWER_S: Final = 10.0
+_DOWNLOAD_S: Final = 1800.0
+# Archive, tree and the copy that is built, rounded up.
+_SPACE_BYTES: Final = 600_000_000
+_MARKS: Final = ("CMakeLists.txt", "common/CMakeLists.txt", "ggml/CMakeLists.txt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedSource:
+    """A verified source tree; `sha256` is its tree digest, `why` says why this pin is used."""
+
+    pin: str
+    source: EngineSource
+    folder: Path
+    sha256: str
+    why: str
+
+
+class _SourceRecord(Frozen):
+    """source.json beside an unpacked tree: what it was when it was verified."""
+
+    schema_version: Literal[1] = 1
+    source: GitSource | SdistSource
+    tree_sha256: Sha256
+
+
+def choose_pin(engines: EnginesConfig, cache: Path, asked: str | None = None) -> PreparedSource:
+    """Return the source of the asked-for pin, else of the default one, else of the fallback.
+
+    The fallback is for hosts that cannot reach the default's source; a wrong digest never falls
+    back, nor does a pin that was asked for.
+    Raises ConfigError for an unknown pin, HostError, DigestError.
+    """
+    if asked is not None:
+        return prepare_source(asked, _pin(engines, asked), cache, why=f"{asked} was asked for")
+    default, fallback = engines.default, engines.fallback
+    try:
+        return prepare_source(
+            default, engines.pins[default], cache, why=f"{default} is the default"
+        )
+    except HostError as error:
+        if fallback == default:
+            raise
+        reason = f"because {default} could not be had: {error.what}"
+    kind = engines.pins[fallback].source.kind
+    origin = {"git": "git", "sdist": "a source distribution", "directory": "a local folder"}[kind]
+    why = f"{fallback} from {origin}, {reason}"
+    try:
+        return prepare_source(fallback, engines.pins[fallback], cache, why=why)
+    except HostError as error:
+        raise HostError(f"{error.what}; nor {default}, {reason}", hint=error.hint) from error
+
+
+def _pin(engines: EnginesConfig, name: str) -> Pin:
+    if name not in engines.pins:
+        known = ", ".join(engines.pins)
+        raise ConfigError(f"{name!r} is not a pin", hint=f"engines.yaml has: {known}")
+    return engines.pins[name]
+
+
+def prepare_source(name: str, pin: Pin, cache: Path, *, why: str) -> PreparedSource:
+    """Return the verified source of one pin, from the cache where it is there.
+
+    Raises HostError where it cannot be had and DigestError where it is another than pinned.
+    """
+    source = pin.source
+    if isinstance(source, DirectorySource):
+        folder = Path(source.path).expanduser().resolve()
+        _check_marks(folder, ConfigError)
+        return PreparedSource(
+            pin=name, source=source, folder=folder, sha256=tree_digest(folder), why=why
+        )
+    entry = cache / "sources" / f"{name}-{digest_of(source.model_dump(mode='json'))[:16]}"
+    with cache_lock(entry):
+        if not entry.is_dir():
+            _fill(entry, source)
+        return PreparedSource(
+            pin=name, source=source, folder=entry / "tree", sha256=_verified(entry), why=why
+        )
+
+
+def _fill(entry: Path, source: GitSource | SdistSource) -> None:
+    """Obtain a source under a temporary name and rename it into place."""
+    with partial_folder(entry, _SPACE_BYTES) as partial:
+        tree = partial / "tree"
+        if isinstance(source, GitSource):
+            _fetch_git(source, tree)
+        else:
+            _download_sdist(source, partial, tree)
+        _check_marks(tree, DigestError)
+        record = _SourceRecord(source=source, tree_sha256=tree_digest(tree))
+        text = canonical_json(record.model_dump(mode="json")) + "\n"
+        write_atomically(partial / "source.json", text.encode())
+        partial.rename(entry)
+
+
+@contextmanager
+def partial_folder(entry: Path, space_bytes: int) -> Iterator[Path]:
+    """Give a folder beside `entry` to fill and rename; what is left of it is removed.
+
+    Call it under the entry's lock: older leavings of killed processes are removed too.
+    Raises HostError where there is no room or writing fails.
+    """
+    for stale in entry.parent.glob(f".{entry.name}.partial-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    check_space(entry.parent, space_bytes)
+    try:
+        partial = Path(tempfile.mkdtemp(prefix=f".{entry.name}.partial-", dir=entry.parent))
+        partial.chmod(0o755)  # a container's user reads the cache too
+        try:
+            yield partial
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise HostError(
+            f"cannot be written ({error.strerror or error})",
+            where=str(error.filename or entry.parent),
+            hint="free some space or use another cache folder",
+        ) from error
+
+
+def check_space(folder: Path, needed_bytes: int) -> None:
+    """Raise HostError unless the file system of an existing folder has room."""
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < needed_bytes:
+        raise HostError(
+            f"{human_bytes(free_bytes)} free, {human_bytes(needed_bytes)} needed",
+            where=str(folder),
+            hint="free some space or use another cache folder",
+        )
+
+
+def _verified(entry: Path) -> str:
+    """Return the tree digest of a cache entry after checking it against its record."""
+    hint = f"remove {entry} and run again"
+    try:
+        record = _SourceRecord.model_validate_json((entry / "source.json").read_bytes())
+        found = tree_digest(entry / "tree")
+    except (OSError, ValidationError) as error:
+        raise DigestError("not a source of ours", where=str(entry), hint=hint) from error
+    if found != record.tree_sha256:
+        raise DigestError(
+            f"tree digest {found[:16]}..., was {record.tree_sha256[:16]}... when it was unpacked",
+            where=str(entry),
+            hint=hint,
+        )
+    return found
+
+
+def _check_marks(tree: Path, error_type: type[ConfigError | DigestError]) -> None:
+    for mark in _MARKS:
+        if not (tree / mark).is_file():
+            raise error_type(f"not a llama.cpp source tree: no {mark}", where=str(tree))
+
+
+def _fetch_git(source: GitSource, tree: Path) -> None:
+    """Fetch exactly one commit, without history, hooks, prompts or the user's filters."""
+    git = require_tool("git", "git")
+    answer = _git(git, "ls-remote", "--quiet", source.repository, "HEAD", timeout_s=_GIT_ANSWER_S)
+    _check_git(answer, source, "cannot be reached")
+    _check_git(_git(git, "init", "--quiet", str(tree)), source, "git init failed")
+    fetch = ("fetch", "--quiet", "--depth=1", "--no-tags", source.repository, source.commit)
+    _check_git(_git(git, "-C", str(tree), *fetch), source, "could not be fetched from")
+    checkout = ("checkout", "--quiet", "--detach", "FETCH_HEAD")
+    _check_git(_git(git, "-C", str(tree), *checkout), source, "could not be checked out")
+    head = _git(git, "-C", str(tree), "rev-parse", "HEAD").lines
+    if head != (source.commit,):
+        raise DigestError(
+            f"got {' '.join(head)[:60]} instead of commit {source.commit}", where=source.repository
+        )
+    shutil.rmtree(tree / ".git")
+
+
+def _git(git: Path, *arguments: str, timeout_s: float = _DOWNLOAD_S) -> ToolResult:
+    options = {
+        "core.hooksPath": os.devnull,
+        "core.autocrlf": "false",
+        "core.symlinks": "true",
+        "core.fsmonitor": "false",
+        "credential.helper": "",
+        "fetch.recurseSubmodules": "false",
+        # git has no time limit of its own: give up where under 1 kB/s comes for 30 s.
+        "http.lowSpeedLimit": "1000",
+        "http.lowSpeedTime": "30",
+        "protocol.ext.allow": "never",
+    }
+    flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+    return run_tool(
+        [git, *flags, *arguments], env=_git_environment(os.environ), timeout_s=timeout_s
+    )
+
+
+def _git_environment(base: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which git asks nobody and sees no repository of the caller."""
+    local = (
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_COMMON_DIR",
+        "GIT_NAMESPACE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_PREFIX",
+    )
+    kept = {name: value for name, value in base.items() if name not in local}
+    return {**kept, "GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "LC_ALL": "C"}
+
+
+def _check_git(result: ToolResult, source: GitSource, what: str) -> None:
+    if result.exit_code != 0:
+        told = "no answer in time" if result.timed_out else result.last_error
+        raise HostError(
+            f"{source.repository} {what} ({told})",
+            hint="check the network, or name another pin with --pin",
+        )
+
+
+def _download_sdist(source: SdistSource, folder: Path, tree: Path) -> None:
+    """Download a source distribution with the user's own pip and index settings, and unpack it."""
+    requirements = folder / "requirements.txt"
+    requirements.write_text(
+        f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n", encoding="utf-8"
+    )
+    downloads = folder / "downloads"
+    # Building is not isolated: pip would look for a build backend elsewhere, only to read the
+    # package's metadata; the backend is among our own dependencies.
+    options = (
+        "--no-deps",
+        "--no-binary",
+        ":all:",
+        "--no-build-isolation",
+        "--require-hashes",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--quiet",
+        "--progress-bar",
+        "off",
+    )
+    result = run_tool(
+        [sys.executable, "-m", "pip", "download", *options, "-r", requirements, "-d", downloads],
+        env=os.environ,
+        cwd=folder,  # python -m looks for pip in the working folder first
+        timeout_s=_DOWNLOAD_S,
+    )
+    _check_pip(result, source)
+    archives = sorted(downloads.iterdir())
+    if len(archives) != 1:
+        raise HostError(f"pip left {len(archives)} files instead of one archive")
+    _check_archive(archives[0], source)
+    unpack_subdirectory(archives[0], source.subdirectory, tree)
+    shutil.rmtree(downloads)
+    requirements.unlink()
+
+
+def _check_pip(result: ToolResult, source: SdistSource) -> None:
+    if result.exit_code == 0:
+        return
+    text = "\n".join(result.lines)
+    name = f"{source.package} {source.version}"
+    if "DO NOT MATCH THE HASHES" in text:
+        raise DigestError(f"the index offers another {name} than sha256 {source.sha256}")
+    if "No module named pip" in text:
+        raise HostError(
+            f"{name} cannot be downloaded: this Python has no pip",
+            hint=f"{sys.executable} -m ensurepip",
+        )
+    told = "no end in time" if result.timed_out else result.last_error
+    raise HostError(
+        f"{name} could not be downloaded ({told})", hint="check the network and pip's settings"
+    )
+
+
+def _check_archive(archive: Path, source: SdistSource) -> None:
+    found = file_sha256(archive)
+    if found != source.sha256:
+        raise DigestError(f"sha256 is {found}, pinned is {source.sha256}", where=archive.name)
