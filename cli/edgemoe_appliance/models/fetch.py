@@ -1,0 +1,269 @@
+"""Fetches the real model files from Hugging Face: pinned, resumable, verified before named.
+
+The library of the hub does the talking. It is imported only when something is fetched, because
+most uses of the appliance need neither it nor a network.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from io import BufferedRandom
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from edgemoe_appliance.errors import DigestError, HostError
+from edgemoe_appliance.models.digests import (
+    Progress,
+    ignore_progress,
+    keep_sha256,
+    kept_sha256,
+    read_sha256,
+    write_sidecar,
+)
+from edgemoe_appliance.models.exclusive import check_disk_space, open_exclusively
+from edgemoe_appliance.models.store import model_path
+from edgemoe_appliance.study.base import Frozen, on_one_line
+from edgemoe_appliance.study.configs import ModelEntry, Sha256
+from edgemoe_appliance.study.files import sync_folder
+
+_TWINS_INSTEAD = "or use twins: edgemoe-appliance models twin"
+
+
+class ModelOrigin(Frozen):
+    """What was seen when a model was fetched; kept beside the file as FILE.origin.json."""
+
+    repository: str
+    file: str
+    revision_pinned: str | None
+    revision_seen: str
+    etag: str
+    bytes: int
+    sha256: Sha256
+    fetched_utc: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchedModel:
+    """A model file whose digest is the pinned one; `was_there` says that nothing was fetched."""
+
+    path: Path
+    file_bytes: int
+    sha256: str
+    was_there: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Offer:
+    """What the hub says it has under the pinned name."""
+
+    url: str
+    revision: str
+    etag: str
+    file_bytes: int
+
+
+def utc_now() -> datetime:
+    """Return the time of day."""
+    return datetime.now(timezone.utc)
+
+
+def fetch_model(
+    entry: ModelEntry,
+    folder: Path,
+    *,
+    on_progress: Progress = ignore_progress,
+    endpoint: str | None = None,
+    now: Callable[[], datetime] = utc_now,
+) -> FetchedModel:
+    """Fetch a model file, or return the one that is already there.
+
+    `endpoint` is the address of the hub, None for the library's own (HF_ENDPOINT).
+    Raises HostError where the hub, the network or the disk are in the way, DigestError where a
+    file is not the pinned one: it is then kept under the name FILE.rejected.
+    """
+    path = model_path(entry, folder)
+    if path.exists():
+        return _already_there(entry, path, on_progress)
+    with _explained(entry):
+        offer = _ask(entry, endpoint)
+        _check_offer(entry, offer)
+        folder.mkdir(parents=True, exist_ok=True)
+        sha256 = _download(entry, offer, path, on_progress)
+        origin = ModelOrigin(
+            repository=entry.repository,
+            file=entry.file,
+            revision_pinned=entry.revision,
+            revision_seen=offer.revision,
+            etag=offer.etag,
+            bytes=offer.file_bytes,
+            sha256=sha256,
+            fetched_utc=now().isoformat(timespec="seconds"),
+        )
+        write_sidecar(path.with_name(f"{path.name}.origin.json"), origin)
+    return FetchedModel(path=path, file_bytes=offer.file_bytes, sha256=sha256, was_there=False)
+
+
+def _already_there(entry: ModelEntry, path: Path, on_progress: Progress) -> FetchedModel:
+    sha256 = kept_sha256(path, on_progress)
+    if sha256 != entry.sha256:
+        raise DigestError(
+            f"a file with sha256 {sha256} lies there, {entry.sha256} is pinned",
+            where=str(path),
+            hint="move it away and fetch again",
+        )
+    return FetchedModel(path=path, file_bytes=path.stat().st_size, sha256=sha256, was_there=True)
+
+
+def _ask(entry: ModelEntry, endpoint: str | None) -> _Offer:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
+
+    url = hf_hub_url(entry.repository, entry.file, revision=entry.revision, endpoint=endpoint)
+    seen = get_hf_file_metadata(url, endpoint=endpoint)
+    if seen.size is None or not seen.etag or not seen.commit_hash:
+        raise HostError(
+            "the answer lacks size, digest or revision: not a Hugging Face hub",
+            where=on_one_line(url),
+            hint=f"check HF_ENDPOINT and the proxy, {_TWINS_INSTEAD}",
+        )
+    return _Offer(url=url, revision=seen.commit_hash, etag=seen.etag, file_bytes=seen.size)
+
+
+def _check_offer(entry: ModelEntry, offer: _Offer) -> None:
+    """Raise DigestError before gigabytes are fetched where the hub already says something else."""
+    is_sha256 = len(offer.etag) == len(entry.sha256)
+    promises = (
+        ("revision", entry.revision, offer.revision),
+        ("size", entry.bytes, offer.file_bytes),
+        ("sha256", entry.sha256 if is_sha256 else None, offer.etag),
+    )
+    for what, pinned, seen in promises:
+        if pinned is not None and pinned != seen:
+            raise DigestError(
+                f"the hub has {what} {on_one_line(seen)}, models.yaml pins {pinned}",
+                where=f"{entry.repository}/{entry.file}",
+                hint=f"the upload was replaced: find the pinned one, {_TWINS_INSTEAD}",
+            )
+
+
+def _download(entry: ModelEntry, offer: _Offer, path: Path, on_progress: Progress) -> str:
+    """Fetch the rest of a partial file, verify the whole, give it its name; return its sha256."""
+    # The etag is in the name: a partial file is never completed with bytes of another upload.
+    tag = "".join(char for char in offer.etag if char.isalnum())[:16]
+    partial = path.with_name(f".{path.name}.{tag}.partial")
+    with open_exclusively(partial) as file:
+        if file.tell() > offer.file_bytes:
+            file.seek(0)
+            file.truncate()
+        check_disk_space(path.parent, offer.file_bytes - file.tell())
+        _get(offer, file, on_progress)
+        file.flush()
+        os.fsync(file.fileno())
+        sha256 = read_sha256(partial)
+        if sha256 != entry.sha256:
+            _reject(entry, partial, path, sha256)
+        partial.replace(path)
+    sync_folder(path.parent)
+    keep_sha256(path, sha256)
+    return sha256
+
+
+def _get(offer: _Offer, file: BufferedRandom, on_progress: Progress) -> None:
+    # Not hf_hub_download: since its version 2 it deletes what it has when it is interrupted.
+    from huggingface_hub.file_download import http_get  # noqa: PLC0415
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # noqa: PLC0415
+        build_hf_headers,
+        disable_progress_bars,
+    )
+
+    disable_progress_bars()
+    http_get(
+        offer.url,
+        cast("BinaryIO", _Reported(file, offer.file_bytes, on_progress)),
+        resume_size=file.tell(),
+        headers=build_hf_headers(),
+        expected_size=offer.file_bytes,
+    )
+
+
+class _Reported:
+    """The file that the hub's library writes to; says after each piece how far it is."""
+
+    def __init__(self, file: BufferedRandom, total_bytes: int, on_progress: Progress) -> None:
+        self._file = file
+        self._total_bytes = total_bytes
+        self._on_progress = on_progress
+
+    def write(self, data: bytes) -> int:
+        written = self._file.write(data)
+        self._on_progress(self._file.tell(), self._total_bytes)
+        return written
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, offset: int) -> int:
+        return self._file.seek(offset)
+
+    def truncate(self) -> int:
+        return self._file.truncate()
+
+
+def _reject(entry: ModelEntry, partial: Path, path: Path, sha256: str) -> None:
+    rejected = path.with_name(f"{path.name}.rejected")
+    partial.replace(rejected)
+    raise DigestError(
+        f"sha256 {sha256}, {entry.sha256} is pinned",
+        where=f"{entry.repository}/{entry.file}",
+        hint=f"the file is kept as {rejected}; fetch again, {_TWINS_INSTEAD}",
+    )
+
+
+@contextmanager
+def _explained(entry: ModelEntry) -> Iterator[None]:
+    """Turn the errors of the hub's library and of the system into HostError."""
+    from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
+
+    # The HTTP library under the hub's differs between its versions; its root stands among these.
+    bases = cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__)
+    roots: tuple[type[Exception], ...] = (OSError, *bases)
+    try:
+        yield
+    except roots as error:
+        raise _host_error(entry, error) from error
+
+
+def _host_error(entry: ModelEntry, error: Exception) -> HostError:
+    from huggingface_hub import errors  # noqa: PLC0415
+
+    page = f"https://huggingface.co/{entry.repository}"
+    cases = (
+        (
+            errors.GatedRepoError,
+            "the hub gives it only to those who accepted its licence (401 or 403)",
+            f"accept it at {page} and log in with: hf auth login",
+        ),
+        (errors.RepositoryNotFoundError, "no such public repository (401 or 404)", f"see {page}"),
+        (errors.RevisionNotFoundError, f"revision {entry.revision} is gone (404)", f"see {page}"),
+        (errors.EntryNotFoundError, "no such file in the repository (404)", f"see {page}"),
+        (errors.OfflineModeIsEnabled, "HF_HUB_OFFLINE forbids fetching", "unset it"),
+        (
+            Exception,
+            f"fetching stopped ({_shown(error)})",
+            "check network and disk and run the same command again: it goes on where it stopped",
+        ),
+    )
+    what, advice = next((what, advice) for kind, what, advice in cases if isinstance(error, kind))
+    return HostError(
+        what, where=f"{entry.repository}/{entry.file}", hint=f"{advice}, {_TWINS_INSTEAD}"
+    )
+
+
+def _shown(error: Exception) -> str:
+    code = getattr(getattr(error, "response", None), "status_code", None)
+    if code is not None:
+        return f"the hub answered {code}"
+    return on_one_line(error) or type(error).__name__

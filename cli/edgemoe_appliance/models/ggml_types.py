@@ -1,0 +1,66 @@
+"""The tensor types of ggml: block sizes only, enough to know how many bytes a tensor takes.
+
+Source: `enum ggml_type` in ggml.h and the block structures in ggml-common.h of llama.cpp b4404.
+A table of ours, because the library that carries one needs numpy, which measuring must not import.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class GgmlType:
+    """One tensor type: `block_bytes` bytes hold `block_elements` elements."""
+
+    code: int
+    name: str
+    block_elements: int
+    block_bytes: int
+
+    def bytes_of(self, elements: int) -> int:
+        """Return the bytes of a number of elements that fills whole blocks."""
+        return elements // self.block_elements * self.block_bytes
+
+
+_TABLE = (
+    (0, "F32", 1, 4),
+    (1, "F16", 1, 2),
+    (2, "Q4_0", 32, 18),
+    (3, "Q4_1", 32, 20),
+    (6, "Q5_0", 32, 22),
+    (7, "Q5_1", 32, 24),
+    (8, "Q8_0", 32, 34),
+    (9, "Q8_1", 32, 36),
+    (10, "Q2_K", 256, 84),
+    (11, "Q3_K", 256, 110),
+    (12, "Q4_K", 256, 144),
+    (13, "Q5_K", 256, 176),
+    (14, "Q6_K", 256, 210),
+    (15, "Q8_K", 256, 292),
+    (16, "IQ2_XXS", 256, 66),
+    (17, "IQ2_XS", 256, 74),
+    (18, "IQ3_XXS", 256, 98),
+    (19, "IQ1_S", 256, 50),
+    (20, "IQ4_NL", 32, 18),
+    (21, "IQ3_S", 256, 110),
+    (22, "IQ2_S", 256, 82),
+    (23, "IQ4_XS", 256, 136),
+    (24, "I8", 1, 1),
+    (25, "I16", 1, 2),
+    (26, "I32", 1, 4),
+    (27, "I64", 1, 8),
+    (28, "F64", 1, 8),
+    (29, "IQ1_M", 256, 56),
+    (30, "BF16", 1, 2),
+    (34, "TQ1_0", 256, 54),
+    (35, "TQ2_0", 256, 66),
+)
+
+GGML_TYPES: dict[int, GgmlType] = {
+    code: GgmlType(code=code, name=name, block_elements=elements, block_bytes=block_bytes)
+    for code, name, elements, block_bytes in _TABLE
+}
+F32 = GGML_TYPES[0]
+Q4_K = GGML_TYPES[12]
+Q6_K = GGML_TYPES[14]

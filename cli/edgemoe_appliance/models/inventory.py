@@ -1,0 +1,148 @@
+"""What lies in the folder of models, and whether it is what it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from edgemoe_appliance.errors import ApplianceError
+from edgemoe_appliance.models.arithmetic import count_model
+from edgemoe_appliance.models.digests import Progress, ignore_progress, read_sha256
+from edgemoe_appliance.models.gguf import read_header
+from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.models.store import model_path, twin_path
+from edgemoe_appliance.models.twin import build_twin, twin_sha256
+from edgemoe_appliance.models.twin_mark import read_twin_mark
+from edgemoe_appliance.study.configs import ModelEntry, ModelsConfig
+
+_FETCH = "run: edgemoe-appliance models fetch"
+_WRITE = "delete it and run: edgemoe-appliance models twin"
+
+
+class Verdict(str, Enum):
+    """What was found where a model file should lie."""
+
+    OK = "ok"
+    MISSING = "missing"
+    DIFFERENT = "different"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFinding:
+    """One model file or twin and how it was found; `scale` is None for the real file."""
+
+    model_id: str
+    scale: TwinScale | None
+    path: Path
+    verdict: Verdict
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelListing:
+    """One model of the study and what lies there of it (sizes in bytes, None where nothing)."""
+
+    model_id: str
+    entry: ModelEntry
+    file_bytes: int | None
+    twin_bytes: dict[TwinScale, int]
+
+
+def list_models(models: ModelsConfig, folder: Path) -> tuple[ModelListing, ...]:
+    """Return the models in the order of the study with what lies there, unverified."""
+    return tuple(
+        ModelListing(
+            model_id=model_id,
+            entry=entry,
+            file_bytes=_size(model_path(entry, folder)),
+            twin_bytes={
+                scale: size
+                for scale in TwinScale
+                if (size := _size(twin_path(model_id, scale, folder))) is not None
+            },
+        )
+        for model_id, entry in models.models.items()
+    )
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
+
+
+def verify_models(
+    models: ModelsConfig, folder: Path, on_progress: Progress = ignore_progress
+) -> Iterator[ModelFinding]:
+    """Yield a finding for each model and for each twin that is there.
+
+    Every file is read anew: a kept digest is not trusted here. A twin is compared with the digest
+    that it must have.
+    """
+    for model_id, entry in models.models.items():
+        yield _check_model(model_id, entry, model_path(entry, folder), on_progress)
+        for scale in TwinScale:
+            path = twin_path(model_id, scale, folder)
+            if path.exists():
+                yield _check_twin(model_id, entry, scale, path, on_progress=on_progress)
+
+
+def _check_model(
+    model_id: str, entry: ModelEntry, path: Path, on_progress: Progress
+) -> ModelFinding:
+    if not path.exists():
+        return _finding(model_id, None, path, Verdict.MISSING, "not there", _FETCH)
+    try:
+        differences = list(_differences(entry, path, on_progress))
+    except (ApplianceError, OSError) as error:
+        return _finding(model_id, None, path, Verdict.UNREADABLE, str(error))
+    if differences:
+        text, hint = "; ".join(differences), f"move it away, then {_FETCH}"
+        return _finding(model_id, None, path, Verdict.DIFFERENT, text, hint)
+    return _finding(model_id, None, path, Verdict.OK, "the pinned file")
+
+
+def _differences(entry: ModelEntry, path: Path, on_progress: Progress) -> Iterator[str]:
+    """Yield what a file is not, the cheap checks first."""
+    header = read_header(path)
+    if read_twin_mark(header):
+        yield "a twin under the name of the model"
+    if entry.bytes is not None and header.file_bytes != entry.bytes:
+        yield f"{header.file_bytes} bytes, {entry.bytes} are pinned"
+    if header.architecture != entry.architecture:
+        yield f"architecture {header.architecture}, not {entry.architecture}"
+    total = count_model(header).parameters_total
+    if total != entry.published_parameters_total:
+        yield f"{total} parameters, {entry.published_parameters_total} are published"
+    sha256 = read_sha256(path, on_progress)
+    if sha256 != entry.sha256:
+        yield f"sha256 {sha256}, {entry.sha256} is pinned"
+
+
+def _check_twin(
+    model_id: str, entry: ModelEntry, scale: TwinScale, path: Path, *, on_progress: Progress
+) -> ModelFinding:
+    try:
+        read_header(path)
+        sha256 = read_sha256(path, on_progress)
+    except (ApplianceError, OSError) as error:
+        return _finding(model_id, scale, path, Verdict.UNREADABLE, str(error), _WRITE)
+    if sha256 != twin_sha256(build_twin(entry, model_id, scale), on_progress):
+        text = f"sha256 {sha256} is not that of this twin"
+        return _finding(model_id, scale, path, Verdict.DIFFERENT, text, _WRITE)
+    return _finding(model_id, scale, path, Verdict.OK, "the twin, byte for byte")
+
+
+def _finding(
+    model_id: str,
+    scale: TwinScale | None,
+    path: Path,
+    verdict: Verdict,
+    text: str,
+    hint: str = "",
+) -> ModelFinding:
+    return ModelFinding(
+        model_id=model_id, scale=scale, path=path, verdict=verdict, text=text, hint=hint
+    )

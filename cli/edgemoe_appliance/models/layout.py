@@ -1,0 +1,178 @@
+"""Which tensors the four architectures have, at what shape and in what quantisation.
+
+Pure arithmetic on published shapes: names as llama.cpp b4404 looks them up, types as its
+llama-quantize gives them out for Q4_K_M, order as it writes them. No weights here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+
+from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.models.ggml_types import F32, Q4_K, Q6_K, GgmlType
+from edgemoe_appliance.models.gguf import DEFAULT_ALIGNMENT, TensorInfo, aligned
+from edgemoe_appliance.study.configs import ModelEntry, ModelShape
+
+Shape = tuple[int, ...]
+
+
+class TwinScale(str, Enum):
+    """How large a twin is beside its model."""
+
+    TINY = "tiny"  # a few MB, for tests
+    THIN = "thin"  # true widths, an eighth of the layers and of the vocabulary
+    FULL = "full"
+
+
+# An eighth of the work of gemma2 without an eighth of its layers: b4404 aborts unless there are
+# 26, 42 or 46. These widths give 1/8.1 of the bytes and 1/7.7 of the weights of Gemma-2-2B.
+_THIN_GEMMA2 = {
+    "embedding_length": 1024,
+    "feed_forward_length": 2816,
+    "head_count": 4,
+    "head_count_kv": 2,
+}
+# Every row is a multiple of 256, else the K-quants fall back to other types. Not 8 experts:
+# llama-quantize treats that number apart (Mixtral).
+_TINY = {
+    "embedding_length": 256,
+    "head_count": 4,
+    "head_count_kv": 1,
+    "key_length": 64,
+    "value_length": 64,
+    "vocab_size": 1024,
+}
+_TINY_BY_ARCHITECTURE = {
+    "olmoe": {
+        "block_count": 2,
+        "head_count_kv": 4,
+        "feed_forward_length": 256,
+        "expert_count": 16,
+        "expert_used_count": 2,
+    },
+    "llama": {"block_count": 2, "feed_forward_length": 1024},
+    "qwen2": {"block_count": 2, "feed_forward_length": 1024},
+    "gemma2": {"feed_forward_length": 256},
+}
+
+
+def scaled_shape(entry: ModelEntry, scale: TwinScale) -> ModelShape:
+    """Return the shape of a model's twin at a scale."""
+    shape = entry.shape
+    if scale is TwinScale.FULL:
+        return shape
+    if scale is TwinScale.TINY:
+        return shape.model_copy(update={**_TINY, **_TINY_BY_ARCHITECTURE[entry.architecture]})
+    vocabulary = {"vocab_size": _eighth(shape.vocab_size)}
+    if entry.architecture == "gemma2":
+        return shape.model_copy(update={**vocabulary, **_THIN_GEMMA2})
+    return shape.model_copy(update={**vocabulary, "block_count": _eighth(shape.block_count)})
+
+
+def _eighth(number: int) -> int:
+    """Return a number divided by 8, halves up, at least 1."""
+    return max(1, (number + 4) // 8)
+
+
+def build_tensors(architecture: str, shape: ModelShape) -> tuple[TensorInfo, ...]:
+    """Return the tensors of a model in Q4_K_M, placed one after another.
+
+    Raises ConfigError where a width does not go into whole blocks of the quantisation.
+    """
+    tensors: list[TensorInfo] = []
+    offset = 0
+    for name, dimensions, kind in _typed(architecture, shape):
+        if dimensions[0] % kind.block_elements:
+            raise ConfigError(
+                f"{name} has rows of {dimensions[0]}, {kind.name} needs multiples of "
+                f"{kind.block_elements}",
+                where="models.yaml",
+                hint=f"correct the shape of the {architecture} model",
+            )
+        tensor = TensorInfo(name=name, shape=dimensions, type=kind, offset=offset)
+        tensors.append(tensor)
+        offset = aligned(offset + tensor.n_bytes, DEFAULT_ALIGNMENT)
+    return tuple(tensors)
+
+
+def _typed(architecture: str, shape: ModelShape) -> Iterator[tuple[str, Shape, GgmlType]]:
+    """Yield name, shape and type in the order of llama-quantize: by block, then by name."""
+    head = "token_embd.weight" if shape.tied_embeddings else "output.weight"
+    for name, dimensions in sorted(_outer_tensors(architecture, shape).items()):
+        yield name, dimensions, Q6_K if name == head else _plain_type(name, dimensions)
+    for block in range(shape.block_count):
+        for part, dimensions in sorted(_block_tensors(architecture, shape).items()):
+            name = f"blk.{block}.{part}"
+            kind = _plain_type(name, dimensions)
+            if _is_sensitive(part) and _gets_more_bits(block, shape.block_count):
+                kind = Q6_K
+            yield name, dimensions, kind
+
+
+def _plain_type(name: str, dimensions: Shape) -> GgmlType:
+    """Return F32 for what llama-quantize leaves alone (norms, biases, router), else Q4_K."""
+    return F32 if len(dimensions) < 2 or "ffn_gate_inp" in name else Q4_K
+
+
+def _is_sensitive(part: str) -> bool:
+    return part.startswith(("attn_v.weight", "ffn_down"))
+
+
+def _gets_more_bits(block: int, blocks: int) -> bool:
+    """Return whether Q4_K_M keeps the sensitive tensors of a block in Q6_K.
+
+    Source: `use_more_bits` in src/llama-quant.cpp of llama.cpp b4404.
+    """
+    eighth = blocks // 8
+    return block < eighth or block >= 7 * blocks // 8 or (block - eighth) % 3 == 2
+
+
+def _outer_tensors(architecture: str, shape: ModelShape) -> dict[str, Shape]:
+    width, vocabulary = shape.embedding_length, shape.vocab_size
+    tensors: dict[str, Shape] = {
+        "token_embd.weight": (width, vocabulary),
+        "output_norm.weight": (width,),
+    }
+    if not shape.tied_embeddings:
+        tensors["output.weight"] = (width, vocabulary)
+    if architecture == "llama":
+        tensors["rope_freqs.weight"] = (shape.key_length // 2,)
+    return tensors
+
+
+def _block_tensors(architecture: str, shape: ModelShape) -> dict[str, Shape]:
+    width, inner = shape.embedding_length, shape.feed_forward_length
+    queries = shape.head_count * shape.key_length
+    keys = shape.head_count_kv * shape.key_length
+    values = shape.head_count_kv * shape.value_length
+    tensors: dict[str, Shape] = {
+        "attn_norm.weight": (width,),
+        "attn_q.weight": (width, queries),
+        "attn_k.weight": (width, keys),
+        "attn_v.weight": (width, values),
+        "attn_output.weight": (queries, width),
+        "ffn_norm.weight": (width,),
+    }
+    if architecture == "qwen2":
+        tensors |= {"attn_q.bias": (queries,), "attn_k.bias": (keys,), "attn_v.bias": (values,)}
+    if architecture == "gemma2":
+        tensors |= {"post_attention_norm.weight": (width,), "post_ffw_norm.weight": (width,)}
+    if architecture == "olmoe":
+        tensors |= {"attn_q_norm.weight": (width,), "attn_k_norm.weight": (width,)}
+        return tensors | _expert_tensors(shape)
+    return tensors | {
+        "ffn_gate.weight": (width, inner),
+        "ffn_up.weight": (width, inner),
+        "ffn_down.weight": (inner, width),
+    }
+
+
+def _expert_tensors(shape: ModelShape) -> dict[str, Shape]:
+    width, inner, experts = shape.embedding_length, shape.feed_forward_length, shape.expert_count
+    return {
+        "ffn_gate_inp.weight": (width, experts),
+        "ffn_gate_exps.weight": (width, inner, experts),
+        "ffn_up_exps.weight": (width, inner, experts),
+        "ffn_down_exps.weight": (inner, width, experts),
+    }

@@ -1,0 +1,135 @@
+"""Random weights as quantised blocks, made piece by piece and the same on every machine.
+
+Only raw output of the generator is used: NumPy keeps that stream stable between versions, which
+it does not promise for its distributions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgemoe_appliance.models.ggml_types import Q4_K, Q6_K
+from edgemoe_appliance.models.gguf import TensorInfo
+from edgemoe_appliance.study.configs import ModelShape
+
+Bytes = NDArray[np.uint8]
+
+# Blocks at a time: 4 MB or so, which stays in the caches of a small processor.
+_CHUNK_BLOCKS: Final = 24 * 1024
+
+# With every byte of a block random except its f16 factors, the 6-bit scales and minima of Q4_K and
+# its 4-bit values are uniform, and so are the int8 scales and 6-bit values of Q6_K. Their moments
+# give the factor for a wanted deviation; with dmin = 7.5 d the mean of Q4_K is zero.
+_Q4_K_MIN_PER_SCALE: Final = 7.5
+_Q4_K_DEVIATION: Final = 258.3  # of d * scale * value - dmin * minimum, for d = 1
+_Q6_K_DEVIATION: Final = 1365.8  # of d * scale * (value - 32), for d = 1
+_Q6_K_FACTOR_AT: Final = 208
+
+# Attention averages over the context. At full weight that drowns what each token brings, and greedy
+# decoding prints one token for ever; Gemma 2 normalises its result once more.
+_NORM_GAINS: Final = {"attn_norm.weight": 0.02, "post_attention_norm.weight": 0.25}
+_EMBEDDING_GAIN: Final = 2.0
+_BIAS_DEVIATION: Final = 0.001
+_ROUTER_GAIN: Final = 2.0
+
+
+def tensor_chunks(
+    tensor: TensorInfo, shape: ModelShape, *, seed: int, silent: Sequence[int] = ()
+) -> Iterator[memoryview]:
+    """Yield the data of a tensor.
+
+    `silent` are rows that are left at zero: tokens whose logit is then never the highest.
+    """
+    if tensor.type in {Q4_K, Q6_K}:
+        yield from _block_chunks(tensor, _generator(tensor.name, seed), silent)
+    else:
+        yield memoryview(_plain_values(tensor, shape, seed).astype("<f4").tobytes())
+
+
+def _generator(name: str, seed: int) -> np.random.SFC64:
+    """Return a generator for one tensor, so that no tensor depends on the others."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return np.random.SFC64(int.from_bytes(digest[:16], "little"))
+
+
+def _block_chunks(
+    tensor: TensorInfo, generator: np.random.SFC64, silent: Sequence[int]
+) -> Iterator[memoryview]:
+    size = tensor.type.block_bytes
+    blocks_per_row = tensor.shape[0] // tensor.type.block_elements
+    zero_blocks = _blocks_of_rows(silent, blocks_per_row)
+    total = tensor.elements // tensor.type.block_elements
+    for first in range(0, total, _CHUNK_BLOCKS):
+        count = min(_CHUNK_BLOCKS, total - first)
+        words = generator.random_raw(-(-count * size // 8)).astype("<u8", copy=False)
+        blocks = words.view(np.uint8)[: count * size].reshape(count, size)
+        _set_factors(blocks, tensor)
+        here = zero_blocks[(zero_blocks >= first) & (zero_blocks < first + count)]
+        blocks[here - first] = 0
+        yield blocks.data.cast("B")
+
+
+def _blocks_of_rows(rows: Sequence[int], blocks_per_row: int) -> NDArray[np.int64]:
+    starts = np.asarray(rows, dtype=np.int64) * blocks_per_row
+    return (starts[:, None] + np.arange(blocks_per_row)).ravel()
+
+
+def _set_factors(blocks: Bytes, tensor: TensorInfo) -> None:
+    deviation = _deviation(tensor)
+    if tensor.type is Q4_K:
+        factor = deviation / _Q4_K_DEVIATION
+        pair = struct.pack("<ee", factor, _Q4_K_MIN_PER_SCALE * factor)
+        blocks[:, :4] = np.frombuffer(pair, np.uint8)
+    else:
+        single = struct.pack("<e", deviation / _Q6_K_DEVIATION)
+        blocks[:, _Q6_K_FACTOR_AT:] = np.frombuffer(single, np.uint8)
+
+
+def _deviation(tensor: TensorInfo) -> float:
+    """Return a standard deviation that keeps activations near 1 from layer to layer.
+
+    Embeddings stay below what the layers add: where the head is tied to them, a token would else
+    predict itself.
+    """
+    width = tensor.shape[0]
+    if tensor.name.startswith("token_embd."):
+        return _EMBEDDING_GAIN / width
+    return 1 / math.sqrt(width)
+
+
+def _plain_values(tensor: TensorInfo, shape: ModelShape, seed: int) -> NDArray[np.float64]:
+    if tensor.name == "rope_freqs.weight":
+        return np.array(rope_factors(shape))
+    if tensor.name.endswith("_norm.weight"):
+        gain = _NORM_GAINS.get(tensor.name.split(".", 2)[-1], 1.0)
+        return np.full(tensor.elements, gain)
+    deviation = _BIAS_DEVIATION
+    if "ffn_gate_inp" in tensor.name:
+        deviation = _ROUTER_GAIN / math.sqrt(tensor.shape[0])
+    raw = _generator(tensor.name, seed).random_raw(tensor.elements)
+    uniform: NDArray[np.float64] = (raw >> np.uint64(40)).astype(np.float64) / 2**24 - 0.5
+    return uniform * (deviation * math.sqrt(12))
+
+
+def rope_factors(shape: ModelShape) -> list[float]:
+    """Return the frequency factors of Llama 3.2, one per pair of dimensions of a head.
+
+    Source: rope_scaling of the model's config.json (type llama3, factor 32, low 1, high 4,
+    original context 8192) and the rule of convert_hf_to_gguf.py of llama.cpp b4404.
+    Rounded, so that no difference between mathematics libraries can show.
+    """
+    factor, low, high, original = 32.0, 1.0, 4.0, 8192
+    factors = []
+    for pair in range(shape.key_length // 2):
+        wavelength = 2 * math.pi * shape.rope_freq_base ** (2 * pair / shape.key_length)
+        smooth = (original / wavelength - low) / (high - low)
+        smooth = min(1.0, max(0.0, smooth))
+        factors.append(round(1 / ((1 - smooth) / factor + smooth), 5))
+    return factors
