@@ -28,7 +28,7 @@ from edgemoe_appliance.measure.sampler import Sampler, SamplerReport
 from edgemoe_appliance.measure.samples import write_samples
 from edgemoe_appliance.measure.timing import (
     Timeline,
-    check_footer_against_stream,
+    check_footer,
     check_length,
     put_timing,
     timing_windows,
@@ -110,7 +110,7 @@ def execute_run(context: RunContext, header: HeaderRecord) -> EndRecord:
         windows=timing_windows(timeline, footer),
         doubts=(
             *check_load(readings, report, period_s=period_s, tick_s=_TICK_S),
-            *check_footer_against_stream(timeline, footer),
+            *check_footer(timeline, footer),
             *check_length(header.spec.n_predict, header.spec.ignore_eos, footer),
         ),
         text_sha256=result.text_sha256,
@@ -129,7 +129,7 @@ def judge_ending(result: EngineResult, footer: Footer | None) -> tuple[Status, s
         return Status.TIMEOUT, f"ended after {result.wall_s:.0f} s without an end of its own"
     if result.exit_code != 0:
         failure = classify_failure(result.exit_code, result.signal, result.stderr_text)
-        return Status.OOM if failure.out_of_memory else Status.CRASHED, failure.reason
+        return failure.status, failure.reason
     if footer is None or footer.generated_tokens is None:
         return Status.INVALID, "the engine ended well but printed no footer that can be read"
     return Status.OK, None

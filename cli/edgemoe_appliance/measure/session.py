@@ -114,6 +114,7 @@ def _sitting(plan: Plan, removed: tuple[str, ...]) -> SittingRecord:
         started_utc=utc_now(),
         appliance=plan.appliance,
         host=read_host_facts(removed),
+        findings=plan.findings,
     )
 
 

@@ -72,9 +72,8 @@ def put_timing(readings: Readings, timeline: Timeline, footer: Footer | None, wh
     if footer is None:
         readings.put_absent(_FOOTER_KEYS, why)
         return
-    missing = "the footer does not give it for this run"
     for key in _FOOTER_KEYS:
-        readings.put(key, getattr(footer, key), missing)
+        readings.put(key, getattr(footer, key), footer.absent.get(key, "the footer has none"))
 
 
 def _put_stream(readings: Readings, timeline: Timeline) -> None:
@@ -92,8 +91,13 @@ def _put_stream(readings: Readings, timeline: Timeline) -> None:
         readings.put(key, percentile(gaps_ms, share), "text came in a single read")
 
 
-def check_footer_against_stream(timeline: Timeline, footer: Footer | None) -> Sequence[Doubt]:
-    """Return a doubt where the footer's generation time is not the stream's."""
+def check_footer(timeline: Timeline, footer: Footer | None) -> Sequence[Doubt]:
+    """Return the footer's own doubts, and one where its generation time is not the stream's."""
+    own = tuple(Doubt(code="footer", text=text) for text in (footer.doubts if footer else ()))
+    return (*own, *_check_stream(timeline, footer))
+
+
+def _check_stream(timeline: Timeline, footer: Footer | None) -> Sequence[Doubt]:
     first, last = timeline.first_text_ns, timeline.last_text_ns
     if footer is None or footer.eval_s is None or first is None or last is None:
         return ()

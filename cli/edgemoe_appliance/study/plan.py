@@ -14,7 +14,14 @@ from typing import Final, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.study.base import Count, Frozen, digest_of, on_one_line
+from edgemoe_appliance.study.base import (
+    INT64_MAX,
+    Count,
+    CountFromOne,
+    Frozen,
+    digest_of,
+    on_one_line,
+)
 from edgemoe_appliance.study.configs import (
     Arm,
     Configs,
@@ -28,6 +35,7 @@ from edgemoe_appliance.study.configs import (
     Sha256,
     Target,
 )
+from edgemoe_appliance.study.findings import Finding
 
 PLAN_SCHEMA: Final = 1
 ENGINE_PROGRAM: Final = "llama-cli"
@@ -41,10 +49,10 @@ class RunSpec(Frozen):
     model: Identifier
     prompt: Identifier
     experiment: Identifier
-    repetition: Count = Field(ge=1)
-    threads: Count = Field(ge=1)
+    repetition: CountFromOne
+    threads: CountFromOne
     arm: Arm = Arm.PLAIN
-    n_predict: Count = Field(ge=2)
+    n_predict: int = Field(ge=2, le=INT64_MAX)
     ignore_eos: bool = False
     context: Count = 4096
 
@@ -154,6 +162,7 @@ class Plan(Frozen):
     experiments: dict[Identifier, Experiment]
     order_seed: int
     runs: tuple[RunSpec, ...] = Field(min_length=1)
+    findings: tuple[Finding, ...] = ()
 
     @model_validator(mode="after")
     def _resolved(self) -> Plan:
@@ -177,14 +186,14 @@ class Plan(Frozen):
 
     @property
     def digest(self) -> str:
-        """Return the digest of what is measured and with what; paths do not count."""
+        """Return the digest of what is measured and with what; paths and findings do not count."""
         data = self.model_dump(mode="json")
         for engine in data["engines"].values():
             del engine["binary"], engine["why"]
             engine["source"].pop("path", None)
         for model in data["models"].values():
             del model["path"]
-        del data["appliance"]
+        del data["appliance"], data["findings"]
         return digest_of(data)
 
     def prompt_of(self, run: RunSpec) -> PlannedPrompt:
@@ -278,7 +287,8 @@ def expand_runs(
 def ordered(specs: Sequence[RunSpec], order: Order, seed: int) -> list[RunSpec]:
     """Return runs in an order; `specs` come interleaved (models innermost)."""
     if order is Order.BLOCKED:
-        return sorted(specs, key=lambda run: run.model)
+        models = list(dict.fromkeys(run.model for run in specs))
+        return sorted(specs, key=lambda run: models.index(run.model))
     if order is Order.RANDOMISED:
         shuffled = list(specs)
         random.Random(seed).shuffle(shuffled)  # noqa: S311  an order that can be had again

@@ -14,8 +14,16 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.study.base import Count, Frozen, Int64, canonical_json, on_one_line
+from edgemoe_appliance.study.base import (
+    Count,
+    CountFromOne,
+    Frozen,
+    Int64,
+    canonical_json,
+    on_one_line,
+)
 from edgemoe_appliance.study.configs import Identifier, Sha256
+from edgemoe_appliance.study.findings import Finding
 from edgemoe_appliance.study.metrics import METRICS
 from edgemoe_appliance.study.plan import ApplianceIdentity, RunSpec
 
@@ -108,6 +116,7 @@ class SittingRecord(Frozen):
     started_utc: str
     appliance: ApplianceIdentity
     host: HostFacts
+    findings: tuple[Finding, ...] = ()
 
 
 class HeaderRecord(Frozen):
@@ -116,13 +125,13 @@ class HeaderRecord(Frozen):
     schema_version: Literal[1] = RECORD_SCHEMA
     kind: Literal["header"] = "header"
     run_id: RunId
-    attempt: Count = Field(ge=1)
+    attempt: CountFromOne
     spec: RunSpec
     argv: tuple[str, ...]
     engine_sha256: Sha256
     engine_build_key: Sha256
     model_sha256: Sha256
-    model_file_bytes: Count = Field(gt=0)
+    model_file_bytes: CountFromOne
     model_twin_scale: Literal["tiny", "thin", "full"] | None
     prompt_sha256: Sha256
     image: str | None
@@ -136,7 +145,7 @@ class SampleFile(Frozen):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=255)
     sha256: Sha256
-    bytes: Count = Field(gt=0)
+    bytes: CountFromOne
 
 
 class EndRecord(Frozen):
@@ -145,7 +154,7 @@ class EndRecord(Frozen):
     schema_version: Literal[1] = RECORD_SCHEMA
     kind: Literal["end"] = "end"
     run_id: RunId
-    attempt: Count = Field(ge=1)
+    attempt: CountFromOne
     status: Status
     detail: str | None = None
     exit_code: Int64 | None

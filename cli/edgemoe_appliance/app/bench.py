@@ -1,0 +1,135 @@
+"""`bench` and `demo`: measure a plan, resume it, and say where the result is."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemoe_appliance.app.console import BenchBoard, TerminalSteps, say
+from edgemoe_appliance.app.report import print_summary, write_session_report
+from edgemoe_appliance.bench.folders import Folders, default_folders
+from edgemoe_appliance.bench.launcher import NativeLauncher
+from edgemoe_appliance.bench.prepare import BenchRequest, prepare_plan
+from edgemoe_appliance.bench.session import run_bench
+from edgemoe_appliance.bench.unfinished import unfinished_session
+from edgemoe_appliance.doctor import check_target
+from edgemoe_appliance.errors import HostError, RunFailedError
+from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.study.configs import Configs, read_configs
+from edgemoe_appliance.study.findings import Finding, Level
+from edgemoe_appliance.study.plan import Plan
+from edgemoe_appliance.study.resources import resource_folder
+
+DEMO_EXPERIMENTS = ("demo_efficiency", "demo_length")
+_DEMO_PREFIX = "demo-"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(bench)
+    app.command()(demo)
+
+
+def bench(
+    target: Annotated[str, typer.Option(help="A target of devices.yaml.")] = "host",
+    experiment: Annotated[
+        list[str] | None, typer.Option(help="An experiment of experiments.yaml; repeatable.")
+    ] = None,
+    session: Annotated[
+        str | None,
+        typer.Option(help="A name; the same name resumes.  [default: TARGET-EXPERIMENTS]"),
+    ] = None,
+    pin: Annotated[str | None, typer.Option(help="A pin of engines.yaml.")] = None,
+    twins: Annotated[
+        TwinScale | None, typer.Option(help="Measure twins of this scale, not the real models.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Measure though the host fails a check.")] = False,
+) -> None:
+    """Measure experiments on a target; what a session holds already is not measured again."""
+    configs = read_configs(resource_folder("configs"))
+    experiments = tuple(experiment or ("smoke",))
+    request = BenchRequest(
+        target=target,
+        experiments=experiments,
+        session=session or default_session(target, experiments, twins),
+        pin=pin,
+        twins=twins,
+    )
+    folders = default_folders()
+    findings = _check_host(configs, request, folders, force=force)
+    plan = prepare_plan(configs, request, folders, TerminalSteps(), findings)
+    _measure(plan, folders)
+    say(f"journal: {folders.sessions / plan.session}")
+    say(f"next: edgemoe-appliance report {plan.session}")
+
+
+def demo(
+    twins: Annotated[TwinScale, typer.Option(help="How large the twins are.")] = TwinScale.THIN,
+) -> None:
+    """Run the study's matrix in miniature on this machine: 4 models x 15 prompts x 3 runs."""
+    configs = read_configs(resource_folder("configs"))
+    folders = default_folders()
+    now = f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
+    request = BenchRequest(
+        target="host",
+        experiments=DEMO_EXPERIMENTS,
+        session=f"{_DEMO_PREFIX}{now}",
+        pin=None,
+        twins=twins,
+    )
+    plan = prepare_plan(configs, request, folders, TerminalSteps())
+    unfinished = unfinished_session(plan, folders.sessions, _DEMO_PREFIX)
+    if unfinished is not None:
+        say(f"resuming {unfinished}, which was not finished")
+        plan = plan.model_copy(update={"session": unfinished})
+    failure = _measure_all(plan, folders)
+    paths = write_session_report((plan.session,), folders)
+    print_summary((plan.session,), folders)
+    say(f"report: {paths.html}")
+    if failure is not None:
+        raise failure
+
+
+def default_session(target: str, experiments: tuple[str, ...], twins: TwinScale | None) -> str:
+    """Return the name under which the same command finds its session again."""
+    return "-".join([target, *experiments, *([f"{twins.value}-twins"] if twins else [])])
+
+
+def _measure_all(plan: Plan, folders: Folders) -> RunFailedError | None:
+    """Measure; runs that ended badly are given back, so that the report still comes."""
+    try:
+        _measure(plan, folders)
+    except RunFailedError as error:
+        return error
+    return None
+
+
+def _measure(plan: Plan, folders: Folders) -> Path:
+    folder = folders.sessions / plan.session
+    board = BenchBoard()
+    say(f"measuring {len(plan.runs)} runs, {plan.threads} threads, session {plan.session}")
+    with board.shown():
+        run_bench(plan, folder, NativeLauncher(), board.update)
+    return folder
+
+
+def _check_host(
+    configs: Configs, request: BenchRequest, folders: Folders, *, force: bool
+) -> tuple[Finding, ...]:
+    target = configs.target(request.target)
+    sizes = tuple(model.bytes or 0 for model in configs.models.models.values())
+    folders.models.mkdir(parents=True, exist_ok=True)
+    findings = tuple(
+        check_target(target, folder=folders.models, model_bytes=() if request.twins else sizes)
+    )
+    failed = [finding.check for finding in findings if finding.level is Level.FAIL]
+    if failed and not force:
+        raise HostError(
+            f"this host fails: {', '.join(failed)}",
+            hint=f"edgemoe-appliance doctor --target {request.target} says more; "
+            "--force measures all the same",
+        )
+    return findings

@@ -1,0 +1,54 @@
+"""`doctor`: the checks of the host."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from edgemoe_appliance.app.console import OUT, print_json
+from edgemoe_appliance.doctor import check_target
+from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.study.configs import read_configs
+from edgemoe_appliance.study.findings import Finding, Level
+from edgemoe_appliance.study.resources import resource_folder, work_root
+
+_STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red", Level.UNKNOWN: "dim"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(doctor)
+
+
+def doctor(
+    target: Annotated[str, typer.Option(help="A target of devices.yaml.")] = "host",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check this host for a target: what is fine, what disturbs figures, what is missing."""
+    configs = read_configs(resource_folder("configs"))
+    profile = configs.target(target)
+    sizes = tuple(model.bytes or 0 for model in configs.models.models.values())
+    findings = list(check_target(profile, folder=work_root(), model_bytes=sizes))
+    if as_json:
+        document = {"target": target, "findings": [f.model_dump(mode="json") for f in findings]}
+        print_json(document)
+    else:
+        OUT.print(findings_table(findings))
+    failed = [finding.check for finding in findings if finding.level is Level.FAIL]
+    if failed:
+        raise HostError(
+            f"this host fails for target {target}: {', '.join(failed)}", hint="see the hints above"
+        )
+
+
+def findings_table(findings: list[Finding]) -> Table:
+    """Return findings as a table for a terminal."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("", "check", "seen", "what to do"):
+        table.add_column(title, overflow="fold")
+    for finding in findings:
+        level = f"[{_STYLES[finding.level]}]{finding.level.value}[/]"
+        table.add_row(level, finding.check, finding.seen, finding.hint)
+    return table

@@ -1,0 +1,23 @@
+"""`measure`: the inner program, here as a command of the outer one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemoe_appliance.measure.__main__ import main as measure_main
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(measure)
+
+
+def measure(
+    plan: Annotated[Path, typer.Option(help="The plan: a session.json.")],
+    out: Annotated[Path, typer.Option(help="The session folder.")],
+) -> None:
+    """Make the runs of a plan that are not done yet (what `bench` starts; rarely typed)."""
+    raise typer.Exit(measure_main(["--plan", str(plan), "--out", str(out)]))

@@ -1,0 +1,126 @@
+"""`models`: what there is, fetched, checked, or written as twins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from edgemoe_appliance.app.console import OUT, TerminalSteps, print_json, say
+from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.bench.prepare import obtain_model
+from edgemoe_appliance.errors import DigestError
+from edgemoe_appliance.models.inventory import ModelFinding, Verdict, list_models, verify_models
+from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.study.configs import Configs, read_configs
+from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.study.units import human_bytes
+
+models = typer.Typer(
+    help="List, fetch and verify the models, or write twins that stand in for them.",
+    no_args_is_help=True,
+)
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Names = Annotated[list[str] | None, typer.Argument(help="Models by id; none: all of them.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(models, name="models")
+
+
+@models.command("list")
+def list_(as_json: JsonFlag = False) -> None:
+    """List the models of the study and what lies here of each."""
+    configs, folder = _configs(), default_folders().models
+    listings = list_models(configs.models, folder)
+    if as_json:
+        print_json(
+            [
+                {
+                    "id": listing.model_id,
+                    **listing.entry.model_dump(mode="json", exclude={"shape"}),
+                    "file_bytes_here": listing.file_bytes,
+                    "twin_bytes_here": {s.value: size for s, size in listing.twin_bytes.items()},
+                }
+                for listing in listings
+            ]
+        )
+        return
+    table = Table("model", "file", "size", "licence", "here", "twins here", box=None)
+    for listing in listings:
+        entry = listing.entry
+        table.add_row(
+            listing.model_id,
+            entry.file,
+            human_bytes(entry.bytes) if entry.bytes else "not published",
+            entry.licence + (" (gated)" if entry.gated else ""),
+            human_bytes(listing.file_bytes) if listing.file_bytes else "no",
+            ", ".join(scale.value for scale in listing.twin_bytes) or "none",
+        )
+    OUT.print(table)
+    say(f"folder: {folder}")
+
+
+@models.command()
+def fetch(names: Names = None) -> None:
+    """Fetch models from the hub; resumes, and checks size and sha256 before a file has its name."""
+    from edgemoe_appliance.models.fetch import fetch_model  # noqa: PLC0415  (loads the hub client)
+
+    configs, folder = _configs(), default_folders().models
+    steps = TerminalSteps()
+    for name in names or list(configs.models.models):
+        with steps.step(f"model {name}") as on_share:
+            fetched = fetch_model(configs.model(name), folder, on_progress=_by_share(on_share))
+        say(f"{fetched.path}  sha256 {fetched.sha256}")
+
+
+@models.command()
+def verify(as_json: JsonFlag = False) -> None:
+    """Read every model file and twin here again and compare it with what it must be."""
+    configs, folder = _configs(), default_folders().models
+    findings = list(verify_models(configs.models, folder))
+    if as_json:
+        print_json([_as_data(finding) for finding in findings])
+    else:
+        table = Table("", "model", "kind", "found", "what to do", box=None)
+        for finding in findings:
+            kind = f"{finding.scale.value} twin" if finding.scale else "model"
+            table.add_row(finding.verdict.value, finding.model_id, kind, finding.text, finding.hint)
+        OUT.print(table)
+    bad = [f for f in findings if f.verdict in (Verdict.DIFFERENT, Verdict.UNREADABLE)]
+    if bad:
+        raise DigestError(f"{len(bad)} files are not what they must be", where=str(folder))
+
+
+@models.command()
+def twin(
+    names: Names = None,
+    scale: Annotated[TwinScale, typer.Option(help="tiny, thin or full size.")] = TwinScale.THIN,
+) -> None:
+    """Write twins: the exact tensors of a model with random weights, for speed and memory only."""
+    configs, folders = _configs(), default_folders()
+    for name in names or list(configs.models.models):
+        model = obtain_model(configs, name, scale, folders, TerminalSteps())
+        say(f"{model.path}  {human_bytes(model.file_bytes)}  sha256 {model.sha256}")
+
+
+def _configs() -> Configs:
+    return read_configs(resource_folder("configs"))
+
+
+def _by_share(on_share: Callable[[float], None]) -> Callable[[int, int], None]:
+    return lambda done, total: on_share(done / max(1, total))
+
+
+def _as_data(finding: ModelFinding) -> dict[str, str | None]:
+    return {
+        "id": finding.model_id,
+        "scale": finding.scale.value if finding.scale else None,
+        "path": str(finding.path),
+        "verdict": finding.verdict.value,
+        "text": finding.text,
+        "hint": finding.hint,
+    }

@@ -1,0 +1,32 @@
+"""Where a bench keeps what it makes, below one root: the checkout, or the present folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgemoe_appliance.study.resources import work_root
+
+_CACHE_VARIABLE = "EDGEMOE_CACHE"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folders:
+    """`cache` holds sources and builds and may be removed at any time."""
+
+    cache: Path
+    models: Path
+    sessions: Path
+    results: Path
+
+
+def default_folders() -> Folders:
+    """Return the folders; EDGEMOE_CACHE moves the cache, so that checkouts can share one."""
+    root = work_root()
+    return Folders(
+        cache=Path(os.environ.get(_CACHE_VARIABLE) or root / ".cache"),
+        models=root / "data" / "models",
+        sessions=root / "data" / "raw",
+        results=root / "results",
+    )

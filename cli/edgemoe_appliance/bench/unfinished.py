@@ -1,0 +1,37 @@
+"""Finding a session that was begun with the same plan and not finished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgemoe_appliance.errors import RecordError
+from edgemoe_appliance.study.journal import (
+    JOURNAL_NAME,
+    PLAN_NAME,
+    JournalLine,
+    JournalProgress,
+    iterate_journal,
+)
+from edgemoe_appliance.study.plan import Plan, read_plan
+
+
+def unfinished_session(plan: Plan, sessions: Path, prefix: str) -> str | None:
+    """Return the name of the newest session of the same plan with runs left, or None."""
+    folders = sorted(sessions.glob(f"{prefix}*/{PLAN_NAME}"), reverse=True)
+    names = [path.parent.name for path in folders]
+    return next((name for name in names if _can_resume(plan, sessions / name)), None)
+
+
+def _can_resume(plan: Plan, folder: Path) -> bool:
+    renamed = plan.model_copy(update={"session": folder.name})
+    try:
+        if read_plan(folder / PLAN_NAME).digest != renamed.digest:
+            return False
+        progress = JournalProgress()
+        if (folder / JOURNAL_NAME).exists():
+            for line in iterate_journal(folder / JOURNAL_NAME):
+                if isinstance(line, JournalLine):
+                    progress.add(line.record)
+    except RecordError:
+        return False
+    return not all(progress.is_done(run.id) for run in plan.runs)
