@@ -9,15 +9,21 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 # Whole numbers of records fit 64 bits, as every reader of tables assumes.
-Int64 = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+INT64_MAX = 2**63 - 1
+Int64 = Annotated[int, Field(ge=-INT64_MAX, le=INT64_MAX)]
+Count = Annotated[int, Field(ge=0, le=INT64_MAX)]
+CountFromOne = Annotated[int, Field(ge=1, le=INT64_MAX)]
 
 
 class Frozen(BaseModel):
     """An immutable value whose unknown keys are errors and whose numbers are finite."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        json_schema_serialization_defaults_required=True,
     )
 
 
