@@ -68,6 +68,18 @@ def read_text(path: Path) -> str | None:
         return None
 
 
+def open_all(paths: Iterable[Path]) -> tuple[NumberFile, ...]:
+    """Open several files, all or none. Raises OSError."""
+    files: list[NumberFile] = []
+    try:
+        for path in paths:
+            files.append(NumberFile(path))
+    except OSError:
+        close_all(files)
+        raise
+    return tuple(files)
+
+
 def close_all(files: Iterable[NumberFile]) -> None:
     """Close several files."""
     for file in files:

@@ -6,6 +6,7 @@ Channels that only sum others, or that are not connected, are left out.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,11 @@ from edgemoe_appliance.errors import MeasureError
 from edgemoe_appliance.measure.power.interface import (
     AbsentSource,
     DeadReading,
-    PowerReading,
     Rail,
     RailRole,
     Reading,
     Scope,
+    check_power,
     describe_failure,
     total_rails,
 )
@@ -28,6 +29,7 @@ from edgemoe_appliance.measure.sysfs import (
     NumberFile,
     SystemRoots,
     close_all,
+    open_all,
     read_number,
     read_text,
 )
@@ -67,7 +69,7 @@ class Ina3221Meter:
     def __init__(self, channels: tuple[_Channel, ...]) -> None:
         """Keep the channels; nothing is opened yet."""
         self._channels = channels
-        self._open: list[tuple[str, tuple[NumberFile, ...]]] = []
+        self._open: list[tuple[Rail, tuple[NumberFile, ...]]] = []
 
     @property
     def rails(self) -> tuple[Rail, ...]:
@@ -78,11 +80,7 @@ class Ina3221Meter:
         """Open the files of all channels."""
         try:
             for channel in self._channels:
-                files: list[NumberFile] = []
-                self._open.append((channel.rail.name, ()))
-                for path in channel.paths:
-                    files.append(NumberFile(path))
-                    self._open[-1] = (channel.rail.name, tuple(files))
+                self._open.append((channel.rail, open_all(channel.paths)))
         except OSError as error:
             self._close()
             raise MeasureError(
@@ -173,16 +171,12 @@ def _build_rail(label: str, folder: Path, number: int) -> Rail:
     )
 
 
-def _read_channel(rail: str, files: tuple[NumberFile, ...]) -> Reading:
+def _read_channel(rail: Rail, files: tuple[NumberFile, ...]) -> Reading:
     before_ns = time.monotonic_ns()
     try:
         numbers = [file.read() for file in files]
     except (OSError, ValueError) as error:
-        return DeadReading(t_mono_ns=before_ns, rail=rail, reason=describe_failure(error))
+        return DeadReading(t_mono_ns=before_ns, rail=rail.name, reason=describe_failure(error))
     t_mono_ns = (before_ns + time.monotonic_ns()) // 2
     # mV times mA is uW, which is also the unit of power*_input.
-    power_uw = numbers[0] if len(numbers) == 1 else numbers[0] * numbers[1]
-    if min(numbers) < 0:
-        reason = f"a negative reading ({power_uw / 1e6:.3f} W)"
-        return DeadReading(t_mono_ns=t_mono_ns, rail=rail, reason=reason)
-    return PowerReading(t_mono_ns=t_mono_ns, rail=rail, power_w=power_uw / 1e6)
+    return check_power(rail, t_mono_ns, math.prod(numbers) / 1e6)

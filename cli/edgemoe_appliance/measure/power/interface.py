@@ -125,6 +125,17 @@ def total_rails(rails: Iterable[Rail]) -> tuple[Rail, ...]:
     return tuple(rail for rail in rails if rail.role is RailRole.TOTAL)
 
 
+def check_power(rail: Rail, t_mono_ns: int, power_w: float) -> Reading:
+    """Return a power reading, or a dead one where that power is impossible.
+
+    No rail gives energy back, and a total that is 0 while the machine runs was not measured.
+    """
+    if power_w < 0 or (power_w == 0 and rail.role is RailRole.TOTAL):
+        reason = f"an impossible reading ({power_w:.3f} W)"
+        return DeadReading(t_mono_ns=t_mono_ns, rail=rail.name, reason=reason)
+    return PowerReading(t_mono_ns=t_mono_ns, rail=rail.name, power_w=power_w)
+
+
 def describe_failure(error: OSError | ValueError) -> str:
     """Return why a reading failed, for a dead reading or an absent source."""
     if isinstance(error, OSError) and error.strerror:

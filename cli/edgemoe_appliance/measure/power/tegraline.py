@@ -18,23 +18,19 @@ _SENSOR_OFF_C = -256.0
 _BLOCK_UNITS = {"kB": KIB, "MB": MIB}
 
 _STAMP = re.compile(r"^\s*(\d{2}-\d{2}-\d{4} \d{2}:\d{2}:\d{2})\s")
-_RAM = re.compile(
-    r"(?<!\S)RAM (\d{1,9})/(\d{1,9})MB(?: \(lfb (\d{1,9})x(\d{1,9})(kB|MB)\))?(?!\S)"
-)
+_RAM = re.compile(r"(?<!\S)RAM (\d{1,9})/(\d{1,9})MB(?: \(lfb (\d{1,9})x(\d{1,9})(kB|MB)\))?(?!\S)")
 _SWAP = re.compile(r"(?<!\S)SWAP (\d{1,9})/(\d{1,9})MB(?: \(cached (\d{1,9})MB\))?(?!\S)")
-_CPU = re.compile(r"(?<!\S)CPU \[([^\]]*)\](?!\S)", re.IGNORECASE)
+_CPU = re.compile(r"(?<!\S)CPU \[([^\]]*)\](?:@\d{1,6})?(?!\S)", re.IGNORECASE)
 _CORE = re.compile(r"^(\d{1,3})%(?:@(\d{1,6}))?$")
 _EMC = re.compile(r"(?<!\S)EMC(?:_FREQ)? (\d{1,3})%(?:@(\d{1,6}))?(?!\S)")
 _GR3D = re.compile(r"(?<!\S)GR3D(?:_FREQ)? (\d{1,3})%(?:@\[?(\d{1,6}(?:,\d{1,6})*)\]?)?(?!\S)")
 _TEMP = re.compile(
     r"(?<!\S)([A-Za-z][\w.-]*)@(-?\d{1,4}(?:\.\d{1,6})?)C(?:/-?\d{1,4}(?:\.\d{1,6})?C)*(?!\S)"
 )
-_RAIL = re.compile(
-    r"(?<!\S)([A-Z][A-Z0-9_]*) (-?\d{1,9})mW/(-?\d{1,9})mW(?:/(-?\d{1,9})mW)?(?!\S)"
-)
+_RAIL = re.compile(r"(?<!\S)([A-Z][A-Z0-9_]*) (-?\d{1,9})mW/(-?\d{1,9})mW(?:/(-?\d{1,9})mW)?(?!\S)")
 # Before the unit was printed, rails were told from other `a/b` fields by their names only.
 _RAIL_WITHOUT_UNIT = re.compile(
-    r"(?<!\S)((?:POM|VDD|VIN)_[A-Z0-9_]+) (-?\d{1,9})/(-?\d{1,9})(?!\S)"
+    r"(?<!\S)((?:POM|VDD|VIN)_[A-Z0-9_]+) (-?\d{1,9})/(-?\d{1,9})(?:/(-?\d{1,9}))?(?!\S)"
 )
 _NOT_CONNECTED = "NC"
 
@@ -60,8 +56,8 @@ class RailPower:
 class TegrastatsSample:
     """One line; None, or an absent key, where the line does not say.
 
-    `cores` has None for a core that is off. `sensors_off` are temperatures without a value.
-    `unknown` keeps, word by word, what was not understood.
+    `cores` has None for a core that is off (or not told in a known way). `sensors_off` are
+    temperatures without a value. `unknown` keeps, word by word, what was not understood.
     """
 
     stamp: str | None
@@ -155,7 +151,7 @@ def _parse_cores(listed: str) -> tuple[CoreLoad | None, ...]:
 
 def _parse_rails(found: Iterable[tuple[str, ...]]) -> dict[str, RailPower]:
     return {
-        name: RailPower(now_mw=int(now), mean_mw=int(mean), max_mw=int(*rest) if any(rest) else None)
-        for name, now, mean, *rest in found
+        name: RailPower(now_mw=int(now), mean_mw=int(mean), max_mw=int(top) if top else None)
+        for name, now, mean, top in found
         if name != _NOT_CONNECTED
     }
