@@ -206,7 +206,9 @@ def _allowed_keys(model: type[BaseModel], location: Sequence[str | int]) -> str:
 
 
 def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    # Python 3.10 takes dict[str, X] for a type, and only fails at issubclass.
+    is_class = isinstance(annotation, type) and get_origin(annotation) is None
+    return is_class and issubclass(annotation, BaseModel)
 
 
 def _step_through(annotation: Any, location: Sequence[str | int]) -> Any:
