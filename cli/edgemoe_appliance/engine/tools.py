@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
+from edgemoe_appliance.engine.guard import GroupGuard
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.study.base import on_one_line
 
@@ -79,13 +79,14 @@ def run_tool(
     timeout_s: float,
     on_line: Callable[[str], None] = lambda _line: None,
 ) -> ToolResult:
-    """Run a tool to its end; its whole process group is ended with it, past `timeout_s` too.
+    """Run a tool to its end; past `timeout_s`, or when we die, its whole group is killed.
 
     Raises HostError where it cannot be started.
     """
     lines: list[str] = []
-    with _started(argv, env, cwd) as process:
-        expired = threading.Event()
+    expired = threading.Event()
+    with GroupGuard() as guard, _started(argv, env, cwd) as process:
+        guard.protect(process.pid)
         timer = threading.Timer(timeout_s, _expire, (process, expired))
         timer.start()
         try:
@@ -95,6 +96,7 @@ def run_tool(
             exit_code = process.wait()
         finally:
             timer.cancel()
+        guard.release()
     return ToolResult(exit_code=exit_code, timed_out=expired.is_set(), lines=tuple(lines))
 
 
@@ -116,12 +118,11 @@ def _started(
         )
     except OSError as error:
         raise HostError(f"cannot be started ({error.strerror})", where=str(argv[0])) from error
-    try:
-        yield process
-    finally:
-        _kill_group(process)
-        _close(process.stdout)
-        process.wait()
+    with process:  # closes the pipe and waits
+        try:
+            yield process
+        finally:
+            _kill_group(process)
 
 
 def _expire(process: subprocess.Popen[str], expired: threading.Event) -> None:
@@ -134,8 +135,3 @@ def _kill_group(process: subprocess.Popen[str]) -> None:
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _close(pipe: IO[str] | None) -> None:
-    if pipe is not None:
-        pipe.close()
