@@ -1,0 +1,81 @@
+"""The engines inside a measurement image, checked file by file against their build records."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import IO, Final
+
+from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.containers import created_container
+from edgemoe_appliance.container.identity import ImageIdentity
+from edgemoe_appliance.container.launch import (
+    ENGINES_FOLDER,
+    IMAGE_USER,
+    LaunchSpec,
+    User,
+    engine_path,
+)
+from edgemoe_appliance.container.tarstream import open_chunks, open_members, path_below_top
+from edgemoe_appliance.engine.build import read_build
+from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.study.plan import EngineBuild
+
+# A CUDA build with its kernels is some hundred megabytes.
+_MAX_BYTES: Final = 4 * 10**9
+
+
+def read_engines(engine: Engine, identity: ImageIdentity) -> dict[str, EngineBuild]:
+    """Return the engines of an image by pin, with the paths they have inside. Nothing is run.
+
+    Raises HostError where the image is not one of ours, DigestError where a file is not the one
+    that was built.
+    """
+    doing = f"read the engines of {identity.reference}"
+    with tempfile.TemporaryDirectory() as scratch:
+        with created_container(engine, _reader(identity)) as reader, engine.errors(doing):
+            chunks, _ = engine.api.get_archive(reader.container_id, str(ENGINES_FOLDER))
+            unpack_engines(open_chunks(chunks), Path(scratch))
+        return {folder.name: _moved(read_build(folder)) for folder in Path(scratch).iterdir()}
+
+
+def _moved(build: EngineBuild) -> EngineBuild:
+    return build.model_copy(update={"binary": str(engine_path(build.pin))})
+
+
+def _reader(identity: ImageIdentity) -> LaunchSpec:
+    """Return a container that is never started: it only makes the image's files readable."""
+    return LaunchSpec(
+        name=f"edgemoe-read-{identity.image_id[-12:]}",
+        image_id=identity.image_id,
+        command=(),
+        user=User(uid=IMAGE_USER, gid=IMAGE_USER),
+        groups=(),
+        environment={},
+        labels={},
+        mounts=(),
+        runtime="runc",
+        memory_limit_bytes=None,
+        pids_limit=16,
+    )
+
+
+def unpack_engines(archive: IO[bytes], folder: Path) -> None:
+    """Unpack the tar of the folder of all engines: engine/PIN/... becomes PIN/...
+
+    Raises HostError for anything but plain files and folders, and for absurd sizes.
+    """
+    total_bytes = 0
+    with open_members(archive) as members:
+        for member, content in members:
+            if member.isdir():
+                continue
+            inside = path_below_top(member.name, least_parts=2)
+            total_bytes += member.size
+            if content is None or inside is None or total_bytes > _MAX_BYTES:
+                raise HostError(f"the image holds {member.name!r} among its engines")
+            target = folder / inside
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as file:
+                shutil.copyfileobj(content, file)
