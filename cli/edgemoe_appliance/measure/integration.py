@@ -3,23 +3,6 @@
 Power is integrated by trapezoids, with the readings just outside the window taken in, so that no
 edge is dropped; counters are interpolated at the edges. Whether a window can be integrated at
 all is not asked here.
-
-Uncertainty of power readings
-- sampling: each reading differs by r from the straight line between its neighbours. c*r^2 is an
-  estimate of the variance that does not see slow change (Gasser, Sroka and Jennen-Steinmetz 1986,
-  Biometrika 73:625); it is carried through the weights of the trapezoids. For even spacing it is
-  what the difference between all and every second reading estimates, block by block. Its degrees
-  of freedom are 18/35 of the number of readings (their asymptotic variance).
-- edges: somewhere between the two readings around an edge power may have jumped from one to the
-  other; and readings may be late by one refresh of the sensor: rectangles.
-- gaps: in a stall power may have been anywhere between the extremes of the window: rectangle.
-- quantisation: step/sqrt(12), not averaged down, because a steady load has one rounding error.
-- offset and gain: the bounds of the sensor as rectangles, not averaged down.
-Blind spots: a burst between two readings that no reading meets leaves no trace; nor does a ripple
-whose frequency is close to a multiple of the sampling rate.
-
-Uncertainty of counters: what happened between readings is in them. At an edge the counter may bend
-away from the line between two readings by the jump in power around it, and be stale.
 """
 
 from __future__ import annotations
@@ -80,7 +63,24 @@ def _span(trace: RailTrace, window: Window, margin: int) -> _Span:
 
 
 def integrate_power(trace: RailTrace, window: Window) -> Integral:
-    """Return the integral of power readings (W)."""
+    """Return the integral of power readings (W) by trapezoids, with its uncertainty.
+
+    Parts of the uncertainty:
+
+    - sampling: the variance of each reading about the line between its neighbours, which does
+      not see slow change (Gasser, Sroka and Jennen-Steinmetz 1986, Biometrika 73:625), carried
+      through the weights of the trapezoids. For even spacing it is what the difference between
+      all and every second reading estimates, block by block. 18/35 degrees of freedom for each
+      reading, from the asymptotic variance given there.
+    - edges: power may have jumped anywhere between the two readings around an edge, and readings
+      may be late by one refresh of the sensor: rectangles.
+    - gaps: in a stall power may have been anywhere between the extremes of the window: rectangle.
+    - quantisation: step/sqrt(12), not averaged down: a steady load has one rounding error.
+    - offset and gain: the bounds of the sensor as rectangles, not averaged down.
+
+    Blind spots: a burst between two readings that no reading meets leaves no trace; nor does a
+    ripple whose frequency is close to a multiple of the sampling rate.
+    """
     # Two readings beyond each edge: the outer one lets the inner one be compared with a line.
     span = _span(trace, window, margin=2)
     weights = trapezoid_weights(span.times_s, span.duration_s)
@@ -135,7 +135,7 @@ def _bounded(bound: float | None, factor: float) -> float | None:
 def line_variances(times_s: Sequence[float], values: Sequence[float]) -> list[float]:
     """Return for each reading an estimate of its variance about the line of its neighbours.
 
-    The first and the last get the mean of the others. Source: see the module.
+    The first and the last get the mean of the others. Source: see integrate_power.
     """
     inner: list[float] = []
     for index in range(1, len(values) - 1):
@@ -192,7 +192,9 @@ def _gaps(span: _Span) -> list[float]:
 def integrate_counter(trace: RailTrace, window: Window, stale_s: float) -> Integral | None:
     """Return the difference of a counter (J) that moves; None where it was reset.
 
-    `stale_s` is how old a value can be when it is read.
+    What happened between readings is in them. At an edge the counter may bend away from the line
+    between two readings by the jump in power around it, and be stale: `stale_s` is how old a
+    value can be when it is read.
     """
     span = _span(trace, window, margin=2)
     if any(later < earlier for earlier, later in pairwise(span.values)):
