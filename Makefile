@@ -17,13 +17,13 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	  { echo "Python 3.10 or newer is needed; name one: make PYTHON=python3.11 ..." >&2; exit 3; }
 	@echo "Making the environment in $(VENV) from requirements.lock (hashes checked)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --require-hashes -r requirements.lock
-	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/pip install -qq --require-hashes -r requirements.lock
+	@$(BIN)/pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready tests/requirements.lock
 	@echo "Adding the test tools from tests/requirements.lock (hashes checked)"
-	@$(BIN)/pip install --quiet --require-hashes -r tests/requirements.lock
+	@$(BIN)/pip install -qq --require-hashes -r tests/requirements.lock
 	@touch $@
 
 demo: $(VENV)/.ready ## the study in miniature on this machine: build, twins, 180 runs, report

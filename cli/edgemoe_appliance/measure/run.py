@@ -130,9 +130,18 @@ def judge_ending(result: EngineResult, footer: Footer | None) -> tuple[Status, s
     if result.exit_code != 0:
         failure = classify_failure(result.exit_code, result.signal, result.stderr_text)
         return failure.status, failure.reason
-    if footer is None or footer.generated_tokens is None:
+    if footer is None:
         return Status.INVALID, "the engine ended well but printed no footer that can be read"
+    if not _is_whole(footer):
+        return Status.INVALID, "the engine ended well but its footer lacks counts or rates"
     return Status.OK, None
+
+
+def _is_whole(footer: Footer) -> bool:
+    """Return whether a footer tells what was done; a single token has no rate of its own."""
+    if footer.prompt_tokens is None or footer.generated_tokens is None:
+        return False
+    return footer.gen_tok_s is not None or footer.generated_tokens <= 1
 
 
 def _watch(context: RunContext, header: HeaderRecord) -> tuple[EngineResult, SamplerReport]:
@@ -146,8 +155,9 @@ def _watch(context: RunContext, header: HeaderRecord) -> tuple[EngineResult, Sam
             context.live.begin(header.run_id, "load and prompt")
         elif event.kind is EventKind.TEXT:
             context.live.text()
-        elif event.kind is EventKind.FOOTER:
-            # All memory the engine will ever hold is held now, and it is about to be given back.
+        elif event.kind in (EventKind.FIRST_TEXT, EventKind.FOOTER):
+            # By the first text all buffers are in use; with the footer they are about to be given
+            # back. A short run may have no other sample.
             sampler.sample_now()
 
     try:

@@ -1,0 +1,55 @@
+"""Plans over tiny twins and the real engine, for tests and benchmarks of whole sessions."""
+
+from __future__ import annotations
+
+from edgemoe_appliance.study.configs import Configs, Experiment
+from edgemoe_appliance.study.plan import (
+    ApplianceIdentity,
+    EngineBuild,
+    Plan,
+    PlannedModel,
+    expand_prompts,
+    expand_runs,
+)
+
+IDENTITY = ApplianceIdentity(version="test", git_head=None, git_dirty=None)
+
+
+def small_plan(
+    configs: Configs,
+    build: EngineBuild,
+    models: dict[str, PlannedModel],
+    *,
+    session: str = "test",
+    **changes: object,
+) -> Plan:
+    """Return a plan of short runs on one thread; `changes` are keys of its experiment."""
+    experiment = Experiment.model_validate(
+        {
+            "title": "Short runs",
+            "models": list(models),
+            "prompts": ["qa-tides"],
+            "repetitions": 1,
+            "n_predict": 4,
+            "context": 512,
+            "prompt_scale": 0.5,
+            **changes,
+        }
+    )
+    experiments = {"short": experiment}
+    known = configs.experiments.model_copy(update={"experiments": experiments})
+    with_short = configs.model_copy(update={"experiments": known})
+    return Plan(
+        session=session,
+        target_id="host",
+        target=configs.target("host").model_copy(update={"run_timeout_s": 60.0}),
+        threads=1,
+        runtime="native",
+        appliance=IDENTITY,
+        engines={build.pin: build},
+        models=models,
+        prompts=expand_prompts(with_short, experiments),
+        experiments=experiments,
+        order_seed=1,
+        runs=expand_runs(experiments, target="host", pin=build.pin, threads=1, seed=1),
+    )

@@ -1,0 +1,277 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.bench.launcher import NativeLauncher
+from edgemoe_appliance.bench.progress import BenchProgress
+from edgemoe_appliance.bench.session import run_bench
+from edgemoe_appliance.bench.unfinished import unfinished_session
+from edgemoe_appliance.engine.tree import file_sha256
+from edgemoe_appliance.errors import ConfigError, DigestError, HostError, RunFailedError
+from edgemoe_appliance.study.configs import Configs
+from edgemoe_appliance.study.journal import (
+    JOURNAL_NAME,
+    PLAN_NAME,
+    SAMPLES_FOLDER,
+    AnyRecord,
+    JournalLine,
+    iterate_journal,
+)
+from edgemoe_appliance.study.plan import Plan, PlannedModel
+from edgemoe_appliance.study.records import (
+    EndRecord,
+    HeaderRecord,
+    Phase,
+    SittingRecord,
+    Status,
+)
+from tests.bench.kill_session import kill_and_resume
+from tests.bench.plans import small_plan
+from tests.conftest import RealEngine
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def plan(configs: Configs, engine: RealEngine, tiny_models: dict[str, PlannedModel]) -> Plan:
+    return small_plan(configs, engine.build, tiny_models)
+
+
+def bench(plan: Plan, folder: Path) -> list[BenchProgress]:
+    seen: list[BenchProgress] = []
+    run_bench(plan, folder, NativeLauncher(), seen.append)
+    return seen
+
+
+def records(folder: Path) -> list[AnyRecord]:
+    lines = iterate_journal(folder / JOURNAL_NAME)
+    return [line.record for line in lines if isinstance(line, JournalLine)]
+
+
+def ends(folder: Path) -> list[EndRecord]:
+    return [record for record in records(folder) if isinstance(record, EndRecord)]
+
+
+def test_a_session_measures_every_run_and_says_with_what(plan: Plan, tmp_path: Path) -> None:
+    seen = bench(plan, tmp_path)
+    assert (seen[-1].done, seen[-1].total, seen[-1].not_ok) == (4, 4, 0)
+    sitting, *others = records(tmp_path)
+    assert isinstance(sitting, SittingRecord)
+    assert sitting.plan_digest == plan.digest
+    assert [record.kind for record in others] == ["header", "end"] * 4
+    for header, end in zip(others[::2], others[1::2], strict=True):
+        assert isinstance(header, HeaderRecord)
+        assert isinstance(end, EndRecord)
+        assert end.status is Status.OK
+        assert header.engine_sha256 == plan.engines[header.spec.pin].binary_sha256
+        assert header.model_twin_scale == "tiny"
+        assert "--temp" in header.argv
+        assert "-ngl" not in header.argv
+
+
+def test_the_figures_of_a_run_are_measured_and_consistent(plan: Plan, tmp_path: Path) -> None:
+    bench(plan, tmp_path)
+    for end in ends(tmp_path):
+        metrics = end.metrics
+        assert 1 <= metrics["generated_tokens"] <= 4
+        assert metrics["prompt_tokens"] > 5
+        assert metrics["gen_tok_s"] > 0
+        assert 0 < metrics["eval_s"] < metrics["wall_s"] < 60
+        assert metrics["ttft_s"] < metrics["wall_s"]
+        # A twin of a few MB and a small context: tens of MB, most of it the engine itself.
+        assert 5e6 < metrics["peak_rss_anon_bytes"] < metrics["peak_rss_bytes"] < 3e8
+        assert metrics["peak_rss_file_bytes"] > 1e6
+        windows = {window.phase: window for window in end.windows}
+        assert set(windows) == set(Phase) - {Phase.IDLE}
+        parts = [windows[p] for p in (Phase.LOAD, Phase.PROMPT, Phase.GENERATE, Phase.UNLOAD)]
+        assert sum(part.duration_s for part in parts) == pytest.approx(metrics["wall_s"])
+        samples = tmp_path / SAMPLES_FOLDER / (end.samples.name if end.samples else "")
+        assert samples.stat().st_size == (end.samples.bytes if end.samples else -1)
+
+
+def test_equal_work_gives_equal_text(
+    configs: Configs, engine: RealEngine, tiny_models: dict[str, PlannedModel], tmp_path: Path
+) -> None:
+    bench(small_plan(configs, engine.build, tiny_models, repetitions=2), tmp_path)
+    texts: dict[str, set[str]] = {}
+    for record in records(tmp_path):
+        if isinstance(record, HeaderRecord):
+            model = record.spec.model
+        elif isinstance(record, EndRecord):
+            texts.setdefault(model, set()).add(record.text_sha256)
+    assert len(texts) == 4
+    assert all(len(digests) == 1 for digests in texts.values())
+
+
+def test_a_finished_session_is_not_measured_again(plan: Plan, tmp_path: Path) -> None:
+    bench(plan, tmp_path)
+    before = (tmp_path / JOURNAL_NAME).read_bytes()
+    bench(plan, tmp_path)
+    assert (tmp_path / JOURNAL_NAME).read_bytes() == before
+
+
+def test_another_plan_does_not_go_into_the_same_session(
+    configs: Configs,
+    engine: RealEngine,
+    tiny_models: dict[str, PlannedModel],
+    plan: Plan,
+    tmp_path: Path,
+) -> None:
+    bench(plan, tmp_path)
+    other = small_plan(configs, engine.build, tiny_models, n_predict=5)
+    with pytest.raises(ConfigError, match=r"another .*experiments.*--session"):
+        bench(other, tmp_path)
+
+
+def test_a_changed_model_is_refused_before_anything_is_measured(plan: Plan, tmp_path: Path) -> None:
+    model = plan.models["llama-3.2-1b"]
+    copy = tmp_path / "changed.gguf"
+    content = bytearray(Path(model.path).read_bytes())
+    content[-1] ^= 1
+    copy.write_bytes(content)
+    changed = model.model_copy(update={"path": str(copy)})
+    other = plan.model_copy(update={"models": plan.models | {model.id: changed}})
+    folder = tmp_path / "session"
+    with pytest.raises(DigestError, match=r"the model has sha256 .*changed.gguf|changed.gguf.*"):
+        bench(other, folder)
+    assert records(folder) == []
+
+
+def test_failed_runs_are_recorded_and_the_session_goes_on(
+    configs: Configs, engine: RealEngine, tiny_models: dict[str, PlannedModel], tmp_path: Path
+) -> None:
+    """A prompt longer than the context fails in every model, a short one in none."""
+    plan = small_plan(
+        configs,
+        engine.build,
+        tiny_models,
+        prompts=["length-long", "qa-tides"],
+        context=256,
+        prompt_scale=1.0,
+    )
+    with pytest.raises(RunFailedError, match="4 of 8 runs did not end well"):
+        bench(plan, tmp_path)
+    by_status = Counter(end.status for end in ends(tmp_path))
+    assert by_status == {Status.INVALID: 4, Status.OK: 4}
+    failed = next(end for end in ends(tmp_path) if end.status is Status.INVALID)
+    assert "prompt is too long" in (failed.detail or "")
+    assert failed.exit_code == 1
+    assert "gen_tok_s" in failed.absent
+    assert "gen_tok_s" not in failed.metrics
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "status", "detail"),
+    [
+        ("echo text; exit 0", Status.INVALID, "no footer"),
+        ("printf '\\377\\376'; kill -SEGV $$", Status.CRASHED, "SIGSEGV"),
+        ("echo 'mmap failed: Cannot allocate memory' >&2; exit 1", Status.OOM, "allocate"),
+        ("sleep 60", Status.TIMEOUT, "after 1 s"),
+        (
+            "echo 'llama_perf_context_print: eval time = nan ms / 0 runs' >&2; exit 0",
+            Status.INVALID,
+            "lacks counts or rates",
+        ),
+    ],
+)
+def test_an_engine_that_misbehaves_is_told_by_its_status(
+    plan: Plan, tmp_path: Path, behaviour: str, status: Status, detail: str
+) -> None:
+    script = tmp_path / "bin" / "llama-cli"
+    script.parent.mkdir()
+    script.write_text(f"#!/bin/sh\nexport PATH=/usr/bin:/bin\n{behaviour}\n")
+    script.chmod(0o755)
+    (pin,) = plan.engines
+    fake = plan.engines[pin].model_copy(
+        update={"binary": str(script), "files_sha256": {"llama-cli": file_sha256(script)}}
+    )
+    target = plan.target.model_copy(update={"run_timeout_s": 1.0})
+    changed = plan.model_copy(
+        update={"engines": {pin: fake}, "runs": plan.runs[:1], "target": target}
+    )
+    with pytest.raises(RunFailedError):
+        bench(changed, tmp_path / "session")
+    (end,) = ends(tmp_path / "session")
+    assert end.status is status
+    assert detail in (end.detail or "")
+    assert "gen_tok_s" in end.absent
+    assert end.metrics["wall_s"] > 0
+
+
+def start(folder: Path) -> "subprocess.Popen[bytes]":
+    """Start a bench of the plan in a folder as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.kill_session", "--bench", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def written(plan: Plan, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / PLAN_NAME).write_text(json.dumps(plan.model_dump(mode="json")))
+
+
+def test_killed_at_random_moments_and_resumed_every_run_is_there_once(
+    configs: Configs, engine: RealEngine, tiny_models: dict[str, PlannedModel], tmp_path: Path
+) -> None:
+    plan = small_plan(configs, engine.build, tiny_models, repetitions=10)
+    written(plan, tmp_path)
+    kills = kill_and_resume(tmp_path, kills=6, seed=3)
+    assert kills == 6
+    finals = Counter(end.run_id for end in ends(tmp_path) if end.status.is_final)
+    assert finals == {run.id: 1 for run in plan.runs}
+
+
+def test_a_second_bench_on_a_session_is_refused(
+    configs: Configs, engine: RealEngine, tiny_models: dict[str, PlannedModel], tmp_path: Path
+) -> None:
+    plan = small_plan(configs, engine.build, tiny_models, repetitions=20)
+    written(plan, tmp_path)
+    first = start(tmp_path)
+    try:
+        while not (tmp_path / JOURNAL_NAME).exists():
+            time.sleep(0.05)
+        with pytest.raises(HostError, match="another bench works on this session"):
+            bench(plan, tmp_path)
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+
+
+def test_ctrl_c_closes_the_journal_and_says_how_to_go_on(
+    configs: Configs, engine: RealEngine, tiny_models: dict[str, PlannedModel], tmp_path: Path
+) -> None:
+    plan = small_plan(configs, engine.build, tiny_models, repetitions=20)
+    folder = tmp_path / plan.session
+    written(plan, folder)
+    process = start(folder)
+    while not (folder / JOURNAL_NAME).exists() or len(ends(folder)) < 3:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"the same command resumes" in output
+    last = records(folder)[-1]
+    assert isinstance(last, EndRecord)
+    assert unfinished_session(plan, tmp_path, plan.session) == plan.session
+
+
+def test_a_plan_that_is_not_one_is_refused(tmp_path: Path) -> None:
+    (tmp_path / PLAN_NAME).write_text('{"schema_version": 1}')
+    command = [sys.executable, "-m", "edgemoe_appliance.measure"]
+    done = subprocess.run(
+        [*command, "--plan", str(tmp_path / PLAN_NAME), "--out", str(tmp_path)],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 7
+    assert done.stderr.count(b"\n") == 1

@@ -1,0 +1,63 @@
+"""What many tests share: a real llama.cpp, built once by the appliance itself, and tiny twins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.engine.build import build_engine
+from edgemoe_appliance.engine.source import prepare_source
+from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.models.store import planned_model, read_model_file
+from edgemoe_appliance.models.twin import write_twin
+from edgemoe_appliance.study.configs import Configs, read_configs
+from edgemoe_appliance.study.plan import EngineBuild, PlannedModel
+from edgemoe_appliance.study.resources import resource_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealEngine:
+    """The embedded default pin, built for this host, and its source."""
+
+    build: EngineBuild
+    source: Path
+
+    @property
+    def llama_cli(self) -> Path:
+        return Path(self.build.binary)
+
+
+@pytest.fixture(scope="session")
+def configs() -> Configs:
+    return read_configs(resource_folder("configs"))
+
+
+@pytest.fixture(scope="session")
+def engine(configs: Configs) -> RealEngine:
+    """Build llama.cpp, or take the build of an earlier run out of the cache folder."""
+    cache = default_folders().cache
+    name = configs.engines.fallback
+    source = prepare_source(name, configs.pin(name), cache, why="the tests ask for it")
+    build = build_engine(source, cache, cmake=configs.target("host").cmake)
+    return RealEngine(build=build, source=source.folder)
+
+
+@pytest.fixture(scope="session")
+def llama_cli(engine: RealEngine) -> Path:
+    return engine.llama_cli
+
+
+@pytest.fixture(scope="session")
+def tiny_models(
+    configs: Configs, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, PlannedModel]:
+    """Write the four tiny twins, a few MB each."""
+    folder = tmp_path_factory.mktemp("twins")
+    models: dict[str, PlannedModel] = {}
+    for name, entry in configs.models.models.items():
+        path = write_twin(entry, name, TwinScale.TINY, folder).path
+        models[name] = planned_model(name, entry, read_model_file(path))
+    return models
