@@ -39,6 +39,7 @@ make_tar() {
     install_packages
     mkdir -p "${cache}"
     say "making ${tar_file} (about a minute)"
+    # shellcheck disable=SC2016 # mmdebstrap expands $1
     SOURCE_DATE_EPOCH="${epoch}" mmdebstrap --quiet --variant=minbase --mode=root \
         --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \

@@ -57,11 +57,13 @@ def created_container(engine: Engine, spec: LaunchSpec) -> Iterator[Created]:
 
 def start_container(engine: Engine, spec: LaunchSpec) -> Created:
     """Make and start a container; where it cannot be started, none is left behind."""
-    with contextlib.ExitStack() as stack:
-        created = stack.enter_context(created_container(engine, spec))
+    created = create_container(engine, spec)
+    try:
         with engine.errors(f"start the container {spec.name}"):
             engine.api.start(created.container_id)
-        stack.pop_all()
+    except BaseException:
+        remove_container(engine, created.container_id)
+        raise
     return created
 
 

@@ -1,0 +1,93 @@
+"""Images and connections for tests that need a Docker engine (tests/tools/start-engine.sh)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.container.client import Engine, open_engine
+from edgemoe_appliance.container.context import BuildInputs, usual_inputs
+from edgemoe_appliance.container.engines import read_engines
+from edgemoe_appliance.container.identity import ImageIdentity, read_identity
+from edgemoe_appliance.container.image import BuildOrder, build_image
+from edgemoe_appliance.engine.source import prepare_source
+from edgemoe_appliance.study.configs import Configs
+from edgemoe_appliance.study.plan import EngineBuild
+from tests.container.images import BASE, build_script_image
+
+TOOLS = Path(__file__).resolve().parents[1] / "tools"
+IMAGES = Path(__file__).resolve().parents[2] / "images"
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[Engine]:
+    with open_engine() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def base_image(docker_engine: Engine) -> str:
+    """Return the tag of the local base image, making it where it is not there."""
+    if read_identity(docker_engine, BASE) is None:
+        environment = {**os.environ, "DOCKER_HOST": docker_engine.host}
+        subprocess.run([TOOLS / "make-base-image.sh"], env=environment, check=True)
+    return BASE
+
+
+@pytest.fixture
+def script_image(docker_engine: Engine, base_image: str) -> Callable[[str], ImageIdentity]:
+    """Return a function that makes an image whose process is a shell script."""
+    return lambda script: build_script_image(docker_engine, base_image, script)
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an images folder of our own, so that the tests lock nothing for the user."""
+    folder = tmp_path_factory.mktemp("images")
+    shutil.copy(IMAGES / "bases.yaml", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def measurement_inputs(configs: Configs) -> BuildInputs:
+    profile = configs.target("host").container
+    assert profile is not None
+    name = configs.engines.fallback
+    source = prepare_source(
+        name, configs.pin(name), default_folders().cache, why="the tests ask for it"
+    )
+    return usual_inputs(profile, [source], os.environ)
+
+
+@pytest.fixture(scope="session")
+def measurement_image(
+    docker_engine: Engine,
+    base_image: str,
+    image_folder: Path,
+    measurement_inputs: BuildInputs,
+    configs: Configs,
+) -> ImageIdentity:
+    """Build the real host image from the local base (minutes), or find it built."""
+    target = configs.target("host")
+    assert target.container is not None
+    order = BuildOrder(
+        target_id="host",
+        inputs=measurement_inputs,
+        cmake={**target.cmake, **target.container.cmake},
+        labels={},
+        base=base_image,
+    )
+    return build_image(docker_engine, order, image_folder, print)
+
+
+@pytest.fixture(scope="session")
+def image_engines(
+    docker_engine: Engine, measurement_image: ImageIdentity
+) -> dict[str, EngineBuild]:
+    return read_engines(docker_engine, measurement_image)

@@ -1,0 +1,270 @@
+"""Real llama-cli runs in real containers of the real image, on tiny twins."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.bench.launcher import log_tail
+from edgemoe_appliance.bench.session import run_bench
+from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.identity import ImageIdentity
+from edgemoe_appliance.container.launch import Exchange
+from edgemoe_appliance.container.launcher import ContainerLauncher
+from edgemoe_appliance.errors import ApplianceError, RunFailedError
+from edgemoe_appliance.study.configs import Arm, Configs, Experiment
+from edgemoe_appliance.study.journal import (
+    JOURNAL_NAME,
+    JournalLine,
+    iterate_journal,
+)
+from edgemoe_appliance.study.plan import (
+    ApplianceIdentity,
+    EngineBuild,
+    Plan,
+    PlannedModel,
+    expand_prompts,
+    expand_runs,
+)
+from edgemoe_appliance.study.records import EndRecord, HeaderRecord, SittingRecord, Status
+
+pytestmark = pytest.mark.container
+SMALL_BYTES = 300 * 2**20
+
+
+def make_plan(
+    configs: Configs,
+    engines: dict[str, EngineBuild],
+    models: dict[str, PlannedModel],
+    image: ImageIdentity,
+    *,
+    arms: tuple[Arm, ...] = (Arm.PLAIN,),
+    repetitions: int = 1,
+    memory_limit_bytes: int | None = None,
+    n_predict: int = 8,
+) -> Plan:
+    """Return a plan of short runs of all the models, one thread each."""
+    target = configs.target("host")
+    assert target.container is not None
+    profile = target.container.model_copy(update={"memory_limit_bytes": memory_limit_bytes})
+    smoke = configs.experiment("smoke")
+    experiment = Experiment(
+        title="short runs",
+        models=tuple(models),
+        prompts=smoke.prompts,
+        repetitions=repetitions,
+        n_predict=n_predict,
+        ignore_eos=True,
+        context=512,
+        arms=arms,
+    )
+    only = configs.model_copy(
+        update={
+            "experiments": configs.experiments.model_copy(
+                update={"experiments": {"short": experiment}}
+            )
+        }
+    )
+    (pin,) = engines
+    return Plan(
+        session="short",
+        target_id="host",
+        target=target.model_copy(update={"container": profile}),
+        threads=1,
+        runtime="container",
+        image=image.config_sha256,
+        appliance=ApplianceIdentity(version="0", git_head=None, git_dirty=None),
+        engines=engines,
+        models=models,
+        prompts=expand_prompts(only, ["short"]),
+        experiments={"short": experiment},
+        order_seed=1,
+        runs=expand_runs({"short": experiment}, target="host", pin=pin, threads=1, seed=1),
+    )
+
+
+def records(folder: Path) -> list[SittingRecord | HeaderRecord | EndRecord]:
+    lines = iterate_journal(folder / JOURNAL_NAME)
+    return [line.record for line in lines if isinstance(line, JournalLine)]
+
+
+def ends(folder: Path) -> dict[str, EndRecord]:
+    """Return the last end of each run by the model it is of."""
+    found = records(folder)
+    models = {r.run_id: r.spec.model for r in found if isinstance(r, HeaderRecord)}
+    return {models[r.run_id]: r for r in found if isinstance(r, EndRecord)}
+
+
+def one_model(models: dict[str, PlannedModel]) -> dict[str, PlannedModel]:
+    return {"llama-3.2-1b": models["llama-3.2-1b"]}
+
+
+@pytest.mark.parametrize("exchange", list(Exchange))
+def test_session_measured_in_a_container_comes_home_whole(
+    docker_engine: Engine,
+    measurement_image: ImageIdentity,
+    image_engines: dict[str, EngineBuild],
+    tiny_models: dict[str, PlannedModel],
+    configs: Configs,
+    tmp_path: Path,
+    exchange: Exchange,
+) -> None:
+    plan = make_plan(configs, image_engines, one_model(tiny_models), measurement_image)
+    folder = tmp_path / "short"
+    said: list[str] = []
+    launcher = ContainerLauncher(
+        engine=docker_engine, image=measurement_image, say=said.append, exchange=exchange
+    )
+    outcome = run_bench(plan, folder, launcher, lambda _progress: None)
+    assert (outcome.progress.done, outcome.progress.not_ok) == (1, 0)
+    sitting, header, end = records(folder)
+    assert isinstance(sitting, SittingRecord) and sitting.host.in_container
+    assert sitting.plan_digest == plan.digest
+    assert isinstance(header, HeaderRecord) and header.image == measurement_image.config_sha256
+    assert header.argv[0] == "/opt/edgemoe/engine/b4447/bin/llama-cli"
+    assert isinstance(end, EndRecord) and end.status is Status.OK
+    assert end.metrics["generated_tokens"] == 8
+    assert end.samples is not None and (folder / "samples" / end.samples.name).is_file()
+    owners = {path.stat().st_uid for path in folder.rglob("*")}
+    assert owners == {tmp_path.stat().st_uid}
+    assert no_traces(docker_engine)
+    again = run_bench(plan, folder, launcher, lambda _progress: None)
+    assert again.progress.done == 1
+    assert len(records(folder)) == 3, "what is done is not done again"
+
+
+def no_traces(engine: Engine) -> bool:
+    names = {"name": "edgemoe-short-"}
+    volumes = (engine.api.volumes(filters=names) or {}).get("Volumes") or []
+    return not engine.api.containers(all=True, filters=names) and not volumes
+
+
+def test_one_model_out_of_memory_is_recorded_and_the_others_go_on(
+    docker_engine: Engine,
+    measurement_image: ImageIdentity,
+    image_engines: dict[str, EngineBuild],
+    tiny_models: dict[str, PlannedModel],
+    configs: Configs,
+    tmp_path: Path,
+) -> None:
+    small = tiny_models["llama-3.2-1b"]
+    # A long context makes the one model's memory: 256 MiB and more of key and value cache.
+    large = tiny_models["olmoe-1b-7b"]
+    plan = make_plan(
+        configs,
+        image_engines,
+        {"olmoe-1b-7b": large, "llama-3.2-1b": small},
+        measurement_image,
+        arms=(Arm.NO_MMAP,),
+        memory_limit_bytes=SMALL_BYTES,
+    )
+    runs = tuple(
+        run.model_copy(update={"context": 131_072}) if run.model == "olmoe-1b-7b" else run
+        for run in plan.runs
+    )
+    plan = plan.model_copy(update={"runs": runs})
+    folder = tmp_path / "short"
+    launcher = ContainerLauncher(engine=docker_engine, image=measurement_image, say=print)
+    with pytest.raises(RunFailedError) as caught:
+        run_bench(plan, folder, launcher, lambda _progress: None)
+    assert caught.value.exit_code == 5
+    found = ends(folder)
+    assert found["llama-3.2-1b"].status is Status.OK
+    assert found["olmoe-1b-7b"].status is Status.OOM, found["olmoe-1b-7b"]
+    assert no_traces(docker_engine)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a file system of its own that is nearly full at once."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount one")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "none", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_full_disk_ends_measuring_with_a_readable_journal(
+    docker_engine: Engine,
+    measurement_image: ImageIdentity,
+    image_engines: dict[str, EngineBuild],
+    tiny_models: dict[str, PlannedModel],
+    configs: Configs,
+    small_disk: Path,
+) -> None:
+    plan = make_plan(
+        configs, image_engines, one_model(tiny_models), measurement_image, repetitions=40
+    )
+    folder = small_disk / "short"
+    launcher = ContainerLauncher(engine=docker_engine, image=measurement_image, say=print)
+    with pytest.raises(ApplianceError) as caught:
+        run_bench(plan, folder, launcher, lambda _progress: None)
+    assert caught.value.exit_code in (3, 6), caught.value
+    assert "No space left" in str(caught.value) or "no room" in str(caught.value)
+    assert records(folder), "what was measured before stays readable"
+    assert no_traces(docker_engine)
+
+
+def test_interrupted_bench_closes_its_journal_and_goes_on_later(
+    docker_engine: Engine,
+    measurement_image: ImageIdentity,
+    image_engines: dict[str, EngineBuild],
+    tiny_models: dict[str, PlannedModel],
+    configs: Configs,
+    tmp_path: Path,
+) -> None:
+    plan = make_plan(
+        configs, image_engines, one_model(tiny_models), measurement_image, repetitions=6
+    )
+    folder = tmp_path / "short"
+    folder.mkdir()
+    (folder / "session.json").write_text(plan.model_dump_json())
+    launcher = ContainerLauncher(engine=docker_engine, image=measurement_image, say=print)
+    measuring = launcher.launch(folder)
+    end_s = time.monotonic() + 60
+    while not (folder / JOURNAL_NAME).exists() or len(records(folder)) < 3:
+        assert time.monotonic() < end_s and measuring.poll() is None
+        time.sleep(0.05)
+    assert measuring.stop() == 130, log_tail(folder)
+    before = len([r for r in records(folder) if isinstance(r, EndRecord)])
+    assert 1 <= before < 6
+    outcome = run_bench(plan, folder, launcher, lambda _progress: None)
+    assert (outcome.progress.done, outcome.progress.not_ok) == (6, 0)
+
+
+def test_cgroup_reader_sees_the_containers_own_memory(
+    docker_engine: Engine, measurement_image: ImageIdentity, base_image: str
+) -> None:
+    code = (
+        "import json, time; from edgemoe_appliance.measure.cgroup import *\n"
+        "cgroup = locate_cgroup(); reader = CgroupReader(cgroup)\n"
+        "before = reader.read(); block = bytearray(64 * 2**20); after = reader.read()\n"
+        "counters = reader.read_counters()\n"
+        "print(json.dumps([cgroup.version.value, after.anon_bytes - before.anon_bytes,"
+        " after.current_bytes, counters.peak_bytes, counters.oom_kills, counters.limit_bytes]))"
+    )
+    shown = docker_engine.client.containers.run(
+        measurement_image.image_id,
+        ["-c", code],
+        entrypoint="python3",
+        mem_limit=SMALL_BYTES,
+        network_mode="none",
+        cgroupns="private",
+        remove=True,
+    )
+
+    version, grown, current, peak, oom_kills, limit = json.loads(shown)
+    assert version == docker_engine.facts.cgroup_version
+    assert 60 * 2**20 < grown < 70 * 2**20
+    assert peak is None or current <= peak <= SMALL_BYTES
+    assert (oom_kills, limit) == (0, SMALL_BYTES)
