@@ -39,8 +39,10 @@ from edgemoe_appliance.study.plan import Plan, expand_prompts, expand_runs, read
 from edgemoe_appliance.study.records import EndRecord
 from edgemoe_appliance.study.resources import resource_folder
 
-# Starting takes about half a second: such lives end while starting, measuring and recording.
-_LIFE_S = (0.2, 1.4)
+# A few lives end while starting, most within the first runs after it.
+_STARTING_SHARE = 0.2
+_STARTING_S = 0.8
+_MEASURING_S = 0.25
 
 
 def bench_folder(folder: Path) -> int:
@@ -69,6 +71,13 @@ def measuring_pid(bench_pid: int) -> int | None:
     return int(pids[0]) if pids else None
 
 
+def wait_for_growth(bench: subprocess.Popen[bytes], journal: Path) -> None:
+    """Wait until a bench has written to its journal, or has ended."""
+    before = journal.stat().st_size if journal.exists() else 0
+    while bench.poll() is None and (not journal.exists() or journal.stat().st_size <= before):
+        time.sleep(0.01)
+
+
 def kill_and_resume(folder: Path, *, kills: int, seed: int) -> int:
     """Kill bench or measure at random until enough, let the session finish, return the kills."""
     chance = random.Random(seed)
@@ -76,7 +85,11 @@ def kill_and_resume(folder: Path, *, kills: int, seed: int) -> int:
     while done < kills:
         bench = start_bench(folder)
         try:
-            bench.wait(chance.uniform(*_LIFE_S))
+            if chance.random() < _STARTING_SHARE:
+                bench.wait(chance.uniform(0, _STARTING_S))
+            else:
+                wait_for_growth(bench, folder / JOURNAL_NAME)
+                bench.wait(chance.uniform(0, _MEASURING_S))
         except subprocess.TimeoutExpired:
             victim = measuring_pid(bench.pid) if chance.random() < 0.5 else bench.pid
             os.kill(victim or bench.pid, signal.SIGKILL)

@@ -55,7 +55,7 @@ RUN = (
 
 def test_the_peak_is_the_highest_of_marks_and_sums() -> None:
     readings = Readings()
-    put_memory(readings, report(*RUN), cost())
+    put_memory(readings, report(*RUN), cost(), S)
     assert readings.metrics["peak_rss_bytes"] == 950
     assert readings.metrics["peak_rss_anon_bytes"] == 225
     assert readings.metrics["mem_available_drop_bytes"] == 700
@@ -64,17 +64,27 @@ def test_the_peak_is_the_highest_of_marks_and_sums() -> None:
 
 def test_an_inherited_mark_of_the_measuring_process_is_not_the_engine_s() -> None:
     inherited, own = Readings(), Readings()
-    put_memory(inherited, report(*RUN), cost(max_rss=5000, own_peak=5000))
-    put_memory(own, report(*RUN), cost(max_rss=5000, own_peak=4000))
+    put_memory(inherited, report(*RUN), cost(max_rss=5000, own_peak=5000), S)
+    put_memory(own, report(*RUN), cost(max_rss=5000, own_peak=4000), S)
     assert inherited.metrics["peak_rss_bytes"] == 950
     assert own.metrics["peak_rss_bytes"] == 5000
 
 
 def test_a_process_never_seen_has_no_peak_rather_than_a_peak_of_zero() -> None:
     readings = Readings()
-    put_memory(readings, report(Sample(t_mono_ns=0, tree=None, host=host(1, 1))), cost())
+    put_memory(readings, report(Sample(t_mono_ns=0, tree=None, host=host(1, 1))), cost(), None)
     assert "peak_rss_bytes" not in readings.metrics
-    assert readings.absent["peak_rss_bytes"] == "the process ended unseen"
+    assert "ended before" in readings.absent["peak_rss_bytes"]
+
+
+def test_samples_from_before_the_memory_was_full_are_not_a_peak() -> None:
+    readings = Readings()
+    put_memory(readings, report(*RUN), cost(), S + 1)
+    assert "peak_rss_anon_bytes" not in readings.metrics
+    assert "ended before" in readings.absent["peak_rss_anon_bytes"]
+    never_full = Readings()
+    put_memory(never_full, report(*RUN), cost(), None)
+    assert never_full.metrics["peak_rss_bytes"] == 950
 
 
 def test_other_load_leaves_out_the_engine_and_the_measuring_process() -> None:
@@ -98,7 +108,7 @@ def test_a_system_that_does_not_tell_leaves_load_absent() -> None:
     samples = [Sample(t_mono_ns=t, tree=tree(None, None, None), host=silent) for t in (0, S)]
     readings = Readings()
     put_cpu(readings, report(*samples), cost())
-    put_memory(readings, report(*samples), cost())
+    put_memory(readings, report(*samples), cost(), 0)
     for key in ("other_cpu_pct", "steal_pct", "cpu_peak_pct", "peak_swap_used_bytes"):
         assert key in readings.absent
         assert key not in readings.metrics

@@ -40,21 +40,32 @@ class ProcessCost:
     own_peak_rss_bytes: int
 
 
-def put_memory(readings: Readings, report: SamplerReport, cost: ProcessCost) -> None:
-    """Put the peaks of resident memory and its parts, and what the host had left."""
-    trees = [sample.tree for sample in report.samples if sample.tree is not None]
+def put_memory(
+    readings: Readings, report: SamplerReport, cost: ProcessCost, full_ns: int | None
+) -> None:
+    """Put the peaks of resident memory and its parts, and what the host had left.
+
+    `full_ns` is when the engine held all its memory, None where it never came so far. Unless a
+    sample was taken from then on, the highest one says nothing about the peak.
+    """
+    seen = [sample for sample in report.samples if sample.tree is not None]
+    if full_ns is not None and not any(sample.t_mono_ns >= full_ns for sample in seen):
+        seen = []
+    trees = [sample.tree for sample in seen if sample.tree is not None]
     marks = _values(trees, lambda tree: tree.high_water_bytes)
     sums = _values(trees, lambda tree: tree.rss_bytes)
     if cost.max_rss_bytes > cost.own_peak_rss_bytes:
         marks.append(cost.max_rss_bytes)
-    readings.put("peak_rss_bytes", max(marks + sums, default=None), "the process ended unseen")
+    unseen = "the process ended before it was sampled with all its memory"
+    readings.put("peak_rss_bytes", max(marks + sums, default=None), unseen)
     parts: dict[str, Callable[[TreeReading], int | None]] = {
         "peak_rss_anon_bytes": lambda tree: tree.anon_bytes,
         "peak_rss_file_bytes": lambda tree: tree.file_bytes,
         "peak_rss_shmem_bytes": lambda tree: tree.shmem_bytes,
     }
+    reason = "this system does not tell" if trees else unseen
     for key, part in parts.items():
-        readings.put(key, max(_values(trees, part), default=None), "this system does not tell")
+        readings.put(key, max(_values(trees, part), default=None), reason)
     _put_host_memory(readings, report.samples)
 
 

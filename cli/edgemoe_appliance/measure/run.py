@@ -94,7 +94,7 @@ def execute_run(context: RunContext, header: HeaderRecord) -> EndRecord:
     readings = Readings()
     put_timing(readings, timeline, footer, "no footer: " + (detail or status.value))
     cost = _cost(result, own_cpu_s)
-    put_memory(readings, report, cost)
+    put_memory(readings, report, cost, timeline.first_text_ns)
     put_cpu(readings, report, cost)
     readings.put("model_file_bytes", header.model_file_bytes, "")
     period_s = 1 / context.plan.target.sample_hz
