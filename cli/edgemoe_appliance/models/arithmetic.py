@@ -11,7 +11,9 @@ from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.models.gguf import GgufArray, GgufHeader, TensorInfo
 
 _KV_ELEMENT_BYTES = 2  # f16, the default cache type of llama.cpp
-_MAX_SIZE = 1_000_000  # blocks or width of a model: keeps lists per block small
+# Far above any model; a number per block is kept, which must stay a small list.
+_MAX_BLOCKS = 4_096
+_MAX_WIDTH = 1_000_000
 _FIX = "use a GGUF file that llama.cpp b4404 can load"
 
 
@@ -50,6 +52,8 @@ def count_model(header: GgufHeader) -> ModelCounts:
         weight_bytes += tensor.n_bytes
         if is_tied or not tensor.name.startswith("token_embd."):
             active_bytes += tensor.n_bytes * used // of
+    if not parameters_total:
+        raise _unfit(header, "no weights in it, as in a file that holds a vocabulary only")
     return ModelCounts(
         parameters_total=parameters_total,
         parameters_active=parameters_active,
@@ -89,10 +93,10 @@ def _experts(header: GgufHeader) -> tuple[int, int]:
 
 def _kv_bytes_per_token(header: GgufHeader) -> int:
     name = header.architecture
-    blocks = _needed(header, f"{name}.block_count")
+    blocks = _needed(header, f"{name}.block_count", _MAX_BLOCKS)
     heads = _per_block(header, f"{name}.attention.head_count", blocks)
     kv_heads = _per_block(header, f"{name}.attention.head_count_kv", blocks) or heads
-    width = _needed(header, f"{name}.embedding_length")
+    width = _needed(header, f"{name}.embedding_length", _MAX_WIDTH)
     default = width // max([1, *heads])
     key = header.whole_number(f"{name}.attention.key_length") or default
     value = header.whole_number(f"{name}.attention.value_length") or default
@@ -111,12 +115,12 @@ def _per_block(header: GgufHeader, key: str, blocks: int) -> list[int]:
     return [] if number is None else [number] * blocks
 
 
-def _needed(header: GgufHeader, key: str) -> int:
+def _needed(header: GgufHeader, key: str, most: int) -> int:
     number = header.whole_number(key)
     if number is None:
         raise _unfit(header, f"{key} is missing")
-    if not 1 <= number <= _MAX_SIZE:
-        raise _unfit(header, f"{key} is {number}, not between 1 and {_MAX_SIZE}")
+    if not 1 <= number <= most:
+        raise _unfit(header, f"{key} is {number}, not between 1 and {most}")
     return number
 
 

@@ -25,7 +25,7 @@ def open_exclusively(path: Path) -> Iterator[BufferedRandom]:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     with open(descriptor, "r+b") as file:  # noqa: PTH123  a descriptor, not a path
-        if not _is_locked(descriptor, path):
+        if not _take_lock(descriptor, path):
             raise HostError(
                 "another process is writing this file", where=str(path), hint="wait for it to end"
             )
@@ -33,8 +33,8 @@ def open_exclusively(path: Path) -> Iterator[BufferedRandom]:
         yield file
 
 
-def _is_locked(descriptor: int, path: Path) -> bool:
-    """Take the lock, unless it is held or the file got its final name in the meantime."""
+def _take_lock(descriptor: int, path: Path) -> bool:
+    """Take the lock; return whether it is ours and the file has not got its final name since."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return path.stat().st_ino == os.fstat(descriptor).st_ino

@@ -1,6 +1,7 @@
 """The tensor types of ggml: block sizes only, enough to know how many bytes a tensor takes.
 
 Source: `enum ggml_type` in ggml.h and the block structures in ggml-common.h of llama.cpp b4404.
+Q8_1 and Q8_K, which never leave the memory of llama.cpp, are not among them.
 A table of ours, because the library that carries one needs numpy, which measuring must not import.
 """
 
@@ -31,13 +32,11 @@ _TABLE = (
     (6, "Q5_0", 32, 22),
     (7, "Q5_1", 32, 24),
     (8, "Q8_0", 32, 34),
-    (9, "Q8_1", 32, 36),
     (10, "Q2_K", 256, 84),
     (11, "Q3_K", 256, 110),
     (12, "Q4_K", 256, 144),
     (13, "Q5_K", 256, 176),
     (14, "Q6_K", 256, 210),
-    (15, "Q8_K", 256, 292),
     (16, "IQ2_XXS", 256, 66),
     (17, "IQ2_XS", 256, 74),
     (18, "IQ3_XXS", 256, 98),

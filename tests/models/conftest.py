@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.models.twin import WrittenTwin, write_twin
+from edgemoe_appliance.study.configs import ModelsConfig
+from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.study.yamlfile import read_yaml, validate
+
+
+@pytest.fixture(scope="session")
+def models() -> ModelsConfig:
+    return validate(read_yaml(resource_folder("configs") / "models.yaml"), ModelsConfig)
+
+
+@pytest.fixture(scope="session")
+def tiny(models: ModelsConfig, tmp_path_factory: pytest.TempPathFactory) -> dict[str, WrittenTwin]:
+    """All four tiny twins by model id; tests only read them."""
+    folder = tmp_path_factory.mktemp("twins")
+    return {
+        model_id: write_twin(entry, model_id, TwinScale.TINY, folder)
+        for model_id, entry in models.models.items()
+    }
+
+
+@pytest.fixture(scope="session")
+def llama_cli(request: pytest.FixtureRequest) -> Path:
+    """The engine of the other tests, or one of another build with llama-quantize beside it."""
+    folder = os.environ.get("EDGEMOE_TEST_ENGINE_DIR")
+    if folder:
+        return Path(folder) / "bin" / "llama-cli"
+    built: Path = request.getfixturevalue("engine").llama_cli
+    return built

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from edgemoe_appliance.study.configs import ModelRole, ModelsConfig
+
+
+def test_the_models_stand_in_the_order_of_the_study(models: ModelsConfig) -> None:
+    assert {model_id: entry.role for model_id, entry in models.models.items()} == {
+        "olmoe-1b-7b": ModelRole.MOE,
+        "llama-3.2-1b": ModelRole.DENSE_ACTIVE_MATCH,
+        "qwen2.5-1.5b": ModelRole.DENSE_ACTIVE_MATCH,
+        "gemma-2-2b": ModelRole.DENSE_MEMORY_ANCHOR,
+    }
+    assert next(iter(models.models)) == "olmoe-1b-7b"
+
+
+def test_every_model_is_pinned_to_a_revision_and_a_digest(models: ModelsConfig) -> None:
+    entries = list(models.models.values())
+    assert all(entry.revision for entry in entries)
+    assert len({entry.sha256 for entry in entries}) == 4
+    assert all(entry.quantization in entry.file for entry in entries)
+
+
+def test_only_the_mixture_has_experts(models: ModelsConfig) -> None:
+    for entry in models.models.values():
+        is_mixture = entry.role is ModelRole.MOE
+        assert (entry.shape.expert_count > 0) == is_mixture
+        assert (entry.published_parameters_active < entry.published_parameters_total) == is_mixture
+        assert entry.shape.tied_embeddings != is_mixture
+
+
+def test_sizes_are_those_of_the_study_in_gigabytes(models: ModelsConfig) -> None:
+    printed = {"llama-3.2-1b": 0.81, "qwen2.5-1.5b": 0.99, "gemma-2-2b": 1.71}
+    for model_id, size_gb in printed.items():
+        size_bytes = models.models[model_id].bytes
+        assert size_bytes is not None
+        assert round(size_bytes / 1e9, 2) == size_gb

@@ -1,0 +1,337 @@
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from random import Random
+
+import huggingface_hub.constants
+import pytest
+
+from edgemoe_appliance.errors import DigestError, HostError
+from edgemoe_appliance.models.fetch import FetchedModel, fetch_model
+from edgemoe_appliance.study.configs import ModelEntry, ModelsConfig
+from tests.models.hub import Hub, serve
+
+CONTENT = Random(11).randbytes(700_000)
+REVISION = "a" * 40
+TWINS = "or use twins: edgemoe-appliance models twin"
+
+
+def noon() -> datetime:
+    return datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hub's library hand over pieces smaller than its 10 MB."""
+    monkeypatch.setattr(huggingface_hub.constants, "DOWNLOAD_CHUNK_SIZE", 50_000)
+
+
+@pytest.fixture
+def entry(models: ModelsConfig) -> ModelEntry:
+    changes = {
+        "repository": "someone/some-gguf",
+        "file": "some-model.gguf",
+        "revision": REVISION,
+        "bytes": len(CONTENT),
+        "sha256": hashlib.sha256(CONTENT).hexdigest(),
+    }
+    return models.models["llama-3.2-1b"].model_copy(update=changes)
+
+
+@pytest.fixture
+def hub(entry: ModelEntry) -> Iterator[Hub]:
+    with serve(Hub(entry.repository, entry.file, REVISION, CONTENT)) as running:
+        yield running
+
+
+def fetch(entry: ModelEntry, folder: Path, hub: Hub) -> FetchedModel:
+    return fetch_model(entry, folder, endpoint=hub.endpoint, now=noon)
+
+
+def interrupt_at(share: float, entry: ModelEntry, folder: Path, hub: Hub) -> None:
+    def interrupt(done_bytes: int, total_bytes: int) -> None:
+        if done_bytes >= share * total_bytes:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch_model(entry, folder, endpoint=hub.endpoint, on_progress=interrupt)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_fetches_verifies_and_records(entry: ModelEntry, hub: Hub, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    fetched = fetch_model(
+        entry,
+        tmp_path / "models",
+        endpoint=hub.endpoint,
+        now=noon,
+        on_progress=lambda done, total: seen.append((done, total)),
+    )
+    assert fetched.path == tmp_path / "models" / "some-model.gguf"
+    assert fetched.path.read_bytes() == CONTENT
+    assert (fetched.sha256, fetched.was_there) == (entry.sha256, False)
+    assert len(seen) > 5
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    path = f"/someone/some-gguf/resolve/{REVISION}/some-model.gguf"
+    assert [(method, asked) for method, asked, _ in hub.asked] == [("HEAD", path), ("GET", path)]
+    assert json.loads((tmp_path / "models/some-model.gguf.origin.json").read_text()) == {
+        "repository": "someone/some-gguf",
+        "file": "some-model.gguf",
+        "revision_pinned": REVISION,
+        "revision_seen": REVISION,
+        "etag": entry.sha256,
+        "bytes": len(CONTENT),
+        "sha256": entry.sha256,
+        "fetched_utc": "2026-03-01T12:00:00+00:00",
+    }
+    assert names(tmp_path / "models") == [
+        "some-model.gguf",
+        "some-model.gguf.origin.json",
+        "some-model.gguf.sha256.json",
+    ]
+
+
+def test_what_is_there_is_not_fetched_again(entry: ModelEntry, hub: Hub, tmp_path: Path) -> None:
+    fetch(entry, tmp_path, hub)
+    asked = len(hub.asked)
+    assert fetch(entry, tmp_path, hub).was_there
+    assert len(hub.asked) == asked
+
+
+def test_an_interrupted_download_goes_on(entry: ModelEntry, hub: Hub, tmp_path: Path) -> None:
+    interrupt_at(0.4, entry, tmp_path, hub)
+    (partial,) = names(tmp_path)
+    assert partial == f".some-model.gguf.{entry.sha256[:16]}.partial"
+    there = (tmp_path / partial).stat().st_size
+    assert 0.4 * len(CONTENT) <= there < len(CONTENT)
+    fetched = fetch(entry, tmp_path, hub)
+    assert fetched.path.read_bytes() == CONTENT
+    assert hub.ranges == [None, f"bytes={there}-"]
+
+
+def test_a_hub_without_ranges_starts_over(entry: ModelEntry, hub: Hub, tmp_path: Path) -> None:
+    hub.knows_ranges = False
+    interrupt_at(0.4, entry, tmp_path, hub)
+    assert fetch(entry, tmp_path, hub).path.read_bytes() == CONTENT
+
+
+def test_a_killed_download_goes_on(entry: ModelEntry, hub: Hub, tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "import huggingface_hub.constants as constants\n"
+        "constants.DOWNLOAD_CHUNK_SIZE = 50_000\n"
+        "from edgemoe_appliance.models.fetch import fetch_model\n"
+        "from edgemoe_appliance.study.configs import ModelEntry\n"
+        "def kill(done, total):\n"
+        "    if done > total / 2:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "entry = ModelEntry.model_validate_json(sys.stdin.read())\n"
+        "fetch_model(entry, Path(sys.argv[1]), endpoint=sys.argv[2], on_progress=kill)\n"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), hub.endpoint],
+        input=entry.model_dump_json(),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -9
+    assert fetch(entry, tmp_path, hub).path.read_bytes() == CONTENT
+
+
+def test_a_whole_partial_file_is_only_verified(entry: ModelEntry, hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / f".some-model.gguf.{entry.sha256[:16]}.partial").write_bytes(CONTENT)
+    assert fetch(entry, tmp_path, hub).path.read_bytes() == CONTENT
+    assert hub.ranges == []
+
+
+def test_a_partial_file_that_is_too_long_starts_over(
+    entry: ModelEntry, hub: Hub, tmp_path: Path
+) -> None:
+    partial = tmp_path / f".some-model.gguf.{entry.sha256[:16]}.partial"
+    partial.write_bytes(CONTENT + b"more")
+    assert fetch(entry, tmp_path, hub).path.read_bytes() == CONTENT
+    assert hub.ranges == [None]
+
+
+def test_a_damaged_partial_file_is_rejected_and_then_fetched_anew(
+    entry: ModelEntry, hub: Hub, tmp_path: Path
+) -> None:
+    partial = tmp_path / f".some-model.gguf.{entry.sha256[:16]}.partial"
+    partial.write_bytes(bytes(1000))
+    with pytest.raises(DigestError):
+        fetch(entry, tmp_path, hub)
+    assert names(tmp_path) == ["some-model.gguf.rejected"]
+    assert fetch(entry, tmp_path, hub).path.read_bytes() == CONTENT
+
+
+def test_content_with_another_digest_never_gets_the_name(
+    entry: ModelEntry, hub: Hub, tmp_path: Path
+) -> None:
+    hub.content = b"x" + CONTENT[1:]  # the etag still promises the pinned digest
+    with pytest.raises(DigestError) as caught:
+        fetch(entry, tmp_path, hub)
+    digest = hashlib.sha256(hub.content).hexdigest()
+    message = str(caught.value)
+    assert (
+        f"someone/some-gguf/some-model.gguf: sha256 {digest}, {entry.sha256} is pinned" in message
+    )
+    assert f"the file is kept as {tmp_path}/some-model.gguf.rejected" in message
+    assert TWINS in message
+    assert names(tmp_path) == ["some-model.gguf.rejected"]
+    assert (tmp_path / "some-model.gguf.rejected").read_bytes() == hub.content
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"revision": "b" * 40}, f"the hub has revision {REVISION}, models.yaml pins {'b' * 40}"),
+        ({"bytes": 3}, f"the hub has size {len(CONTENT)}, models.yaml pins 3"),
+        ({"sha256": "0" * 64}, f"models.yaml pins {'0' * 64}"),
+    ],
+)
+def test_a_replaced_upload_is_noticed_before_it_is_fetched(
+    entry: ModelEntry, hub: Hub, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DigestError) as caught:
+        fetch(entry.model_copy(update=change), tmp_path, hub)
+    assert message in str(caught.value)
+    assert "the upload was replaced" in str(caught.value)
+    assert hub.ranges == []
+    assert names(tmp_path) == []
+
+
+def test_without_pins_for_size_and_revision_what_was_seen_is_recorded(
+    entry: ModelEntry, hub: Hub, tmp_path: Path
+) -> None:
+    unpinned = entry.model_copy(update={"bytes": None, "revision": None})
+    fetch(unpinned, tmp_path, hub)
+    origin = json.loads((tmp_path / "some-model.gguf.origin.json").read_text())
+    assert (origin["revision_pinned"], origin["revision_seen"]) == (None, REVISION)
+    assert hub.asked[0][1] == "/someone/some-gguf/resolve/main/some-model.gguf"
+
+
+def test_an_etag_that_is_no_sha256_is_no_promise(
+    entry: ModelEntry, hub: Hub, tmp_path: Path
+) -> None:
+    hub.etag = "0123abc-7"
+    assert fetch(entry, tmp_path, hub).sha256 == entry.sha256
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (403, "GatedRepo", "the hub gives it only to those who accepted its licence (401 or 403)"),
+        (401, "GatedRepo", "accept it at https://huggingface.co/someone/some-gguf and log in with"),
+        (401, "RepoNotFound", "no such public repository (401 or 404)"),
+        (404, "RepoNotFound", "no such public repository (401 or 404)"),
+        (404, "RevisionNotFound", f"revision {REVISION} is gone (404)"),
+        (404, "EntryNotFound", "no such file in the repository (404)"),
+        (403, "", "fetching stopped (the hub answered 403)"),
+        (500, "", "fetching stopped (the hub answered 500)"),
+    ],
+)
+def test_refusals_of_the_hub(
+    entry: ModelEntry, hub: Hub, tmp_path: Path, status: int, code: str, message: str
+) -> None:
+    hub.status, hub.error_code = status, code
+    with pytest.raises(HostError) as caught:
+        fetch(entry, tmp_path, hub)
+    assert message in str(caught.value)
+    assert str(caught.value).endswith(TWINS)
+    assert "\n" not in str(caught.value)
+    assert names(tmp_path) == []
+
+
+def test_a_hub_that_cannot_be_reached(entry: ModelEntry, tmp_path: Path) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        with pytest.raises(HostError) as caught:
+            fetch_model(entry, tmp_path, endpoint=endpoint)
+    message = str(caught.value)
+    assert "fetching stopped (" in message
+    assert "check network and disk and run the same command again" in message
+    assert message.endswith(TWINS)
+
+
+def test_a_name_that_does_not_resolve(entry: ModelEntry, tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="fetching stopped"):
+        fetch_model(entry, tmp_path, endpoint="http://no-such-host.invalid")
+
+
+def test_the_offline_switch_of_the_library(entry: ModelEntry, hub: Hub, tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from edgemoe_appliance.errors import HostError\n"
+        "from edgemoe_appliance.models.fetch import fetch_model\n"
+        "from edgemoe_appliance.study.configs import ModelEntry\n"
+        "entry = ModelEntry.model_validate_json(sys.stdin.read())\n"
+        "try:\n"
+        "    fetch_model(entry, Path(sys.argv[1]), endpoint=sys.argv[2])\n"
+        "except HostError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), hub.endpoint],
+        input=entry.model_dump_json(),
+        env={"HF_HUB_OFFLINE": "1", "PYTHONPATH": ":".join(sys.path)},
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    assert "HF_HUB_OFFLINE forbids fetching; unset it" in done.stdout
+
+
+def test_an_answer_that_is_no_hubs(entry: ModelEntry, hub: Hub, tmp_path: Path) -> None:
+    hub.is_a_hub = False
+    with pytest.raises(HostError, match="not a Hugging Face hub; check HF_ENDPOINT and the proxy"):
+        fetch(entry, tmp_path, hub)
+
+
+def test_a_body_that_is_too_short_is_not_taken(entry: ModelEntry, hub: Hub, tmp_path: Path) -> None:
+    hub.size_said = len(CONTENT) + 10
+    with pytest.raises(HostError, match=r"fetching stopped \(Consistency check failed"):
+        fetch(entry.model_copy(update={"bytes": None}), tmp_path, hub)
+    assert not (tmp_path / "some-model.gguf").exists()
+
+
+def test_no_disk_space_is_said_before_anything_is_fetched(
+    entry: ModelEntry, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(HostError, match=r"1\.0 kB free, 200\.7 MB needed; free some space"):
+        fetch(entry, tmp_path, hub)
+    assert hub.ranges == []
+
+
+def test_two_fetches_at_once(entry: ModelEntry, hub: Hub, tmp_path: Path) -> None:
+    with (tmp_path / f".some-model.gguf.{entry.sha256[:16]}.partial").open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(HostError, match="another process is writing this file"):
+            fetch(entry, tmp_path, hub)
+
+
+def test_another_file_under_the_name_is_left_alone(
+    entry: ModelEntry, hub: Hub, tmp_path: Path
+) -> None:
+    (tmp_path / "some-model.gguf").write_bytes(b"somebody's own")
+    with pytest.raises(DigestError, match="move it away and fetch again"):
+        fetch(entry, tmp_path, hub)
+    assert (tmp_path / "some-model.gguf").read_bytes() == b"somebody's own"
+    assert hub.asked == []
