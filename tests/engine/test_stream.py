@@ -26,12 +26,11 @@ from edgemoe_appliance.engine.stream import (
 from edgemoe_appliance.errors import HostError
 from tests.engine.processes import is_running, survives_its_parent, wait_until
 
-ENV = {"PATH": "/usr/bin:/bin"}
 FOOTER = "llama_perf_context_print:        load time =      61.65 ms"
 
 
 def sh(script: str, **options: object) -> EngineResult:
-    return run(["/bin/sh", "-c", script], **options)
+    return run(["/bin/sh", "-c", f"PATH=/usr/bin:/bin; {script}"], **options)
 
 
 def python(script: str, **options: object) -> EngineResult:
@@ -40,7 +39,7 @@ def python(script: str, **options: object) -> EngineResult:
 
 def run(argv: list[str], **options: object) -> EngineResult:
     settings: dict[str, object] = {"timeout_s": 20.0, "kill_grace_s": 0.2, **options}
-    return run_engine(argv, ENV, **settings)  # type: ignore[arg-type]
+    return run_engine(argv, {}, **settings)  # type: ignore[arg-type]
 
 
 def test_a_good_run_has_its_moments_in_order() -> None:
@@ -232,6 +231,13 @@ def test_one_that_left_the_group_and_keeps_the_pipes_does_not_hold_us(
 def test_it_gets_no_terminal_and_its_own_session() -> None:
     result = python("import os, sys; print(os.getsid(0) == os.getpid(), repr(sys.stdin.read()))")
     assert result.text == b"True ''\n"
+
+
+def test_a_debugger_that_it_starts_fails_at_once() -> None:
+    """llama.cpp waits for the debugger it starts after a failed assertion."""
+    told = ["/bin/sh", "-c", "gdb --batch; echo gdb $?; lldb; echo lldb $?; ls || echo none"]
+    result = run(told)
+    assert result.text.split(b"\n") == [b"gdb 1", b"lldb 1", b"none", b""]
 
 
 def test_without_pidfd_it_works_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

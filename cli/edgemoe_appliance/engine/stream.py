@@ -19,6 +19,7 @@ from enum import Enum
 from typing import Final
 
 from edgemoe_appliance.engine.collect import LineCollector, StderrLine, TextChunk, TextCollector
+from edgemoe_appliance.engine.debugger import path_without_debugger
 from edgemoe_appliance.engine.guard import GroupGuard
 from edgemoe_appliance.errors import HostError, MeasureError
 from edgemoe_appliance.study.units import KIB, NS_PER_S
@@ -121,11 +122,11 @@ def run_engine(
     Past `timeout_s`, or when `should_stop` says so or on Ctrl-C, its whole process group gets
     SIGTERM and after `kill_grace_s` SIGKILL; all three are told in `ended_by` and not raised.
     What `on_event` raises comes through, after the group has been killed and reaped.
-    Raises HostError where the engine cannot be started.
+    PATH is replaced, see `debugger`. Raises HostError where the engine cannot be started.
     """
-    with GroupGuard() as guard:
+    with GroupGuard() as guard, path_without_debugger() as path:
         spawn_ns = time.monotonic_ns()
-        process = _spawn(argv, env)
+        process = _spawn(argv, {**env, "PATH": path})
         guard.protect(process.pid)
         watched = _Watched(process, spawn_ns, on_event, kill_grace_s)
         try:

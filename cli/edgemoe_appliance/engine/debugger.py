@@ -1,0 +1,38 @@
+"""A PATH on which llama.cpp finds a debugger that does nothing.
+
+A failed assertion makes llama.cpp start gdb or lldb from PATH, which takes seconds of the run and
+prints into the generated text. Where it finds neither, its forked copy runs the exit handlers,
+which wait for threads that a copy does not have: the engine hangs for ever (seen with b4404, b4447
+and b5308). With a debugger that fails at once it prints its own backtrace and aborts.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from edgemoe_appliance.errors import HostError
+
+_DEBUGGERS: Final = ("gdb", "lldb")
+
+
+@contextmanager
+def path_without_debugger() -> Iterator[str]:
+    """Give a PATH that holds for as long as the context; nothing but the debuggers is on it.
+
+    Raises HostError where there is no room for temporary files.
+    """
+    fails = shutil.which("false", path="/bin:/usr/bin") or "/bin/false"
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="edgemoe-path-")
+    except OSError as error:
+        raise HostError(f"no temporary folder ({error.strerror})", hint="set TMPDIR") from error
+    with folder as name:
+        for debugger in _DEBUGGERS:
+            # A link, as a file there could not be executed where /tmp is mounted noexec.
+            (Path(name) / debugger).symlink_to(fails)
+        yield name
