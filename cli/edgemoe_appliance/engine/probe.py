@@ -27,8 +27,9 @@ PROBE_SCHEMA: Final = 1
 # The library keeps at most 32768 calls (report.h, kMaxDecodes), of less than 600 bytes each.
 MAX_REPORT_BYTES: Final = 32 * 1024 * 1024
 MAX_CALLS: Final = 32768
-# Below this many blocks the extreme ratios do not make a 95 % interval: 1 - 2 / 2^6 = 0.969.
-_MIN_BLOCKS: Final = 6
+# Fewer values have no 95 % interval of their median: from the least to the greatest of five it is
+# 1 - 2 / 2^5 = 0.94.
+_MIN_VALUES: Final = 6
 
 LineT = TypeVar("LineT", bound=Frozen)
 
@@ -154,8 +155,24 @@ class ProbeCall(Frozen):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Median:
+    """A median of `n` values; `low` and `high` bound it with 95 % confidence.
+
+    The bounds are None where there are too few values.
+    """
+
+    n: int
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class PassFigures:
-    """Sums over the timed calls of one kind in one mode."""
+    """Sums over the timed calls of one kind in one mode.
+
+    `routing_shares` holds the share of each call, ascending; it is empty for a dense model.
+    """
 
     kind: PassKind
     mode: CallMode
@@ -166,6 +183,7 @@ class PassFigures:
     class_ns: Mapping[NodeClass, int]
     nodes: Mapping[NodeClass, int]
     charged: Mapping[NodeClass, int]
+    routing_shares: tuple[float, ...]
 
     @property
     def moe_ns(self) -> int:
@@ -174,10 +192,19 @@ class PassFigures:
 
     @property
     def routing_share(self) -> float | None:
-        """Return routing's part of the MoE blocks' time; None for a model without routing."""
+        """Return routing's part of the MoE blocks' time; None for a model without routing.
+
+        A ratio of sums, as the study's. Where other processes take the processor in some calls it
+        is too high: short nodes suffer most. The median over the calls is not moved by these.
+        """
         if not self.nodes[NodeClass.ROUTING] or not self.moe_ns:
             return None
         return self.class_ns[NodeClass.ROUTING] / self.moe_ns
+
+    @property
+    def median_routing_share(self) -> Median | None:
+        """Return the median over the calls of routing's part; None without routing."""
+        return _median(self.routing_shares) if self.routing_shares else None
 
     @property
     def class_shares(self) -> dict[NodeClass, float]:
@@ -201,22 +228,6 @@ class PassFigures:
     def moved_nodes(self) -> int:
         """Return how many nodes' time went, at least, to another class than their own."""
         return sum(max(0, self.nodes[cls] - self.charged[cls]) for cls in _CLASSES)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slowdown:
-    """How much longer a call takes in `mode` than bare, within blocks of three neighbours.
-
-    `ratio` is the median over the blocks; `low` and `high` bound it with 95 % confidence, or are
-    None where there are too few blocks.
-    """
-
-    kind: PassKind
-    mode: CallMode
-    blocks: int
-    ratio: float
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,20 +267,16 @@ class ProbeReport:
             return "the probe was loaded but off"
         return "no decode was measured"
 
-    def slowdown(self, mode: CallMode, kind: PassKind = PassKind.DECODE) -> Slowdown | None:
-        """Return the slowdown of `mode`; None unless the modes were rotated within the process."""
-        ratios = sorted(self._block_ratios(kind, mode))
-        if not ratios or self.head.mode is not ProbeMode.ROTATE or mode is CallMode.BARE:
+    def slowdown(self, mode: CallMode, kind: PassKind = PassKind.DECODE) -> Median | None:
+        """Return how many times as long as a bare call one in `mode` takes.
+
+        The values are ratios within blocks of three neighbouring calls, so slow drift does not
+        touch them. None unless the modes were rotated within the process.
+        """
+        if self.head.mode is not ProbeMode.ROTATE or mode is CallMode.BARE:
             return None
-        low, high = _median_interval(ratios)
-        return Slowdown(
-            kind=kind,
-            mode=mode,
-            blocks=len(ratios),
-            ratio=statistics.median(ratios),
-            low=low,
-            high=high,
-        )
+        ratios = sorted(self._block_ratios(kind, mode))
+        return _median(ratios) if ratios else None
 
     def _own(self, kind: PassKind) -> PassFigures | None:
         if self.head.mode not in (ProbeMode.BOUNDARY, ProbeMode.PER_NODE):
@@ -366,7 +373,16 @@ def _sum_calls(kind: PassKind, mode: CallMode, calls: Sequence[ProbeCall]) -> Pa
         class_ns=_by_class([call.class_ns for call in calls]),
         nodes=_by_class([call.nodes for call in calls]),
         charged=_by_class([call.charged for call in calls]),
+        routing_shares=tuple(sorted(_routing_shares(calls))),
     )
+
+
+def _routing_shares(calls: Sequence[ProbeCall]) -> Iterator[float]:
+    for call in calls:
+        of_class = dict(zip(_CLASSES, call.class_ns or (), strict=True))
+        moe_ns = sum(of_class[cls] for cls in _MOE)
+        if moe_ns and call.nodes and call.nodes[_CLASSES.index(NodeClass.ROUTING)]:
+            yield of_class[NodeClass.ROUTING] / moe_ns
 
 
 def _by_class(rows: Sequence[tuple[int, ...] | None]) -> dict[NodeClass, int]:
@@ -374,14 +390,15 @@ def _by_class(rows: Sequence[tuple[int, ...] | None]) -> dict[NodeClass, int]:
     return dict(zip(_CLASSES, map(sum, columns), strict=True))
 
 
-def _median_interval(ordered: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return bounds of the median that hold with at least 95 % whatever the distribution.
+def _median(ordered: Sequence[float]) -> Median:
+    """Return the median of ascending values with bounds that hold whatever the distribution.
 
     Source: order statistics, normal approximation of the binomial (Hahn and Meeker, Statistical
     Intervals, section 5.2): ranks n/2 -+ 1.96 sqrt(n)/2.
     """
     n = len(ordered)
-    if n < _MIN_BLOCKS:
-        return None, None
+    value = statistics.median(ordered)
+    if n < _MIN_VALUES:
+        return Median(n=n, value=value, low=None, high=None)
     rank = max(1, math.floor(n / 2 - 0.98 * math.sqrt(n)))
-    return ordered[rank - 1], ordered[n - rank]
+    return Median(n=n, value=value, low=ordered[rank - 1], high=ordered[n - rank])
