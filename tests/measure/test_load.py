@@ -118,6 +118,14 @@ def doubts(readings: Readings, of: SamplerReport) -> set[str]:
     return {doubt.code for doubt in check_load(readings, of, period_s=0.1, tick_s=0.01)}
 
 
+def test_the_fixed_samples_of_a_short_run_are_no_doubt() -> None:
+    readings = Readings()
+    readings.metrics = {"wall_s": 0.4, "sampler_cpu_pct": 2.4}
+    assert doubts(readings, report()) == set()
+    readings.metrics["sampler_cpu_pct"] = 2.6
+    assert doubts(readings, report()) == {"sampler-cost"}
+
+
 def test_bounds_are_crossed_one_by_one() -> None:
     readings = Readings()
     readings.metrics = {

@@ -1,4 +1,4 @@
-"""`report`: from journals to a page, tables and figures."""
+"""`report`: from journals to a page, tables and figures; and the table a terminal shows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
-from edgemoe_appliance.app.console import say
+from edgemoe_appliance.app.console import OUT, say
 from edgemoe_appliance.bench.folders import Folders, default_folders
+from edgemoe_appliance.study.reference import read_study
 
+# Loading pandas and matplotlib takes a second: only the commands that need them pay for it.
 if TYPE_CHECKING:
+    from edgemoe_appliance.analysis.cells import Cell
+    from edgemoe_appliance.analysis.summary import SummaryRow
     from edgemoe_appliance.report import ReportPaths
+
+_REFERENCE_NAME = "study"
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +32,77 @@ def report(
         list[str] | None,
         typer.Argument(help="Sessions by name or folder; none: the study's own figures."),
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report.  [default: results/SESSION]")
+    ] = None,
 ) -> None:
     """Render a report: the paper's tables with your figures beside the study's."""
-    say("todo")
+    folders = default_folders()
+    if sessions:
+        paths = write_session_report(sessions, folders, out)
+        print_summary(sessions, folders)
+    else:
+        paths = _write_reference_report(out or folders.results / _REFERENCE_NAME)
+    say(f"report: {paths.html}")
+
+
+def write_session_report(
+    sessions: Sequence[str], folders: Folders, out: Path | None = None
+) -> ReportPaths:
+    """Write the report of sessions, by default below results/ under their joined names."""
+    from edgemoe_appliance.analysis import load_sessions  # noqa: PLC0415
+    from edgemoe_appliance.report import write_report  # noqa: PLC0415
+
+    paths = session_folders(sessions, folders)
+    loaded = load_sessions(paths)
+    target = out or folders.results / "+".join(path.name for path in paths)
+    return write_report(loaded, target, read_study())
+
+
+def print_summary(sessions: Sequence[str], folders: Folders) -> None:
+    """Print a table of rates and memory by model."""
+    from edgemoe_appliance.analysis import load_sessions  # noqa: PLC0415
+    from edgemoe_appliance.analysis.summary import summary_rows  # noqa: PLC0415
+
+    rows = summary_rows(load_sessions(session_folders(sessions, folders)), read_study())
+    OUT.print(_summary_table(rows))
+
+
+def session_folders(sessions: Sequence[str], folders: Folders) -> list[Path]:
+    """Return the folders of sessions, named by folder or by name below data/raw."""
+    return [Path(name) if Path(name).is_dir() else folders.sessions / name for name in sessions]
+
+
+def _write_reference_report(out: Path) -> ReportPaths:
+    from edgemoe_appliance.report import render_reference_report  # noqa: PLC0415
+
+    return render_reference_report(out, read_study())
+
+
+def _summary_table(rows: Sequence[SummaryRow]) -> Table:
+    table = Table(box=None, pad_edge=False, title_justify="left")
+    table.add_column("model")
+    for title in (
+        "generation\ntokens/s",
+        "of\nLlama-3.2-1B",
+        "prompt\ntokens/s",
+        "peak RSS\nGiB",
+        "runs\nok",
+        "not\nok",
+    ):
+        table.add_column(title, justify="right")
+    for row in rows:
+        table.add_row(
+            f"{row.model} ({row.twin} twin)" if row.twin else row.model,
+            _figure(row.gen_tok_s, 1),
+            _figure(row.to_baseline, 2),
+            _figure(row.prompt_tok_s, 1),
+            _figure(row.peak_rss_gib, 2),
+            str(row.runs_ok),
+            str(row.runs_not_ok),
+        )
+    return table
+
+
+def _figure(cell: Cell, digits: int) -> str:
+    return "absent" if cell.number is None else f"{cell.number:.{digits}f}"

@@ -20,6 +20,9 @@ ItemT = TypeVar("ItemT")
 # that 5 % of a core already moves a two-core engine that spins at its barriers.
 _OTHER_LOAD_PCT = 5.0
 _SAMPLER_CPU_PCT = 1.0
+# Below this the sampler has done little more than the few samples that every run gets, however
+# short: a share of such a run says nothing.
+_SAMPLER_CPU_FLOOR_S = 0.010
 _SAMPLER_LATE_SHARE = 0.5
 # Shorter stretches than this hold too few accounting ticks for a percentage.
 _MIN_CPU_INTERVAL_NS = 50_000_000
@@ -133,7 +136,9 @@ def check_load(
 ) -> tuple[Doubt, ...]:
     """Return the doubts that load and sampling throw on a run."""
     # One tick at each end is the resolution of the kernel's accounting.
-    resolution_pct = 100 * 2 * tick_s / readings.metrics["wall_s"]
+    wall_s = readings.metrics["wall_s"]
+    resolution_pct = 100 * 2 * tick_s / wall_s
+    sampler_bound_pct = max(_SAMPLER_CPU_PCT, 100 * _SAMPLER_CPU_FLOOR_S / wall_s)
     late_bound_ms = 1e3 * period_s * _SAMPLER_LATE_SHARE
     doubts = [
         _past_bound(
@@ -146,7 +151,7 @@ def check_load(
         _past_bound(
             readings,
             "sampler_cpu_pct",
-            _SAMPLER_CPU_PCT,
+            sampler_bound_pct,
             "sampler-cost",
             "the sampler took more than 1 % of a core",
         ),

@@ -391,7 +391,7 @@ def _check_references(configs: Configs, document: YamlDocument) -> None:
 
 def _pick(known: dict[str, ValueT], name: str, kind: str, file: str) -> ValueT:
     if name not in known:
-        raise ConfigError(f"{name!r} is not a {kind}", hint=f"{file} has: {_listed(known)}")
+        raise ConfigError(f"unknown {kind} {name!r}", hint=f"{file} has: {_listed(known)}")
     return known[name]
 
 

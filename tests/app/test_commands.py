@@ -1,0 +1,79 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance import __version__
+
+COMMAND = [sys.executable, "-c", "from edgemoe_appliance.app import main; main()"]
+
+
+def run(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"COLUMNS": "200"},
+        check=False,
+    )
+
+
+def test_the_version_is_told() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout.strip()) == (0, __version__)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("bench", "--target", "toaster"), 2, ("unknown target 'toaster'", "host, jetson")),
+        (("bench", "--experiment", "x", "--twins", "tiny", "--force"), 2, ("unknown experiment 'x'",)),
+        (("bench", "--twins", "huge"), 2, ("tiny",)),
+        (("build", "--pin", "b1"), 2, ("'b1' is not a pin", "b4404")),
+        (("report", "no-such-session"), 7, ("no such session",)),
+        (("models", "twin", "gpt-5"), 2, ("unknown model 'gpt-5'", "olmoe-1b-7b")),
+        (("nonsense",), 2, ("No such command",)),
+    ],
+)
+def test_a_mistake_gets_one_line_and_its_exit_code(
+    arguments: tuple[str, ...], code: int, words: tuple[str, ...]
+) -> None:
+    done = run(*arguments)
+    assert done.returncode == code
+    assert all(word in done.stderr for word in words), done.stderr
+    assert "Traceback" not in done.stderr
+    if done.stderr.startswith("error:"):
+        assert done.stderr.count("\n") == 1
+
+
+def test_doctor_prints_one_document() -> None:
+    done = run("doctor", "--json")
+    document = json.loads(done.stdout)
+    assert document["target"] == "host"
+    assert {"disk", "memory", "cgroup", "other load"} <= {f["check"] for f in document["findings"]}
+
+
+def test_doctor_of_another_machine_s_target_fails_and_says_so() -> None:
+    done = run("doctor", "--target", "jetson")
+    assert done.returncode == 3
+    assert "L4T release" in done.stderr
+
+
+def test_models_are_listed_as_one_document() -> None:
+    listed = json.loads(run("models", "list", "--json").stdout)
+    assert [model["id"] for model in listed] == [
+        "olmoe-1b-7b",
+        "llama-3.2-1b",
+        "qwen2.5-1.5b",
+        "gemma-2-2b",
+    ]
+
+
+def test_the_reference_report_needs_no_session(tmp_path: Path) -> None:
+    done = run("report", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report.html").stat().st_size > 10_000

@@ -1,0 +1,105 @@
+"""The directions of dependency that the design lays down, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import edgemoe_appliance
+
+PACKAGE = Path(edgemoe_appliance.__file__).parent
+NAME = "edgemoe_appliance"
+
+# What each room may import, besides itself, `study` and `errors`.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "study": set(),
+    "engine": set(),
+    "models": set(),
+    "measure": {"engine"},
+    "doctor": set(),
+    "analysis": set(),
+    "report": {"analysis"},
+    "container": {"engine", "models"},
+    "archive": {"analysis", "report", "models"},
+    "bench": {"engine", "models", "measure", "container", "doctor"},
+    "app": {"engine", "models", "measure", "container", "doctor", "analysis", "report", "bench"},
+}
+# What a small measuring image does not carry.
+HEAVY = ("pandas", "numpy", "matplotlib", "jinja2", "docker", "typer", "rich", "huggingface_hub")
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        yield ".".join([NAME, *(part for part in parts if part != "__init__")]), path
+
+
+def imports(path: Path, *, everywhere: bool) -> set[str]:
+    """Return the modules of ours that a file imports; `everywhere` counts those in functions."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = ast.walk(tree) if everywhere else iter(tree.body)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(NAME):
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith(NAME)}
+    return found
+
+
+def room(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+KNOWN = dict(modules())
+
+
+@pytest.mark.parametrize("module", KNOWN, ids=lambda module: module.removeprefix(NAME + "."))
+def test_rooms_import_downward_only(module: str) -> None:
+    own = room(module)
+    if not own:
+        return
+    wanted = {room(name) for name in imports(KNOWN[module], everywhere=True)}
+    assert wanted - {"", "__version__", own, "study", "errors"} <= ALLOWED[own]
+
+
+def test_there_are_no_cycles() -> None:
+    graph = {name: imports(path, everywhere=True) & set(KNOWN) for name, path in KNOWN.items()}
+    # A package's own module only gathers what lies below it.
+    packages = {name for name, path in KNOWN.items() if path.name == "__init__.py"}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail[trail.index(name) :], name))
+        if name in done:
+            return
+        for target in sorted(graph[name]):
+            if not (target in packages and name.startswith(target + ".")):
+                visit(target, (*trail, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_measuring_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, edgemoe_appliance.measure.__main__;"
+        f"print(sorted(set(sys.modules) & set({HEAVY!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout.decode().strip() == "[]"
+
+
+def test_the_command_line_starts_without_pandas() -> None:
+    code = "import sys, edgemoe_appliance.app; print('pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout.decode().strip() == "False"
