@@ -31,3 +31,16 @@ def build_script_image(engine: Engine, base: str, script: str) -> ImageIdentity:
     identity = read_identity(engine, tag)
     assert identity is not None
     return identity
+
+
+def read_file(engine: Engine, image: ImageIdentity, path: str) -> bytes:
+    """Return one file of an image; nothing is run."""
+    container = engine.api.create_container(image.image_id, ["never"])["Id"]
+    try:
+        chunks, _ = engine.api.get_archive(container, path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            file = archive.extractfile(archive.getmembers()[0])
+            assert file is not None
+            return file.read()
+    finally:
+        engine.api.remove_container(container)

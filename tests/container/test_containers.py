@@ -17,7 +17,7 @@ import pytest
 from edgemoe_appliance.bench.launcher import LOG_NAME as NATIVE_LOG_NAME
 from edgemoe_appliance.bench.launcher import log_tail
 from edgemoe_appliance.container.bases import ImageLock, LockedBase, LockedBases, PinnedBy
-from edgemoe_appliance.container.client import Engine, open_engine
+from edgemoe_appliance.container.client import Engine, ImageStore, open_engine
 from edgemoe_appliance.container.containers import (
     create_container,
     created_container,
@@ -217,8 +217,6 @@ def test_missing_image_is_not_pulled(docker_engine: Engine, session: Path) -> No
 
 
 def image_named(name: str) -> ImageIdentity:
-    from edgemoe_appliance.container.client import ImageStore  # noqa: PLC0415
-
     return ImageIdentity(
         reference=name,
         image_id=name,

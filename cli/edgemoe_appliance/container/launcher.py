@@ -35,7 +35,7 @@ from edgemoe_appliance.container.launch import (
     choose_user,
     launch_arguments,
 )
-from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.errors import HostError, MeasureError
 from edgemoe_appliance.study.journal import PLAN_NAME
 from edgemoe_appliance.study.plan import Plan, read_plan
 
@@ -176,11 +176,22 @@ class ContainerMeasuring:
         return self._exit_code
 
     def bring_home(self, state: ContainerState) -> None:
-        """Keep the results and the log of a container that is over, then remove it."""
-        self._files.collect(self._container_id)
-        log = read_log(self._engine, self._container_id)
-        with (self._folder / LOG_NAME).open("ab") as file:
-            file.write(log + describe_end(state))
+        """Keep the results and the log of a container that is over, then remove it.
+
+        Raises MeasureError where this disk cannot take them; the container is left with them.
+        """
+        log = read_log(self._engine, self._container_id) + describe_end(state)
+        try:
+            self._files.collect(self._container_id)
+            with (self._folder / LOG_NAME).open("ab") as file:
+                file.write(log)
+        except OSError as error:
+            said = log.decode(errors="replace").strip().rpartition("\n")[2]
+            raise MeasureError(
+                f"what was measured cannot be kept ({error.strerror}); last said: {said}",
+                where=str(self._folder),
+                hint="mend that; the same command goes on from there",
+            ) from error
         remove_container(self._engine, self._container_id)
         self._files.release()
         self._exit_code = state.exit_code

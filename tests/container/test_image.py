@@ -1,0 +1,273 @@
+"""Images built on a real engine, by both builders, from bases of every kind. The recipe is tiny."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.container.bases import PinnedBy, read_lock
+from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.context import BuildInputs
+from edgemoe_appliance.container.engines import unpack_engines
+from edgemoe_appliance.container.identity import (
+    parse_config_digest,
+    read_identity,
+)
+from edgemoe_appliance.container.image import (
+    Builder,
+    BuildOrder,
+    build_image,
+    find_buildkit_client,
+    image_tag,
+)
+from edgemoe_appliance.container.tarstream import open_chunks
+from edgemoe_appliance.errors import ConfigError, DigestError, HostError
+from tests.container.images import read_file
+from tests.container.registry import ServedImage, serve_image
+
+pytestmark = pytest.mark.container
+RECIPE = """\
+ARG BASE_IMAGE
+ARG RUNTIME_IMAGE
+FROM ${BASE_IMAGE} AS build
+ARG CMAKE_FLAGS
+ARG BUILD_JOBS
+COPY app/ /app/
+RUN echo "${CMAKE_FLAGS} jobs ${BUILD_JOBS}" > /flags
+FROM ${RUNTIME_IMAGE}
+COPY --from=build /flags /flags
+COPY --from=build /app/edgemoe_appliance/measure/__main__.py /measure.py
+"""
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, measurement_inputs: BuildInputs) -> BuildInputs:
+    recipe = tmp_path / "Dockerfile"
+    recipe.write_text(RECIPE)
+    return dataclasses.replace(measurement_inputs, dockerfile=recipe, sources=())
+
+
+@pytest.fixture
+def order(inputs: BuildInputs, base_image: str, docker_engine: Engine) -> Iterator[BuildOrder]:
+    yield BuildOrder(
+        target_id="try",
+        inputs=inputs,
+        cmake={"GGML_NATIVE": "OFF"},
+        labels={"kind": "test"},
+        base=base_image,
+    )
+    if read_identity(docker_engine, image_tag("try")) is not None:
+        docker_engine.api.remove_image(image_tag("try"), force=True)
+
+
+def images_folder(folder: Path, tag: str = "debian:1", digest: str = "null") -> Path:
+    base = f"{{tag: '{tag}', digest: {digest}}}"
+    (folder / "bases.yaml").write_text(f"bases:\n  try:\n    build: {base}\n    run: {base}\n")
+    return folder
+
+
+@pytest.mark.parametrize("builder", [Builder.CLASSIC, Builder.BUILDKIT])
+def test_both_builders_make_the_image_and_lock_it(
+    docker_engine: Engine, order: BuildOrder, tmp_path: Path, builder: Builder
+) -> None:
+    if builder is Builder.BUILDKIT and find_buildkit_client() is None:
+        pytest.skip("no client with BuildKit here")
+    said: list[str] = []
+    folder = images_folder(tmp_path)
+    ordered = dataclasses.replace(order, builder=builder)
+    image = build_image(docker_engine, ordered, folder, said.append)
+    jobs = max(1, min(docker_engine.facts.cores, docker_engine.facts.memory_bytes // 2**31))
+    expected = f"-DGGML_NATIVE=OFF jobs {jobs}\n".encode()
+    assert read_file(docker_engine, image, "/flags") == expected
+    assert image.labels["kind"] == "test"
+    assert any("FROM" in line or "COPY" in line for line in said), "progress is passed on"
+    lock = read_lock(folder, "try")
+    assert lock is not None and lock.image is not None
+    assert lock.image.config_sha256 == image.config_sha256
+    assert lock.image.diff_ids == image.diff_ids
+    assert lock.bases.build.pinned_by is PinnedBy.OVERRIDE
+    base = read_identity(docker_engine, order.base or "")
+    assert base is not None and lock.bases.build.config_sha256 == base.config_sha256
+    # Once more: nothing is built.
+    said.clear()
+    assert build_image(docker_engine, ordered, folder, said.append) == image
+    assert said == [f"{image_tag('try')} is built from this recipe already"]
+
+
+def test_another_flag_builds_another_image(
+    docker_engine: Engine, order: BuildOrder, tmp_path: Path
+) -> None:
+    folder = images_folder(tmp_path)
+    first = build_image(docker_engine, order, folder, print)
+    other = dataclasses.replace(order, cmake={"GGML_NATIVE": "ON"})
+    assert build_image(docker_engine, other, folder, print).image_id != first.image_id
+
+
+@pytest.fixture
+def served(base_image: str) -> Iterator[ServedImage]:
+    """Serve a base image that holds one file."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as archive:
+        member = tarfile.TarInfo("base")
+        archive.addfile(member, io.BytesIO())
+    with serve_image(layer.getvalue()) as image:
+        yield image
+
+
+@pytest.fixture
+def copying_order(inputs: BuildInputs, order: BuildOrder) -> BuildOrder:
+    """Return an order that runs nothing, as its base has no shell."""
+    recipe = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nARG CMAKE_FLAGS\nCOPY build_engines.py /\n"
+    inputs.dockerfile.write_text(recipe)
+    return dataclasses.replace(order, base=None)
+
+
+def test_unpinned_base_is_pinned_on_its_first_pull_and_then_good_enough_for_locked(
+    docker_engine: Engine, copying_order: BuildOrder, served: ServedImage, tmp_path: Path
+) -> None:
+    folder = images_folder(tmp_path, served.tag)
+    locked = dataclasses.replace(copying_order, locked=True)
+    with pytest.raises(DigestError, match="not pinned"):
+        build_image(docker_engine, locked, folder, print)
+    said: list[str] = []
+    build_image(docker_engine, copying_order, folder, said.append)
+    assert any(served.digest in line and "first use" in line for line in said)
+    lock = read_lock(folder, "try")
+    assert lock is not None
+    assert lock.bases.build.reference == f"{served.tag}@{served.digest}"
+    assert lock.bases.build.pinned_by is PinnedBy.FIRST_PULL
+    build_image(docker_engine, locked, folder, print)
+
+
+def test_base_of_another_digest_than_pinned_is_refused_by_the_engine(
+    docker_engine: Engine, copying_order: BuildOrder, served: ServedImage, tmp_path: Path
+) -> None:
+    wrong = "sha256:" + "3" * 64
+    folder = images_folder(tmp_path, served.tag, f"'{wrong}'")
+    with pytest.raises(HostError, match="pull"):
+        build_image(docker_engine, copying_order, folder, print)
+    assert read_lock(folder, "try") is None
+
+
+def test_base_that_nobody_has_is_an_error_with_a_way_out(
+    docker_engine: Engine, order: BuildOrder, tmp_path: Path
+) -> None:
+    missing = dataclasses.replace(order, base="127.0.0.1:9/none:1")
+    with pytest.raises(HostError, match="pull 127") as caught:
+        build_image(docker_engine, missing, images_folder(tmp_path), print)
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("builder", [Builder.CLASSIC, Builder.BUILDKIT])
+def test_failing_build_tells_why_and_locks_nothing(
+    docker_engine: Engine, order: BuildOrder, tmp_path: Path, builder: Builder
+) -> None:
+    if builder is Builder.BUILDKIT and find_buildkit_client() is None:
+        pytest.skip("no client with BuildKit here")
+    order.inputs.dockerfile.write_text(
+        "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN echo no compiler here >&2; exit 7\n"
+    )
+    said: list[str] = []
+    with pytest.raises(HostError, match="7") as caught:
+        folder = images_folder(tmp_path)
+        build_image(docker_engine, dataclasses.replace(order, builder=builder), folder, said.append)
+    assert "cannot build" in caught.value.what
+    assert any("no compiler here" in line for line in said)
+    assert read_lock(tmp_path, "try") is None
+
+
+def test_config_digest_is_the_same_by_id_and_by_archive(
+    docker_engine: Engine, base_image: str
+) -> None:
+    identity = read_identity(docker_engine, base_image)
+    assert identity is not None
+    archive = open_chunks(docker_engine.api.get_image(identity.image_id))
+    assert parse_config_digest(archive) == identity.config_sha256
+
+
+def test_local_base_is_the_same_every_time_it_is_loaded(
+    docker_engine: Engine, base_image: str
+) -> None:
+    """The id of an image is the digest of its config: equal tars and settings, equal ids."""
+    identity = read_identity(docker_engine, base_image)
+    assert identity is not None
+    (layer,) = identity.diff_ids
+    cache = Path(os.environ.get("EDGEMOE_CACHE", Path(__file__).parents[2] / ".cache"))
+    digest = hashlib.sha256((cache / "base" / "bookworm.tar").read_bytes()).hexdigest()
+    assert layer == f"sha256:{digest}"
+
+
+@pytest.mark.parametrize("value", ["a b", "$(id)", "'", "a;b c", "`x`"])
+def test_flags_that_a_shell_would_change_are_refused(
+    docker_engine: Engine, order: BuildOrder, value: str, tmp_path: Path
+) -> None:
+    odd = dataclasses.replace(order, cmake={"CMAKE_CXX_FLAGS": value})
+    with pytest.raises(ConfigError, match="CMAKE_CXX_FLAGS"):
+        build_image(docker_engine, odd, images_folder(tmp_path), print)
+
+
+def test_target_without_bases_is_refused(
+    docker_engine: Engine, order: BuildOrder, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="no base image for other"):
+        build_image(
+            docker_engine,
+            dataclasses.replace(order, target_id="other"),
+            images_folder(tmp_path),
+            print,
+        )
+
+
+def test_buildkit_client_is_found_by_what_it_can(tmp_path: Path) -> None:
+    def client(name: str, script: str) -> str:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "docker").write_text(f"#!/bin/sh\n{script}\n")
+        (folder / "docker").chmod(0o755)
+        return str(folder)
+
+    modern = client("modern", '[ "$1" = --version ] && echo "Docker version 28.2.2, build e6"')
+    old = client("old", 'echo "Docker version 20.10.24, build 29"')
+    plugin = client("plugin", 'echo "Docker version 28.2.2, build e6"')
+    broken = client("broken", "exit 1")
+    assert find_buildkit_client(f"{broken}:{modern}:{old}") == f"{old}/docker"
+    assert find_buildkit_client(f"{modern}:{plugin}") == f"{plugin}/docker"
+    assert find_buildkit_client(f"{broken}:{modern}") is None
+
+
+def test_engines_of_an_image_are_unpacked_without_trust(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        member = tarfile.TarInfo("engine/b1/../../x")
+        archive.addfile(member, io.BytesIO())
+    with pytest.raises(HostError, match="holds"):
+        unpack_engines(io.BytesIO(out.getvalue()), tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_archive_without_manifest_is_refused() -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        member = tarfile.TarInfo("other.json")
+        archive.addfile(member, io.BytesIO())
+    with pytest.raises(HostError, match="no config"):
+        parse_config_digest(io.BytesIO(out.getvalue()))
+
+
+def test_config_digest_of_both_layouts() -> None:
+    for config in ("abc.json", "blobs/sha256/abc"):
+        content = json.dumps([{"Config": config}]).encode()
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as archive:
+            member = tarfile.TarInfo("manifest.json")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        assert parse_config_digest(io.BytesIO(out.getvalue())) == "sha256:abc"
