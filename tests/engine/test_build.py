@@ -98,6 +98,15 @@ def test_messages_of_a_build_do_not_name_this_machine_s_folders(built: EngineBui
     assert version(built.binary)[1] == "llama.cpp/ggml/ggml.c"
 
 
+def test_a_cache_may_be_named_from_here(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    build = build_engine(a_source(tree), Path("cache"), cmake=FLAGS)
+    assert Path(build.binary).is_absolute()
+    assert version(build.binary)[1] == "llama.cpp/ggml/ggml.c"
+
+
 def test_a_build_can_be_moved(own: Path) -> None:
     moved = own.rename(own.with_name("moved"))
     assert version(moved / "bin" / "llama-cli")

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Final, Literal
@@ -129,7 +129,8 @@ def build_engine(
     cache is not what was built.
     """
     recipe = _Recipe(source=source, target_flags=dict(cmake), tools=read_toolchain(cmake))
-    entry = cache / "builds" / f"{source.pin}-{recipe.key[:16]}"
+    # Resolved, as compilers are told to cut this path out of what they compile.
+    entry = cache.resolve() / "builds" / f"{source.pin}-{recipe.key[:16]}"
 
     def on_wait() -> None:
         text = "another process builds the same engine"
@@ -345,12 +346,19 @@ def _jobs() -> int:
 def _step(argv: list[str], stage: BuildStage, log: Path, on_progress: OnProgress) -> None:
     """Run one cmake command, its output going to the log and to the progress."""
     mode = "w" if stage is BuildStage.CONFIGURE else "a"
+    highest = 0.0
     with log.open(mode, encoding="utf-8") as file:
         file.write(f"$ {' '.join(argv)}\n")
 
         def on_line(line: str) -> None:
+            nonlocal highest
             file.write(line + "\n")
-            on_progress(parse_progress(stage, line))
+            progress = parse_progress(stage, line)
+            if progress.percent is not None:
+                # make counts each of the two targets from nothing
+                highest = max(highest, progress.percent)
+                progress = replace(progress, percent=highest)
+            on_progress(progress)
 
         result = run_tool(
             argv, env=build_environment(os.environ), timeout_s=_BUILD_S, on_line=on_line

@@ -20,14 +20,13 @@ _MAX_REASON_CHARS: Final = 240
 _QUOTED: Final = re.compile(r"llama_model_loader: - kv|print_meta:|print_info:")
 # Want of memory comes first: it is also told as a model that cannot be loaded.
 _MEMORY: Final = re.compile(
-    r"Cannot allocate memory|out of memory|failed to allocate|unable to allocate"
-    r"|std::bad_alloc|mem_buffer != NULL|Insufficient Memory|OutOfMemory|NvMapMemAlloc",
+    r"Cannot allocate memory|out of memory|insufficient memory|failed to allocate"
+    r"|unable to allocate|std::bad_alloc|OutOfMemory|NvMapMemAlloc",
     re.IGNORECASE,
 )
 _INPUT: Final = re.compile(
     r"prompt is too long|input is empty|invalid argument:|error while handling argument"
-    r"|error loading model|failed to open GGUF file|invalid magic characters"
-    r"|failed to read key-value pairs|failed to load model"
+    r"|gguf_init_from_file|error loading model|failed to load model"
 )
 _ASSERTION: Final = re.compile(r"GGML_ASSERT|CUDA error|GGML_ABORT|terminate called|what\(\):")
 

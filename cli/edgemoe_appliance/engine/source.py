@@ -107,7 +107,7 @@ def prepare_source(name: str, pin: Pin, cache: Path, *, why: str) -> PreparedSou
         return PreparedSource(
             pin=name, source=source, folder=folder, sha256=tree_digest(folder), why=why
         )
-    entry = cache / "sources" / f"{name}-{digest_of(source.model_dump(mode='json'))[:16]}"
+    entry = cache.resolve() / "sources" / f"{name}-{digest_of(source.model_dump(mode='json'))[:16]}"
     with cache_lock(entry):
         if not entry.is_dir():
             _fill(entry, source)
