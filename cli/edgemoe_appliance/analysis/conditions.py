@@ -1,0 +1,168 @@
+"""Conditions: which runs a table may pool, and whether its figures may stand beside the study's.
+
+Two runs are of one condition when setting, threads, tokens, context and prompts are handled
+alike; two files of a model are never one model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from edgemoe_appliance.analysis.frames import feeding
+from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
+from edgemoe_appliance.analysis.statistics import Sample
+from edgemoe_appliance.study.configs import Arm, Feeds
+from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.study.units import GB, gb
+
+BASELINE = "llama-3.2-1b"
+MOE = "olmoe-1b-7b"
+# A device of 8 GB reports less: firmware and kernel keep some. More than this is another device.
+_MEMORY_TOLERANCE = 0.25
+_POOL_KEYS = ["setting", "threads", "n_predict", "context", "prompt_scale"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """What pooled runs have in common."""
+
+    setting: Setting
+    threads: int
+    n_predict: int
+    context: int
+    prompt_scale: float
+
+    @property
+    def label(self) -> str:
+        """Return what tells this condition from others: setting, threads, tokens."""
+        return f"{self.setting.label}, {self.threads} threads, {self.n_predict} tokens"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelRuns:
+    """All final runs of one model file under one condition; `name` is as planned.
+
+    `reasons` says by metric why readings are missing, most frequent reason first.
+    """
+
+    model: str
+    name: str
+    sha256: str
+    twin_scale: str | None
+    runs: pd.DataFrame
+    reasons: Mapping[str, str]
+
+    @property
+    def ok(self) -> pd.DataFrame:
+        """Return the runs that ended well, the only ones that enter a statistic."""
+        chosen: pd.DataFrame = self.runs[self.runs["status"] == "ok"]
+        return chosen
+
+    @property
+    def not_ok(self) -> int:
+        """Return how many runs did not end well."""
+        return len(self.runs) - len(self.ok)
+
+    def why_absent(self, metric: str) -> str:
+        """Return why no run has a reading of a metric."""
+        return self.reasons.get(metric, "no run with this reading")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """One condition and its models, in the order of the study."""
+
+    condition: Condition
+    models: tuple[ModelRuns, ...]
+
+    def baseline(self) -> ModelRuns | None:
+        """Return the runs of the model that ratios refer to, where there is one file of it."""
+        found = [model for model in self.models if model.model == BASELINE]
+        return found[0] if len(found) == 1 else None
+
+
+def pools(loaded: LoadedSessions, study: Study, feeds: Feeds) -> tuple[Pool, ...]:
+    """Return the plain runs that go into a table, by condition."""
+    runs = feeding(loaded.runs, feeds)
+    runs = runs[runs["arm"] == Arm.PLAIN.value]
+    settings = {setting.id: setting for setting in loaded.settings}
+    found = []
+    for keys, group in runs.groupby(_POOL_KEYS, sort=False):
+        setting, threads, n_predict, context, prompt_scale = keys
+        condition = Condition(
+            setting=settings[str(setting)],
+            threads=int(threads),
+            n_predict=int(n_predict),
+            context=int(context),
+            prompt_scale=float(prompt_scale),
+        )
+        found.append(Pool(condition=condition, models=tuple(_models(group, loaded, study))))
+    return tuple(found)
+
+
+def _models(runs: pd.DataFrame, loaded: LoadedSessions, study: Study) -> Iterator[ModelRuns]:
+    order = {model: place for place, model in enumerate(study.models)}
+    groups = list(runs.groupby(["model", "model_sha256"], sort=False))
+    groups.sort(key=lambda item: order.get(str(item[0][0]), len(order)))
+    for (model, sha256), group in groups:
+        scale = group["twin_scale"].iloc[0]
+        yield ModelRuns(
+            model=str(model),
+            name=str(group["model_name"].iloc[0]),
+            sha256=str(sha256),
+            twin_scale=None if pd.isna(scale) else str(scale),
+            runs=group,
+            reasons=_reasons(loaded.absent, group),
+        )
+
+
+def _reasons(absent: pd.DataFrame, runs: pd.DataFrame) -> Mapping[str, str]:
+    """Return the most frequent recorded reason for each missing metric of some runs."""
+    rows = absent.merge(runs[["session", "run_id"]], on=["session", "run_id"])
+    counts = rows.groupby(["metric", "reason"], as_index=False).size()
+    counts = counts.sort_values(["metric", "size", "reason"], ascending=[True, False, True])
+    first = counts.drop_duplicates("metric")
+    pairs = zip(first["metric"], first["reason"], strict=True)
+    return {str(metric): str(reason) for metric, reason in pairs}
+
+
+def sample_of(runs: pd.DataFrame, metric: str) -> Sample:
+    """Return the readings of a metric by prompt, each prompt's in the order of repetitions.
+
+    A prompt is known by the text that was sent. Runs without the reading are left out.
+    """
+    present = runs[runs[metric].notna()].sort_values(
+        ["prompt", "prompt_sha256", "repetition", "run_id"], kind="stable"
+    )
+    groups = present.groupby(["prompt", "prompt_sha256"], sort=False)[metric]
+    return Sample({f"{p} {sha}": values.to_numpy(dtype=float) for (p, sha), values in groups})
+
+
+def why_not_comparable(pool: Pool, study: Study) -> tuple[str, ...]:
+    """Return why absolute figures of a pool must not stand beside the study's; none if they may."""
+    condition = pool.condition
+    target, host = condition.setting.target, condition.setting.host
+    procedure = study.procedure
+    reasons = []
+    if target.study_device is None:
+        reasons.append("this hardware is neither of the study's devices")
+    else:
+        nominal = study.devices[target.study_device].memory_gb
+        if abs(host.memory_bytes / GB - nominal) > _MEMORY_TOLERANCE * nominal:
+            reasons.append(
+                f"this host has {gb(host.memory_bytes):.1f} GB of memory, "
+                f"the study's {study.devices[target.study_device].label} has {nominal:.0f}"
+            )
+    scales = sorted({m.twin_scale for m in pool.models if m.twin_scale not in (None, "full")})
+    if scales:
+        reasons.append(f"the models are reduced twins (scale {', '.join(map(str, scales))})")
+    if condition.n_predict != procedure.max_new_tokens:
+        reasons.append(
+            f"runs generate {condition.n_predict} tokens, the study's {procedure.max_new_tokens}"
+        )
+    if condition.prompt_scale < 1:
+        reasons.append(f"prompts are cut to {100 * condition.prompt_scale:.3g} % of their words")
+    return tuple(reasons)

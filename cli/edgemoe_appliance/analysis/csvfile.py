@@ -1,0 +1,97 @@
+"""CSV with stable bytes: UTF-8, one newline form, numbers with ten significant digits.
+
+Ten digits are more than any measurement here has and fewer than the order of a sum on another
+processor can change.
+
+A text that a spreadsheet would take for a formula gets an apostrophe in front: names and details
+can come from strangers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from edgemoe_appliance.analysis.cells import Cell, Column, Table
+from edgemoe_appliance.analysis.statistics import Absent, Interval
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def table_csv(table: Table) -> bytes:
+    """Return a table as CSV.
+
+    Each number stands alone; an interval has columns of its own (`_low`, `_high`), and the last
+    column says why cells are empty.
+    """
+    header = ["source", "group", "model_id", "twin"]
+    for column in table.columns:
+        header += [column.key]
+        header += [f"{column.key}_low", f"{column.key}_high"] if column.has_interval else []
+    rows = [
+        [group.source, group.label, row.model or "", row.twin or ""]
+        + [value for column in table.columns for value in _values(column, row.cells[column.key])]
+        + [_reasons(row.cells.items())]
+        for group in table.groups
+        for row in group.rows
+    ]
+    return _csv([[*header, "absent"], *rows])
+
+
+def frame_csv(frame: pd.DataFrame) -> bytes:
+    """Return a frame as CSV; missing values are empty."""
+    shown = frame.copy()
+    for name in shown.columns:
+        if isinstance(shown[name].dtype, pd.StringDtype):
+            formula = shown[name].str.startswith(_FORMULA_STARTS, na=False)
+            shown[name] = shown[name].mask(formula, "'" + shown[name])
+    text: str = shown.to_csv(index=False, lineterminator="\n")
+    return text.encode()
+
+
+def _values(column: Column, cell: Cell) -> list[str]:
+    value = "" if cell.value is None else _plain(cell.value)
+    if not column.has_interval:
+        return [value]
+    if isinstance(cell.interval, Interval):
+        return [value, _plain(cell.interval.low), _plain(cell.interval.high)]
+    return [value, "", ""]
+
+
+def _reasons(cells: Iterable[tuple[str, Cell]]) -> str:
+    reasons = []
+    for key, cell in cells:
+        if cell.absent:
+            reasons.append(f"{key}: {cell.absent}")
+        elif isinstance(cell.interval, Absent):
+            reasons.append(f"interval of {key}: {cell.interval.reason}")
+    return "; ".join(reasons)
+
+
+def _plain(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) else format(value, ".10g")
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> bytes:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    for row in rows:
+        writer.writerow([f"'{text}" if _is_formula(text) else text for text in row])
+    return buffer.getvalue().encode()
+
+
+def _is_formula(text: str) -> bool:
+    return text.startswith(_FORMULA_STARTS) and not _is_number(text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,343 @@
+"""Statistics of repeated runs over a set of prompts: summaries, intervals, ratios.
+
+Prompts are the clusters: repetitions of one prompt resemble one another more than runs of
+different prompts do, so an interval over plain runs would be too narrow. Every result is a
+function of the values alone; where there are too few, the result says so instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+
+CONFIDENCE = 0.90
+RESAMPLES = 10_000
+# Below five units a resampled tail holds only a handful of different values.
+MIN_UNITS = 5
+# Resampling holds one float per resample and run; this bounds it to about 100 MB.
+_CHUNK_DRAWS = 4_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absent:
+    """A result that there is not, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """A two-sided interval; `confidence` in 0-1."""
+
+    low: float
+    high: float
+    confidence: float = CONFIDENCE
+
+    @property
+    def half_width(self) -> float:
+        """Return half the distance from low to high."""
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """A ratio of two means and its interval."""
+
+    value: float
+    interval: Interval | Absent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a sample of runs comes to. `sd` has n-1 in its divisor; `cv_pct` is sd / mean.
+
+    `sd_within` is the standard deviation between repetitions of one prompt, pooled over prompts.
+    """
+
+    n: int
+    prompts: int
+    mean: float
+    median: float
+    minimum: float
+    maximum: float
+    sd: float | Absent
+    cv_pct: float | Absent
+    sd_within: float | Absent
+    interval: Interval | Absent
+
+
+class Sample:
+    """Finite values of one metric, grouped by prompt; prompts are kept in sorted order."""
+
+    def __init__(self, values_by_prompt: Mapping[str, Sequence[float]]) -> None:
+        """Take the values of each prompt in the order of their repetitions; empty ones go."""
+        kept = {key: np.asarray(v, dtype=np.float64) for key, v in values_by_prompt.items()}
+        self.by_prompt: dict[str, Floats] = {k: kept[k] for k in sorted(kept) if kept[k].size}
+        if not all(bool(np.isfinite(values).all()) for values in self.by_prompt.values()):
+            raise ValueError("a sample holds a value that is not a finite number")
+
+    @property
+    def values(self) -> Floats:
+        """Return all values, prompt after prompt."""
+        if not self.by_prompt:
+            return np.empty(0)
+        return np.concatenate(list(self.by_prompt.values()))
+
+    @property
+    def n(self) -> int:
+        """Return the number of values."""
+        return sum(values.size for values in self.by_prompt.values())
+
+    def digest(self) -> bytes:
+        """Return a digest that is equal for equal samples."""
+        sha = hashlib.sha256()
+        for key, values in self.by_prompt.items():
+            sha.update(key.encode() + b"\0" + values.astype("<f8").tobytes())
+        return sha.digest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Units:
+    """A sample laid out for resampling, one row per unit, rows padded to the longest.
+
+    A unit is a prompt, or one run where the sample has a single prompt.
+    """
+
+    keys: tuple[str, ...]
+    values: Floats
+    counts: Ints
+
+    @property
+    def mean(self) -> float:
+        """Return the mean over all runs."""
+        return float(self.values.sum() / self.counts.sum())
+
+    @property
+    def influence(self) -> Floats:
+        """Return by how much each unit moves the mean: its share of the sum of deviations."""
+        deviations = self.values.sum(axis=1) - self.counts * self.mean
+        shares: Floats = deviations * self.counts.size / self.counts.sum()
+        return shares
+
+
+def summarise(sample: Sample) -> Summary | Absent:
+    """Return the summary of a sample, or why there is none."""
+    values = sample.values
+    if not values.size:
+        return Absent(reason="no run with this reading")
+    mean = float(values.mean())
+    sd = spread(values)
+    return Summary(
+        n=values.size,
+        prompts=len(sample.by_prompt),
+        mean=mean,
+        median=float(np.median(values)),
+        minimum=float(values.min()),
+        maximum=float(values.max()),
+        sd=sd,
+        cv_pct=_cv_pct(sd, mean),
+        sd_within=_sd_within(sample),
+        interval=mean_interval(sample),
+    )
+
+
+def spread(values: Floats) -> float | Absent:
+    """Return the standard deviation with n-1 in its divisor."""
+    if values.size < 2:
+        return Absent(reason="one run has no spread")
+    return float(values.std(ddof=1))
+
+
+def mean_interval(sample: Sample, confidence: float = CONFIDENCE) -> Interval | Absent:
+    """Return the interval of the mean by hierarchical bootstrap: prompts, then repetitions.
+
+    With a single prompt the runs are the units, and the interval speaks of that prompt alone.
+    """
+    units = _units(sample)
+    if isinstance(units, Absent):
+        return units
+    rng = _generator(sample)
+    parts = [
+        _resampled_means(rng, units, _pick(rng, size, units)) for size in _chunks(units.values.size)
+    ]
+    return _interval(
+        np.concatenate(parts),
+        centre=units.mean,
+        variance=_variance_of_mean(units.influence),
+        freedom=units.counts.size - 1,
+        confidence=confidence,
+    )
+
+
+def ratio_of_means(
+    numerator: Sample, denominator: Sample, confidence: float = CONFIDENCE
+) -> Ratio | Absent:
+    """Return mean(numerator) / mean(denominator) with its bootstrap interval.
+
+    Where both hold the same prompts, the same prompts are drawn for both: what a prompt does to
+    both sides then cancels, as it does in the runs.
+    """
+    if not numerator.n or not denominator.n:
+        return Absent(reason="one side of the ratio has no run")
+    base = float(denominator.values.mean())
+    if base <= 0:
+        return Absent(reason="the mean to divide by is not above 0")
+    return Ratio(
+        value=float(numerator.values.mean()) / base,
+        interval=_ratio_interval(numerator, denominator, confidence),
+    )
+
+
+def _ratio_interval(numerator: Sample, denominator: Sample, confidence: float) -> Interval | Absent:
+    top, bottom = _units(numerator), _units(denominator)
+    if isinstance(top, Absent):
+        return top
+    if isinstance(bottom, Absent):
+        return bottom
+    paired = top.keys == bottom.keys and len(numerator.by_prompt) > 1
+    rng = _generator(numerator, denominator)
+    parts = []
+    for size in _chunks(max(top.values.size, bottom.values.size)):
+        picks = _pick(rng, size, top)
+        below = _resampled_means(rng, bottom, picks if paired else _pick(rng, size, bottom))
+        parts.append(_resampled_means(rng, top, picks) / np.where(below > 0, below, np.nan))
+    resampled = np.concatenate(parts)
+    if not np.isfinite(resampled).all():
+        return Absent(reason="the mean to divide by is not clearly above 0")
+    return _interval(
+        resampled,
+        centre=top.mean / bottom.mean,
+        variance=_variance_of_ratio(top, bottom, paired=paired),
+        freedom=min(top.counts.size, bottom.counts.size) - 1,
+        confidence=confidence,
+    )
+
+
+def _units(sample: Sample) -> _Units | Absent:
+    """Return the units of the outer level: prompts, or the runs of a single prompt."""
+    groups = sample.by_prompt
+    if len(groups) == 1:
+        (values,) = groups.values()
+        if values.size < MIN_UNITS:
+            count = _counted(values.size, "repetition")
+            return Absent(reason=f"{count} of one prompt; an interval needs {MIN_UNITS}")
+        groups = {str(index): values[index : index + 1] for index in range(values.size)}
+    if len(groups) < MIN_UNITS:
+        count = _counted(len(groups), "prompt")
+        return Absent(reason=f"{count}; an interval over prompts needs {MIN_UNITS}")
+    counts = np.array([values.size for values in groups.values()], dtype=np.int64)
+    padded = np.zeros((counts.size, int(counts.max())))
+    for row, values in enumerate(groups.values()):
+        padded[row, : values.size] = values
+    return _Units(keys=tuple(groups), values=padded, counts=counts)
+
+
+def _pick(rng: np.random.Generator, size: int, units: _Units) -> Ints:
+    """Draw units with replacement: shape (resamples, units)."""
+    n_units = units.counts.size
+    return (rng.random((size, n_units)) * n_units).astype(np.int64)
+
+
+def _resampled_means(rng: np.random.Generator, units: _Units, picks: Ints) -> Floats:
+    """Return the mean of each resample: runs are drawn again inside each drawn unit."""
+    counts = units.counts[picks]
+    longest = units.values.shape[1]
+    inside = (rng.random((*picks.shape, longest)) * counts[..., None]).astype(np.int64)
+    values = units.values[picks[..., None], inside]
+    values[np.arange(longest) >= counts[..., None]] = 0.0
+    means: Floats = values.sum(axis=(1, 2)) / counts.sum(axis=1)
+    return means
+
+
+def _variance_of_mean(influence: Floats) -> float:
+    """Return the variance of a mean over units, from each unit's influence on it."""
+    return float((influence**2).sum() / (influence.size * (influence.size - 1)))
+
+
+def _variance_of_ratio(top: _Units, bottom: _Units, *, paired: bool) -> float:
+    """Return the variance of a ratio of means to first order."""
+    ratio, base = top.mean / bottom.mean, bottom.mean
+    if paired:
+        return _variance_of_mean((top.influence - ratio * bottom.influence) / base)
+    below = ratio**2 * _variance_of_mean(bottom.influence)
+    return (_variance_of_mean(top.influence) + below) / base**2
+
+
+def _interval(
+    resampled: Floats, *, centre: float, variance: float, freedom: int, confidence: float
+) -> Interval:
+    """Return the percentile interval of a two-level bootstrap, brought to its true width.
+
+    Drawing repetitions inside drawn prompts counts their spread twice, as it is in the means of
+    the prompts already; so the resampled values keep their shape and are scaled to the unbiased
+    variance over units. The levels are widened as Student's t widens the normal.
+    Sources: Kalibera and Jones, Rigorous benchmarking in reasonable time (2013), the levels of
+    resampling; Davison and Hinkley, Bootstrap methods and their application (1997), 3.8, the
+    double count; Hesterberg, arXiv 1411.5279, the levels of the percentiles.
+    """
+    spread_of_means = float(resampled.std())
+    scale = math.sqrt(variance) / spread_of_means if spread_of_means else 0.0
+    tail = NormalDist().cdf(-student_t(1 - (1 - confidence) / 2, freedom))
+    low, high = centre + (np.quantile(resampled, (tail, 1 - tail)) - centre) * scale
+    return Interval(low=float(low), high=float(high), confidence=confidence)
+
+
+def student_t(probability: float, freedom: int) -> float:
+    """Return a quantile of Student's t for at least 4 degrees of freedom, to about 0.002.
+
+    Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
+    """
+    if freedom < 4:
+        raise ValueError(f"{freedom} degrees of freedom: the expansion needs 4")
+    z = NormalDist().inv_cdf(probability)
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return sum(term / float(freedom) ** power for power, term in enumerate(terms))
+
+
+def _generator(*samples: Sample) -> np.random.Generator:
+    """Return a generator seeded by the data, so that equal data give equal intervals."""
+    seed = hashlib.sha256(b"".join(sample.digest() for sample in samples)).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(seed[:16], "big")))
+
+
+def _chunks(draws_per_resample: int) -> list[int]:
+    size = max(1, min(RESAMPLES, _CHUNK_DRAWS // max(1, draws_per_resample)))
+    whole, rest = divmod(RESAMPLES, size)
+    return [size] * whole + ([rest] if rest else [])
+
+
+def _cv_pct(sd: float | Absent, mean: float) -> float | Absent:
+    if isinstance(sd, Absent):
+        return sd
+    if mean <= 0:
+        return Absent(reason="no coefficient of variation for a mean that is not above 0")
+    return 100 * sd / mean
+
+
+def _sd_within(sample: Sample) -> float | Absent:
+    groups = [values for values in sample.by_prompt.values() if values.size > 1]
+    if not groups:
+        return Absent(reason="no prompt was repeated")
+    freedom = sum(values.size - 1 for values in groups)
+    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in groups)
+    return math.sqrt(squares / freedom)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,75 @@
+"""The study's tables in its order, each with the reader's figures and the study's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from edgemoe_appliance.analysis.cells import Table
+from edgemoe_appliance.analysis.conditions import Pool, pools
+from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.analysis.tables.elsewhere import energy_table, routing_table, stated_table
+from edgemoe_appliance.analysis.tables.memory import memory_table
+from edgemoe_appliance.analysis.tables.prompt_length import prompt_length_table
+from edgemoe_appliance.analysis.tables.runs import doubts_table, failures_table, runs_table
+from edgemoe_appliance.analysis.tables.setup import (
+    experiments_table,
+    hardware_table,
+    models_table,
+    procedure_table,
+    prompts_table,
+)
+from edgemoe_appliance.analysis.tables.stability import stability_table
+from edgemoe_appliance.analysis.tables.throughput import throughput_table
+from edgemoe_appliance.study.configs import Feeds
+from edgemoe_appliance.study.reference import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """All tables of a report; without sessions they hold the study's figures alone."""
+
+    hardware: Table
+    models: Table
+    procedure: Table
+    experiments: Table
+    prompts: Table
+    throughput: Table
+    memory: Table
+    prompt_length: Table
+    stability: Table
+    energy: Table
+    routing: Table
+    stated: Table
+    doubts: Table
+    failures: Table
+    runs: Table
+
+    def all(self) -> tuple[Table, ...]:
+        """Return the tables in the order of the report."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+
+def build_tables(loaded: LoadedSessions | None, study: Study) -> Tables:
+    """Return all tables for sessions, or for the study alone."""
+    headline = _pools(loaded, study, Feeds.HEADLINE)
+    return Tables(
+        hardware=hardware_table(loaded, study),
+        models=models_table(loaded, study),
+        procedure=procedure_table(study),
+        experiments=experiments_table(loaded),
+        prompts=prompts_table(loaded),
+        throughput=throughput_table(headline, study),
+        memory=memory_table(headline, study),
+        prompt_length=prompt_length_table(_pools(loaded, study, Feeds.PROMPT_LENGTH), study),
+        stability=stability_table(headline, study),
+        energy=energy_table(study),
+        routing=routing_table(study),
+        stated=stated_table(study),
+        doubts=doubts_table(loaded),
+        failures=failures_table(loaded),
+        runs=runs_table(loaded),
+    )
+
+
+def _pools(loaded: LoadedSessions | None, study: Study, feeds: Feeds) -> tuple[Pool, ...]:
+    return pools(loaded, study, feeds) if loaded else ()

@@ -1,0 +1,159 @@
+"""What the tables share: the columns and cells that name a model, ratios to the study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edgemoe_appliance.analysis.cells import (
+    Cell,
+    Column,
+    Row,
+    RowGroup,
+    absent,
+    count,
+    estimate,
+    text,
+)
+from edgemoe_appliance.analysis.conditions import (
+    BASELINE,
+    ModelRuns,
+    Pool,
+    sample_of,
+    why_not_comparable,
+)
+from edgemoe_appliance.analysis.statistics import CONFIDENCE, Absent, Interval, summarise
+from edgemoe_appliance.study.reference import Study, StudyDeviceId, StudyModel, StudyTable
+
+NOT_PRINTED = "the study does not print it"
+STUDY_ROW = "this row is the study's own"
+CONFIDENCE_PCT = round(100 * CONFIDENCE)
+_BILLION = 1e9
+
+MODEL_COLUMN = Column(key="model", title="Model")
+ACTIVE_COLUMN = Column(
+    key="active_b",
+    title="Active",
+    unit="billion",
+    digits=2,
+    meaning="parameters used for one token; counted in the file, nominal in the study",
+)
+TOTAL_COLUMN = Column(
+    key="total_b",
+    title="Total",
+    unit="billion",
+    digits=2,
+    meaning="parameters; counted in the file, nominal in the study",
+)
+RUNS_COLUMN = Column(key="n", title="Runs", meaning="runs that ended well and have the reading")
+NOT_OK_COLUMN = Column(
+    key="not_ok", title="Not ok", meaning="runs that did not end well; they enter no statistic"
+)
+
+
+def model_cell(models: ModelRuns, pool: Pool) -> Cell:
+    """Return the name of a model, with the start of its digest where there are two files of it."""
+    files = [other for other in pool.models if other.model == models.model]
+    return text(f"{models.name} ({models.sha256[:8]})" if len(files) > 1 else models.name)
+
+
+def parameter_cells(models: ModelRuns) -> dict[str, Cell]:
+    """Return the parameter counts of the file."""
+    first = models.runs.iloc[0]
+    return {
+        "active_b": Cell(value=float(first["parameters_active"]) / _BILLION),
+        "total_b": Cell(value=float(first["parameters_total"]) / _BILLION),
+    }
+
+
+def mean_cell(models: ModelRuns, metric: str, scale: float = 1.0) -> Cell:
+    """Return the mean of a metric over the runs that ended well, divided by `scale`."""
+    summary = summarise(sample_of(models.ok, metric))
+    if isinstance(summary, Absent):
+        return absent(models.why_absent(metric))
+    return estimate(summary.mean, summary.interval, scale)
+
+
+def run_counts(n: int, models: ModelRuns) -> dict[str, Cell]:
+    """Return how many runs a row speaks of, and how many it leaves out."""
+    return {"n": count(n), "not_ok": count(models.not_ok)}
+
+
+def ratio_to_study(cell: Cell, figure: float | None, reasons: tuple[str, ...]) -> Cell:
+    """Return reader over study with the reader's interval; the study prints none of its own."""
+    if reasons:
+        return absent("; ".join(reasons))
+    if figure is None:
+        return absent(NOT_PRINTED)
+    if cell.number is None:
+        return absent(cell.absent)
+    interval = cell.interval
+    if isinstance(interval, Interval):
+        interval = Interval(
+            low=interval.low / figure,
+            high=interval.high / figure,
+            confidence=interval.confidence,
+        )
+    return Cell(value=cell.number / figure, interval=interval)
+
+
+def study_cell(figure: float | None, reasons: tuple[str, ...]) -> Cell:
+    """Return a figure of the study beside the reader's, where the two may stand together."""
+    if reasons:
+        return absent("; ".join(reasons))
+    return absent(NOT_PRINTED) if figure is None else Cell(value=figure)
+
+
+def reader_groups(
+    pools: tuple[Pool, ...], study: Study, build_row: Callable[[Pool, ModelRuns], Row]
+) -> tuple[RowGroup, ...]:
+    """Return one group of rows per condition, with what keeps it from the study's figures."""
+    return tuple(
+        RowGroup(
+            label=pool.condition.label,
+            source="reader",
+            device=pool.condition.setting.target.study_device,
+            rows=tuple(build_row(pool, models) for models in pool.models),
+            notes=why_not_comparable(pool, study),
+        )
+        for pool in pools
+    )
+
+
+def study_groups(
+    study: Study,
+    table: StudyTable[Any],
+    build_cells: Callable[[StudyDeviceId, str, StudyModel], Mapping[str, Cell]],
+) -> tuple[RowGroup, ...]:
+    """Return one group of rows per device of the study, its models in the order it prints them."""
+    return tuple(
+        RowGroup(
+            label=f"Study: {study.devices[device].label}",
+            source="study",
+            device=device,
+            rows=tuple(
+                Row(
+                    cells={
+                        "model": text(study.models[model].name),
+                        **build_cells(device, model, study.models[model]),
+                    },
+                    model=model,
+                )
+                for model in cells
+            ),
+        )
+        for device, cells in table.cells.items()
+    )
+
+
+def study_parameters(model: StudyModel) -> dict[str, Cell]:
+    """Return the study's nominal parameter counts."""
+    return {
+        "active_b": Cell(value=model.active_parameters_billion),
+        "total_b": Cell(value=model.total_parameters_billion),
+    }
+
+
+def baseline_name(study: Study) -> str:
+    """Return the name of the model that ratios refer to."""
+    return study.models[BASELINE].name

@@ -1,0 +1,189 @@
+"""The runs one by one: those that are shown, those that did not end well, the doubts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+
+from edgemoe_appliance.analysis.cells import (
+    Cell,
+    Column,
+    Row,
+    RowGroup,
+    Table,
+    absent,
+    count,
+    text,
+)
+from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.study.metrics import METRICS
+from edgemoe_appliance.study.units import GIB
+
+# A page with more rows than this is slow to open; all runs are in the CSV.
+MAX_ROWS = 1_000
+_SPEC_COLUMNS = (
+    Column(key="model", title="Model"),
+    Column(key="experiment", title="Experiment"),
+    Column(key="prompt", title="Prompt"),
+    Column(key="repetition", title="Rep."),
+    Column(key="threads", title="Threads"),
+    Column(key="arm", title="Arm"),
+    Column(key="setting", title="Setting"),
+)
+_METRIC_COLUMNS = {
+    "gen_tok_s": Column(key="gen_tok_s", title="Generation", unit="tok/s", digits=1),
+    "prompt_tok_s": Column(key="prompt_tok_s", title="Prompt", unit="tok/s", digits=0),
+    "ttft_s": Column(key="ttft_s", title="First token", unit="s", digits=2),
+    "peak_rss_bytes": Column(key="peak_rss_gib", title="Peak RSS", unit="GiB", digits=2),
+    "wall_s": Column(key="wall_s", title="Wall", unit="s", digits=1),
+    "cpu_mean_pct": Column(key="cpu_mean_pct", title="CPU", unit="%", digits=0),
+    "other_cpu_pct": Column(key="other_cpu_pct", title="Other load", unit="%", digits=1),
+}
+
+
+def runs_table(loaded: LoadedSessions | None, max_rows: int = MAX_ROWS) -> Table:
+    """Return the runs, those with a failure or doubt first where not all are shown."""
+    columns = (
+        *_SPEC_COLUMNS,
+        Column(key="status", title="Status"),
+        *_METRIC_COLUMNS.values(),
+        Column(key="doubts", title="Doubts"),
+    )
+    runs = loaded.runs if loaded else pd.DataFrame()
+    shown = runs
+    if len(runs) > max_rows:
+        plain = (runs["status"] == "ok") & (runs["doubt_count"] == 0)
+        shown = runs.assign(plain=plain).sort_values("plain", kind="stable").head(max_rows)
+    groups = (
+        tuple(
+            RowGroup(
+                label=str(session),
+                source="reader",
+                rows=tuple(_run_row(record) for record in group.to_dict("records")),
+            )
+            for session, group in shown.groupby("session", sort=False)
+        )
+        if len(shown)
+        else ()
+    )
+    note = (
+        f"{max_rows} of {len(runs)} runs: first those with a failure or a doubt, then in their "
+        "order. All are in runs.csv."
+    )
+    return Table(
+        id="runs",
+        title="All runs",
+        columns=columns,
+        groups=groups,
+        notes=(note,) if len(runs) > max_rows else (),
+    )
+
+
+def _run_row(record: dict[Any, Any]) -> Row:
+    cells = {column.key: _given(record[column.key]) for column in _SPEC_COLUMNS}
+    cells["model"] = text(str(record["model_name"]))
+    cells["status"] = text(str(record["status"]))
+    for metric, column in _METRIC_COLUMNS.items():
+        scale = GIB if METRICS[metric].unit.value == "B" else 1
+        value = float(record[metric])
+        missing = "no reading" if record["status"] == "ok" else "the run did not end well"
+        cells[column.key] = absent(missing) if pd.isna(value) else Cell(value=value / scale)
+    cells["doubts"] = text(str(record["doubts"]) or "none")
+    twin = record["twin_scale"]
+    return Row(cells=cells, model=str(record["model"]), twin=None if pd.isna(twin) else str(twin))
+
+
+def _given(value: str | int) -> Cell:
+    return text(value) if isinstance(value, str) else count(int(value))
+
+
+def failures_table(loaded: LoadedSessions | None) -> Table:
+    """Return the runs that did not end well and the attempts that were cut off."""
+    columns = (
+        Column(key="run", title="Run"),
+        Column(key="attempt", title="Attempt"),
+        Column(key="status", title="Status"),
+        Column(key="detail", title="What happened"),
+        Column(key="exit_code", title="Exit code"),
+        Column(key="signal", title="Signal"),
+        Column(key="final", title="Final", meaning="a resumed session leaves it as it is"),
+    )
+    groups = []
+    if loaded:
+        final = loaded.runs[loaded.runs["status"] != "ok"].assign(final="yes")
+        others = loaded.unfinished.assign(final="no")
+        for session, group in pd.concat([final, others]).groupby("session", sort=False):
+            rows = tuple(_failure_row(record) for record in group.to_dict("records"))
+            groups.append(RowGroup(label=str(session), source="reader", rows=rows))
+    return Table(
+        id="failures",
+        title="Runs that did not end well",
+        columns=columns,
+        groups=tuple(groups),
+    )
+
+
+def _failure_row(record: dict[Any, Any]) -> Row:
+    detail = record["detail"]
+    return Row(
+        cells={
+            "run": text(str(record["run_id"])),
+            "attempt": count(int(record["attempt"])),
+            "status": text(str(record["status"])),
+            "detail": text(None if pd.isna(detail) else str(detail), "not recorded"),
+            "exit_code": _whole(record["exit_code"], "no exit code"),
+            "signal": _whole(record["signal"], "no signal"),
+            "final": text(str(record["final"])),
+        },
+        model=str(record["model"]),
+    )
+
+
+def _whole(value: float, reason: str) -> Cell:
+    return absent(reason) if pd.isna(value) else count(int(value))
+
+
+def doubts_table(loaded: LoadedSessions | None) -> Table:
+    """Return the doubts of the runs by code: how many runs, and one of them as an example."""
+    columns = (
+        Column(key="code", title="Doubt"),
+        Column(key="runs", title="Runs"),
+        Column(key="of", title="Of"),
+        Column(key="models", title="Models"),
+        Column(key="example", title="For example"),
+    )
+    rows: tuple[Row, ...] = ()
+    if loaded:
+        total = len(loaded.runs) + len(loaded.unfinished)
+        rows = tuple(
+            _doubt_row(str(code), group, total) for code, group in loaded.doubts.groupby("code")
+        )
+    return Table(
+        id="doubts",
+        title="Doubts about runs",
+        columns=columns,
+        groups=(RowGroup(label="", source="reader", rows=rows),) if rows else (),
+    )
+
+
+def _in_words(numbers: str) -> str:
+    """Return the numbers of a doubt, given as JSON, for a sentence's end."""
+    parts = [f"{name} {value:.4g}" for name, value in json.loads(numbers).items()]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def _doubt_row(code: str, group: pd.DataFrame, total: int) -> Row:
+    example = group.iloc[0]
+    return Row(
+        cells={
+            "code": text(code),
+            "runs": count(len(group.drop_duplicates(["session", "run_id"]))),
+            "of": count(total),
+            "models": text(", ".join(sorted(map(str, set(group["model"]))))),
+            "example": text(
+                f"{example['run_id']}: {example['text']}{_in_words(example['numbers'])}"
+            ),
+        }
+    )

@@ -1,0 +1,366 @@
+"""Tables 1 and 2 of the study and what belongs to them: hardware, models, prompts, experiments.
+
+As found by the measuring process and recorded, not as configured or assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from edgemoe_appliance.analysis.cells import (
+    Cell,
+    Column,
+    Row,
+    RowGroup,
+    Table,
+    absent,
+    count,
+    number,
+    text,
+)
+from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts, Setting
+from edgemoe_appliance.analysis.tables.common import (
+    ACTIVE_COLUMN,
+    MODEL_COLUMN,
+    NOT_PRINTED,
+    TOTAL_COLUMN,
+    study_parameters,
+)
+from edgemoe_appliance.study.configs import (
+    Cooldown,
+    CooldownRule,
+    EngineSource,
+    GitSource,
+    ModelRole,
+    SdistSource,
+)
+from edgemoe_appliance.study.plan import PlannedModel
+from edgemoe_appliance.study.reference import Study, StudyDevice, TokenBounds
+from edgemoe_appliance.study.units import GB, gb, gib
+
+_NOT_FOUND = "not readable on this host"
+_ROLES = {
+    ModelRole.MOE: "MoE",
+    ModelRole.DENSE_ACTIVE_MATCH: "Dense (active-match)",
+    ModelRole.DENSE_MEMORY_ANCHOR: "Dense (memory anchor)",
+}
+
+
+def hardware_table(loaded: LoadedSessions | None, study: Study) -> Table:
+    """Return hardware and backend, one row per fact, one column per setting and study device."""
+    settings = loaded.settings if loaded else ()
+    own = [_setting_facts(setting, study) for setting in settings]
+    printed = [_device_facts(device, study) for device in study.devices.values()]
+    columns = (
+        Column(key="fact", title=""),
+        *(Column(key=f"setting_{setting.id}", title=setting.label) for setting in settings),
+        *(
+            Column(key=f"study_{key}", title=f"Study: {device.label}")
+            for key, device in study.devices.items()
+        ),
+    )
+    names = list(dict.fromkeys(name for facts in (*own, *printed) for name in facts))
+    rows = []
+    for name in names:
+        cells = [
+            text(name),
+            *(facts.get(name, absent(_NOT_FOUND)) for facts in own),
+            *(facts.get(name, absent(NOT_PRINTED)) for facts in printed),
+        ]
+        keys = [column.key for column in columns]
+        rows.append(Row(cells=dict(zip(keys, cells, strict=True))))
+    return Table(
+        id="hardware",
+        title="Hardware and backend as found",
+        where="sections 3.1 and 3.2, Table 1",
+        columns=columns,
+        groups=(RowGroup(label="", source="reader", rows=tuple(rows)),),
+    )
+
+
+def _setting_facts(setting: Setting, study: Study) -> dict[str, Cell]:
+    host, engine = setting.host, setting.engine
+    return {
+        "Device": text(setting.target.label),
+        "Processor": text(host.cpu_model, _NOT_FOUND),
+        "Cores": text(_cores(host.cores_physical, host.cores_logical)),
+        "Memory": text(f"{gb(host.memory_bytes):.1f} GB ({gib(host.memory_bytes):.1f} GiB)"),
+        "Swap": text(f"{gib(host.swap_bytes):.1f} GiB" if host.swap_bytes else "none"),
+        "System": text(f"{host.system} {host.release}, {host.machine}"),
+        "Governor": text(host.governor, _NOT_FOUND),
+        "Runtime": text(f"container {setting.image}" if setting.image else setting.runtime),
+        "Backend": text(setting.target.backend.value.upper()),
+        "llama.cpp": text(f"{engine.pin} ({_source(engine.source)})"),
+        "Why this pin": text(engine.why),
+        "Source sha256": text(engine.source_sha256),
+        "llama-cli sha256": text(engine.binary_sha256),
+        "CMake options": text(_flags(engine.cmake), "none"),
+        "Compiler": text(engine.compiler),
+        "GPU layers": _layers(setting.target.n_gpu_layers),
+        "Cool-down": text(_cooldown(setting.target.cooldown)),
+        "Sampling": text(f"{setting.target.sample_hz:g} Hz"),
+        "Sessions": text(", ".join(setting.sessions)),
+    }
+
+
+def _device_facts(device: StudyDevice, study: Study) -> dict[str, Cell]:
+    procedure = study.procedure
+    mode = f", {device.power_mode_w:g} W mode" if device.power_mode_w else ""
+    on_jetson = device.energy_reported
+    return {
+        "Device": text(device.name + mode),
+        "Memory": text(f"{device.memory_gb:g} GB unified"),
+        "Runtime": text("native"),
+        "Backend": text(device.backend),
+        "llama.cpp": text(f"{procedure.engine_tag} (git {procedure.engine_commit[:12]})"),
+        "CMake options": text(" ".join(flag.removeprefix("-D") for flag in device.cmake)),
+        "GPU layers": text(str(procedure.n_gpu_layers)),
+        "Cool-down": text(f"{procedure.cooldown_s:g} s") if on_jetson else absent(NOT_PRINTED),
+        "Sampling": text(
+            f"memory every {procedure.rss_poll_s:g} s"
+            + (f", power at {procedure.tegrastats_hz:g} Hz" if on_jetson else "")
+        ),
+    }
+
+
+def _cores(physical: int | None, logical: int) -> str:
+    return f"{logical} logical" if physical is None else f"{physical} physical, {logical} logical"
+
+
+def _source(source: EngineSource) -> str:
+    if isinstance(source, GitSource):
+        return f"git {source.commit[:12]}"
+    if isinstance(source, SdistSource):
+        return f"in {source.package} {source.version}"
+    return "local directory"
+
+
+def _flags(cmake: dict[str, str]) -> str:
+    return " ".join(f"{name}={value}" for name, value in cmake.items())
+
+
+def _layers(n_gpu_layers: int | None) -> Cell:
+    return text("no accelerator" if n_gpu_layers is None else str(n_gpu_layers))
+
+
+def _cooldown(rule: Cooldown) -> str:
+    if rule.rule is CooldownRule.NONE:
+        return "none"
+    limit = "" if rule.rule is CooldownRule.FIXED else "until cool, at most "
+    return f"{limit}{rule.seconds:g} s"
+
+
+def models_table(loaded: LoadedSessions | None, study: Study) -> Table:
+    """Return the models as run, and as the study lists them."""
+    columns = (
+        MODEL_COLUMN,
+        Column(key="role", title="Role"),
+        ACTIVE_COLUMN,
+        TOTAL_COLUMN,
+        Column(key="file_gb", title="File", unit="GB", digits=2, meaning="10^9 bytes"),
+        Column(
+            key="read_gb",
+            title="Read per token",
+            unit="GB",
+            digits=2,
+            meaning="weight bytes that one generated token needs, counted in the file",
+        ),
+        Column(key="weights", title="Weights"),
+        Column(key="sha256", title="sha256"),
+    )
+    planned = _planned_models(loaded)
+    groups = [RowGroup(label="As run", source="reader", rows=tuple(map(_model_row, planned)))]
+    printed = RowGroup(
+        label="Study",
+        source="study",
+        rows=tuple(
+            Row(
+                cells={
+                    "model": text(model.name),
+                    "role": text(_ROLES[model.role]),
+                    **study_parameters(model),
+                    "file_gb": Cell(value=model.file_gb),
+                    "read_gb": absent(NOT_PRINTED),
+                    "weights": text(f"real, {study.procedure.quantization}"),
+                    "sha256": absent("in the study's bundle, not in its text"),
+                },
+                model=key,
+            )
+            for key, model in study.models.items()
+        ),
+    )
+    return Table(
+        id="models",
+        title="Models",
+        where="section 3.3, Table 2",
+        columns=columns,
+        groups=(*(groups if planned else []), printed),
+    )
+
+
+def _planned_models(loaded: LoadedSessions | None) -> list[PlannedModel]:
+    """Return the model files of all sessions, each once."""
+    sessions = loaded.sessions if loaded else ()
+    files = {
+        (model.id, model.sha256): model
+        for session in sessions
+        for model in session.plan.models.values()
+    }
+    return list(files.values())
+
+
+def _model_row(model: PlannedModel) -> Row:
+    twin = model.twin_scale
+    return Row(
+        cells={
+            "model": text(model.name),
+            "role": text(_ROLES[model.role]),
+            "active_b": Cell(value=model.parameters_active / GB),
+            "total_b": Cell(value=model.parameters_total / GB),
+            "file_gb": Cell(value=model.file_bytes / GB),
+            "read_gb": Cell(value=model.bytes_per_token / GB),
+            "weights": text(f"random (twin, scale {twin})" if twin else "real"),
+            "sha256": text(model.sha256),
+        },
+        model=model.id,
+        twin=twin,
+    )
+
+
+def prompts_table(loaded: LoadedSessions | None) -> Table:
+    """Return the prompts as sent, without their texts."""
+    columns = (
+        Column(key="prompt", title="Prompt"),
+        Column(key="category", title="Category"),
+        Column(key="words", title="Words sent"),
+        Column(key="experiments", title="Experiments"),
+        Column(key="sha256", title="sha256 of the text"),
+    )
+    found: dict[str, tuple[str, str, int, set[str]]] = {}
+    for session in loaded.sessions if loaded else ():
+        for key, prompt in session.plan.prompts.items():
+            entry = (prompt.id, prompt.category, prompt.words, set[str]())
+            found.setdefault(prompt.sha256, entry)[3].add(key.split("/")[0])
+    rows = tuple(
+        Row(
+            cells={
+                "prompt": text(name),
+                "category": text(category),
+                "words": count(words),
+                "experiments": text(", ".join(sorted(experiments))),
+                "sha256": text(sha256),
+            }
+        )
+        for sha256, (name, category, words, experiments) in found.items()
+    )
+    return Table(
+        id="prompts",
+        title="Prompts as sent",
+        where="section 3.4",
+        columns=columns,
+        groups=(RowGroup(label="", source="reader", rows=rows),) if rows else (),
+    )
+
+
+def procedure_table(study: Study) -> Table:
+    """Return how the study measured, fact by fact."""
+    given = study.procedure
+    sweep = given.thread_sweep
+    words = {str(key): bounds for key, bounds in given.prompt_length_words.items()}
+    strata = {str(key): bounds for key, bounds in given.routing_strata_tokens.items()}
+    facts = {
+        "Prompts": f"{given.prompts} in {given.prompt_categories} categories, and three of "
+        "different length",
+        "Words by prompt length": "; ".join(
+            f"{name} {low} to {high}" for name, (low, high) in words.items()
+        ),
+        "Repetitions": f"{given.repetitions}; {given.repetitions_when_hot} where a run passes "
+        f"{given.thermal_threshold_c:g} °C",
+        "Runs per device and model": str(given.headline_runs_per_cell),
+        "Tokens to generate": f"at most {given.max_new_tokens}",
+        "Sampling of tokens": f"temperature {given.temperature:g}, top-p {given.top_p:g}, "
+        f"seed {given.seed}",
+        "Threads": f"{given.threads}, after a sweep over {', '.join(map(str, sweep.threads))} "
+        f"({sweep.runs} runs on {study.devices[sweep.device].label})",
+        "Quantization": given.quantization,
+        "Experts of the MoE model": "; ".join(
+            f"{model.experts_used} of {model.experts} in each of {model.layers} layers"
+            for model in study.models.values()
+            if model.experts
+        ),
+        "Prompts by tokens, for routing": "; ".join(
+            f"{name} {bounds_in_words(bounds)}" for name, bounds in strata.items()
+        ),
+    }
+    rows = tuple(Row(cells={"fact": text(k), "value": text(v)}) for k, v in facts.items())
+    return Table(
+        id="procedure",
+        title="How the study measured",
+        where="sections 3.2 to 3.5, 4.3 and 4.6",
+        columns=(Column(key="fact", title="Fact"), Column(key="value", title="Study")),
+        groups=(RowGroup(label="", source="study", rows=rows),),
+    )
+
+
+def bounds_in_words(bounds: TokenBounds) -> str:
+    """Return which prompts a stratum holds."""
+    if bounds.at_most is not None:
+        return f"at most {bounds.at_most} tokens"
+    return f"at least {bounds.at_least} tokens"
+
+
+def experiments_table(loaded: LoadedSessions | None) -> Table:
+    """Return what was planned, and how far it came, by session and experiment."""
+    columns = (
+        Column(key="experiment", title="Experiment"),
+        Column(key="feeds", title="Goes into"),
+        Column(key="prompts", title="Prompts"),
+        Column(key="repetitions", title="Repetitions"),
+        Column(key="n_predict", title="Tokens", meaning="to generate at most"),
+        Column(key="words_pct", title="Words sent", unit="%"),
+        Column(key="order", title="Order"),
+        Column(key="planned", title="Planned"),
+        Column(key="ok", title="Ok"),
+        Column(key="not_ok", title="Not ok"),
+        Column(key="missing", title="Not run", meaning="planned, without a final record"),
+    )
+    sessions = loaded.sessions if loaded else ()
+    return Table(
+        id="experiments",
+        title="Experiments",
+        where="section 3.5",
+        columns=columns,
+        groups=tuple(
+            RowGroup(
+                label=session.key,
+                source="reader",
+                rows=tuple(_experiment_rows(session, loaded.runs if loaded else pd.DataFrame())),
+            )
+            for session in sessions
+        ),
+    )
+
+
+def _experiment_rows(session: SessionFacts, runs: pd.DataFrame) -> Sequence[Row]:
+    rows = []
+    for name, experiment in session.plan.experiments.items():
+        own = runs[(runs["session"] == session.key) & (runs["experiment"] == name)]
+        ok = int((own["status"] == "ok").sum())
+        planned = sum(spec.experiment == name for spec in session.plan.runs)
+        cells = {
+            "experiment": text(name),
+            "feeds": text(", ".join(feeds.value for feeds in experiment.feeds), "the runs only"),
+            "prompts": count(len(experiment.prompts)),
+            "repetitions": count(experiment.repetitions),
+            "n_predict": count(experiment.n_predict),
+            "words_pct": number(100 * experiment.prompt_scale),
+            "order": text(experiment.order.value),
+            "planned": count(planned),
+            "ok": count(ok),
+            "not_ok": count(len(own) - ok),
+            "missing": count(planned - len(own)),
+        }
+        rows.append(Row(cells=cells))
+    return rows

@@ -1,0 +1,185 @@
+"""Threats to validity that follow from the records themselves, weightiest first.
+
+Each is found, none is assumed: a session without one of these causes does not list it. The doubts
+of single runs have a table of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from edgemoe_appliance.analysis.conditions import pools, why_not_comparable
+from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
+from edgemoe_appliance.study.configs import Feeds, GitSource
+from edgemoe_appliance.study.reference import Study
+
+
+class Weight(str, Enum):
+    """How far a threat reaches."""
+
+    MEANING = "meaning"  # figures do not stand for what their labels say
+    COMPARISON = "comparison"  # figures stand, but not beside the study's
+    PRECISION = "precision"  # figures stand, with less behind them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threat:
+    """One cause, in a short title and one or two sentences with the numbers."""
+
+    code: str
+    weight: Weight
+    title: str
+    text: str
+
+
+def find_threats(loaded: LoadedSessions, study: Study) -> tuple[Threat, ...]:
+    """Return what in these sessions limits what their figures can mean."""
+    checks: Iterable[Callable[[LoadedSessions, Study], Iterator[Threat]]] = (
+        _twins,
+        _journals,
+        _comparison,
+        _engine,
+        _mixed,
+        _not_ok,
+        _missing,
+    )
+    found = [threat for check in checks for threat in check(loaded, study)]
+    order = list(Weight)
+    return tuple(sorted(found, key=lambda threat: order.index(threat.weight)))
+
+
+def twin_scales(loaded: LoadedSessions) -> tuple[str, ...]:
+    """Return the scales of the twins among the models that were run."""
+    return tuple(sorted(map(str, loaded.runs["twin_scale"].dropna().unique())))
+
+
+def _twins(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
+    scales = twin_scales(loaded)
+    if scales:
+        n = int(loaded.runs["twin_scale"].notna().sum())
+        yield Threat(
+            code="twins",
+            weight=Weight.MEANING,
+            title="Twins, not the real models",
+            text=f"{n} of {len(loaded.runs)} runs used model files with random weights (scale "
+            f"{', '.join(scales)}). Their speed and memory are those of their tensor shapes; the "
+            "text they generate means nothing, and a router with random weights need not spread "
+            "tokens over its experts as a trained one does.",
+        )
+
+
+def _journals(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
+    for session in loaded.sessions:
+        if not session.plan_matches:
+            yield Threat(
+                code="plan-differs",
+                weight=Weight.MEANING,
+                title="The plan is not the one that was measured",
+                text=f"The journal of {session.key} names another plan digest than that of the "
+                "plan beside it: the plan was edited, or another version of the appliance wrote "
+                "it.",
+            )
+        if session.torn_bytes:
+            yield Threat(
+                code="torn-journal",
+                weight=Weight.PRECISION,
+                title="A record was cut off",
+                text=f"The journal of {session.key} ends in {session.torn_bytes} bytes of an "
+                "incomplete record: measuring was killed while it wrote.",
+            )
+        if any(sitting.appliance.git_dirty for sitting in session.sittings):
+            yield Threat(
+                code="modified-appliance",
+                weight=Weight.MEANING,
+                title="A modified appliance",
+                text=f"{session.key} was measured by a checkout whose changes are in no commit.",
+            )
+
+
+def _comparison(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
+    for pool in pools(loaded, study, Feeds.HEADLINE):
+        reasons = why_not_comparable(pool, study)
+        if reasons:
+            yield Threat(
+                code="not-comparable",
+                weight=Weight.COMPARISON,
+                title="No absolute comparison with the study",
+                text=f"{pool.condition.label}: {'; '.join(reasons)}. Only ratios within the "
+                "condition are set beside the study's.",
+            )
+        if pool.condition.threads != study.procedure.threads:
+            yield Threat(
+                code="threads",
+                weight=Weight.COMPARISON,
+                title="Another number of threads",
+                text=f"{pool.condition.label}; the study used {study.procedure.threads}.",
+            )
+
+
+def _engine(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
+    procedure = study.procedure
+    for setting in loaded.settings:
+        source = setting.engine.source
+        if not (isinstance(source, GitSource) and source.commit == procedure.engine_commit):
+            yield Threat(
+                code="engine",
+                weight=Weight.COMPARISON,
+                title="Another llama.cpp than the study's",
+                text=f"Setting {setting.id} ran {setting.engine.pin}; the study ran "
+                f"{procedure.engine_tag} (commit {procedure.engine_commit[:12]}).",
+            )
+
+
+def _mixed(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
+    if len(loaded.settings) > 1:
+        yield Threat(
+            code="several-settings",
+            weight=Weight.COMPARISON,
+            title="Several settings, kept apart",
+            text="The sessions differ in host, target, runtime or engine: "
+            + "; ".join(setting.label for setting in loaded.settings)
+            + ". Nothing is pooled across them.",
+        )
+    digests = loaded.runs.groupby("model")["model_sha256"].nunique()
+    for model in digests[digests > 1].index:
+        yield Threat(
+            code="several-model-files",
+            weight=Weight.COMPARISON,
+            title="Several files of one model, kept apart",
+            text=f"{model} was run from {digests[model]} files with different digests.",
+        )
+
+
+def _not_ok(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
+    bad = loaded.runs[loaded.runs["status"] != "ok"]
+    if len(bad):
+        counts = bad.groupby(["model", "status"]).size()
+        parts = [f"{model} {status} {n}" for (model, status), n in counts.items()]
+        yield Threat(
+            code="not-ok",
+            weight=Weight.PRECISION,
+            title="Runs that did not end well",
+            text=f"{len(bad)} of {len(loaded.runs)} final runs: {', '.join(parts)}. They are "
+            "listed and enter no statistic; if a model fails on its hardest prompts, its means "
+            "flatter it.",
+        )
+
+
+def _missing(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
+    for session in loaded.sessions:
+        if session.not_started or session.attempts_unfinished:
+            yield Threat(
+                code="incomplete",
+                weight=Weight.PRECISION,
+                title="An incomplete session",
+                text=_incomplete(session),
+            )
+
+
+def _incomplete(session: SessionFacts) -> str:
+    text = f"{session.key}: {session.finished} of {session.planned} planned runs have an end"
+    if session.attempts_unfinished:
+        text += f"; {session.attempts_unfinished} attempts were cut off and are not counted"
+    return text + "."

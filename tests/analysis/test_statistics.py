@@ -1,0 +1,221 @@
+"""Statistics: values by hand, properties, and how often an interval covers the truth."""
+
+from __future__ import annotations
+
+import math
+import statistics as plain
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgemoe_appliance.analysis import statistics as ours
+from edgemoe_appliance.analysis.statistics import (
+    Absent,
+    Interval,
+    Ratio,
+    Sample,
+    Summary,
+    mean_interval,
+    ratio_of_means,
+    student_t,
+    summarise,
+)
+
+Values = dict[str, list[float]]
+rates = st.floats(min_value=0.1, max_value=1000, allow_subnormal=False)
+samples = st.lists(st.lists(rates, min_size=1, max_size=4), min_size=5, max_size=9).map(
+    lambda groups: {f"p{place}": group for place, group in enumerate(groups)}
+)
+
+
+def summary_of(values: Values) -> Summary:
+    found = summarise(Sample(values))
+    assert isinstance(found, Summary)
+    return found
+
+
+def interval_of(values: Values) -> Interval:
+    found = mean_interval(Sample(values))
+    assert isinstance(found, Interval)
+    return found
+
+
+@given(samples)
+@settings(max_examples=25, deadline=None)
+def test_a_summary_agrees_with_the_standard_library(values: Values) -> None:
+    flat = [value for group in values.values() for value in group]
+    found = summary_of(values)
+    assert found.n == len(flat)
+    assert found.prompts == len(values)
+    assert found.mean == pytest.approx(plain.fmean(flat))
+    assert found.median == pytest.approx(plain.median(flat))
+    assert found.sd == pytest.approx(plain.stdev(flat), abs=1e-9)
+    assert found.cv_pct == pytest.approx(100 * plain.stdev(flat) / plain.fmean(flat), abs=1e-9)
+
+
+@given(samples)
+@settings(max_examples=15, deadline=None)
+def test_an_interval_is_ordered_deterministic_and_blind_to_the_order_of_prompts(
+    values: Values,
+) -> None:
+    interval = interval_of(values)
+    assert interval.low <= interval.high
+    assert interval == interval_of(dict(reversed(values.items())))
+
+
+@given(samples, st.floats(min_value=0.5, max_value=20))
+@settings(max_examples=10, deadline=None)
+def test_an_interval_scales_with_its_values(values: Values, factor: float) -> None:
+    scaled = {key: [factor * value for value in group] for key, group in values.items()}
+    half = interval_of(values).half_width
+    # Other data, other seed: the ends agree within the error of the resampling.
+    assert interval_of(scaled).half_width == pytest.approx(factor * half, rel=0.15, abs=1e-9)
+
+
+def test_equal_values_have_an_interval_without_width() -> None:
+    values = {f"p{i}": [7.0, 7.0, 7.0] for i in range(6)}
+    assert interval_of(values) == Interval(low=7.0, high=7.0)
+
+
+def test_the_width_is_that_of_students_t_over_prompts() -> None:
+    means = [10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 17.0]
+    values = {f"p{i}": [mean, mean, mean] for i, mean in enumerate(means)}
+    expected = student_t(0.95, 7) * plain.stdev(means) / math.sqrt(8)
+    assert interval_of(values).half_width == pytest.approx(expected, rel=0.05)
+
+
+def test_repetitions_are_not_taken_for_independent_runs() -> None:
+    apart = {f"p{i}": [float(i)] * 9 for i in range(6)}
+    pooled = {f"p{i}": [float(i % 6)] for i in range(54)}
+    assert interval_of(apart).half_width > 2.5 * interval_of(pooled).half_width
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({}, "no run with this reading"),
+        ({"p": [1.0, 2.0, 3.0]}, "3 repetitions of one prompt; an interval needs 5"),
+        ({"p": [1.0]}, "1 repetition of one prompt; an interval needs 5"),
+        ({f"p{i}": [1.0, 2.0] for i in range(4)}, "4 prompts; an interval over prompts needs 5"),
+    ],
+)
+def test_too_few_are_refused_with_the_reason(values: Values, reason: str) -> None:
+    found = summarise(Sample(values))
+    given_reason = found.interval if isinstance(found, Summary) else found
+    assert given_reason == Absent(reason=reason)
+
+
+def test_one_run_has_no_spread() -> None:
+    found = summary_of({"p": [1.0]})
+    assert isinstance(found.sd, Absent)
+    assert isinstance(found.cv_pct, Absent)
+    assert isinstance(found.sd_within, Absent)
+
+
+def test_repetitions_of_a_single_prompt_are_the_units() -> None:
+    interval = interval_of({"p": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    assert interval.low < 3.0 < interval.high
+
+
+def test_a_sample_refuses_what_is_not_a_number() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        Sample({"p": [1.0, math.nan]})
+
+
+def test_within_is_the_spread_of_repetitions_alone() -> None:
+    found = summary_of({"a": [1.0, 3.0], "b": [101.0, 103.0]})
+    assert found.sd_within == pytest.approx(math.sqrt(2))
+
+
+def ratio_of(top: Values, bottom: Values) -> Ratio:
+    found = ratio_of_means(Sample(top), Sample(bottom))
+    assert isinstance(found, Ratio)
+    return found
+
+
+def test_a_ratio_of_equal_prompt_effects_is_sharp() -> None:
+    bottom = {f"p{i}": [10.0 + i, 10.1 + i] for i in range(8)}
+    top = {key: [2 * value for value in group] for key, group in bottom.items()}
+    ratio = ratio_of(top, bottom)
+    assert ratio.value == pytest.approx(2.0)
+    assert isinstance(ratio.interval, Interval)
+    assert ratio.interval.half_width < 1e-9
+    others = {f"q{i}": group for i, group in enumerate(top.values())}
+    unpaired = ratio_of(others, bottom).interval
+    assert isinstance(unpaired, Interval)
+    assert unpaired.half_width > 0.2
+
+
+@pytest.mark.parametrize(
+    ("top", "bottom", "reason"),
+    [
+        ({}, {"p": [1.0]}, "one side of the ratio has no run"),
+        ({"p": [1.0]}, {}, "one side of the ratio has no run"),
+        ({"p": [1.0]}, {"p": [0.0]}, "the mean to divide by is not above 0"),
+    ],
+)
+def test_a_ratio_that_cannot_be_had_says_why(top: Values, bottom: Values, reason: str) -> None:
+    assert ratio_of_means(Sample(top), Sample(bottom)) == Absent(reason=reason)
+
+
+def test_a_ratio_over_few_prompts_has_no_interval() -> None:
+    ratio = ratio_of({"p": [2.0, 2.0]}, {"p": [1.0, 1.0]})
+    assert ratio.value == 2.0
+    assert isinstance(ratio.interval, Absent)
+
+
+# Student's t, 95 % one-sided, as in any table of it.
+@pytest.mark.parametrize(
+    ("freedom", "quantile"), [(4, 2.132), (5, 2.015), (9, 1.833), (14, 1.761), (60, 1.671)]
+)
+def test_student_t(freedom: int, quantile: float) -> None:
+    assert student_t(0.95, freedom) == pytest.approx(quantile, abs=0.002)
+
+
+def test_student_t_refuses_where_its_expansion_fails() -> None:
+    with pytest.raises(ValueError, match="needs 4"):
+        student_t(0.95, 3)
+
+
+def coverage(
+    studies: int, *, prompts: int, between: float, within: float, paired_ratio: bool = False
+) -> float:
+    """Return the share of simulated studies of 3 repetitions whose interval holds the truth."""
+    rng = np.random.default_rng(20260102)
+    hits = 0
+    for _ in range(studies):
+        effects = rng.normal(100, between, prompts)
+
+        def sample(effects: np.ndarray = effects) -> Sample:
+            noise = rng.normal(0, within, (prompts, 3))
+            return Sample({f"{i:02d}": effects[i] + noise[i] for i in range(prompts)})
+
+        if paired_ratio:
+            ratio = ratio_of_means(sample(), sample())
+            assert isinstance(ratio, Ratio)
+            found, truth = ratio.interval, 1.0
+        else:
+            found, truth = mean_interval(sample()), 100.0
+        assert isinstance(found, Interval)
+        hits += found.low <= truth <= found.high
+    return hits / studies
+
+
+def test_intervals_cover_about_as_often_as_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ours, "RESAMPLES", 400)
+    # 300 studies: the standard error of the share is 1.7 %.
+    assert 0.84 <= coverage(300, prompts=15, between=2, within=1) <= 0.96
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("between", "within", "paired_ratio"), [(3.0, 1.0, False), (0.0, 1.0, False), (3.0, 1.0, True)]
+)
+def test_a_90_percent_interval_covers_in_88_to_92_percent_of_2000_studies(
+    monkeypatch: pytest.MonkeyPatch, between: float, within: float, paired_ratio: bool
+) -> None:
+    monkeypatch.setattr(ours, "RESAMPLES", 1000)
+    share = coverage(2000, prompts=15, between=between, within=within, paired_ratio=paired_ratio)
+    assert 0.88 <= share <= 0.92
