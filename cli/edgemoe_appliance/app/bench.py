@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgemoe_appliance.app.console import BenchBoard, TerminalSteps, say
+from edgemoe_appliance.app.options import (
+    BaseOption,
+    DockerHostOption,
+    LockedOption,
+    RuntimeImageOption,
+    RuntimeOption,
+)
 from edgemoe_appliance.app.report import print_summary, write_session_report
 from edgemoe_appliance.bench.folders import Folders, default_folders
-from edgemoe_appliance.bench.launcher import NativeLauncher
-from edgemoe_appliance.bench.prepare import BenchRequest, prepare_plan
+from edgemoe_appliance.bench.prepare import BenchRequest, Prepared, prepare_bench
+from edgemoe_appliance.bench.runtime import (
+    ImageOptions,
+    NativeRuntime,
+    RuntimeKind,
+    open_runtime,
+)
 from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.bench.unfinished import unfinished_session
 from edgemoe_appliance.doctor import check_target
@@ -20,7 +32,6 @@ from edgemoe_appliance.errors import HostError, RunFailedError
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.study.configs import Configs, read_configs
 from edgemoe_appliance.study.findings import Finding, Level
-from edgemoe_appliance.study.plan import Plan
 from edgemoe_appliance.study.resources import resource_folder
 
 DEMO_EXPERIMENTS = ("demo_efficiency", "demo_length")
@@ -40,13 +51,20 @@ def bench(
     ] = None,
     session: Annotated[
         str | None,
-        typer.Option(help="A name; the same name resumes.  [default: TARGET-EXPERIMENTS]"),
+        typer.Option(help="A name; the same name resumes.  (default: TARGET-EXPERIMENTS)"),
     ] = None,
     pin: Annotated[str | None, typer.Option(help="A pin of engines.yaml.")] = None,
     twins: Annotated[
         TwinScale | None, typer.Option(help="Measure twins of this scale, not the real models.")
     ] = None,
-    force: Annotated[bool, typer.Option(help="Measure though the host fails a check.")] = False,
+    runtime: RuntimeOption = RuntimeKind.NATIVE,
+    docker_host: DockerHostOption = None,
+    base_image: BaseOption = None,
+    runtime_image: RuntimeImageOption = None,
+    locked: LockedOption = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Measure though the host fails a check.")
+    ] = False,
 ) -> None:
     """Measure experiments on a target; what a session holds already is not measured again."""
     configs = read_configs(resource_folder("configs"))
@@ -54,16 +72,18 @@ def bench(
     request = BenchRequest(
         target=target,
         experiments=experiments,
-        session=session or default_session(target, experiments, twins),
+        session=session or default_session(target, experiments, twins, runtime),
         pin=pin,
         twins=twins,
     )
     folders = default_folders()
     findings = _check_host(configs, request, folders, force=force)
-    plan = prepare_plan(configs, request, folders, TerminalSteps(), findings)
-    _measure(plan, folders)
-    say(f"journal: {folders.sessions / plan.session}")
-    say(f"next: edgemoe-appliance report {plan.session}")
+    options = ImageOptions(base=base_image, runtime=runtime_image, locked=locked)
+    with open_runtime(runtime, folders, options, docker_host) as opened:
+        prepared = prepare_bench(configs, request, opened, folders, TerminalSteps(), findings)
+        _measure(prepared, folders)
+    say(f"journal: {folders.sessions / request.session}")
+    say(f"next: edgemoe-appliance report {request.session}")
 
 
 def demo(
@@ -80,40 +100,44 @@ def demo(
         pin=None,
         twins=twins,
     )
-    plan = prepare_plan(configs, request, folders, TerminalSteps())
-    unfinished = unfinished_session(plan, folders.sessions, _DEMO_PREFIX)
+    prepared = prepare_bench(configs, request, NativeRuntime(folders), folders, TerminalSteps())
+    unfinished = unfinished_session(prepared.plan, folders.sessions, _DEMO_PREFIX)
     if unfinished is not None:
         say(f"resuming {unfinished}, which was not finished")
-        plan = plan.model_copy(update={"session": unfinished})
-    failure = _measure_all(plan, folders)
-    paths = write_session_report((plan.session,), folders)
-    print_summary((plan.session,), folders)
+        prepared = replace(prepared, plan=prepared.plan.model_copy(update={"session": unfinished}))
+    failure = _measure_all(prepared, folders)
+    sessions = (prepared.plan.session,)
+    paths = write_session_report(sessions, folders)
+    print_summary(sessions, folders)
     say(f"report: {paths.html}")
     if failure is not None:
         raise failure
 
 
-def default_session(target: str, experiments: tuple[str, ...], twins: TwinScale | None) -> str:
+def default_session(
+    target: str, experiments: tuple[str, ...], twins: TwinScale | None, runtime: RuntimeKind
+) -> str:
     """Return the name under which the same command finds its session again."""
-    return "-".join([target, *experiments, *([f"{twins.value}-twins"] if twins else [])])
+    parts = [target, *experiments]
+    parts += [f"{twins.value}-twins"] if twins else []
+    parts += [runtime.value] if runtime is RuntimeKind.CONTAINER else []
+    return "-".join(parts)
 
 
-def _measure_all(plan: Plan, folders: Folders) -> RunFailedError | None:
+def _measure_all(prepared: Prepared, folders: Folders) -> RunFailedError | None:
     """Measure; runs that ended badly are given back, so that the report still comes."""
     try:
-        _measure(plan, folders)
+        _measure(prepared, folders)
     except RunFailedError as error:
         return error
     return None
 
 
-def _measure(plan: Plan, folders: Folders) -> Path:
-    folder = folders.sessions / plan.session
-    board = BenchBoard()
+def _measure(prepared: Prepared, folders: Folders) -> None:
+    plan, board = prepared.plan, BenchBoard()
     say(f"measuring {len(plan.runs)} runs, {plan.threads} threads, session {plan.session}")
     with board.shown():
-        run_bench(plan, folder, NativeLauncher(), board.update)
-    return folder
+        run_bench(plan, folders.sessions / plan.session, prepared.launcher, board.update)
 
 
 def _check_host(

@@ -1,4 +1,4 @@
-"""`build`: llama.cpp for a target."""
+"""`build`: llama.cpp for a target, bare or in an image."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from typing import Annotated
 import typer
 
 from edgemoe_appliance.app.console import TerminalSteps, say
+from edgemoe_appliance.app.options import (
+    BaseOption,
+    DockerHostOption,
+    LockedOption,
+    RuntimeImageOption,
+    RuntimeOption,
+)
 from edgemoe_appliance.bench.folders import default_folders
-from edgemoe_appliance.bench.prepare import obtain_engine
+from edgemoe_appliance.bench.runtime import ImageOptions, RuntimeKind, open_runtime
 from edgemoe_appliance.study.configs import read_configs
 from edgemoe_appliance.study.resources import resource_folder
 
@@ -21,9 +28,18 @@ def register(app: typer.Typer) -> None:
 def build(
     target: Annotated[str, typer.Option(help="A target of devices.yaml.")] = "host",
     pin: Annotated[str | None, typer.Option(help="A pin of engines.yaml.")] = None,
+    runtime: RuntimeOption = RuntimeKind.NATIVE,
+    docker_host: DockerHostOption = None,
+    base_image: BaseOption = None,
+    runtime_image: RuntimeImageOption = None,
+    locked: LockedOption = False,
 ) -> None:
-    """Build llama.cpp by pin with a target's flags; a build that is there is checked and kept."""
+    """Build llama.cpp by pin with a target's flags; with --runtime container, the image too."""
     configs = read_configs(resource_folder("configs"))
-    profile = configs.target(target)
-    engine = obtain_engine(configs, profile, pin, default_folders(), TerminalSteps())
-    say(f"{engine.binary}  sha256 {engine.binary_sha256}")
+    options = ImageOptions(base=base_image, runtime=runtime_image, locked=locked)
+    with open_runtime(runtime, default_folders(), options, docker_host) as opened:
+        supply = opened.supply(configs, target, [pin], TerminalSteps())
+    if supply.image is not None:
+        say(f"image {supply.image}")
+    for engine in supply.engines.values():
+        say(f"{engine.pin}: {engine.binary}  sha256 {engine.binary_sha256}")

@@ -33,7 +33,7 @@ def report(
         typer.Argument(help="Sessions by name or folder; none: the study's own figures."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the report.  [default: results/SESSION]")
+        Path | None, typer.Option(help="Folder of the report. (default: results/SESSION)")
     ] = None,
 ) -> None:
     """Render a report: the paper's tables with your figures beside the study's."""

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemoe_appliance.study.resources import work_root
+from edgemoe_appliance.study.resources import resource_folder, work_root
 
 _CACHE_VARIABLE = "EDGEMOE_CACHE"
 
@@ -19,6 +19,13 @@ class Folders:
     models: Path
     sessions: Path
     results: Path
+    images: Path
+
+
+def _images(root: Path) -> Path:
+    """Return the folder of base images and locks; an installation begins with the shipped one."""
+    own = root / "images"
+    return own if (own / "bases.yaml").exists() else resource_folder("images")
 
 
 def default_folders() -> Folders:
@@ -29,4 +36,5 @@ def default_folders() -> Folders:
         models=root / "data" / "models",
         sessions=root / "data" / "raw",
         results=root / "results",
+        images=_images(root),
     )

@@ -1,41 +1,23 @@
-"""From a request to a plan: engines built, models found or twins written, runs expanded."""
+"""From a request to a plan: engines supplied, models found or twins written, runs expanded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 import psutil
 
 from edgemoe_appliance.bench.folders import Folders
 from edgemoe_appliance.bench.identity import read_identity
-from edgemoe_appliance.engine.build import BuildProgress, build_engine
-from edgemoe_appliance.engine.source import choose_pin
+from edgemoe_appliance.bench.launcher import Launcher
+from edgemoe_appliance.bench.runtime import Runtime
+from edgemoe_appliance.bench.steps import Steps
 from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import model_path, planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
-from edgemoe_appliance.study.configs import Configs, Target
+from edgemoe_appliance.study.configs import Configs, Experiment, Target
 from edgemoe_appliance.study.findings import Finding
-from edgemoe_appliance.study.plan import (
-    EngineBuild,
-    Plan,
-    PlannedModel,
-    expand_prompts,
-    expand_runs,
-)
-
-
-class Steps(Protocol):
-    """Shows what is being prepared; a step gives a function that takes its share done (0-1)."""
-
-    def step(self, title: str) -> AbstractContextManager[Callable[[float], None]]:
-        """Begin a step."""
-
-    def note(self, text: str) -> None:
-        """Say something that the user should know."""
+from edgemoe_appliance.study.plan import Plan, PlannedModel, expand_prompts, expand_runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +31,22 @@ class BenchRequest:
     twins: TwinScale | None
 
 
-def prepare_plan(
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A plan and what measures it."""
+
+    plan: Plan
+    launcher: Launcher
+
+
+def prepare_bench(
     configs: Configs,
     request: BenchRequest,
+    runtime: Runtime,
     folders: Folders,
     steps: Steps,
     findings: tuple[Finding, ...] = (),
-) -> Plan:
+) -> Prepared:
     """Return the plan of a request, after building and writing what it needs.
 
     Raises ConfigError for an unknown name, HostError or DigestError where an engine or a model
@@ -63,11 +54,7 @@ def prepare_plan(
     """
     target = configs.target(request.target)
     experiments = {name: configs.experiment(name) for name in request.experiments}
-    engine = obtain_engine(configs, target, request.pin, folders, steps)
-    engines = {engine.pin: engine}
-    for name in sorted({pin for experiment in experiments.values() for pin in experiment.pins}):
-        if name not in engines:
-            engines[name] = obtain_engine(configs, target, name, folders, steps)
+    supply = runtime.supply(configs, request.target, _pins(request, experiments), steps)
     wanted = {model for experiment in experiments.values() for model in experiment.models}
     models = {
         name: obtain_model(configs, name, request.twins, folders, steps)
@@ -76,39 +63,39 @@ def prepare_plan(
     }
     threads = thread_count(target)
     seed = configs.experiments.order_seed
-    return Plan(
+    plan = Plan(
         session=request.session,
         target_id=request.target,
         target=target,
         threads=threads,
-        runtime="native",
+        runtime=supply.kind,
+        image=supply.image,
         appliance=read_identity(),
-        engines=engines,
+        engines=supply.engines,
         models=models,
         prompts=expand_prompts(configs, experiments),
         experiments=experiments,
         order_seed=seed,
         runs=expand_runs(
-            experiments, target=request.target, pin=engine.pin, threads=threads, seed=seed
+            experiments,
+            target=request.target,
+            pin=next(iter(supply.engines)),
+            threads=threads,
+            seed=seed,
         ),
         findings=findings,
     )
+    return Prepared(plan=plan, launcher=supply.launcher)
 
 
-def obtain_engine(
-    configs: Configs, target: Target, pin: str | None, folders: Folders, steps: Steps
-) -> EngineBuild:
-    """Return the build of a pin for a target, building it where it is not there yet."""
-    with steps.step("llama.cpp: source"):
-        source = choose_pin(configs.engines, folders.cache, pin)
-    steps.note(f"llama.cpp: {source.why}")
-    with steps.step(f"llama.cpp {source.pin}: build") as on_share:
+def _pins(request: BenchRequest, experiments: dict[str, Experiment]) -> list[str | None]:
+    """Return the session's own pin and those that experiments name.
 
-        def on_progress(progress: BuildProgress) -> None:
-            if progress.percent is not None:
-                on_share(progress.percent / 100)
-
-        return build_engine(source, folders.cache, cmake=target.cmake, on_progress=on_progress)
+    Where every experiment names its pins, the session needs no other.
+    """
+    named = [pin for experiment in experiments.values() for pin in experiment.pins]
+    needs_own = request.pin is not None or any(not e.pins for e in experiments.values())
+    return [*([request.pin] if needs_own else []), *dict.fromkeys(named)]
 
 
 def obtain_model(

@@ -1,0 +1,196 @@
+"""Where measuring takes place: natively on this machine, or in a container of an engine.
+
+Each gives the engines that it can run, and a launcher for a plan that uses them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, Protocol
+
+from edgemoe_appliance.bench.folders import Folders
+from edgemoe_appliance.bench.identity import read_identity
+from edgemoe_appliance.bench.launcher import Launcher, NativeLauncher
+from edgemoe_appliance.bench.steps import Steps
+from edgemoe_appliance.container.bases import read_lock
+from edgemoe_appliance.container.client import Engine, open_engine
+from edgemoe_appliance.container.context import usual_inputs
+from edgemoe_appliance.container.engines import read_engines
+from edgemoe_appliance.container.identity import ImageIdentity, check_image
+from edgemoe_appliance.container.image import BuildOrder, build_image
+from edgemoe_appliance.container.launch import BoardFiles
+from edgemoe_appliance.container.launcher import ContainerLauncher
+from edgemoe_appliance.engine.build import BuildProgress, build_engine
+from edgemoe_appliance.engine.source import PreparedSource, choose_pin
+from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.study.configs import Configs, ContainerProfile, Target
+from edgemoe_appliance.study.plan import EngineBuild
+
+
+class RuntimeKind(str, Enum):
+    """The two ways of measuring."""
+
+    NATIVE = "native"
+    CONTAINER = "container"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """How an image may be built: base images in place of the pinned ones, or only locked ones."""
+
+    base: str | None = None
+    runtime: str | None = None
+    locked: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supply:
+    """What a runtime gives to a plan; the engine of the session's own pin comes first."""
+
+    kind: Literal["native", "container"]
+    engines: dict[str, EngineBuild]
+    image: str | None
+    launcher: Launcher
+
+
+class Runtime(Protocol):
+    """A way of measuring that has been chosen."""
+
+    def supply(
+        self, configs: Configs, target_id: str, pins: Sequence[str | None], steps: Steps
+    ) -> Supply:
+        """Build or find the engines of pins; None is the default pin with its fallback."""
+
+
+class NativeRuntime:
+    """Engines built on this machine and run as its processes."""
+
+    def __init__(self, folders: Folders) -> None:
+        """Keep the folders."""
+        self._folders = folders
+
+    def supply(
+        self, configs: Configs, target_id: str, pins: Sequence[str | None], steps: Steps
+    ) -> Supply:
+        """Build what is not built yet."""
+        target = configs.target(target_id)
+        sources = obtain_sources(configs, pins, self._folders, steps)
+        builds = [self._build(source, target, steps) for source in sources]
+        return Supply(
+            kind="native",
+            engines={build.pin: build for build in builds},
+            image=None,
+            launcher=NativeLauncher(),
+        )
+
+    def _build(self, source: PreparedSource, target: Target, steps: Steps) -> EngineBuild:
+        with steps.step(f"llama.cpp {source.pin}: build") as on_share:
+
+            def on_progress(progress: BuildProgress) -> None:
+                if progress.percent is not None:
+                    on_share(progress.percent / 100)
+
+            return build_engine(
+                source, self._folders.cache, cmake=target.cmake, on_progress=on_progress
+            )
+
+
+class ContainerRuntime:
+    """Engines inside an image, run in a container of least privilege."""
+
+    def __init__(self, engine: Engine, folders: Folders, options: ImageOptions) -> None:
+        """Keep an open connection to a Docker engine."""
+        self._engine = engine
+        self._folders = folders
+        self._options = options
+
+    def supply(
+        self, configs: Configs, target_id: str, pins: Sequence[str | None], steps: Steps
+    ) -> Supply:
+        """Build the image where it is not there, and compare it with its lock."""
+        target = configs.target(target_id)
+        profile = container_profile(target_id, target)
+        sources = obtain_sources(configs, pins, self._folders, steps)
+        identity = self._image(target_id, target, profile, sources, steps)
+        board = BoardFiles() if target.study_device == "jetson" else None
+        return Supply(
+            kind="container",
+            engines=read_engines(self._engine, identity),
+            image=identity.config_sha256,
+            launcher=ContainerLauncher(
+                engine=self._engine, image=identity, say=steps.note, board=board
+            ),
+        )
+
+    def _image(
+        self,
+        target_id: str,
+        target: Target,
+        profile: ContainerProfile,
+        sources: Sequence[PreparedSource],
+        steps: Steps,
+    ) -> ImageIdentity:
+        order = BuildOrder(
+            target_id=target_id,
+            inputs=usual_inputs(profile, sources, os.environ),
+            cmake={**target.cmake, **profile.cmake},
+            labels=_labels(),
+            base=self._options.base,
+            runtime=self._options.runtime,
+            locked=self._options.locked,
+        )
+        images = self._folders.images
+        with steps.step(f"image for {target_id}"):
+            identity = build_image(self._engine, order, images, steps.note)
+        return check_image(self._engine, identity.reference, read_lock(images, target_id))
+
+
+@contextmanager
+def open_runtime(
+    kind: RuntimeKind, folders: Folders, options: ImageOptions, docker_host: str | None
+) -> Iterator[Runtime]:
+    """Give a runtime for as long as the context is open.
+
+    Raises HostError where no Docker engine answers.
+    """
+    if kind is RuntimeKind.NATIVE:
+        yield NativeRuntime(folders)
+        return
+    with open_engine(docker_host) as engine:
+        yield ContainerRuntime(engine, folders, options)
+
+
+def container_profile(target_id: str, target: Target) -> ContainerProfile:
+    """Return how a target runs in containers. Raises ConfigError where it cannot."""
+    if target.container is None:
+        raise ConfigError(
+            f"target {target_id} cannot be measured in a container",
+            hint="use --runtime native",
+        )
+    return target.container
+
+
+def obtain_sources(
+    configs: Configs, pins: Sequence[str | None], folders: Folders, steps: Steps
+) -> list[PreparedSource]:
+    """Return the verified sources of pins, each once, in order."""
+    sources: dict[str, PreparedSource] = {}
+    for pin in pins:
+        with steps.step(f"llama.cpp {pin or 'by default'}: source"):
+            source = choose_pin(configs.engines, folders.cache, pin)
+        if source.pin not in sources:
+            steps.note(f"llama.cpp: {source.why}")
+        sources.setdefault(source.pin, source)
+    return list(sources.values())
+
+
+def _labels() -> dict[str, str]:
+    identity = read_identity()
+    labels = {"org.opencontainers.image.version": identity.version}
+    if identity.git_head:
+        labels["org.opencontainers.image.revision"] = identity.git_head
+    return labels
