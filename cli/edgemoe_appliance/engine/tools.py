@@ -67,8 +67,10 @@ def require_tool(name: str, package: str) -> Path:
 def install_hint(package: str) -> str:
     """Return what to type to install a package."""
     if sys.platform == "darwin":
-        return "install it with: xcode-select --install"
-    return f"install it with: sudo apt-get install {package}"
+        command = "pip install cmake" if package == "cmake" else "xcode-select --install"
+    else:
+        command = f"sudo apt-get install {package}"
+    return f"install it with: {command}"
 
 
 def run_tool(
