@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine": set(),
     "models": set(),
     "measure": {"engine"},
-    "doctor": set(),
+    "doctor": {"container"},
     "analysis": set(),
     "report": {"analysis"},
     "container": {"engine", "models"},

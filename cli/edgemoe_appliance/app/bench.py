@@ -27,7 +27,7 @@ from edgemoe_appliance.bench.runtime import (
 )
 from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.bench.unfinished import unfinished_session
-from edgemoe_appliance.doctor import check_target
+from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError, RunFailedError
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.study.configs import Configs, read_configs
@@ -77,7 +77,8 @@ def bench(
         twins=twins,
     )
     folders = default_folders()
-    findings = _check_host(configs, request, folders, force=force)
+    docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None
+    findings = _check_host(configs, request, folders, docker, force=force)
     options = ImageOptions(base=base_image, runtime=runtime_image, locked=locked)
     with open_runtime(runtime, folders, options, docker_host) as opened:
         prepared = prepare_bench(configs, request, opened, folders, TerminalSteps(), findings)
@@ -141,13 +142,23 @@ def _measure(prepared: Prepared, folders: Folders) -> None:
 
 
 def _check_host(
-    configs: Configs, request: BenchRequest, folders: Folders, *, force: bool
+    configs: Configs,
+    request: BenchRequest,
+    folders: Folders,
+    docker: DockerCheck | None,
+    *,
+    force: bool,
 ) -> tuple[Finding, ...]:
     target = configs.target(request.target)
     sizes = tuple(model.bytes or 0 for model in configs.models.models.values())
     folders.models.mkdir(parents=True, exist_ok=True)
     findings = tuple(
-        check_target(target, folder=folders.models, model_bytes=() if request.twins else sizes)
+        check_target(
+            target,
+            folder=folders.models,
+            model_bytes=() if request.twins else sizes,
+            docker=docker,
+        )
     )
     failed = [finding.check for finding in findings if finding.level is Level.FAIL]
     if failed and not force:

@@ -8,7 +8,9 @@ import typer
 from rich.table import Table
 
 from edgemoe_appliance.app.console import OUT, print_json
-from edgemoe_appliance.doctor import check_target
+from edgemoe_appliance.app.options import DockerHostOption, RuntimeOption
+from edgemoe_appliance.bench.runtime import RuntimeKind
+from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.study.configs import read_configs
 from edgemoe_appliance.study.findings import Finding, Level
@@ -24,13 +26,17 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     target: Annotated[str, typer.Option(help="A target of devices.yaml.")] = "host",
+    runtime: RuntimeOption = RuntimeKind.NATIVE,
+    docker_host: DockerHostOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Check this host for a target: what is fine, what disturbs figures, what is missing."""
     configs = read_configs(resource_folder("configs"))
     profile = configs.target(target)
     sizes = tuple(model.bytes or 0 for model in configs.models.models.values())
-    findings = list(check_target(profile, folder=work_root(), model_bytes=sizes))
+    docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None
+    checks = check_target(profile, folder=work_root(), model_bytes=sizes, docker=docker)
+    findings = list(checks)
     if as_json:
         document = {"target": target, "findings": [f.model_dump(mode="json") for f in findings]}
         print_json(document)

@@ -1,5 +1,5 @@
 """Checks of the host before it is measured on, each a finding: ok, warn, fail or unknown."""
 
-from edgemoe_appliance.doctor.checks import check_target
+from edgemoe_appliance.doctor.checks import DockerCheck, check_target
 
-__all__ = ["check_target"]
+__all__ = ["DockerCheck", "check_target"]

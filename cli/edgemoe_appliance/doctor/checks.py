@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgemoe_appliance.doctor import host, jetson
+from edgemoe_appliance.doctor.docker import check_docker
 from edgemoe_appliance.study.configs import Target
 from edgemoe_appliance.study.findings import Finding
 
 
+@dataclass(frozen=True, kw_only=True)
+class DockerCheck:
+    """That a Docker engine is to be asked, and at which address (None: the usual one)."""
+
+    host: str | None
+
+
 def check_target(
-    target: Target, *, folder: Path, model_bytes: tuple[int, ...], root: Path = Path("/")
+    target: Target,
+    *,
+    folder: Path,
+    model_bytes: tuple[int, ...],
+    docker: DockerCheck | None = None,
+    root: Path = Path("/"),
 ) -> Iterator[Finding]:
     """Check a host for a target.
 
@@ -28,4 +42,6 @@ def check_target(
     yield from host.check_environment(os.environ)
     if target.study_device == "jetson":
         yield from jetson.check_jetson(root)
+    if docker is not None:
+        yield from check_docker(target, docker.host)
     yield from host.check_other_load()
