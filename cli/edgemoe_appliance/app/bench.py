@@ -18,7 +18,12 @@ from edgemoe_appliance.app.options import (
 )
 from edgemoe_appliance.app.report import print_summary, write_session_report
 from edgemoe_appliance.bench.folders import Folders, default_folders
-from edgemoe_appliance.bench.prepare import BenchRequest, Prepared, prepare_bench
+from edgemoe_appliance.bench.prepare import (
+    BenchRequest,
+    Prepared,
+    expected_model_bytes,
+    prepare_bench,
+)
 from edgemoe_appliance.bench.runtime import (
     ImageOptions,
     NativeRuntime,
@@ -150,13 +155,12 @@ def _check_host(
     force: bool,
 ) -> tuple[Finding, ...]:
     target = configs.target(request.target)
-    sizes = tuple(model.bytes or 0 for model in configs.models.models.values())
     folders.models.mkdir(parents=True, exist_ok=True)
     findings = tuple(
         check_target(
             target,
             folder=folders.models,
-            model_bytes=() if request.twins else sizes,
+            model_bytes=expected_model_bytes(configs, request.twins),
             docker=docker,
         )
     )

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from edgemoe_appliance.app.console import OUT, print_json
 from edgemoe_appliance.app.options import DockerHostOption, RuntimeOption
+from edgemoe_appliance.bench.prepare import expected_model_bytes
 from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError
@@ -33,7 +34,7 @@ def doctor(
     """Check this host for a target: what is fine, what disturbs figures, what is missing."""
     configs = read_configs(resource_folder("configs"))
     profile = configs.target(target)
-    sizes = tuple(model.bytes or 0 for model in configs.models.models.values())
+    sizes = expected_model_bytes(configs, None)
     docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None
     checks = check_target(profile, folder=work_root(), model_bytes=sizes, docker=docker)
     findings = list(checks)

@@ -13,9 +13,7 @@ RuntimeOption = Annotated[
 ]
 DockerHostOption = Annotated[
     str | None,
-    typer.Option(
-        help="Address of the Docker engine, e.g. ssh://user@board. (default: DOCKER_HOST)"
-    ),
+    typer.Option(help="Address of the Docker engine, as ssh://user@board (default: DOCKER_HOST)."),
 ]
 BaseOption = Annotated[
     str | None, typer.Option(help="Base image of the build stage, in place of the pinned one.")

@@ -14,7 +14,7 @@ from edgemoe_appliance.bench.steps import Steps
 from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import model_path, planned_model, read_model_file
-from edgemoe_appliance.models.twin import write_twin
+from edgemoe_appliance.models.twin import build_twin, write_twin
 from edgemoe_appliance.study.configs import Configs, Experiment, Target
 from edgemoe_appliance.study.findings import Finding
 from edgemoe_appliance.study.plan import Plan, PlannedModel, expand_prompts, expand_runs
@@ -113,6 +113,19 @@ def obtain_model(
         else:
             path = write_twin(entry, name, twins, folders.models, on_progress=on_bytes).path
         return planned_model(name, entry, read_model_file(path, on_bytes))
+
+
+def expected_model_bytes(configs: Configs, twins: TwinScale | None) -> tuple[int, ...]:
+    """Return the sizes that the model files have or will have, in the order of the study.
+
+    Where nobody has published a size, that of the full twin stands in: it is within 1 %.
+    """
+    return tuple(
+        entry.bytes
+        if twins is None and entry.bytes is not None
+        else build_twin(entry, name, twins or TwinScale.FULL).file_bytes
+        for name, entry in configs.models.models.items()
+    )
 
 
 def thread_count(target: Target) -> int:
