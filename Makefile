@@ -6,8 +6,7 @@ RUN := $(BIN)/edgemoe-appliance
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-container lint format lock report evaluate archive \
-        host-bench jetson-bench m2-bench bench-harness clean
+.PHONY: help demo test test-container lint format lock report host-bench jetson-bench m2-bench clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +37,27 @@ lint: $(VENV)/.ready-dev ## ruff and mypy only
 
 format: $(VENV)/.ready-dev ## put the code into its form
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+# One command each for the whole study on a device: checks, build, models, runs, report.
+# Stopped or killed, the same command goes on where it was. Exit code 5 of a bench is a result (runs
+# that ended badly are recorded): the report follows all the same.
+STUDY := --experiment efficiency --experiment prompt_length
+
+host-bench: $(VENV)/.ready ## the study on this machine's CPU, real models
+	@$(RUN) models fetch
+	@$(RUN) bench --target host $(STUDY) --session host-study $(BENCH_FLAGS) || test $$? = 5
+	@$(RUN) report host-study
+
+jetson-bench: $(VENV)/.ready ## the study on a Jetson Orin Nano, in a container
+	@$(RUN) doctor --target jetson --runtime container $(DOCTOR_FLAGS)
+	@$(RUN) models fetch
+	@$(RUN) bench --target jetson --runtime container $(STUDY) --experiment router_overhead \
+	  --session jetson-study $(BENCH_FLAGS) || test $$? = 5
+	@$(RUN) report jetson-study
+
+m2-bench: $(VENV)/.ready ## the study on an Apple M2, native (a container cannot reach the GPU)
+	@docker/m2/bench.sh $(STUDY) --session m2-study $(BENCH_FLAGS) || test $$? = 5
+	@$(RUN) report m2-study
 
 report: $(VENV)/.ready ## the study's own figures as a report; SESSION=name for one of yours
 	@$(RUN) report $(SESSION)
