@@ -13,7 +13,6 @@ _ENDINGS = {
     Unit.TOKENS_PER_S: "_tok_s",
     Unit.PERCENT: "_pct",
     Unit.JOULES: "_j",
-    Unit.JOULES_PER_TOKEN: "_j_per_tok",
     Unit.WATTS: "_w",
     Unit.CELSIUS: "_c",
 }
@@ -24,6 +23,7 @@ def test_every_key_is_registered_once_and_names_its_unit() -> None:
         assert metric.key == key
         assert re.fullmatch(r"[a-z][a-z0-9_]*", key)
         assert key.endswith(_ENDINGS.get(metric.unit, "")), key
+        assert key.startswith("j_per_token_") == (metric.unit is Unit.JOULES_PER_TOKEN), key
 
 
 def test_every_metric_says_where_it_comes_from_and_what_it_does_not_see() -> None:

@@ -13,6 +13,7 @@ from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.study.configs import Arm, Experiment, Order, Prompt, PromptSet
 from edgemoe_appliance.study.plan import (
     Plan,
+    ProbeFacts,
     RunSpec,
     expand_runs,
     ordered,
@@ -21,7 +22,7 @@ from edgemoe_appliance.study.plan import (
     scaled_prompt,
 )
 
-from .builders import a_plan, a_prompt, a_spec, an_engine, an_experiment
+from .builders import DIGEST, a_plan, a_prompt, a_spec, an_engine, an_experiment
 
 MODELS = ("c-model", "a-model", "b-model")
 
@@ -279,3 +280,33 @@ def test_a_scaled_prompt_is_never_empty(n_words: int, scale: float) -> None:
 
 def test_prompts_of_two_experiments_are_kept_apart() -> None:
     assert prompt_key("smoke", "p") != prompt_key("efficiency", "p")
+
+
+PROBED = a_spec().model_copy(update={"arm": Arm.PROBE_ROTATE})
+
+
+def with_probe(path: str) -> Plan:
+    facts = ProbeFacts(path=path, sha256="1" * 64, build_key=DIGEST)
+    engine = an_engine().model_copy(update={"probe": facts})
+    data = a_plan().model_dump() | {"engines": {"b4404": engine}, "runs": (PROBED,)}
+    return Plan.model_validate(data)
+
+
+def test_a_run_that_needs_a_probe_has_one_or_there_is_no_plan() -> None:
+    assert with_probe("/here/libprobe.so").runs == (PROBED,)
+    with pytest.raises(ValidationError, match=f"{PROBED.id} needs the routing probe of engine"):
+        a_plan(runs=(PROBED,))
+
+
+def test_the_digest_sees_the_probe_and_not_where_it_lies() -> None:
+    here, there = with_probe("/here/libprobe.so"), with_probe("/there/libprobe.so")
+    bare = a_plan(runs=(a_spec(),)).model_copy(update={"runs": (PROBED,)})
+    assert here.digest == there.digest
+    assert here.digest != bare.digest
+
+
+def test_a_plan_has_room_for_the_repetitions_that_heat_adds_and_no_others() -> None:
+    plan = a_plan()
+    assert all(plan.has_room_for(a_spec(repetition)) for repetition in range(1, 6))
+    assert not plan.has_room_for(a_spec(6))
+    assert not plan.has_room_for(a_spec(2).model_copy(update={"threads": 1}))

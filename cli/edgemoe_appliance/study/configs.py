@@ -266,6 +266,12 @@ class Arm(str, Enum):
     NO_MMAP = "no-mmap"
     PROBE_PER_NODE = "probe-per-node"
     PROBE_BOUNDARY = "probe-boundary"
+    PROBE_ROTATE = "probe-rotate"  # bare, boundary and per-node in turn, decode by decode
+
+    @property
+    def is_probed(self) -> bool:
+        """Return whether the routing probe is loaded into the engine."""
+        return self in (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY, Arm.PROBE_ROTATE)
 
 
 class Order(str, Enum):

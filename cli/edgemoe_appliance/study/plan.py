@@ -76,12 +76,20 @@ class RunSpec(Frozen):
         )
 
 
+class ProbeFacts(Frozen):
+    """The routing probe made for one build; `path` is that of the library where the plan is run."""
+
+    path: str
+    sha256: Sha256
+    build_key: Sha256
+
+
 class EngineBuild(Frozen):
     """One build of llama.cpp, known by the digest of its binary.
 
     `binary` is the path of llama-cli where the plan is run; `files_sha256` holds llama-cli and
     every shared library beside it by file name. `extra_args` is what later builds need on their
-    command line to behave as the study's did.
+    command line to behave as the study's did. `probe` is there where a run asks for it.
     """
 
     pin: Identifier
@@ -93,6 +101,7 @@ class EngineBuild(Frozen):
     binary: str
     files_sha256: dict[str, Sha256]
     extra_args: tuple[str, ...] = ()
+    probe: ProbeFacts | None = None
     why: str
 
     @field_validator("files_sha256")
@@ -179,6 +188,8 @@ class Plan(Frozen):
             ]
             if missing:
                 raise ValueError(f"run {run.id} needs {', '.join(missing)}, not in the plan")
+            if run.arm.is_probed and self.engines[run.pin].probe is None:
+                raise ValueError(f"run {run.id} needs the routing probe of engine {run.pin}")
         ids = [run.id for run in self.runs]
         if len(set(ids)) != len(ids):
             raise ValueError("a run stands in the plan twice")
@@ -191,10 +202,24 @@ class Plan(Frozen):
         for engine in data["engines"].values():
             del engine["binary"], engine["why"]
             engine["source"].pop("path", None)
+            # A build without a probe has the digest that it had before there were any.
+            probe = engine.pop("probe")
+            if probe is not None:
+                engine["probe"] = {key: probe[key] for key in ("sha256", "build_key")}
         for model in data["models"].values():
             del model["path"]
         del data["appliance"], data["findings"]
         return digest_of(data)
+
+    def has_room_for(self, run: RunSpec) -> bool:
+        """Return whether a run is planned, or is one that heat adds to a planned one.
+
+        A model that ran hot is repeated up to the repetitions of the target's thermal rule.
+        """
+        if run in self.runs:
+            return True
+        first = run.model_copy(update={"repetition": 1})
+        return run.repetition <= self.target.thermal.repetitions and first in self.runs
 
     def prompt_of(self, run: RunSpec) -> PlannedPrompt:
         """Return the prompt text that a run sends."""

@@ -22,7 +22,7 @@ from edgemoe_appliance.study.base import (
     canonical_json,
     on_one_line,
 )
-from edgemoe_appliance.study.configs import Identifier, Sha256
+from edgemoe_appliance.study.configs import Identifier, PowerSource, Sha256
 from edgemoe_appliance.study.findings import Finding
 from edgemoe_appliance.study.metrics import METRICS
 from edgemoe_appliance.study.plan import ApplianceIdentity, RunSpec
@@ -106,8 +106,63 @@ class HostFacts(Frozen):
     environment_removed: tuple[str, ...] = ()
 
 
+class RailFacts(Frozen):
+    """One rail of the primary power source; bounds are None where nobody published one.
+
+    `unit` is W (power) or J (a counter), `step` is in that unit, `role` says whether it belongs
+    to the source's total, is a part of another rail, or overlaps them.
+    """
+
+    name: str
+    sensor: str
+    unit: Literal["W", "J"]
+    role: Literal["total", "part", "beside"]
+    step: float
+    offset_bound_w: float | None
+    gain_bound: float | None
+    refresh_s: float
+
+
+class PowerFacts(Frozen):
+    """The power sources of a sitting: `scope` is what the primary's total covers.
+
+    `reason` says why there is no primary; `absent` holds the reason for each source that is not
+    there.
+    """
+
+    primary: PowerSource | None
+    scope: str | None
+    rails: tuple[RailFacts, ...]
+    cross_check: PowerSource | None
+    beside: tuple[PowerSource, ...]
+    absent: dict[PowerSource, str]
+    reason: str | None
+
+
+class HeatFacts(Frozen):
+    """The sensors of a sitting by name: `die` is the one whose temperature is reported."""
+
+    die: str | None
+    temperatures: tuple[str, ...]
+    throttling: tuple[str, ...]
+    unreadable: dict[str, str]
+
+
+class CgroupFacts(Frozen):
+    """The memory cgroup of the measuring process, or the `reason` why none is read."""
+
+    version: Literal[1, 2] | None
+    limit_bytes: Count | None
+    keeps_peak: bool
+    counts_oom_kills: bool
+    reason: str | None
+
+
 class SittingRecord(Frozen):
-    """One stretch of measuring: a session that is resumed has several."""
+    """One stretch of measuring: a session that is resumed has several.
+
+    The last three are None in records of before they were kept.
+    """
 
     schema_version: Literal[1] = RECORD_SCHEMA
     kind: Literal["sitting"] = "sitting"
@@ -117,10 +172,16 @@ class SittingRecord(Frozen):
     appliance: ApplianceIdentity
     host: HostFacts
     findings: tuple[Finding, ...] = ()
+    power: PowerFacts | None = None
+    heat: HeatFacts | None = None
+    cgroup: CgroupFacts | None = None
 
 
 class HeaderRecord(Frozen):
-    """Opens a run: written and synced before the engine starts."""
+    """Opens a run: written and synced before the engine starts.
+
+    `probe_sha256` is the library that a probe arm loads into the engine.
+    """
 
     schema_version: Literal[1] = RECORD_SCHEMA
     kind: Literal["header"] = "header"
@@ -138,10 +199,11 @@ class HeaderRecord(Frozen):
     git_head: str | None
     started_utc: str
     start_mono_ns: Count
+    probe_sha256: Sha256 | None = None
 
 
 class SampleFile(Frozen):
-    """The raw samples of a run: a gzip file beside the journal and its digest."""
+    """Raw data of a run, its samples or its probe's report: a gzip file and its digest."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=255)
     sha256: Sha256
@@ -167,6 +229,7 @@ class EndRecord(Frozen):
     text_bytes: Count
     stderr_tail: str
     samples: SampleFile | None
+    probe_report: SampleFile | None = None
     ended_utc: str
 
     @field_validator("metrics", "absent")
