@@ -10,9 +10,11 @@ import pytest
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.sessions import _letters
 from edgemoe_appliance.errors import ConfigError, RecordError
-from edgemoe_appliance.study.records import Status
+from edgemoe_appliance.study.records import Status, record_line
 from tests.analysis.journals import (
     Synthetic,
+    build_end,
+    build_header,
     build_plan,
     failed,
     journal_lines,
@@ -99,3 +101,12 @@ def test_a_plan_edited_afterwards_is_noticed(tmp_path: Path) -> None:
 
 def test_setting_ids_go_on_after_z() -> None:
     assert [_letters(i) for i in (0, 25, 26, 27, 52)] == ["A", "Z", "AA", "AB", "BA"]
+
+
+def test_runs_that_heat_added_are_told_from_planned_ones(tmp_path: Path) -> None:
+    plan = build_plan(SMALL)
+    extra = plan.runs[0].model_copy(update={"repetition": 4})  # the target allows five when hot
+    header = build_header(plan, extra)
+    lines = [*journal_lines(plan, SMALL), record_line(header), record_line(build_end(header))]
+    facts = load_sessions([write_lines(tmp_path / "hot", plan, lines)]).sessions[0]
+    assert (facts.planned, facts.finished, facts.added, facts.not_started) == (3, 4, 1, 0)

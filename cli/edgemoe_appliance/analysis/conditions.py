@@ -22,6 +22,7 @@ BASELINE = "llama-3.2-1b"
 MOE = "olmoe-1b-7b"
 # A device of 8 GB reports less: firmware and kernel keep some. More than this is another device.
 _MEMORY_TOLERANCE = 0.25
+_SAMPLE_ORDER = ["prompt", "prompt_sha256", "repetition", "run_id"]
 _POOL_KEYS = ["setting", "threads", "n_predict", "context", "prompt_scale"]
 
 
@@ -45,7 +46,8 @@ class Condition:
 class ModelRuns:
     """All final runs of one model file under one condition; `name` is as planned.
 
-    `reasons` says by metric why readings are missing, most frequent reason first.
+    `ok` holds those that ended well, the only ones that enter a statistic, by prompt and
+    repetition. `reasons` says by metric why readings are missing.
     """
 
     model: str
@@ -53,13 +55,8 @@ class ModelRuns:
     sha256: str
     twin_scale: str | None
     runs: pd.DataFrame
+    ok: pd.DataFrame
     reasons: Mapping[str, str]
-
-    @property
-    def ok(self) -> pd.DataFrame:
-        """Return the runs that ended well, the only ones that enter a statistic."""
-        chosen: pd.DataFrame = self.runs[self.runs["status"] == "ok"]
-        return chosen
 
     @property
     def not_ok(self) -> int:
@@ -115,6 +112,7 @@ def _models(runs: pd.DataFrame, loaded: LoadedSessions, study: Study) -> Iterato
             sha256=str(sha256),
             twin_scale=None if pd.isna(scale) else str(scale),
             runs=group,
+            ok=group[group["status"] == "ok"].sort_values(_SAMPLE_ORDER, kind="stable"),
             reasons=_reasons(loaded.absent, group),
         )
 
@@ -132,11 +130,10 @@ def _reasons(absent: pd.DataFrame, runs: pd.DataFrame) -> Mapping[str, str]:
 def sample_of(runs: pd.DataFrame, metric: str) -> Sample:
     """Return the readings of a metric by prompt, each prompt's in the order of repetitions.
 
-    A prompt is known by the text that was sent. Runs without the reading are left out.
+    `runs` are in the order of `ModelRuns.ok`. A prompt is known by the text that was sent. Runs
+    without the reading are left out.
     """
-    present = runs[runs[metric].notna()].sort_values(
-        ["prompt", "prompt_sha256", "repetition", "run_id"], kind="stable"
-    )
+    present = runs.loc[runs[metric].notna(), ["prompt", "prompt_sha256", metric]]
     groups = present.groupby(["prompt", "prompt_sha256"], sort=False)[metric]
     return Sample({f"{p} {sha}": values.to_numpy(dtype=float) for (p, sha), values in groups})
 

@@ -48,6 +48,7 @@ def frame_csv(frame: pd.DataFrame) -> bytes:
         if isinstance(shown[name].dtype, pd.StringDtype):
             formula = shown[name].str.startswith(_FORMULA_STARTS, na=False)
             shown[name] = shown[name].mask(formula, "'" + shown[name])
+            shown[name] = shown[name].str.replace("\r", "\n", regex=False)
     text: str = shown.to_csv(index=False, lineterminator="\n")
     return text.encode()
 
@@ -81,12 +82,14 @@ def _csv(rows: Iterable[Sequence[str]]) -> bytes:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     for row in rows:
-        writer.writerow([f"'{text}" if _is_formula(text) else text for text in row])
+        writer.writerow([_harmless(text) for text in row])
     return buffer.getvalue().encode()
 
 
-def _is_formula(text: str) -> bool:
-    return text.startswith(_FORMULA_STARTS) and not _is_number(text)
+def _harmless(text: str) -> str:
+    """Return a text that is no formula and, as bare carriage returns are not quoted, has none."""
+    is_formula = text.startswith(_FORMULA_STARTS) and not _is_number(text)
+    return ("'" + text if is_formula else text).replace("\r", "\n")
 
 
 def _is_number(text: str) -> bool:

@@ -38,8 +38,8 @@ class _Assembler:
     """Folds journal lines into attempts; refuses lines that do not belong together."""
 
     def __init__(self, plan: Plan, where: str) -> None:
+        self._plan = plan
         self._planned = set(plan.runs)
-        self._session = plan.session
         self._where = where
         self._attempts: dict[str, int] = {}
         self._sitting_index = -1
@@ -65,9 +65,10 @@ class _Assembler:
             self._open = None
 
     def _begin_sitting(self, record: SittingRecord, number: int) -> SittingRecord:
-        if record.session != self._session:
+        session = self._plan.session
+        if record.session != session:
             raise self._error(
-                f"a sitting of session {record.session}, in the folder of {self._session}", number
+                f"a sitting of session {record.session}, in the folder of {session}", number
             )
         self._sitting = record
         self._sitting_index += 1
@@ -76,7 +77,7 @@ class _Assembler:
     def _begin_run(self, header: HeaderRecord, number: int) -> None:
         if self._sitting is None:
             raise self._error("a run before any sitting", number)
-        if header.spec not in self._planned:
+        if header.spec not in self._planned and not self._plan.has_room_for(header.spec):
             raise self._error(f"run {header.run_id!r} is not in the plan", number)
         if header.attempt <= self._attempts.get(header.run_id, 0):
             raise self._error(

@@ -65,7 +65,10 @@ class ExampleCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionFacts:
-    """One session: its plan, its sittings, and how far it came (counts of runs)."""
+    """One session: its plan, its sittings, and how far it came (counts of runs).
+
+    `added` are runs that heat added to the plan; `not_started` are planned and have no end.
+    """
 
     key: str
     plan: Plan
@@ -75,13 +78,10 @@ class SessionFacts:
     planned: int
     finished: int
     ok: int
+    added: int
+    not_started: int
     attempts_unfinished: int
     commands: tuple[ExampleCommand, ...]
-
-    @property
-    def not_started(self) -> int:
-        """Return the planned runs without a final record."""
-        return self.planned - self.finished
 
     @property
     def plan_matches(self) -> bool:
@@ -275,15 +275,19 @@ def _facts(
     unfinished: pd.DataFrame,
 ) -> SessionFacts:
     own = runs[runs["session"] == key]
+    planned = {spec.id for spec in plan.runs}
+    made = set(own["run_id"])
     return SessionFacts(
         key=key,
         plan=plan,
         sittings=tuple(progress.sittings),
         journal_sha256=journal_sha256,
         torn_bytes=progress.torn_bytes,
-        planned=len(plan.runs),
+        planned=len(planned),
         finished=len(own),
         ok=int((own["status"] == "ok").sum()),
+        added=len(made - planned),
+        not_started=len(planned - made),
         attempts_unfinished=int((unfinished["session"] == key).sum()),
         commands=tuple(progress.commands.values()),
     )

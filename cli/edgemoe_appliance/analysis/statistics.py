@@ -73,7 +73,6 @@ class Summary:
     sd: float | Absent
     cv_pct: float | Absent
     sd_within: float | Absent
-    interval: Interval | Absent
 
 
 class Sample:
@@ -147,7 +146,6 @@ def summarise(sample: Sample) -> Summary | Absent:
         sd=sd,
         cv_pct=_cv_pct(sd, mean),
         sd_within=_sd_within(sample),
-        interval=mean_interval(sample),
     )
 
 

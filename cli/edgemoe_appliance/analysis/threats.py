@@ -179,7 +179,8 @@ def _missing(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
 
 
 def _incomplete(session: SessionFacts) -> str:
-    text = f"{session.key}: {session.finished} of {session.planned} planned runs have an end"
+    made = session.planned - session.not_started
+    text = f"{session.key}: {made} of {session.planned} planned runs have an end"
     if session.attempts_unfinished:
         text += f"; {session.attempts_unfinished} attempts were cut off and are not counted"
     return text + "."

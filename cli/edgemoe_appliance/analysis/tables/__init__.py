@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from edgemoe_appliance.analysis.cells import Table
 from edgemoe_appliance.analysis.conditions import Pool, pools
 from edgemoe_appliance.analysis.sessions import LoadedSessions
-from edgemoe_appliance.analysis.tables.elsewhere import energy_table, routing_table, stated_table
+from edgemoe_appliance.analysis.tables.elsewhere import routing_table, stated_table
+from edgemoe_appliance.analysis.tables.energy import energy_table
 from edgemoe_appliance.analysis.tables.memory import memory_table
 from edgemoe_appliance.analysis.tables.prompt_length import prompt_length_table
 from edgemoe_appliance.analysis.tables.runs import doubts_table, failures_table, runs_table
@@ -62,7 +63,7 @@ def build_tables(loaded: LoadedSessions | None, study: Study) -> Tables:
         memory=memory_table(headline, study),
         prompt_length=prompt_length_table(_pools(loaded, study, Feeds.PROMPT_LENGTH), study),
         stability=stability_table(headline, study),
-        energy=energy_table(study),
+        energy=energy_table(headline, study),
         routing=routing_table(study),
         stated=stated_table(study),
         doubts=doubts_table(loaded),

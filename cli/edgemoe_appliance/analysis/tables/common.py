@@ -22,7 +22,13 @@ from edgemoe_appliance.analysis.conditions import (
     sample_of,
     why_not_comparable,
 )
-from edgemoe_appliance.analysis.statistics import CONFIDENCE, Absent, Interval, summarise
+from edgemoe_appliance.analysis.statistics import (
+    CONFIDENCE,
+    Absent,
+    Interval,
+    mean_interval,
+    ratio_of_means,
+)
 from edgemoe_appliance.study.reference import Study, StudyDeviceId, StudyModel, StudyTable
 
 NOT_PRINTED = "the study does not print it"
@@ -68,10 +74,31 @@ def parameter_cells(models: ModelRuns) -> dict[str, Cell]:
 
 def mean_cell(models: ModelRuns, metric: str, scale: float = 1.0) -> Cell:
     """Return the mean of a metric over the runs that ended well, divided by `scale`."""
-    summary = summarise(sample_of(models.ok, metric))
-    if isinstance(summary, Absent):
+    sample = sample_of(models.ok, metric)
+    if not sample.n:
         return absent(models.why_absent(metric))
-    return estimate(summary.mean, summary.interval, scale)
+    return estimate(float(sample.values.mean()), mean_interval(sample), scale)
+
+
+def plain_mean_cell(models: ModelRuns, metric: str, scale: float = 1.0) -> Cell:
+    """Return the mean of a metric without an interval, divided by `scale`."""
+    sample = sample_of(models.ok, metric)
+    if not sample.n:
+        return absent(models.why_absent(metric))
+    return Cell(value=float(sample.values.mean()) / scale)
+
+
+def baseline_ratio_cell(pool: Pool, models: ModelRuns, metric: str) -> Cell:
+    """Return the ratio of a metric's means to the baseline model's in the same condition."""
+    base = pool.baseline()
+    if base is None:
+        return absent(f"not exactly one file of {BASELINE} in this condition")
+    if base is models:
+        return Cell(value=1.0)
+    ratio = ratio_of_means(sample_of(models.ok, metric), sample_of(base.ok, metric))
+    if isinstance(ratio, Absent):
+        return absent(ratio.reason)
+    return estimate(ratio.value, ratio.interval)
 
 
 def run_counts(n: int, models: ModelRuns) -> dict[str, Cell]:
@@ -152,8 +179,3 @@ def study_parameters(model: StudyModel) -> dict[str, Cell]:
         "active_b": Cell(value=model.active_parameters_billion),
         "total_b": Cell(value=model.total_parameters_billion),
     }
-
-
-def baseline_name(study: Study) -> str:
-    """Return the name of the model that ratios refer to."""
-    return study.models[BASELINE].name

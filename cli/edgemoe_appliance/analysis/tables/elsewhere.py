@@ -1,30 +1,18 @@
-"""Tables 6 and 7 of the study, and the figures of its text, as printed there.
-
-The reader's side is empty here: a session without such readings says why it has none.
-"""
+"""Table 7 of the study and the figures of its text, as printed there. No reader's side yet."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table, number, text
-from edgemoe_appliance.analysis.tables.common import MODEL_COLUMN, NOT_PRINTED, study_groups
+from edgemoe_appliance.analysis.cells import Column, Row, RowGroup, Table, number, text
+from edgemoe_appliance.analysis.tables.common import NOT_PRINTED
 from edgemoe_appliance.analysis.tables.setup import bounds_in_words
 from edgemoe_appliance.study.reference import (
     Routing,
     StatedFigure,
     Study,
-    StudyDeviceId,
 )
 
-_ENERGY_COLUMNS = (
-    MODEL_COLUMN,
-    Column(key="mean_j_per_tok", title="Mean", unit="J/tok", digits=2),
-    Column(key="median_j_per_tok", title="Median", unit="J/tok", digits=2),
-    Column(key="avg_power_w", title="Average power", unit="W", digits=2),
-    Column(key="peak_power_w", title="Peak power", unit="W", digits=2),
-    Column(key="peak_soc_c", title="Peak SoC", unit="°C", digits=1),
-)
 _ROUTING_COLUMNS = (
     Column(key="stratum", title="Prompts"),
     Column(key="runs", title="Runs"),
@@ -39,23 +27,6 @@ _STATED_COLUMNS = (
     Column(key="value", title="Printed"),
     Column(key="section", title="Section"),
 )
-
-
-def energy_table(study: Study) -> Table:
-    """Return the study's energy per token, power and heat."""
-
-    def build_cells(device: StudyDeviceId, model: str, _: object) -> dict[str, Cell]:
-        printed = study.energy(device, model)
-        figures = printed.model_dump()
-        return {c.key: number(figures[c.key], NOT_PRINTED) for c in _ENERGY_COLUMNS[1:]}
-
-    return Table(
-        id="energy",
-        title="Energy per token",
-        where=str(study.tables.energy.where),
-        columns=_ENERGY_COLUMNS,
-        groups=study_groups(study, study.tables.energy, build_cells),
-    )
 
 
 def routing_table(study: Study) -> Table:

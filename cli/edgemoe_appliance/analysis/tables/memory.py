@@ -18,6 +18,7 @@ from edgemoe_appliance.analysis.tables.common import (
     mean_cell,
     model_cell,
     parameter_cells,
+    plain_mean_cell,
     ratio_to_study,
     reader_groups,
     run_counts,
@@ -102,9 +103,9 @@ def _row(pool: Pool, models: ModelRuns, study: Study) -> Row:
         "file_gb": Cell(value=file_bytes / GB),
         "peak_rss_gib": peak,
         "max_rss_gib": Cell(value=float(peaks.values.max()) / GIB) if peaks.n else peak,
-        "anon_gib": _plain(mean_cell(models, "peak_rss_anon_bytes", GIB)),
-        "file_part_gib": _plain(mean_cell(models, "peak_rss_file_bytes", GIB)),
-        "shmem_gib": _plain(mean_cell(models, "peak_rss_shmem_bytes", GIB)),
+        "anon_gib": plain_mean_cell(models, "peak_rss_anon_bytes", GIB),
+        "file_part_gib": plain_mean_cell(models, "peak_rss_file_bytes", GIB),
+        "shmem_gib": plain_mean_cell(models, "peak_rss_shmem_bytes", GIB),
         **_over_file(peak, file_bytes),
         **run_counts(peaks.n, models),
         "study_peak_rss_gib": study_cell(printed.peak_rss_gib, reasons),
@@ -121,10 +122,6 @@ def _over_file(peak: Cell, file_bytes: float) -> dict[str, Cell]:
         "peak_over_file": Cell(value=peak.number * GIB / file_bytes),
         "peak_over_file_as_study": Cell(value=peak.number / (file_bytes / GB)),
     }
-
-
-def _plain(cell: Cell) -> Cell:
-    return Cell(value=cell.value, absent=cell.absent)
 
 
 def _study_cells(

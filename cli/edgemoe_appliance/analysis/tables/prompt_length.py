@@ -10,8 +10,8 @@ from edgemoe_appliance.analysis.statistics import (
     Absent,
     Interval,
     Sample,
+    mean_interval,
     ratio_of_means,
-    summarise,
 )
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
@@ -95,10 +95,9 @@ def _sample(models: ModelRuns, length: LengthClass) -> Sample:
 
 
 def _rate_cell(sample: Sample) -> Cell:
-    summary = summarise(sample)
-    if isinstance(summary, Absent):
-        return absent(summary.reason)
-    return estimate(summary.mean, summary.interval)
+    if not sample.n:
+        return absent("no run with this reading")
+    return estimate(float(sample.values.mean()), mean_interval(sample))
 
 
 def _fall_cell(short: Sample, long: Sample) -> Cell:

@@ -348,7 +348,7 @@ def _experiment_rows(session: SessionFacts, runs: pd.DataFrame) -> Sequence[Row]
     for name, experiment in session.plan.experiments.items():
         own = runs[(runs["session"] == session.key) & (runs["experiment"] == name)]
         ok = int((own["status"] == "ok").sum())
-        planned = sum(spec.experiment == name for spec in session.plan.runs)
+        planned = {spec.id for spec in session.plan.runs if spec.experiment == name}
         cells = {
             "experiment": text(name),
             "feeds": text(", ".join(feeds.value for feeds in experiment.feeds), "the runs only"),
@@ -357,10 +357,10 @@ def _experiment_rows(session: SessionFacts, runs: pd.DataFrame) -> Sequence[Row]
             "n_predict": count(experiment.n_predict),
             "words_pct": number(100 * experiment.prompt_scale),
             "order": text(experiment.order.value),
-            "planned": count(planned),
+            "planned": count(len(planned)),
             "ok": count(ok),
             "not_ok": count(len(own) - ok),
-            "missing": count(planned - len(own)),
+            "missing": count(len(planned - set(own["run_id"]))),
         }
         rows.append(Row(cells=cells))
     return rows

@@ -10,7 +10,11 @@ from edgemoe_appliance.analysis.conditions import (
     sample_of,
     why_not_comparable,
 )
-from edgemoe_appliance.analysis.statistics import Absent, ratio_of_means, summarise
+from edgemoe_appliance.analysis.statistics import (
+    Absent,
+    mean_interval,
+    summarise,
+)
 from edgemoe_appliance.analysis.tables.common import (
     ACTIVE_COLUMN,
     MODEL_COLUMN,
@@ -19,6 +23,7 @@ from edgemoe_appliance.analysis.tables.common import (
     RUNS_COLUMN,
     STUDY_ROW,
     TOTAL_COLUMN,
+    baseline_ratio_cell,
     mean_cell,
     model_cell,
     parameter_cells,
@@ -97,7 +102,7 @@ def _row(pool: Pool, models: ModelRuns, study: Study) -> Row:
         **parameter_cells(models),
         **rate,
         **run_counts(sample_of(models.ok, "gen_tok_s").n, models),
-        "to_baseline": _to_baseline(pool, models),
+        "to_baseline": baseline_ratio_cell(pool, models, "gen_tok_s"),
         "prompt_tok_s": mean_cell(models, "prompt_tok_s"),
         "study_mean_tok_s": study_cell(printed.mean_tok_s, reasons),
         "study_median_tok_s": study_cell(printed.median_tok_s, reasons),
@@ -107,28 +112,17 @@ def _row(pool: Pool, models: ModelRuns, study: Study) -> Row:
 
 
 def _rate_cells(models: ModelRuns) -> dict[str, Cell]:
-    summary = summarise(sample_of(models.ok, "gen_tok_s"))
+    sample = sample_of(models.ok, "gen_tok_s")
+    summary = summarise(sample)
     if isinstance(summary, Absent):
         keys = ("mean_tok_s", "median_tok_s", "sd_tok_s", "cv_pct")
         return {key: absent(models.why_absent("gen_tok_s")) for key in keys}
     return {
-        "mean_tok_s": estimate(summary.mean, summary.interval),
+        "mean_tok_s": estimate(summary.mean, mean_interval(sample)),
         "median_tok_s": number(summary.median),
         "sd_tok_s": number(summary.sd),
         "cv_pct": number(summary.cv_pct),
     }
-
-
-def _to_baseline(pool: Pool, models: ModelRuns) -> Cell:
-    base = pool.baseline()
-    if base is None:
-        return absent(f"not exactly one file of {BASELINE} in this condition")
-    if base is models:
-        return Cell(value=1.0)
-    ratio = ratio_of_means(sample_of(models.ok, "gen_tok_s"), sample_of(base.ok, "gen_tok_s"))
-    if isinstance(ratio, Absent):
-        return absent(ratio.reason)
-    return estimate(ratio.value, ratio.interval)
 
 
 def _study_cells(

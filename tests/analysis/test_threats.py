@@ -1,0 +1,90 @@
+"""Threats: each cause is found where it is, and none where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.analysis import load_sessions
+from edgemoe_appliance.analysis.threats import Weight, find_threats
+from edgemoe_appliance.study.plan import RunSpec
+from edgemoe_appliance.study.records import Status
+from edgemoe_appliance.study.reference import read_study
+from tests.analysis.journals import (
+    Synthetic,
+    build_plan,
+    failed,
+    journal_lines,
+    write_lines,
+    write_session,
+)
+
+CLEAN = Synthetic(
+    study_device="m2", twin_scale=None, prompts=("prompt-01",), length_prompts=("length-short",)
+)
+
+
+def codes(*folders: Path) -> list[str]:
+    return [threat.code for threat in find_threats(load_sessions(folders), read_study())]
+
+
+def test_a_clean_session_is_doubted_for_its_engine_alone(tmp_path: Path) -> None:
+    # A local directory as the source: nobody can say that it is the study's commit.
+    assert codes(write_session(tmp_path, CLEAN)) == ["engine"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"twin_scale": "tiny"}, "twins"),
+        ({"study_device": None}, "not-comparable"),
+        ({"threads": 2}, "threads"),
+    ],
+)
+def test_a_cause_in_the_plan_is_found(tmp_path: Path, change: dict[str, object], code: str) -> None:
+    assert code in codes(write_session(tmp_path, replace(CLEAN, **change)))  # type: ignore[arg-type]
+
+
+def oom(index: int, spec: RunSpec) -> dict[str, object]:
+    return failed(Status.OOM, "killed") if index == 0 else {}
+
+
+@pytest.mark.parametrize(
+    ("write", "code"),
+    [
+        (lambda root: write_session(root, CLEAN, oom), "not-ok"),
+        (lambda root: write_session(root, CLEAN, runs=3), "incomplete"),
+    ],
+)
+def test_a_cause_in_the_runs_is_found(
+    tmp_path: Path, write: Callable[[Path], Path], code: str
+) -> None:
+    assert code in codes(write(tmp_path))
+
+
+def test_a_cause_in_the_journal_is_found(tmp_path: Path) -> None:
+    plan = build_plan(CLEAN)
+    lines = journal_lines(plan, CLEAN)
+    torn = write_lines(tmp_path / "torn", plan, [*lines[:-1], lines[-1][:50]])
+    assert {"torn-journal", "incomplete"} <= set(codes(torn))
+    edited = plan.model_copy(update={"order_seed": 7})
+    assert "plan-differs" in codes(write_lines(tmp_path / "edited", edited, lines))
+
+
+def test_what_is_kept_apart_is_said(tmp_path: Path) -> None:
+    first = write_session(tmp_path, CLEAN)
+    host = write_session(tmp_path, replace(CLEAN, session="host", host_name="b"))
+    assert "several-settings" in codes(first, host)
+    file = replace(CLEAN, session="file", model_sha256={"gemma-2-2b": "e" * 64})
+    assert "several-model-files" in codes(first, write_session(tmp_path, file))
+
+
+def test_the_weightiest_come_first(tmp_path: Path) -> None:
+    folder = write_session(tmp_path, replace(CLEAN, twin_scale="thin"), runs=2)
+    found = find_threats(load_sessions([folder]), read_study())
+    weights = [list(Weight).index(threat.weight) for threat in found]
+    assert weights == sorted(weights)
+    assert len(weights) >= 3
