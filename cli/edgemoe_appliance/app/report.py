@@ -65,7 +65,10 @@ def print_summary(sessions: Sequence[str], folders: Folders) -> None:
     from edgemoe_appliance.analysis.summary import summary_rows  # noqa: PLC0415
 
     rows = summary_rows(load_sessions(session_folders(sessions, folders)), read_study())
-    OUT.print(_summary_table(rows))
+    if rows:
+        OUT.print(_summary_table(rows))
+    else:
+        say("no experiment of these sessions goes into the headline table; the page lists the runs")
 
 
 def session_folders(sessions: Sequence[str], folders: Folders) -> list[Path]:

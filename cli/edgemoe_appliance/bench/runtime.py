@@ -144,8 +144,15 @@ class ContainerRuntime:
             locked=self._options.locked,
         )
         images = self._folders.images
-        with steps.step(f"image for {target_id}"):
-            identity = build_image(self._engine, order, images, steps.note)
+        log = self._folders.cache / "images" / f"{target_id}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        steps.note(f"image for {target_id}: the builder's output goes to {log}")
+        with steps.step(f"image for {target_id}"), log.open("w") as output:
+
+            def on_output(line: str) -> None:
+                output.write(line + "\n")
+
+            identity = build_image(self._engine, order, images, steps.note, on_output)
         return check_image(self._engine, identity.reference, read_lock(images, target_id))
 
 

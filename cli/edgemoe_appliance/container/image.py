@@ -75,10 +75,17 @@ def image_tag(target_id: str) -> str:
     return f"edgemoe-appliance/{target_id}:built"
 
 
-def build_image(engine: Engine, order: BuildOrder, images: Path, say: Say) -> ImageIdentity:
+def build_image(
+    engine: Engine,
+    order: BuildOrder,
+    images: Path,
+    say: Say,
+    on_output: Say = lambda _line: None,
+) -> ImageIdentity:
     """Build the image of a target, or find it built, and lock it.
 
-    `images` is the folder of bases.yaml and the locks. Raises DigestError for an unpinned base
+    `images` is the folder of bases.yaml and the locks; `say` gets what a person should know,
+    `on_output` every line of the builder. Raises DigestError for an unpinned base
     under `locked`, HostError where the engine cannot build it, ConfigError for an odd flag.
     """
     bases = resolve_bases(engine, order, images, say)
@@ -95,7 +102,7 @@ def build_image(engine: Engine, order: BuildOrder, images: Path, say: Say) -> Im
         with tempfile.TemporaryFile() as context:
             write_context(entries, context)
             context.seek(0)
-            _build(engine, order.builder, say)(context, tag, arguments, labels)
+            _build(engine, order.builder, say, on_output)(context, tag, arguments, labels)
         identity = read_identity(engine, tag)
     if identity is None:
         raise HostError(f"the builder ended without making {tag}", where=engine.host)
@@ -206,7 +213,7 @@ def _pull(engine: Engine, reference: str, say: Say) -> None:
 _Build = Callable[[Any, str, Mapping[str, str], Mapping[str, str]], None]
 
 
-def _build(engine: Engine, builder: Builder, say: Say) -> _Build:
+def _build(engine: Engine, builder: Builder, say: Say, on_output: Say) -> _Build:
     cli = None if builder is Builder.CLASSIC else find_buildkit_client()
     if builder is Builder.BUILDKIT and cli is None:
         raise HostError(
@@ -214,19 +221,20 @@ def _build(engine: Engine, builder: Builder, say: Say) -> _Build:
             hint="install docker-buildx, or build with the classic builder",
         )
     if cli is not None:
-        return lambda *given: _build_with_buildkit(engine, cli, say, *given)
-    return lambda *given: _build_classic(engine, say, *given)
+        say(f"building with BuildKit through {cli}")
+        return lambda *given: _build_with_buildkit(engine, cli, on_output, *given)
+    say("building with the engine's classic builder")
+    return lambda *given: _build_classic(engine, on_output, *given)
 
 
 def _build_classic(
     engine: Engine,
-    say: Say,
+    on_output: Say,
     context: Any,
     tag: str,
     arguments: Mapping[str, str],
     labels: Mapping[str, str],
 ) -> None:
-    say(f"building {tag} with the engine's classic builder")
     with engine.errors(f"build {tag}"):
         stream = engine.api.build(
             fileobj=context,
@@ -240,7 +248,7 @@ def _build_classic(
         )
         for entry in stream:
             for line in str(entry.get("stream", "")).splitlines():
-                say(line)
+                on_output(line)
             if "error" in entry:
                 raise HostError(f"cannot build {tag}: {entry['error']}", where=engine.host)
 
@@ -248,13 +256,12 @@ def _build_classic(
 def _build_with_buildkit(
     engine: Engine,
     cli: str,
-    say: Say,
+    on_output: Say,
     context: Any,
     tag: str,
     arguments: Mapping[str, str],
     labels: Mapping[str, str],
 ) -> None:
-    say(f"building {tag} with BuildKit through {cli}")
     command = [cli, "build", "--progress=plain", "--tag", tag]
     for name, value in arguments.items():
         command += ["--build-arg", f"{name}={value}"]
@@ -272,7 +279,7 @@ def _build_with_buildkit(
     ) as process:
         for line in process.stdout or ():
             last = line.strip() or last
-            say(line.rstrip("\n"))
+            on_output(line.rstrip("\n"))
     if process.returncode != 0:
         raise HostError(f"cannot build {tag}: {last}", where=engine.host)
 
