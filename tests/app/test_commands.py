@@ -31,7 +31,11 @@ def test_the_version_is_told() -> None:
     ("arguments", "code", "words"),
     [
         (("bench", "--target", "toaster"), 2, ("unknown target 'toaster'", "host, jetson")),
-        (("bench", "--experiment", "x", "--twins", "tiny", "--force"), 2, ("unknown experiment 'x'",)),
+        (
+            ("bench", "--experiment", "x", "--twins", "tiny", "--force"),
+            2,
+            ("unknown experiment 'x'",),
+        ),
         (("bench", "--twins", "huge"), 2, ("tiny",)),
         (("build", "--pin", "b1"), 2, ("'b1' is not a pin", "b4404")),
         (("report", "no-such-session"), 7, ("no such session",)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from edgemoe_appliance.errors import HostError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _CHECKOUT = _PACKAGE.parent.parent
+_WORK_VARIABLE = "EDGEMOE_WORK"
 
 
 def checkout_root() -> Path | None:
@@ -30,5 +32,9 @@ def resource_folder(name: str) -> Path:
 
 
 def work_root() -> Path:
-    """Return the folder below which data/ and results/ are written: checkout, else here."""
-    return checkout_root() or Path.cwd()
+    """Return the folder below which data/ and results/ are written.
+
+    EDGEMOE_WORK names it; else it is the checkout, else the present folder.
+    """
+    named = os.environ.get(_WORK_VARIABLE)
+    return Path(named) if named else checkout_root() or Path.cwd()
