@@ -1,0 +1,30 @@
+"""Numbers as a reader sees them. Rounding never turns a value into 0."""
+
+from __future__ import annotations
+
+import math
+
+from edgemoe_appliance.analysis.statistics import Interval
+
+_MINUS = "\N{MINUS SIGN}"
+_THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
+_EN_DASH = "\N{EN DASH}"
+_MOST_DIGITS = 9
+
+
+def format_number(value: float, digits: int) -> str:
+    """Return a number with `digits` after the point, more where it would read as 0."""
+    if value and round(value, digits) == 0:
+        digits = min(_MOST_DIGITS, -math.floor(math.log10(abs(value))))
+    grouped = f"{abs(value):,.{digits}f}"
+    if abs(value) < 10_000:
+        grouped = grouped.replace(",", "")
+    sign = _MINUS if value < 0 and float(grouped.replace(",", "")) else ""
+    return sign + grouped.replace(",", _THIN_SPACE)
+
+
+def format_interval(interval: Interval, digits: int) -> str:
+    """Return an interval as `low-high`, with `to` where a sign would be misread."""
+    low, high = format_number(interval.low, digits), format_number(interval.high, digits)
+    between = " to " if interval.low < 0 else _EN_DASH
+    return f"{low}{between}{high}"

@@ -1,0 +1,107 @@
+"""The context of a page: heading, lead, banner and sources around the sections. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from markupsafe import Markup
+
+from edgemoe_appliance import __version__
+from edgemoe_appliance.analysis.cells import Table
+from edgemoe_appliance.analysis.conditions import MOE
+from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
+from edgemoe_appliance.analysis.statistics import Interval
+from edgemoe_appliance.report.context import Fact, KeyFigure, Notice, ReportContext
+from edgemoe_appliance.report.numbers import format_interval, format_number
+from edgemoe_appliance.report.palette import css_variables
+from edgemoe_appliance.report.sections import TWIN_TITLE, Material, build_sections
+from edgemoe_appliance.report.views import printable
+from edgemoe_appliance.study.reference import Study
+
+
+def build_context(material: Material, style: str) -> ReportContext:
+    """Return everything the template prints; `style` is the style sheet of the page."""
+    loaded = material.loaded
+    names = ", ".join(session.key for session in loaded.sessions) if loaded else ""
+    return ReportContext(
+        title=f"MoE on edge hardware, run again: {names}" if loaded else "The study's own figures",
+        heading="MoE on edge hardware, run again" if loaded else "The study's own figures",
+        lead=tuple(map(printable, _lead(material))),
+        key_title="OLMoE's generation rate as a share of Llama-3.2-1B's",
+        key_figures=tuple(_key_figures(material.tables.throughput)),
+        banner=_banner(material),
+        sections=build_sections(material),
+        sources=tuple(_sources(loaded, material.study)),
+        # Both are this room's own text; nothing of a journal enters them.
+        style=Markup(css_variables() + style),  # noqa: S704
+    )
+
+
+def _banner(material: Material) -> Notice | None:
+    if not material.twin_text:
+        return None
+    return Notice(tone="twin", title=TWIN_TITLE, text=material.twin_text)
+
+
+def _lead(material: Material) -> Iterator[str]:
+    study, loaded = material.study, material.loaded
+    if loaded is None:
+        yield (
+            f"What {study.source.authors} print in “{study.source.title}”, table by table. Nothing "
+            "on this page was measured by this appliance."
+        )
+        return
+    yield (
+        f"A rerun of “{study.source.title}” ({study.source.authors}), in the order of the paper. "
+        "Each table has the figures of these sessions first, then the study's."
+    )
+    yield from map(_counts, loaded.sessions)
+    if material.twin_text:
+        yield material.twin_text
+
+
+def _counts(session: SessionFacts) -> str:
+    not_ok = session.finished - session.ok
+    return (
+        f"Session {session.key}: {session.ok} of {session.planned + session.added} runs ended well"
+        + (f", {not_ok} did not" if not_ok else "")
+        + (f", {session.not_started} have no end" if session.not_started else "")
+        + "."
+    )
+
+
+def _key_figures(table: Table) -> Iterator[KeyFigure]:
+    """Yield how the MoE model's rate stands to the baseline's, for each group of rows."""
+    for group in table.groups:
+        for row in group.rows:
+            cell = row.cells["to_baseline"]
+            if row.model != MOE or cell.number is None:
+                continue
+            interval = cell.interval
+            yield KeyFigure(
+                text=format_number(cell.number, 3),
+                interval=format_interval(interval, 3) if isinstance(interval, Interval) else "",
+                label=printable(group.label),
+                is_study=group.source == "study",
+                is_twin=row.twin is not None,
+            )
+
+
+def _sources(loaded: LoadedSessions | None, study: Study) -> Iterator[Fact]:
+    for session in loaded.sessions if loaded else ():
+        yield Fact(term=f"Session {session.key}", text=printable(_session_source(session)))
+    yield Fact(
+        term="Study",
+        text=f"{study.source.authors}: {study.source.title}. {study.source.repository}",
+    )
+    yield Fact(term="Rendered by", text=f"edgemoe-appliance {__version__}")
+
+
+def _session_source(session: SessionFacts) -> str:
+    identity = session.plan.appliance
+    sittings = ", ".join(sitting.started_utc for sitting in session.sittings) or "none"
+    return (
+        f"journal sha256 {session.journal_sha256}; plan {session.plan.digest}; sittings: "
+        f"{sittings}; measured by edgemoe-appliance {identity.version}"
+        + (f", commit {identity.git_head}" if identity.git_head else "")
+    )

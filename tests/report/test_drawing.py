@@ -1,0 +1,131 @@
+"""Drawings: equal bytes for equal data, text as text, nothing of a stranger's name is run."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import xml.etree.ElementTree as ET
+
+import matplotlib as mpl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgemoe_appliance.report.drawing import (
+    FileKind,
+    Line,
+    LineChart,
+    Mark,
+    MarkRow,
+    RowChart,
+    draw,
+    spread_apart,
+    themed,
+)
+from edgemoe_appliance.report.palette import SHADES
+
+HOSTILE = r'<script>alert(1)</script> $\frac{1}{0}$ & "quoted" %s'
+
+
+def row_chart(label: str = "OLMoE") -> RowChart:
+    mark = Mark(value=3.0, shape="reader", low=2.5, high=3.5)
+    study = Mark(value=4.0, shape="m2")
+    rows = (
+        MarkRow(label=label, model="olmoe-1b-7b", text="3.0", marks=(mark, study)),
+        MarkRow(label="Llama", model="llama-3.2-1b", text="2", marks=(), bar=2.0, inner_bar=1.0,
+                bounds=(1.9, 2.1), tick=1.5),
+    )  # fmt: skip
+    return RowChart(title="A title", axis="tok/s", rows=rows, key="a key", warning="a warning")
+
+
+def line_chart(label: str = "OLMoE") -> LineChart:
+    lines = (
+        Line(label=label, model="olmoe-1b-7b", values=(100.0, 98.0, 90.0), bounds=(None,) * 3),
+        Line(
+            label="Llama",
+            model="llama-3.2-1b",
+            values=(100.0, None, 90.1),
+            bounds=((99.0, 101.0), None, None),
+        ),
+    )
+    return LineChart(
+        title="A title",
+        subtitle="a subtitle",
+        axis="prompt length",
+        classes=("short", "medium", "long"),
+        lines=lines,
+        low=85,
+        high=105,
+    )
+
+
+@pytest.mark.parametrize("chart", [row_chart(), line_chart()])
+def test_equal_data_give_equal_bytes(chart: RowChart | LineChart) -> None:
+    kinds: tuple[FileKind, ...] = ("svg", "png", "pdf")
+    first = [draw(chart, "one", kind) for kind in kinds]
+    mpl.rcParams["font.size"] = 30  # a user's own settings
+    try:
+        assert [draw(chart, "one", kind) for kind in kinds] == first
+        assert mpl.rcParams["font.size"] == 30
+    finally:
+        mpl.rcdefaults()
+
+
+@pytest.mark.parametrize("chart", [row_chart(), line_chart()])
+def test_an_svg_is_alone_scalable_and_undated(chart: RowChart | LineChart) -> None:
+    svg = draw(chart, "one", "svg")
+    root = ET.fromstring(svg)
+    assert root.tag.endswith("svg")
+    assert root.get("viewBox")
+    assert root.get("width") is None
+    text = svg.decode()
+    assert "<style" not in text
+    assert "metadata" not in text
+    assert not re.search(r"20\d\d-\d\d-\d\d", text)
+
+
+def test_text_stays_text() -> None:
+    root = ET.fromstring(draw(row_chart(), "one", "svg"))
+    texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"OLMoE", "3.0", "A title", "a warning", "a key", "tok/s"} <= texts
+
+
+def test_ids_are_referred_to_and_differ_between_panels() -> None:
+    ids = [
+        set(re.findall(r' id="([^"]+)"', draw(row_chart(), salt, "svg").decode()))
+        for salt in ("one", "two")
+    ]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+
+
+@pytest.mark.parametrize("chart", [row_chart(HOSTILE), line_chart(HOSTILE)])
+def test_a_hostile_name_is_drawn_as_it_is(chart: RowChart | LineChart) -> None:
+    root = ET.fromstring(draw(chart, "one", "svg"))
+    assert not list(root.iter("{http://www.w3.org/2000/svg}script"))
+    texts = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert any(text.startswith(HOSTILE) for text in texts)
+    assert draw(chart, "one", "png").startswith(b"\x89PNG")
+    assert draw(chart, "one", "pdf").startswith(b"%PDF")
+
+
+def test_a_themed_svg_has_no_colour_of_its_own() -> None:
+    text = themed(draw(row_chart(), "one", "svg"))
+    assert "var(--ink)" in text
+    assert "var(--model-olmoe)" in text
+    assert not set(re.findall(r"#[0-9a-f]{6}\b", text)) & {s.light for s in SHADES.values()}
+    assert not re.findall(r"(?:fill|stroke): #[0-9a-f]{6}", text)
+
+
+@given(st.lists(st.floats(min_value=0, max_value=190), min_size=1, max_size=8))
+def test_labels_are_spread_apart_in_order(heights: list[float]) -> None:
+    spread = spread_apart(sorted(heights), 17, 190)
+    assert len(spread) == len(heights)
+    for lower, upper in itertools.pairwise(spread):
+        assert upper - lower >= 17 - 1e-6
+    assert spread[0] >= -1e-6
+    assert spread[-1] <= 190 + 1e-6
+
+
+def test_labels_with_room_stay_where_they_are() -> None:
+    assert spread_apart([10, 60, 120], 17, 190) == [10, 60, 120]

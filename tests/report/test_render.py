@@ -1,0 +1,289 @@
+"""Whole reports: stable bytes, one file without a network, twins and failures in plain sight."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgemoe_appliance.analysis import load_sessions, statistics
+from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.report import ReportPaths, render_reference_report, write_report
+from edgemoe_appliance.report.render import build_material, render_files, render_page
+from edgemoe_appliance.study.plan import RunSpec
+from edgemoe_appliance.study.records import Status
+from edgemoe_appliance.study.reference import Study, read_study
+from tests.analysis.journals import Synthetic, doubted, failed, write_session
+
+HOSTILE = '</style></svg><script>alert("x")</script><img src=x onerror=alert(1)>{{ 7*7 }}${x}$'
+VOID = {"meta", "link", "br", "img", "input", "hr", "col", "wbr", "base"}
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return read_study()
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "RESAMPLES", 200)
+
+
+class Page(HTMLParser):
+    """What a test wants to know of a page: elements, ids, links, text, balance of tags."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.unbalanced: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        self.unbalanced += self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self._open or self._open.pop() != tag:
+            self.unbalanced.append(f"/{tag}")
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] != "style":
+            self.text.append(data)
+
+    def values(self, attribute: str) -> Iterator[str]:
+        for _, attrs in self.elements:
+            if attrs.get(attribute) is not None:
+                yield str(attrs[attribute])
+
+    def tags(self) -> set[str]:
+        return {tag for tag, _ in self.elements}
+
+
+def read(paths: ReportPaths) -> str:
+    return paths.html.read_text(encoding="utf-8")
+
+
+def some_trouble(index: int, spec: RunSpec) -> Mapping[str, Any]:
+    if index == 5:
+        return failed(Status.OOM, "killed by the kernel", 137)
+    return doubted("other-load", "another process was busy") if index == 9 else {}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory, study: Study) -> ReportPaths:
+    """Return a report with a failure and a doubt; tests read it and leave it as it is."""
+    folder = tmp_path_factory.mktemp("report")
+    loaded = load_sessions([write_session(folder / "raw", Synthetic(), some_trouble)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "RESAMPLES", 200)
+        return write_report(loaded, folder / "out", study)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory, study: Study) -> ReportPaths:
+    return render_reference_report(tmp_path_factory.mktemp("reference"), study)
+
+
+def page_of(study: Study, *folders: Path) -> str:
+    """Return the page of some sessions, without the files beside it."""
+    return render_page(build_material(load_sessions(folders), study))
+
+
+def test_the_same_journal_gives_the_same_bytes(tmp_path: Path, study: Study) -> None:
+    folder = write_session(tmp_path / "raw", Synthetic(), some_trouble)
+    first = render_files(load_sessions([folder]), study)
+    assert render_files(load_sessions([folder]), study) == first
+    elsewhere = folder.rename(tmp_path / "moved")
+    assert render_files(load_sessions([elsewhere]), study) == first
+
+
+def test_the_files(report: ReportPaths) -> None:
+    tables = {path.name for path in report.tables.iterdir()}
+    assert {"throughput.csv", "memory.csv", "prompt-length.csv", "stability.csv"} <= tables
+    assert {"runs.csv", "unfinished.csv", "run-doubts.csv", "absent.csv", "failures.csv"} <= tables
+    stems = {path.stem for path in report.figures.iterdir()}
+    assert {"throughput-1", "throughput-2", "memory-1", "prompt-length-3"} <= stems
+    assert {path.suffix for path in report.figures.iterdir()} == {".svg", ".png", ".pdf"}
+    assert len((report.tables / "runs.csv").read_text().splitlines()) == 181
+
+
+@pytest.mark.parametrize("name", ["report", "reference"])
+def test_the_page_is_whole_and_refers_to_nothing_outside(
+    request: pytest.FixtureRequest, name: str
+) -> None:
+    paths: ReportPaths = request.getfixturevalue(name)
+    html = read(paths)
+    page = Page(html)
+    assert not page.unbalanced
+    assert not page.tags() & {"script", "link", "img", "iframe", "object", "embed", "form"}
+    assert not list(page.values("src"))
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+    ids = list(page.values("id"))
+    assert len(ids) == len(set(ids))
+    for link in page.values("href"):
+        if link.startswith("#"):
+            assert link[1:] in ids, link
+        else:
+            assert (paths.html.parent / link).is_file(), link
+    assert set(page.values("aria-labelledby")) <= set(ids)
+    policy = [attrs["content"] for tag, attrs in page.elements if "http-equiv" in attrs]
+    assert len(policy) == 1
+    assert str(policy[0]).startswith("default-src 'none'")
+    assert len(html) < 1_000_000
+    assert "None" not in page.text
+    assert not any(re.fullmatch(r"\s*(nan|inf|<NA>)\s*", text) for text in page.text)
+
+
+def test_sections_come_in_the_order_of_the_paper(report: ReportPaths) -> None:
+    headings = re.findall(r'<section id="([^"]+)"', read(report))
+    assert headings == [
+        "hardware", "models", "prompts", "metrics", "throughput", "memory", "prompt-length",
+        "stability", "energy", "routing", "threats", "runs",
+    ]  # fmt: skip
+
+
+def test_twins_are_announced_on_every_section_with_their_figures(report: ReportPaths) -> None:
+    html = read(report)
+    assert '<p class="banner"' in html
+    for name in ("models", "throughput", "memory", "prompt-length", "stability", "runs"):
+        section = html.split(f'<section id="{name}"')[1].split("</section>")[0]
+        assert section.startswith(' class="section is-twin"'), name
+        assert "Twins, not the real models" in section, name
+    for path in report.figures.glob("*.svg"):
+        if "Study: " not in path.read_text():
+            assert "Twins (scale thin), not the real models" in path.read_text(), path
+
+
+def test_real_models_have_no_banner(tmp_path: Path, study: Study) -> None:
+    html = page_of(study, write_session(tmp_path, Synthetic(twin_scale=None)))
+    assert "banner" not in html.split("</style>")[1]
+    assert "Twins" not in html.split("</style>")[1]
+
+
+def test_failures_and_doubts_are_shown(report: ReportPaths) -> None:
+    text = " ".join(Page(read(report)).text)
+    assert "179 of 180 runs ended well , 1 did not" in text.replace("well,", "well ,")
+    assert "killed by the kernel" in text
+    assert "another process was busy" in text
+
+
+def test_what_was_not_measured_says_so_and_shows_the_study(report: ReportPaths) -> None:
+    html = read(report)
+    for name, figure in (("energy", "11.31"), ("routing", "33.5")):
+        section = html.split(f'<section id="{name}"')[1].split("</section>")[0]
+        assert "Not measured in this session" in section
+        assert figure in section
+    assert "The target names no source of power readings" in html
+    assert "No run had the probe that times routing" in html
+
+
+def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path, study: Study) -> None:
+    hostile = Synthetic(
+        names={"olmoe-1b-7b": HOSTILE, "llama-3.2-1b": "\u202eevil\x00name"},
+        prompt_text=HOSTILE,
+        pin="b4447",
+    )
+
+    def trouble(index: int, spec: RunSpec) -> Mapping[str, Any]:
+        return failed(Status.CRASHED, HOSTILE) if index == 1 else doubted("odd", HOSTILE)
+
+    loaded = load_sessions([write_session(tmp_path / "raw", hostile, trouble)])
+    paths = write_report(loaded, tmp_path / "out", study)
+    page = Page(read(paths))
+    assert not page.unbalanced
+    assert not page.tags() & {"script", "img"}
+    assert not [name for _, attrs in page.elements for name in attrs if name.startswith("on")]
+    text = "".join(page.text)
+    assert text.count(HOSTILE) >= 4  # name, prompt, detail, doubt
+    assert "49" not in re.findall(r"<img src=x onerror=alert\(1\)>(\S+)", text)
+    assert not set("\u202e\x00") & set(read(paths))
+    for path in paths.figures.glob("*.svg"):
+        assert not Page(path.read_text()).tags() & {"script", "img"}
+
+
+def test_every_figure_of_the_study_is_in_the_reference_report(tmp_path: Path, study: Study) -> None:
+    paths = render_reference_report(tmp_path / "out", study)
+    page = " ".join(Page(read(paths)).text).replace("\N{NARROW NO-BREAK SPACE}", "")
+    shown = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", page)}
+    printed = dict(numbers_of(study.model_dump(include={"devices", "procedure", "models"})))
+    printed |= dict(numbers_of(study.model_dump(include={"tables", "stated"})))
+    missing = {name: value for name, value in printed.items() if abs(value) not in shown}
+    assert not missing
+
+
+def numbers_of(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    if isinstance(value, bool):
+        return
+    if isinstance(value, int | float):
+        yield name, float(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from numbers_of(item, f"{name}.{key}")
+    elif isinstance(value, tuple | list):
+        for place, item in enumerate(value):
+            yield from numbers_of(item, f"{name}.{place}")
+
+
+def test_a_later_report_removes_what_is_stale_and_nothing_of_the_user_s(
+    tmp_path: Path, study: Study, report: ReportPaths
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(report.html.parent, out)
+    mine = [out / "tables" / "my-notes.csv", out / "figures" / "throughput.svg"]
+    for path in mine:
+        path.write_text("mine")
+    assert (out / "tables" / "runs.csv").exists()
+    render_reference_report(out, study)
+    assert [path.read_text() for path in mine] == ["mine", "mine"]
+    assert not (out / "tables" / "runs.csv").exists()
+    assert not [path for path in out.rglob("*") if path.name.endswith(".partial")]
+
+
+def test_a_folder_that_cannot_be_written_is_a_fault_of_the_host(
+    tmp_path: Path, study: Study
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HostError, match="cannot be written"):
+        render_reference_report(tmp_path / "file" / "out", study)
+
+
+def test_several_settings_stand_side_by_side(tmp_path: Path, study: Study) -> None:
+    folders = [
+        write_session(tmp_path / "raw", Synthetic()),
+        write_session(tmp_path / "raw", Synthetic(session="b", host_name="b", twin_scale=None)),
+    ]
+    html = page_of(study, *folders)
+    assert "A: Synthetic machine, b4447" in html
+    assert "B: Synthetic machine, b4447" in html
+    assert "Several settings, kept apart" in html
+
+
+@pytest.mark.parametrize("runs", [0, 1, 7])
+def test_a_session_that_hardly_began_has_a_report(tmp_path: Path, study: Study, runs: int) -> None:
+    folder = write_session(tmp_path / "raw", Synthetic(), runs=runs)
+    html = page_of(study, folder)
+    assert f"{runs} of 180 runs ended well" in html
+    assert not Page(html).unbalanced
+
+
+def test_a_session_in_which_all_failed_has_a_report(tmp_path: Path, study: Study) -> None:
+    folder = write_session(
+        tmp_path / "raw", Synthetic(), lambda _, __: failed(Status.TIMEOUT, "too slow")
+    )
+    html = page_of(study, folder)
+    assert "0 of 180 runs ended well, 180 did not" in html
+    assert not Page(html).unbalanced
