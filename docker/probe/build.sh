@@ -3,7 +3,7 @@
 # Usage: build.sh SOURCE OUTPUT [COMPILER]     (OUTPUT: the library file to write)
 set -eu
 
-here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 source=$1
 output=$2
 compiler=${3:-${CXX:-c++}}

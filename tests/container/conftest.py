@@ -16,7 +16,7 @@ from edgemoe_appliance.container.context import BuildInputs, usual_inputs
 from edgemoe_appliance.container.engines import read_engines
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 from edgemoe_appliance.container.image import BuildOrder, build_image
-from edgemoe_appliance.engine.source import prepare_source
+from edgemoe_appliance.engine.source import PreparedSource, prepare_source
 from edgemoe_appliance.study.configs import Configs
 from edgemoe_appliance.study.plan import EngineBuild
 from tests.container.images import BASE, build_script_image
@@ -55,14 +55,18 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def measurement_inputs(configs: Configs) -> BuildInputs:
-    profile = configs.target("host").container
-    assert profile is not None
+def measurement_source(configs: Configs) -> PreparedSource:
     name = configs.engines.fallback
-    source = prepare_source(
+    return prepare_source(
         name, configs.pin(name), default_folders().cache, why="the tests ask for it"
     )
-    return usual_inputs(profile, [source], os.environ)
+
+
+@pytest.fixture(scope="session")
+def measurement_inputs(configs: Configs, measurement_source: PreparedSource) -> BuildInputs:
+    profile = configs.target("host").container
+    assert profile is not None
+    return usual_inputs(profile, [measurement_source], os.environ)
 
 
 @pytest.fixture(scope="session")

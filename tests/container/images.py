@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import tarfile
+
+from docker.errors import APIError
 
 from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
@@ -15,14 +18,19 @@ BASE = "edgemoe-test-base:bookworm"
 def build_script_image(engine: Engine, base: str, script: str) -> ImageIdentity:
     """Build an image that runs `script`; the measuring process's arguments are its $1, $2, ..."""
     entrypoint = json.dumps(["/bin/sh", "-c", script, "measure"])
-    recipe = f"FROM {base}\nUSER 10001\nENTRYPOINT {entrypoint}\n".encode()
+    recipe = f"FROM {base}\nUSER 10001\nENTRYPOINT {entrypoint}\n"
+    return build_image_from(engine, recipe, "edgemoe-test-script:latest")
+
+
+def build_image_from(engine: Engine, recipe: str, tag: str) -> ImageIdentity:
+    """Build an image from a Dockerfile that needs no other file; it replaces an older one."""
+    before = read_identity(engine, tag)
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         member = tarfile.TarInfo("Dockerfile")
-        member.size = len(recipe)
-        archive.addfile(member, io.BytesIO(recipe))
+        member.size = len(recipe.encode())
+        archive.addfile(member, io.BytesIO(recipe.encode()))
     context.seek(0)
-    tag = "edgemoe-test-script:latest"
     answers = engine.api.build(
         fileobj=context, custom_context=True, tag=tag, rm=True, forcerm=True, decode=True
     )
@@ -30,6 +38,9 @@ def build_script_image(engine: Engine, base: str, script: str) -> ImageIdentity:
     assert not failures, failures
     identity = read_identity(engine, tag)
     assert identity is not None
+    if before is not None and before.image_id != identity.image_id:
+        with contextlib.suppress(APIError):  # in use by a container that goes on
+            engine.api.remove_image(before.image_id)
     return identity
 
 

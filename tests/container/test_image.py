@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from docker.errors import APIError
 
 from edgemoe_appliance.container.bases import PinnedBy, read_lock
 from edgemoe_appliance.container.client import Engine
@@ -112,7 +114,7 @@ def test_another_flag_builds_another_image(
 
 
 @pytest.fixture
-def served(base_image: str) -> Iterator[ServedImage]:
+def served(docker_engine: Engine) -> Iterator[ServedImage]:
     """Serve a base image that holds one file."""
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as archive:
@@ -120,6 +122,8 @@ def served(base_image: str) -> Iterator[ServedImage]:
         archive.addfile(member, io.BytesIO())
     with serve_image(layer.getvalue()) as image:
         yield image
+        with contextlib.suppress(APIError):  # where the test did not pull it
+            docker_engine.api.remove_image(image.tag)
 
 
 @pytest.fixture

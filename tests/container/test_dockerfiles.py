@@ -1,0 +1,167 @@
+"""The Dockerfiles of both targets, built whole by both builders on stand-ins.
+
+The stand-in base of the Jetson has an nvcc that only says its version, at the place where L4T
+images have it; the stand-in source compiles in a second.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.context import usual_inputs
+from edgemoe_appliance.container.engines import read_engines
+from edgemoe_appliance.container.identity import read_identity
+from edgemoe_appliance.container.image import (
+    Builder,
+    BuildOrder,
+    build_image,
+    find_buildkit_client,
+    image_tag,
+)
+from edgemoe_appliance.container.launch import IMAGE_USER
+from edgemoe_appliance.engine.source import PreparedSource
+from edgemoe_appliance.study.configs import Configs
+from tests.container.images import build_image_from
+from tests.container.standin import write_standin
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILES = sorted((ROOT / "docker").glob("*/Dockerfile"))
+GOAL_BYTES = 120 * 10**6
+_L4T = """
+FROM {base}
+RUN mkdir -p /usr/local/cuda/bin && cd /usr/local/cuda/bin \\
+ && echo '#!/bin/sh' > nvcc \\
+ && echo 'echo "Cuda compilation tools, release 12.6, V12.6.11"' >> nvcc && chmod +x nvcc
+"""
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_recipe_needs_no_newer_builder_and_fetches_no_source(path: Path) -> None:
+    text = path.read_text()
+    instructions = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    assert "# syntax" not in text
+    for newer in ("<<", "--mount", "--link", "--chmod"):
+        assert not any(newer in line for line in instructions), newer
+    for fetch in ("git clone", "curl ", "wget ", "ADD "):
+        assert fetch not in "\n".join(instructions)
+    assert re.search(r"^USER 10001:10001$", text, re.M) and str(IMAGE_USER) == "10001"
+    assert "--require-hashes" in text
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_hadolint_finds_nothing(path: Path) -> None:
+    hadolint = shutil.which("hadolint")
+    if hadolint is None:
+        pytest.skip("hadolint is not installed")
+    done = subprocess.run([hadolint, path], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_shellcheck_finds_nothing() -> None:
+    shellcheck = shutil.which("shellcheck")
+    if shellcheck is None:
+        pytest.skip("shellcheck is not installed")
+    scripts = [*ROOT.glob("docker/**/*.sh"), *ROOT.glob("tests/tools/*.sh")]
+    done = subprocess.run([shellcheck, *scripts], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.fixture(scope="module")
+def standin(
+    configs: Configs, measurement_source: PreparedSource, tmp_path_factory: pytest.TempPathFactory
+) -> PreparedSource:
+    return write_standin(tmp_path_factory.mktemp("standin"), measurement_source.folder)
+
+
+@pytest.fixture(scope="module")
+def l4t_image(docker_engine: Engine, base_image: str) -> str:
+    """Return the stand-in for L4T; the host's recipe takes it too, and shares its first layers."""
+    recipe = _L4T.format(base=base_image)
+    return build_image_from(docker_engine, recipe, "edgemoe-test-l4t:r36").reference
+
+
+@pytest.fixture
+def order(
+    request: pytest.FixtureRequest,
+    configs: Configs,
+    standin: PreparedSource,
+    l4t_image: str,
+    docker_engine: Engine,
+) -> Iterator[BuildOrder]:
+    target_id: str = request.param
+    target = configs.target(target_id)
+    assert target.container is not None
+    order = BuildOrder(
+        target_id=target_id,
+        inputs=usual_inputs(target.container, [standin], os.environ),
+        cmake={**target.cmake, **target.container.cmake},
+        labels={},
+        base=l4t_image,
+    )
+    before = read_identity(docker_engine, image_tag(target_id))
+    if before is not None:
+        docker_engine.api.tag(before.image_id, "edgemoe-test-kept", target_id)
+        docker_engine.api.remove_image(image_tag(target_id))
+    yield order
+    docker_engine.api.remove_image(image_tag(target_id))
+    # Give the tag back to the real image, where there was one.
+    if before is not None:
+        repository, tag = image_tag(target_id).split(":")
+        docker_engine.api.tag(before.image_id, repository, tag)
+        docker_engine.api.remove_image(f"edgemoe-test-kept:{target_id}")
+
+
+@pytest.mark.container
+@pytest.mark.parametrize("builder", [Builder.CLASSIC, Builder.BUILDKIT])
+@pytest.mark.parametrize("order", ["host", "jetson"], indirect=True)
+def test_dockerfile_is_built_whole(
+    docker_engine: Engine,
+    order: BuildOrder,
+    image_folder: Path,
+    tmp_path: Path,
+    builder: Builder,
+) -> None:
+    if builder is Builder.BUILDKIT and find_buildkit_client() is None:
+        pytest.skip("no client with BuildKit here")
+    shutil.copy(image_folder / "bases.yaml", tmp_path)
+    ordered = dataclasses.replace(order, builder=builder, labels={"builder": builder.value})
+    image = build_image(docker_engine, ordered, tmp_path, print)
+    engines = read_engines(docker_engine, image)
+    assert set(engines) == {"standin"}
+    build = engines["standin"]
+    assert {"llama-cli", "llama-bench", "libllama.so", "libggml.so"} == set(build.files_sha256)
+    assert build.binary == "/opt/edgemoe/engine/standin/bin/llama-cli"
+    for name, value in order.cmake.items():
+        assert build.cmake[name].startswith(value)
+    assert ("12.6" in build.compiler) == (order.target_id == "jetson")
+    inside = names_in(docker_engine, image.image_id, "/opt/edgemoe")
+    assert "edgemoe/engine/standin/probe/libedgemoe_probe.so" in inside
+    assert "edgemoe/engine/standin/probe/probe.json" in inside
+    assert "edgemoe/app/edgemoe_appliance/measure/__main__.py" in inside
+    assert not any("pandas" in name or "/container/" in name for name in inside)
+    assert not any("ca.pem" in name for name in inside), "certificates stay in the build stage"
+    base = read_identity(docker_engine, order.base or "")
+    assert base is not None
+    assert image.size_bytes - base.size_bytes < GOAL_BYTES
+
+
+def names_in(engine: Engine, image: str, path: str) -> set[str]:
+    """Return the names of all files below a folder of an image."""
+    container = engine.api.create_container(image)["Id"]
+    try:
+        chunks, _ = engine.api.get_archive(container, path)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+            return set(archive.getnames())
+    finally:
+        engine.api.remove_container(container)
