@@ -331,7 +331,10 @@ __attribute__((constructor)) void load() {
     choose_mode(std::getenv("EDGEMOE_PROBE_MODE"));
     if (any_failure(Failure::kSymbolMissing)) report.mode = Mode::kOff;
     std::strcpy(report.path, path);
-    if (engine.decode != nullptr) install_interrupt();
+    if (engine.decode == nullptr) return;
+    unsetenv(
+        "EDGEMOE_PROBE_OUT");  // a program the engine starts (a debugger at an abort) is not it
+    install_interrupt();
 }
 
 // A program without the engine's functions (a wrapper, a statically linked engine) says so only

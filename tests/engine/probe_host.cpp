@@ -1,8 +1,9 @@
 // A host for the probe's tests: decodes a few tokens through the public API.
-// Usage: probe_host MODEL plain|callback|two-contexts|batches
+// Usage: probe_host MODEL plain|callback|two-contexts|batches|crash
 // Prints the best token after each call.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -54,6 +55,11 @@ int main(int argc, char** argv) {
         llama_context* second = make_context(model, false);
         good = good && decode(second, {5});
         llama_free(second);
+    }
+    if (std::strcmp(argv[2], "crash") == 0) {
+        std::fflush(stdout);
+        if (std::system("true") != 0) return 5;  // as an engine starts a debugger when it aborts
+        std::_Exit(0);
     }
     if (with_callback && calls_back == 0) return 3;
     llama_free(context);

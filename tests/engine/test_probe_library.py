@@ -329,6 +329,12 @@ def test_a_callback_of_the_program_is_left_alone(
     assert report.decode is None
 
 
+def test_a_program_that_the_engine_starts_reports_nothing(
+    probed: Probed, host: Path, tmp_path: Path
+) -> None:
+    assert _hosted(probed, host, "crash", tmp_path).report_bytes is None
+
+
 def test_a_second_context_is_reported(probed: Probed, host: Path, tmp_path: Path) -> None:
     report = _hosted(probed, host, "two-contexts", tmp_path).report
     assert [failure.code for failure in report.head.failures] == ["several-contexts"]
