@@ -32,6 +32,9 @@ test: $(VENV)/.ready-dev ## all tests but those in containers; real llama-cli ru
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy
 	@$(BIN)/pytest -m "not container" tests
 
+test-container: $(VENV)/.ready-dev ## tests on a real Docker engine (started where none answers; as root)
+	@DOCKER_HOST="$$(tests/tools/start-engine.sh | tail -n 1)" $(BIN)/pytest -m container tests
+
 lint: $(VENV)/.ready-dev ## ruff and mypy only
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
