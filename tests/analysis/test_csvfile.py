@@ -47,10 +47,12 @@ def test_a_text_is_never_a_formula(text: str) -> None:
     assert next(csv.DictReader(io.StringIO(frame_csv(frame).decode(), newline="")))["x"][0] == "'"
 
 
-def test_a_bare_carriage_return_does_not_break_the_rows() -> None:
-    content = table_csv(table_of(Cell(value="a\r\r=1"), has_interval=False))
-    assert b"\r" not in content
-    assert len(list(csv.reader(io.StringIO(content.decode(), newline="")))) == 2
+def test_characters_that_csv_cannot_hold_do_not_break_the_rows() -> None:
+    text = "a\r\r=1\0b"
+    frame = pd.DataFrame({"x": pd.Series([text], dtype=pd.StringDtype("python"))})
+    for content in (table_csv(table_of(Cell(value=text), has_interval=False)), frame_csv(frame)):
+        assert not set(content) & set(b"\r\0")
+        assert len(list(csv.reader(io.StringIO(content.decode(), newline="")))) == 2
 
 
 def test_a_negative_number_stays_a_number() -> None:

@@ -28,8 +28,7 @@ def test_numbers_intervals_and_reasons() -> None:
             row("b", absent("no sensor")),
             row("c", Cell(value=2.0, interval=Absent(reason="too few"))),
             row("d", absent("no sensor")),
-        ),
-        7,
+        )
     )
     cells = [each.cells[1] for each in view.groups[0].rows]
     assert (cells[0].text, cells[0].interval, cells[0].mark) == ("1.2", "1.0\N{EN DASH}1.5", "")
@@ -40,21 +39,21 @@ def test_numbers_intervals_and_reasons() -> None:
 
 
 def test_a_column_without_values_is_named_with_its_reason() -> None:
-    view = build_table_view(table_of(row("a", absent("no sensor"))), 1)
+    view = build_table_view(table_of(row("a", absent("no sensor"))))
     assert [column.title for column in view.columns] == ["Name"]
     assert view.notes == ("Left out: X (no sensor).",)
 
 
 def test_a_digest_is_shortened_and_kept_as_a_hint() -> None:
-    cell = build_table_view(table_of(row("e" * 64, Cell(value=1))), 1).groups[0].rows[0].cells[0]
+    cell = build_table_view(table_of(row("e" * 64, Cell(value=1)))).groups[0].rows[0].cells[0]
     assert (cell.text, cell.hint) == ("e" * 12, "e" * 64)
 
 
 def test_twins_of_one_scale_are_said_once_and_mixed_ones_on_each_row() -> None:
-    same = build_table_view(table_of(row("a", Cell(value=1), "thin")), 1).groups[0]
+    same = build_table_view(table_of(row("a", Cell(value=1), "thin"))).groups[0]
     assert (same.twin, same.rows[0].twin) == ("thin", "")
     mixed = build_table_view(
-        table_of(row("a", Cell(value=1), "thin"), row("b", Cell(value=1))), 1
+        table_of(row("a", Cell(value=1), "thin"), row("b", Cell(value=1)))
     ).groups[0]
     assert (mixed.twin, [each.twin for each in mixed.rows]) == ("", ["thin", ""])
 

@@ -18,6 +18,8 @@ import pandas as pd
 from edgemoe_appliance.analysis.cells import Cell, Column, Table
 from edgemoe_appliance.analysis.statistics import Absent, Interval
 
+# Older writers of CSV refuse NUL and leave a bare carriage return without quotes.
+_UNQUOTED = str.maketrans({"\r": "\n", "\0": "\N{REPLACEMENT CHARACTER}"})
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -48,7 +50,7 @@ def frame_csv(frame: pd.DataFrame) -> bytes:
         if isinstance(shown[name].dtype, pd.StringDtype):
             formula = shown[name].str.startswith(_FORMULA_STARTS, na=False)
             shown[name] = shown[name].mask(formula, "'" + shown[name])
-            shown[name] = shown[name].str.replace("\r", "\n", regex=False)
+            shown[name] = shown[name].str.translate(_UNQUOTED)
     text: str = shown.to_csv(index=False, lineterminator="\n")
     return text.encode()
 
@@ -87,9 +89,8 @@ def _csv(rows: Iterable[Sequence[str]]) -> bytes:
 
 
 def _harmless(text: str) -> str:
-    """Return a text that is no formula and, as bare carriage returns are not quoted, has none."""
     is_formula = text.startswith(_FORMULA_STARTS) and not _is_number(text)
-    return ("'" + text if is_formula else text).replace("\r", "\n")
+    return ("'" + text if is_formula else text).translate(_UNQUOTED)
 
 
 def _is_number(text: str) -> bool:

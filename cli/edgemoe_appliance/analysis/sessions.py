@@ -122,12 +122,15 @@ def load_sessions(paths: Sequence[Path]) -> LoadedSessions:
 
 
 @dataclass(kw_only=True)
-class _Progress:
-    """What reading one journal has counted so far."""
+class _OneSession:
+    """What reading one session has found so far."""
 
+    key: str
+    plan: Plan
     sittings: list[SittingRecord] = field(default_factory=list)
     torn_bytes: int = 0
     commands: dict[str, ExampleCommand] = field(default_factory=dict)
+    journal_sha256: str = ""
 
 
 class _SessionReader:
@@ -138,29 +141,29 @@ class _SessionReader:
         self._doubts = FrameBuilder(DOUBT_COLUMNS)
         self._absent = FrameBuilder(ABSENT_COLUMNS)
         self._settings = _Settings()
-        self._sessions: list[tuple[str, Plan, _Progress, str]] = []
+        self._sessions: list[_OneSession] = []
 
     def read(self, folder: Path) -> None:
         """Read one session folder."""
         plan = read_plan(folder / PLAN_NAME)
         journal = folder / JOURNAL_NAME
-        key = self._unique_key(plan.session)
-        progress = _Progress()
+        session = _OneSession(key=self._unique_key(plan.session), plan=plan)
         lines = iterate_journal(journal)
         for item in assemble_attempts(lines, plan=plan, where=str(journal)):
             if isinstance(item, SittingRecord):
-                progress.sittings.append(item)
+                session.sittings.append(item)
             elif isinstance(item, TornTail):
-                progress.torn_bytes = len(item.content)
+                session.torn_bytes = len(item.content)
             else:
-                self._add(key, plan, progress, item)
-        self._sessions.append((key, plan, progress, _sha256_of(journal)))
+                self._add(session, item)
+        session.journal_sha256 = _sha256_of(journal)
+        self._sessions.append(session)
 
     def loaded(self) -> LoadedSessions:
         """Return what was read."""
         runs, unfinished = split_final(self._attempts.build())
         return LoadedSessions(
-            sessions=tuple(_facts(*session, runs, unfinished) for session in self._sessions),
+            sessions=tuple(_facts(session, runs, unfinished) for session in self._sessions),
             settings=self._settings.all(),
             runs=runs,
             unfinished=unfinished,
@@ -168,19 +171,19 @@ class _SessionReader:
             absent=self._absent.build(),
         )
 
-    def _add(self, key: str, plan: Plan, progress: _Progress, attempt: Attempt) -> None:
-        setting = self._settings.id_of(key, plan, attempt)
+    def _add(self, session: _OneSession, attempt: Attempt) -> None:
+        setting = self._settings.id_of(session.key, session.plan, attempt)
         header = attempt.header
-        progress.commands.setdefault(
+        session.commands.setdefault(
             header.spec.model, ExampleCommand(model=header.spec.model, argv=header.argv)
         )
-        self._attempts.add(run_row(key, setting, plan, attempt))
-        _add_all(self._doubts, doubt_rows(key, setting, attempt))
-        _add_all(self._absent, absent_rows(key, setting, attempt))
+        self._attempts.add(run_row(session.key, setting, session.plan, attempt))
+        _add_all(self._doubts, doubt_rows(session.key, setting, attempt))
+        _add_all(self._absent, absent_rows(session.key, setting, attempt))
 
-    def _unique_key(self, session: str) -> str:
-        same = sum(plan.session == session for _, plan, _, _ in self._sessions)
-        return f"{session}~{same + 1}" if same else session
+    def _unique_key(self, name: str) -> str:
+        same = sum(session.plan.session == name for session in self._sessions)
+        return f"{name}~{same + 1}" if same else name
 
 
 class _Settings:
@@ -266,30 +269,23 @@ def _letters(index: int) -> str:
     return (_letters(high - 1) if high else "") + ascii_uppercase[low]
 
 
-def _facts(
-    key: str,
-    plan: Plan,
-    progress: _Progress,
-    journal_sha256: str,
-    runs: pd.DataFrame,
-    unfinished: pd.DataFrame,
-) -> SessionFacts:
-    own = runs[runs["session"] == key]
-    planned = {spec.id for spec in plan.runs}
+def _facts(session: _OneSession, runs: pd.DataFrame, unfinished: pd.DataFrame) -> SessionFacts:
+    own = runs[runs["session"] == session.key]
+    planned = {spec.id for spec in session.plan.runs}
     made = set(own["run_id"])
     return SessionFacts(
-        key=key,
-        plan=plan,
-        sittings=tuple(progress.sittings),
-        journal_sha256=journal_sha256,
-        torn_bytes=progress.torn_bytes,
+        key=session.key,
+        plan=session.plan,
+        sittings=tuple(session.sittings),
+        journal_sha256=session.journal_sha256,
+        torn_bytes=session.torn_bytes,
         planned=len(planned),
         finished=len(own),
         ok=int((own["status"] == "ok").sum()),
         added=len(made - planned),
         not_started=len(planned - made),
-        attempts_unfinished=int((unfinished["session"] == key).sum()),
-        commands=tuple(progress.commands.values()),
+        attempts_unfinished=int((unfinished["session"] == session.key).sum()),
+        commands=tuple(session.commands.values()),
     )
 
 

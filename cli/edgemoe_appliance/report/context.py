@@ -68,7 +68,7 @@ class Footnote:
 
 @dataclass(frozen=True, kw_only=True)
 class TableView:
-    """A table ready to print, with the file that holds its numbers in full."""
+    """A table ready to print; `csv` holds its numbers in full, `is_long` gives it a box."""
 
     id: str
     number: int

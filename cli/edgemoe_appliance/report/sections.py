@@ -5,8 +5,9 @@ Sentences here say what a table shows and how to read it. Every number in them c
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -28,6 +29,7 @@ from edgemoe_appliance.report.context import (
     PanelView,
     Prose,
     Section,
+    TableView,
     Verbatim,
 )
 from edgemoe_appliance.report.drawing import FileKind, themed
@@ -74,7 +76,7 @@ class Material:
 
 
 def build_sections(material: Material) -> tuple[Section, ...]:
-    """Return all sections, numbered; one without anything to say is left out."""
+    """Return all sections, numbered, and their tables; one without anything is left out."""
     drafts = (
         _hardware(material),
         _models(material),
@@ -90,17 +92,28 @@ def build_sections(material: Material) -> tuple[Section, ...]:
         _threats(material),
         _runs(material),
     )
+    numbers = _Numbers()
     kept = [draft for draft in drafts if draft.blocks]
     return tuple(
-        Section(
-            id=draft.id,
-            number=str(place),
-            title=draft.title,
-            blocks=draft.blocks,
-            is_twin=draft.is_twin,
-        )
+        replace(draft, number=str(place), blocks=tuple(map(numbers.numbered, draft.blocks)))
         for place, draft in enumerate(kept, start=1)
     )
+
+
+class _Numbers:
+    """Numbers tables and figures in the order of the page."""
+
+    def __init__(self) -> None:
+        self._tables = itertools.count(1)
+        self._figures = itertools.count(1)
+
+    def numbered(self, block: Block) -> Block:
+        """Return a block with its number, where it is of a kind that has one."""
+        if isinstance(block, TableView):
+            return replace(block, number=next(self._tables))
+        if isinstance(block, FigureView):
+            return replace(block, number=next(self._figures))
+        return block
 
 
 def _section(
@@ -123,39 +136,38 @@ def _section(
     )
 
 
-def _table(material: Material, table: Table) -> Block | None:
-    """Return a table with its number in the report, None where it has no row."""
-    numbers = {
-        each.id: place
-        for place, each in enumerate((t for t in material.tables.all() if t.groups), start=1)
-    }
-    return build_table_view(table, numbers[table.id]) if table.groups else None
+def _table(table: Table) -> TableView | None:
+    """Return a table, None where it has no row."""
+    return build_table_view(table) if table.groups else None
 
 
 def _figure(material: Material, name: str) -> FigureView | None:
-    for number, figure in enumerate(material.figures, start=1):
-        if figure.id == name:
-            return FigureView(
-                id=f"figure-{figure.id}",
-                number=number,
-                title=figure.title,
-                caption=figure.caption,
-                table=figure.table,
-                panels=tuple(
-                    PanelView(
-                        id=panel.name,
-                        # The only markup on the page that is not the template's own.
-                        svg=Markup(themed(panel.svg)),  # noqa: S704
-                        description=printable(panel.description),
-                        files=tuple(
-                            FileLink(label=kind.upper(), path=f"figures/{panel.name}.{kind}")
-                            for kind in FIGURE_FILES
-                        ),
-                    )
-                    for panel in figure.panels
+    """Return a figure, None where it has no panel."""
+    found = [figure for figure in material.figures if figure.id == name]
+    return _figure_view(found[0]) if found else None
+
+
+def _figure_view(figure: FigureSet) -> FigureView:
+    return FigureView(
+        id=f"figure-{figure.id}",
+        number=0,
+        title=figure.title,
+        caption=figure.caption,
+        table=figure.table,
+        panels=tuple(
+            PanelView(
+                id=panel.name,
+                # The only markup on the page that is not the template's own.
+                svg=Markup(themed(panel.svg)),  # noqa: S704
+                description=printable(panel.description),
+                files=tuple(
+                    FileLink(label=kind.upper(), path=f"figures/{panel.name}.{kind}")
+                    for kind in FIGURE_FILES
                 ),
             )
-    return None
+            for panel in figure.panels
+        ),
+    )
 
 
 def _hardware(material: Material) -> Section:
@@ -171,7 +183,7 @@ def _hardware(material: Material) -> Section:
                 "what the study states of its two devices.",
             )
         ),
-        _table(material, material.tables.hardware),
+        _table(material.tables.hardware),
         Folded(title="Exact command of each model's first run", texts=tuple(commands))
         if commands
         else None,
@@ -188,7 +200,7 @@ def _models(material: Material) -> Section:
                 "fewer bytes per token than its file holds.",
             )
         ),
-        _table(material, material.tables.models),
+        _table(material.tables.models),
     ]
     return _section(material, "models", "Models", blocks, measured=True)
 
@@ -205,9 +217,9 @@ def _prompts(material: Material) -> Section:
     )
     blocks = [
         Prose(paragraphs=(paragraph,)),
-        _table(material, material.tables.procedure),
-        _table(material, material.tables.experiments),
-        _table(material, material.tables.prompts),
+        _table(material.tables.procedure),
+        _table(material.tables.experiments),
+        _table(material.tables.prompts),
         Folded(title="Texts as sent", texts=tuple(texts.values())) if texts else None,
     ]
     return _section(material, "prompts", "Prompts and procedure", blocks, measured=False)
@@ -250,7 +262,7 @@ def _throughput(material: Material) -> Section:
         ),
         _nothing_measured(material, material.tables.throughput),
         _figure(material, "throughput"),
-        _table(material, material.tables.throughput),
+        _table(material.tables.throughput),
     ]
     return _section(material, "throughput", "Throughput", blocks, measured=True)
 
@@ -267,7 +279,7 @@ def _memory(material: Material) -> Section:
         ),
         _nothing_measured(material, material.tables.memory),
         _figure(material, "memory"),
-        _table(material, material.tables.memory),
+        _table(material.tables.memory),
     ]
     return _section(material, "memory", "Memory", blocks, measured=True)
 
@@ -283,7 +295,7 @@ def _prompt_length(material: Material) -> Section:
         ),
         _nothing_measured(material, material.tables.prompt_length),
         _figure(material, "prompt-length"),
-        _table(material, material.tables.prompt_length),
+        _table(material.tables.prompt_length),
     ]
     return _section(material, "prompt-length", "Prompt length", blocks, measured=True)
 
@@ -298,7 +310,7 @@ def _stability(material: Material) -> Section:
             )
         ),
         _nothing_measured(material, material.tables.stability),
-        _table(material, material.tables.stability),
+        _table(material.tables.stability),
     ]
     return _section(material, "stability", "Stability", blocks, measured=True)
 
@@ -325,7 +337,7 @@ def _energy(material: Material) -> Section:
                 "its inference window, divided by the generated tokens.",
             )
         ),
-        _table(material, table),
+        _table(table),
     ]
     return _section(material, "energy", "Energy", blocks, measured=measured)
 
@@ -354,7 +366,7 @@ def _routing(material: Material) -> Section:
                 "itself slows the engine down: see the notes under the table.",
             )
         ),
-        _table(material, material.tables.routing),
+        _table(material.tables.routing),
     ]
     return _section(material, "routing", "Routing inside the MoE blocks", blocks, measured=False)
 
@@ -381,7 +393,7 @@ def _stated(material: Material) -> Section:
         return Section(id="stated", number="", title="", blocks=())
     blocks = [
         Prose(paragraphs=("Numbers that the study prints in its text and in no table.",)),
-        _table(material, material.tables.stated),
+        _table(material.tables.stated),
     ]
     return _section(material, "stated", "Figures in the text", blocks, measured=False)
 
@@ -399,7 +411,7 @@ def _threats(material: Material) -> Section:
             )
         ),
         Facts(facts=tuple(map(_threat, threats))) if threats else _no_threats(),
-        _table(material, material.tables.doubts),
+        _table(material.tables.doubts),
     ]
     return _section(material, "threats", "Threats to validity", blocks, measured=False)
 
@@ -424,8 +436,8 @@ def _runs(material: Material) -> Section:
     blocks: list[Block | None] = []
     if material.loaded is not None:
         blocks = [
-            _table(material, material.tables.failures) or _all_well(),
-            _table(material, material.tables.runs),
+            _table(material.tables.failures) or _all_well(),
+            _table(material.tables.runs),
         ]
     return _section(material, "runs", "The runs one by one", blocks, measured=True)
 

@@ -34,7 +34,7 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(_REPLACEMENT, text)
 
 
-def build_table_view(table: Table, number: int) -> TableView:
+def build_table_view(table: Table) -> TableView:
     """Return a table as it is printed; a column without any value is named in a note instead."""
     shown = [column for column in table.columns if _is_shown(table, column)]
     notes = _Footnotes()
@@ -49,7 +49,7 @@ def build_table_view(table: Table, number: int) -> TableView:
     )
     return TableView(
         id=table.id,
-        number=number,
+        number=0,  # given when its place on the page is known
         title=table.title,
         where=table.where,
         columns=tuple(_column_view(table, column) for column in shown),

@@ -152,51 +152,55 @@ def _cooldown(rule: Cooldown) -> str:
     return f"{limit}{rule.seconds:g} s"
 
 
+_MODELS_COLUMNS = (
+    MODEL_COLUMN,
+    Column(key="role", title="Role"),
+    ACTIVE_COLUMN,
+    TOTAL_COLUMN,
+    Column(key="file_gb", title="File", unit="GB", digits=2, meaning="10^9 bytes"),
+    Column(
+        key="read_gb",
+        title="Read per token",
+        unit="GB",
+        digits=2,
+        meaning="weight bytes that one generated token needs, counted in the file",
+    ),
+    Column(key="weights", title="Weights"),
+    Column(key="sha256", title="sha256"),
+)
+
+
 def models_table(loaded: LoadedSessions | None, study: Study) -> Table:
     """Return the models as run, and as the study lists them."""
-    columns = (
-        MODEL_COLUMN,
-        Column(key="role", title="Role"),
-        ACTIVE_COLUMN,
-        TOTAL_COLUMN,
-        Column(key="file_gb", title="File", unit="GB", digits=2, meaning="10^9 bytes"),
-        Column(
-            key="read_gb",
-            title="Read per token",
-            unit="GB",
-            digits=2,
-            meaning="weight bytes that one generated token needs, counted in the file",
-        ),
-        Column(key="weights", title="Weights"),
-        Column(key="sha256", title="sha256"),
-    )
     planned = _planned_models(loaded)
-    groups = [RowGroup(label="As run", source="reader", rows=tuple(map(_model_row, planned)))]
+    own = RowGroup(label="As run", source="reader", rows=tuple(map(_model_row, planned)))
     printed = RowGroup(
         label="Study",
         source="study",
-        rows=tuple(
-            Row(
-                cells={
-                    "model": text(model.name),
-                    "role": text(_ROLES[model.role]),
-                    **study_parameters(model),
-                    "file_gb": Cell(value=model.file_gb),
-                    "read_gb": absent(NOT_PRINTED),
-                    "weights": text(f"real, {study.procedure.quantization}"),
-                    "sha256": absent("in the study's bundle, not in its text"),
-                },
-                model=key,
-            )
-            for key, model in study.models.items()
-        ),
+        rows=tuple(_study_model_row(key, study) for key in study.models),
     )
     return Table(
         id="models",
         title="Models",
         where="section 3.3, Table 2",
-        columns=columns,
-        groups=(*(groups if planned else []), printed),
+        columns=_MODELS_COLUMNS,
+        groups=(own, printed) if planned else (printed,),
+    )
+
+
+def _study_model_row(key: str, study: Study) -> Row:
+    model = study.models[key]
+    return Row(
+        cells={
+            "model": text(model.name),
+            "role": text(_ROLES[model.role]),
+            **study_parameters(model),
+            "file_gb": Cell(value=model.file_gb),
+            "read_gb": absent(NOT_PRINTED),
+            "weights": text(f"real, {study.procedure.quantization}"),
+            "sha256": absent("in the study's bundle, not in its text"),
+        },
+        model=key,
     )
 
 
