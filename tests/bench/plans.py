@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.study.configs import Configs, Experiment
+from edgemoe_appliance.study.configs import Configs, Experiment, Target, ThermalRule
 from edgemoe_appliance.study.plan import (
     ApplianceIdentity,
     EngineBuild,
@@ -13,6 +13,14 @@ from edgemoe_appliance.study.plan import (
 )
 
 IDENTITY = ApplianceIdentity(version="test", git_head=None, git_dirty=None)
+
+
+def host_target(configs: Configs) -> Target:
+    """Return the target `host` as every machine has it: without meters, and never too warm."""
+    cool = ThermalRule(threshold_c=149, repetitions=1)
+    return configs.target("host").model_copy(
+        update={"run_timeout_s": 60.0, "power_sources": (), "thermal": cool}
+    )
 
 
 def small_plan(
@@ -42,7 +50,7 @@ def small_plan(
     return Plan(
         session=session,
         target_id="host",
-        target=configs.target("host").model_copy(update={"run_timeout_s": 60.0}),
+        target=host_target(configs),
         threads=1,
         runtime="native",
         appliance=IDENTITY,

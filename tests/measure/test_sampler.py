@@ -1,73 +1,106 @@
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgemoe_appliance.measure.hostload import HostReading
+from edgemoe_appliance.measure.power.interface import PowerReading
 from edgemoe_appliance.measure.quantiles import percentile
 from edgemoe_appliance.measure.sampler import Sampler, next_due_ns
-from edgemoe_appliance.measure.tree import TreeReading
-
-
-class Host:
-    def __init__(self) -> None:
-        self.reads = 0
-
-    def read(self) -> HostReading:
-        self.reads += 1
-        return HostReading(
-            mem_available_bytes=self.reads, swap_used_bytes=None, nvmap_bytes=None, cpu=None
-        )
-
-    def close(self) -> None: ...
-
-
-class Tree:
-    """A tree whose reading fails from a given read on."""
-
-    def __init__(self, fails_at: int | None = None) -> None:
-        self.reads = 0
-        self.closed = False
-        self.fails_at = fails_at
-
-    def read(self) -> TreeReading | None:
-        self.reads += 1
-        if self.reads == self.fails_at:
-            raise RuntimeError("broken")
-        return None
-
-    def close(self) -> None:
-        self.closed = True
+from edgemoe_appliance.study.configs import PowerSource
+from tests.measure.instruments_for_tests import Meter, Tree, a_heat, discovery, some_instruments
 
 
 def test_samples_come_at_the_rate_and_in_order() -> None:
-    sampler, tree = Sampler(Host(), period_s=0.02), Tree()
-    sampler.start(tree)
+    sampler, tree = Sampler(some_instruments(), period_s=0.02), Tree()
+    sampler.start()
+    sampler.attach(tree)
     time.sleep(0.21)
     sampler.sample_now()
-    report = sampler.stop()
+    sampler.detach()
+    sampler.close()
+    report = sampler.report()
     times = [sample.t_mono_ns for sample in report.samples]
     assert times == sorted(times)
-    # The first, the last, the extra one, and up to ten of the thread (fewer on a busy machine).
-    assert 5 <= len(report.samples) <= 14
-    assert len(report.late_ns) == len(report.samples) - 3
+    # Five out of step, and up to ten of the thread (fewer on a busy machine).
+    in_step = [sample for sample in report.samples if sample.late_ns is not None]
+    assert len(report.samples) - len(in_step) == 5
+    assert 1 <= len(in_step) <= 11
     assert report.failure is None
-    assert 0 < report.cpu_s < 0.2
+    assert all(0 < sample.cost_ns < 100_000_000 for sample in report.samples)
     assert tree.closed
 
 
-def test_a_process_that_never_started_leaves_no_samples() -> None:
-    assert Sampler(Host(), period_s=0.01).stop().samples == ()
+def test_a_tree_is_sampled_while_it_is_attached_only() -> None:
+    sampler, tree = Sampler(some_instruments(), period_s=60), Tree()
+    sampler.start()
+    sampler.attach(tree)
+    sampler.detach()
+    sampler.close()
+    trees = [sample.tree for sample in sampler.report().samples]
+    assert [None if tree is None else tree.rss_bytes for tree in trees] == [None, 1, None, None]
+
+
+def test_a_sampler_that_never_started_leaves_no_samples() -> None:
+    sampler = Sampler(some_instruments(), period_s=0.01)
+    sampler.close()
+    sampler.close()
+    assert sampler.report().samples == ()
+
+
+def test_a_sampler_that_is_closed_early_lets_go_of_the_tree() -> None:
+    sampler, tree = Sampler(some_instruments(), period_s=60), Tree()
+    sampler.start()
+    sampler.attach(tree)
+    sampler.close()
+    assert tree.closed
 
 
 def test_a_broken_reader_ends_the_sampling_and_is_told() -> None:
-    sampler, tree = Sampler(Host(), period_s=0.01), Tree(fails_at=3)
-    sampler.start(tree)
+    sampler, tree = Sampler(some_instruments(), period_s=0.01), Tree(fails_at=3)
+    sampler.start()
+    sampler.attach(tree)
     time.sleep(0.1)
-    report = sampler.stop()
+    sampler.close()
+    report = sampler.report()
     assert report.failure == "RuntimeError: broken"
-    assert len(report.samples) == 3  # two before, and the last one
+    # Before the tree; with it, twice; without it, twice.
+    assert len(report.samples) == 5
+
+
+def test_power_is_read_in_step_only() -> None:
+    reads: list[int] = []
+
+    def read() -> tuple[PowerReading, ...]:
+        reads.append(time.monotonic_ns())
+        return (PowerReading(t_mono_ns=reads[-1], rail="VDD_IN", power_w=float(len(reads))),)
+
+    sampler = Sampler(some_instruments(power=discovery(Meter(read))), period_s=0.02)
+    sampler.start()
+    for _ in range(5):
+        sampler.sample_now()
+    time.sleep(0.1)
+    sampler.close()
+    report = sampler.report()
+    in_step = [sample for sample in report.samples if sample.late_ns is not None]
+    assert len(report.power[PowerSource.INA3221]) == len(in_step) == len(reads) > 0
+
+
+def test_rare_things_are_read_at_both_ends_and_seldom_between(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("0\n")
+    heat = a_heat(states={"cpu-throttle": tmp_path / "state"})
+    sampler = Sampler(some_instruments(heat=heat), period_s=0.02)
+    sampler.start()
+    (tmp_path / "state").write_text("2\n")
+    time.sleep(0.1)
+    sampler.close()
+    report = sampler.report()
+    assert [reading.states for reading in report.throttle] == [
+        {"cpu-throttle": 0},
+        {"cpu-throttle": 2},
+    ]
+    assert len(report.counters) == 2
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**10), st.integers(1, 10**9))

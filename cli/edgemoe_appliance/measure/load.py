@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import Final
 
 from edgemoe_appliance.measure.quantiles import percentile
 from edgemoe_appliance.measure.readings import Readings
-from edgemoe_appliance.measure.sampler import Sample, SamplerReport
+from edgemoe_appliance.measure.runsamples import RunSamples, highest, values
+from edgemoe_appliance.measure.sampler import Sample
 from edgemoe_appliance.measure.tree import TreeReading
 from edgemoe_appliance.study.records import Doubt
 from edgemoe_appliance.study.units import NS_PER_S
-
-ItemT = TypeVar("ItemT")
 
 # Bounds past which a run carries a doubt. Other load: field experience on shared machines is
 # that 5 % of a core already moves a two-core engine that spins at its barriers.
@@ -24,6 +23,9 @@ _SAMPLER_CPU_PCT = 1.0
 # short: a share of such a run says nothing.
 _SAMPLER_CPU_FLOOR_S = 0.010
 _SAMPLER_LATE_SHARE = 0.5
+_UNTOLD = "this system does not tell"
+_TOO_SHORT = "the run was too short"
+UNSEEN: Final = "the process ended before it was sampled with all its memory"
 # Shorter stretches than this hold too few accounting ticks for a percentage.
 _MIN_CPU_INTERVAL_NS = 50_000_000
 
@@ -43,56 +45,64 @@ class ProcessCost:
     own_peak_rss_bytes: int
 
 
-def put_memory(
-    readings: Readings, report: SamplerReport, cost: ProcessCost, full_ns: int | None
-) -> None:
-    """Put the peaks of resident memory and its parts, and what the host had left.
-
-    `full_ns` is when the engine held all its memory, None where it never came so far. Unless a
-    sample was taken from then on, the highest one says nothing about the peak.
-    """
-    seen = [sample for sample in report.samples if sample.tree is not None]
-    if full_ns is not None and not any(sample.t_mono_ns >= full_ns for sample in seen):
-        seen = []
-    trees = [sample.tree for sample in seen if sample.tree is not None]
-    marks = _values(trees, lambda tree: tree.high_water_bytes)
-    sums = _values(trees, lambda tree: tree.rss_bytes)
+def put_memory(readings: Readings, run: RunSamples, cost: ProcessCost) -> None:
+    """Put the peaks of resident memory and its parts, and what the host had left."""
+    trees = [sample.tree for sample in run.alive if sample.tree is not None]
+    marks = values(trees, lambda tree: tree.high_water_bytes)
+    sums = values(trees, lambda tree: tree.rss_bytes)
     if cost.max_rss_bytes > cost.own_peak_rss_bytes:
         marks.append(cost.max_rss_bytes)
-    unseen = "the process ended before it was sampled with all its memory"
-    readings.put("peak_rss_bytes", max(marks + sums, default=None), unseen)
+    readings.put("peak_rss_bytes", max(marks + sums, default=None), UNSEEN)
     parts: dict[str, Callable[[TreeReading], int | None]] = {
         "peak_rss_anon_bytes": lambda tree: tree.anon_bytes,
         "peak_rss_file_bytes": lambda tree: tree.file_bytes,
         "peak_rss_shmem_bytes": lambda tree: tree.shmem_bytes,
+        "peak_process_swap_bytes": lambda tree: tree.swap_bytes,
     }
-    reason = "this system does not tell" if trees else unseen
+    reason = _UNTOLD if trees else UNSEEN
     for key, part in parts.items():
-        readings.put(key, max(_values(trees, part), default=None), reason)
-    _put_host_memory(readings, report.samples)
+        readings.put(key, highest(trees, part), reason)
+    readings.put("peak_rss_at_s", _peak_at_s(run), reason)
+    _put_host_memory(readings, run.samples)
+
+
+def _peak_at_s(run: RunSamples) -> float | None:
+    """Return when the highest sample was taken, from the start of the process."""
+    sums = [
+        (sample.tree.rss_bytes, sample.t_mono_ns)
+        for sample in run.alive
+        if sample.tree is not None and sample.tree.rss_bytes is not None
+    ]
+    if not sums:
+        return None
+    peak_bytes = max(rss_bytes for rss_bytes, _ in sums)
+    first_ns = min(t_ns for rss_bytes, t_ns in sums if rss_bytes == peak_bytes)
+    return (first_ns - run.spawn_ns) / NS_PER_S
 
 
 def _put_host_memory(readings: Readings, samples: Sequence[Sample]) -> None:
-    unknown = "this system does not tell"
-    available = _values(samples, lambda sample: sample.host.mem_available_bytes)
+    available = values(samples, lambda sample: sample.host.mem_available_bytes)
     drop = max(0, available[0] - min(available)) if available else None
-    readings.put("mem_available_drop_bytes", drop, unknown)
-    swap = _values(samples, lambda sample: sample.host.swap_used_bytes)
-    readings.put("peak_swap_used_bytes", max(swap, default=None), unknown)
+    readings.put("mem_available_drop_bytes", drop, _UNTOLD)
+    swap = highest(samples, lambda sample: sample.host.swap_used_bytes)
+    readings.put("peak_swap_used_bytes", swap, _UNTOLD)
+    nvmap = highest(samples, lambda sample: sample.host.nvmap_bytes)
+    readings.put("nvmap_peak_bytes", nvmap, "this kernel has no NvMapMemUsed: it is a Jetson's")
 
 
-def put_cpu(readings: Readings, report: SamplerReport, cost: ProcessCost) -> None:
+def put_cpu(readings: Readings, run: RunSamples, cost: ProcessCost) -> None:
     """Put processor use of the engine, the sampler and everything else; 100 % is one core."""
+    samples = run.samples
     readings.put("cpu_s", cost.engine_cpu_s, "")
     readings.put("cpu_mean_pct", 100 * cost.engine_cpu_s / cost.wall_s, "")
-    readings.put("cpu_peak_pct", _peak_cpu_pct(report.samples), "the run was too short")
-    readings.put("sampler_cpu_pct", 100 * report.cpu_s / cost.wall_s, "")
-    late_ms = [late_ns / 1e6 for late_ns in report.late_ns]
-    readings.put("sampler_late_p95_ms", percentile(late_ms, 0.95), "the run was too short")
-    other = _other_load(report.samples, cost)
-    unknown = "this system does not tell"
-    readings.put("other_cpu_pct", other.busy_pct if other else None, unknown)
-    readings.put("steal_pct", other.steal_pct if other else None, unknown)
+    readings.put("cpu_peak_pct", _peak_cpu_pct(samples), _TOO_SHORT)
+    sampler_s = sum(sample.cost_ns for sample in samples) / NS_PER_S
+    readings.put("sampler_cpu_pct", 100 * sampler_s / cost.wall_s, "")
+    late_ms = [sample.late_ns / 1e6 for sample in samples if sample.late_ns is not None]
+    readings.put("sampler_late_p95_ms", percentile(late_ms, 0.95), _TOO_SHORT)
+    other = _other_load(samples, cost)
+    readings.put("other_cpu_pct", other.busy_pct if other else None, _UNTOLD)
+    readings.put("steal_pct", other.steal_pct if other else None, _UNTOLD)
 
 
 def _peak_cpu_pct(samples: Sequence[Sample]) -> float | None:
@@ -132,9 +142,9 @@ def _other_load(samples: Sequence[Sample], cost: ProcessCost) -> OtherLoad | Non
 
 
 def check_load(
-    readings: Readings, report: SamplerReport, *, period_s: float, tick_s: float
+    readings: Readings, failure: str | None, *, period_s: float, tick_s: float
 ) -> tuple[Doubt, ...]:
-    """Return the doubts that load and sampling throw on a run."""
+    """Return the doubts that load and sampling throw on a run; `failure` ended the sampler."""
     # One tick at each end is the resolution of the kernel's accounting.
     wall_s = readings.metrics["wall_s"]
     resolution_pct = 100 * 2 * tick_s / wall_s
@@ -163,8 +173,8 @@ def check_load(
             "the sampler was late by more than half its period",
         ),
     ]
-    if report.failure is not None:
-        doubts.append(Doubt(code="sampler-failed", text=f"the sampler ended: {report.failure}"))
+    if failure is not None:
+        doubts.append(Doubt(code="sampler-failed", text=f"the sampler ended: {failure}"))
     return tuple(doubt for doubt in doubts if doubt is not None)
 
 
@@ -173,7 +183,3 @@ def _past_bound(readings: Readings, key: str, bound: float, code: str, text: str
     if value is None or value <= bound:
         return None
     return Doubt(code=code, text=text, numbers={key: value, "bound": bound})
-
-
-def _values(items: Sequence[ItemT], part: Callable[[ItemT], int | None]) -> list[int]:
-    return [value for item in items if (value := part(item)) is not None]

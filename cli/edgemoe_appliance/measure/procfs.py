@@ -127,3 +127,12 @@ def parse_process_cpu_s(content: bytes, ticks_per_s: int) -> float | None:
     if len(words) < 13 or not (words[11].isdigit() and words[12].isdigit()):
         return None
     return (int(words[11]) + int(words[12])) / ticks_per_s
+
+
+def parse_oom_kills(content: bytes) -> int | None:
+    """Parse the kills for want of memory since boot out of /proc/vmstat, or return None."""
+    for line in content.splitlines():
+        name, _, value = line.partition(b" ")
+        if name == b"oom_kill" and value.isdigit():
+            return int(value)
+    return None

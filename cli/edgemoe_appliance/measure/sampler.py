@@ -1,94 +1,161 @@
-"""The sampler: a thread that reads memory, processor time and the host at a fixed rate.
+"""The sampler: a thread that reads memory, load, power and heat at a fixed rate.
 
-It keeps raw samples and says what it cost and how late it was. It averages nothing.
+It keeps raw samples and says what each of them cost and how late it was. It averages nothing.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edgemoe_appliance.measure.hostload import HostReader, HostReading
+from edgemoe_appliance.measure.cgroup import CgroupMemory
+from edgemoe_appliance.measure.heat import HeatReading, ThrottleReading
+from edgemoe_appliance.measure.hostload import HostReading
+from edgemoe_appliance.measure.instruments import Instruments, KernelCounters
+from edgemoe_appliance.measure.power.interface import Reading
 from edgemoe_appliance.measure.tree import TreeReader, TreeReading
+from edgemoe_appliance.study.configs import PowerSource
 from edgemoe_appliance.study.units import NS_PER_S
 
+# Throttling and the kernel's counters change rarely and are kept by the kernel meanwhile.
+_RARE_NS = NS_PER_S
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """One sample; `tree` is None once the process has ended."""
+    """One sample; `tree` is None while no process is attached, `cgroup` where there is none.
+
+    `late_ns` is how long after its due time it was taken, None for one that had none; `cost_ns`
+    is processor time.
+    """
 
     t_mono_ns: int
     tree: TreeReading | None
     host: HostReading
+    heat: HeatReading | None = None
+    cgroup: CgroupMemory | None = None
+    late_ns: int | None = None
+    cost_ns: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerReport:
-    """The samples of one run and what taking them cost."""
+    """All that was read around one run, each list in order of time."""
 
     samples: tuple[Sample, ...]
-    late_ns: tuple[int, ...]
-    cpu_s: float
+    power: Mapping[PowerSource, tuple[Reading, ...]]
+    throttle: tuple[ThrottleReading, ...]
+    counters: tuple[KernelCounters, ...]
     failure: str | None
 
 
 class Sampler:
-    """Samples one process from `start` to `stop`; `sample_now` adds a moment that matters."""
+    """Samples from `start` to `close`, and a process tree from `attach` to `detach`."""
 
-    def __init__(self, host: HostReader, *, period_s: float) -> None:
+    def __init__(self, instruments: Instruments, *, period_s: float) -> None:
         """Prepare the thread without starting it."""
-        self._tree: TreeReader | None = None
-        self._host = host
+        self._instruments = instruments
         self._period_ns = round(period_s * NS_PER_S)
+        self._tree: TreeReader | None = None
         self._samples: list[Sample] = []
-        self._late_ns: list[int] = []
-        self._cpu_ns = 0
+        self._power: dict[PowerSource, list[Reading]] = {}
+        self._throttle: list[ThrottleReading] = []
+        self._counters: list[KernelCounters] = []
         self._failure: str | None = None
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="sampler", daemon=True)
 
-    def start(self, tree: TreeReader) -> None:
-        """Take the first sample of a process tree and go on in a thread."""
-        self._tree = tree
-        self.sample_now()
+    def start(self) -> None:
+        """Take the first sample and go on in a thread."""
+        self._take(time.thread_time_ns(), None, rare=True)
         self._thread.start()
 
-    def sample_now(self) -> None:
-        """Take a sample in the calling thread."""
-        started_ns = time.thread_time_ns()
+    def attach(self, tree: TreeReader) -> None:
+        """Sample a process tree from now on."""
         with self._lock:
-            tree = self._tree.read() if self._tree else None
-            self._samples.append(
-                Sample(t_mono_ns=time.monotonic_ns(), tree=tree, host=self._host.read())
-            )
-            self._cpu_ns += time.thread_time_ns() - started_ns
+            self._tree = tree
+        self.sample_now()
 
-    def stop(self) -> SamplerReport:
-        """Stop the thread, take a last sample and return all of them in order of time."""
-        self._ended.set()
-        if self._tree is not None:
-            self._thread.join()
+    def detach(self) -> None:
+        """Let go of the process tree: it has ended."""
+        with self._lock:
+            tree, self._tree = self._tree, None
+        if tree is not None:
+            tree.close()
             self.sample_now()
-            self._tree.close()
+
+    def sample_now(self) -> None:
+        """Take a sample in the calling thread, for a moment that matters."""
+        self._take(time.thread_time_ns(), None, rare=False)
+
+    def close(self) -> None:
+        """Stop the thread, if it was started, and take a last sample. May be called again."""
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        self.detach()
+        if self._thread.ident is not None:
+            self._thread.join()
+            self._take(time.thread_time_ns(), None, rare=True)
+
+    def report(self) -> SamplerReport:
+        """Return what was read; meant for after `close`."""
+        samples = sorted(self._samples, key=lambda sample: sample.t_mono_ns)
+        power = {
+            source: tuple(sorted(readings, key=lambda reading: reading.t_mono_ns))
+            for source, readings in self._power.items()
+        }
         return SamplerReport(
-            samples=tuple(sorted(self._samples, key=lambda sample: sample.t_mono_ns)),
-            late_ns=tuple(self._late_ns),
-            cpu_s=self._cpu_ns / NS_PER_S,
+            samples=tuple(samples),
+            power=power,
+            throttle=tuple(self._throttle),
+            counters=tuple(self._counters),
             failure=self._failure,
         )
 
     def _loop(self) -> None:
         due_ns = time.monotonic_ns() + self._period_ns
+        rare_ns = time.monotonic_ns() + _RARE_NS
+        cost_from_ns = time.thread_time_ns()
         while not self._ended.wait(max(0, due_ns - time.monotonic_ns()) / NS_PER_S):
-            self._late_ns.append(time.monotonic_ns() - due_ns)
+            now_ns = time.monotonic_ns()
+            self._take(cost_from_ns, now_ns - due_ns, rare=now_ns >= rare_ns)
+            if self._failure is not None:
+                return
+            if now_ns >= rare_ns:
+                rare_ns = now_ns + _RARE_NS
+            cost_from_ns = time.thread_time_ns()
+            due_ns = next_due_ns(due_ns, time.monotonic_ns(), self._period_ns)
+
+    def _take(self, cost_from_ns: int, late_ns: int | None, *, rare: bool) -> None:
+        """Take one sample; `cost_from_ns` is the thread's processor time when its cost began."""
+        with self._lock:
             try:
-                self.sample_now()
+                if rare:
+                    self._throttle.append(self._instruments.heat.read_throttle())
+                    self._counters.append(self._instruments.read_counters())
+                self._samples.append(self._read(cost_from_ns, late_ns))
             except Exception as error:  # noqa: BLE001 (a dead sampler must not end the run)
                 self._failure = f"{type(error).__name__}: {error}"
-                return
-            due_ns = next_due_ns(due_ns, time.monotonic_ns(), self._period_ns)
+
+    def _read(self, cost_from_ns: int, late_ns: int | None) -> Sample:
+        instruments = self._instruments
+        if late_ns is not None:
+            # In step only: of a counter read twice within its refresh, power is 0 or far too high.
+            for meter in instruments.power.meters:
+                self._power.setdefault(meter.source, []).extend(meter.read())
+        return Sample(
+            t_mono_ns=time.monotonic_ns(),
+            tree=self._tree.read() if self._tree else None,
+            host=instruments.host.read(),
+            heat=instruments.heat.read(),
+            cgroup=instruments.read_cgroup(),
+            late_ns=late_ns,
+            cost_ns=time.thread_time_ns() - cost_from_ns,
+        )
 
 
 def next_due_ns(due_ns: int, now_ns: int, period_ns: int) -> int:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgemoe_appliance.engine.argv import prompt_file_bytes, scrubbed_environment
 from edgemoe_appliance.errors import DigestError, HostError
+from edgemoe_appliance.measure.facts import power_facts, read_cgroup_facts, read_heat_facts
 from edgemoe_appliance.measure.host import read_host_facts
-from edgemoe_appliance.measure.hostload import open_host
+from edgemoe_appliance.measure.instruments import open_instruments
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.measure.journal import Journal
 from edgemoe_appliance.measure.live import LiveFile
+from edgemoe_appliance.measure.pause import Pauses
+from edgemoe_appliance.measure.power_metrics import POWER_FAILED
+from edgemoe_appliance.measure.probing import read_probes
 from edgemoe_appliance.measure.run import RunContext, build_header, execute_run, utc_now
-from edgemoe_appliance.study.configs import Cooldown, CooldownRule
+from edgemoe_appliance.measure.sampler import Sampler
+from edgemoe_appliance.measure.schedule import all_runs
+from edgemoe_appliance.measure.sysfs import SystemRoots
 from edgemoe_appliance.study.plan import Plan
 from edgemoe_appliance.study.records import SittingRecord, Status
 
@@ -32,44 +39,79 @@ class SittingOutcome:
 
 
 def measure_session(
-    plan: Plan, folder: Path, environment: Mapping[str, str], interruption: Interruption
+    plan: Plan,
+    folder: Path,
+    environment: Mapping[str, str],
+    interruption: Interruption,
+    roots: SystemRoots | None = None,
 ) -> SittingOutcome:
     """Make all runs of a plan that the journal in `folder` does not hold yet.
 
-    Raises DigestError where an engine or model is not the planned one (before any run),
-    HostError or RecordError where the journal cannot be used, and InterruptedByUserError when
-    stopped; the journal is closed in every case.
+    `roots` stands for `/` where sensors are looked up. Raises DigestError where an engine or model
+    is not the planned one (before any run), HostError or RecordError where the journal cannot be
+    used, and InterruptedByUserError when stopped; the journal is closed in every case.
     """
-    clean, removed = scrubbed_environment(environment)
-    with Journal(folder) as journal, tempfile.TemporaryDirectory() as prompts:
-        pending = [run for run in plan.runs if not journal.progress.is_done(run.id)]
-        if pending:
-            check_inputs(plan)
-            journal.append(_sitting(plan, removed))
-        write_prompts(plan, Path(prompts))
-        context = RunContext(
+    with Journal(folder) as journal, contextlib.closing(LiveFile(folder)):
+        if any(not journal.progress.is_done(run.id) for run in all_runs(plan, journal.progress)):
+            with _open_context(
+                plan, folder, environment, interruption=interruption, roots=roots
+            ) as context:
+                journal.append(_sitting(context, environment))
+                _make_runs(context, journal, interruption)
+        ends = [journal.progress.ends[run.id] for run in all_runs(plan, journal.progress)]
+    return SittingOutcome(done=len(ends), not_ok=sum(end.status is not Status.OK for end in ends))
+
+
+@contextlib.contextmanager
+def _open_context(
+    plan: Plan,
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    interruption: Interruption,
+    roots: SystemRoots | None,
+) -> Iterator[RunContext]:
+    """Check and open all that the runs need; everything is closed afterwards."""
+    check_inputs(plan)
+    probes = read_probes(plan)
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        open_instruments(plan.target.power_sources, roots) as instruments,
+    ):
+        write_prompts(plan, Path(scratch))
+        yield RunContext(
             plan=plan,
             folder=folder,
-            prompts_folder=Path(prompts),
-            environment=clean,
-            host=open_host(),
+            scratch=Path(scratch),
+            environment=scrubbed_environment(environment)[0],
+            instruments=instruments,
+            probes=probes,
             live=LiveFile(folder),
             stop_requested=interruption.requested,
         )
-        try:
-            for index, run in enumerate(pending):
-                if index:
-                    _cool_down(context, plan.target.cooldown, interruption)
-                interruption.check()
-                header = build_header(context, run, journal.progress.next_attempt(run.id))
-                journal.append(header)
-                journal.append(execute_run(context, header))
-            interruption.check()
-        finally:
-            context.live.close()
-            context.host.close()
-        ends = [journal.progress.ends[run.id] for run in plan.runs]
-    return SittingOutcome(done=len(ends), not_ok=sum(end.status is not Status.OK for end in ends))
+
+
+def _make_runs(context: RunContext, journal: Journal, interruption: Interruption) -> None:
+    pauses = Pauses(
+        context.plan.target.cooldown,
+        context.instruments,
+        margin_s=context.margin_s,
+        sleep=interruption.sleep,
+    )
+    for run in all_runs(context.plan, journal.progress):
+        if journal.progress.is_done(run.id):
+            continue
+        interruption.check()
+        context.live.begin(run.id, "cool-down")
+        with contextlib.closing(Sampler(context.instruments, period_s=context.period_s)) as sampler:
+            pause = pauses.before_run(sampler)
+            header = build_header(context, run, journal.progress.next_attempt(run.id))
+            journal.append(header)
+            end = execute_run(context, header, sampler, pause)
+        journal.append(end)
+        if any(doubt.code == POWER_FAILED for doubt in end.doubts):
+            context.instruments.reopen_power()
+    interruption.check()
 
 
 def check_inputs(plan: Plan) -> None:
@@ -107,7 +149,9 @@ def write_prompts(plan: Plan, folder: Path) -> None:
         (folder / f"{prompt.sha256}.txt").write_bytes(prompt_file_bytes(prompt.text))
 
 
-def _sitting(plan: Plan, removed: tuple[str, ...]) -> SittingRecord:
+def _sitting(context: RunContext, environment: Mapping[str, str]) -> SittingRecord:
+    plan, instruments = context.plan, context.instruments
+    removed = scrubbed_environment(environment)[1]
     return SittingRecord(
         session=plan.session,
         plan_digest=plan.digest,
@@ -115,9 +159,7 @@ def _sitting(plan: Plan, removed: tuple[str, ...]) -> SittingRecord:
         appliance=plan.appliance,
         host=read_host_facts(removed),
         findings=plan.findings,
+        power=power_facts(instruments.power),
+        heat=read_heat_facts(instruments.heat),
+        cgroup=read_cgroup_facts(instruments),
     )
-
-
-def _cool_down(context: RunContext, rule: Cooldown, interruption: Interruption) -> None:
-    if rule.rule is not CooldownRule.NONE:
-        interruption.sleep(rule.seconds)

@@ -115,9 +115,7 @@ def test_death_in_mid_run_is_told_with_the_last_words(tmp_path: Path) -> None:
     meter = found(tmp_path)
     write_program(tmp_path, f"echo '{JETPACK6_ROOT}'\necho 'nvgpu: gone' >&2\nexit 3")
     with meter:
-        readings = read_until(
-            meter, lambda known: bool(known) and isinstance(known[-1], DeadReading)
-        )
+        readings = read_until(meter, lambda known: len(deaths(known)) >= 3)
     last = deaths(readings)
     assert [reading.rail for reading in last] == ["VDD_IN", "VDD_CPU_GPU_CV", "VDD_SOC"]
     assert last[0].reason == "tegrastats ended with exit code 3; its last line: nvgpu: gone"

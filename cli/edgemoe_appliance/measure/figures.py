@@ -1,0 +1,140 @@
+"""All figures and doubts of one run, from the raw data that was read around it. Pure."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from edgemoe_appliance.engine.footer import Footer, parse_footer
+from edgemoe_appliance.engine.stream import EngineResult
+from edgemoe_appliance.measure.cgroup import Cgroup, NoCgroup
+from edgemoe_appliance.measure.cgroup_metrics import describe_oom_kill, put_cgroup
+from edgemoe_appliance.measure.ending import judge_ending
+from edgemoe_appliance.measure.heat_metrics import put_heat, put_pause
+from edgemoe_appliance.measure.load import ProcessCost, check_load, put_cpu, put_memory
+from edgemoe_appliance.measure.pause import Pause
+from edgemoe_appliance.measure.power.discovery import Discovery
+from edgemoe_appliance.measure.power_metrics import build_run_power, put_power
+from edgemoe_appliance.measure.probing import put_probe
+from edgemoe_appliance.measure.readings import Readings
+from edgemoe_appliance.measure.runsamples import cut_samples
+from edgemoe_appliance.measure.sampler import SamplerReport
+from edgemoe_appliance.measure.timing import (
+    Timeline,
+    check_footer,
+    check_length,
+    put_timing,
+    timing_windows,
+)
+from edgemoe_appliance.study.plan import RunSpec
+from edgemoe_appliance.study.records import Doubt, Status, Window
+
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawRun:
+    """What one engine process did and what was read around it.
+
+    `own_cpu_s` and `own_peak_rss_bytes` are those of the measuring process; `probe_report` is
+    None where no probe wrote one.
+    """
+
+    spec: RunSpec
+    model_file_bytes: int
+    pause: Pause
+    result: EngineResult
+    report: SamplerReport
+    own_cpu_s: float
+    own_peak_rss_bytes: int
+    probe_report: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How it was read: sources, cgroup, the time between two samples."""
+
+    power: Discovery
+    cgroup: Cgroup | NoCgroup
+    period_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What is recorded of a run."""
+
+    status: Status
+    detail: str | None
+    readings: Readings
+    windows: tuple[Window, ...]
+    doubts: tuple[Doubt, ...]
+
+
+def derive_figures(raw: RawRun, setting: Setting) -> Figures:
+    """Return the figures of a run."""
+    footer = parse_footer(raw.result.stderr_text)
+    timeline = _timeline(raw.result)
+    idle = () if raw.pause.idle is None else (raw.pause.idle,)
+    windows = (*idle, *timing_windows(timeline, footer))
+    oom_kill = describe_oom_kill(raw.report.counters)
+    status, detail = judge_ending(raw.result, footer, oom_kill)
+    readings = Readings()
+    readings.put("model_file_bytes", raw.model_file_bytes, "")
+    put_timing(readings, timeline, footer, "no footer: " + (detail or status.value))
+    doubts = (
+        *_put_samples(readings, raw, setting),
+        *_put_power(readings, raw, setting, windows),
+        *put_pause(readings, raw.pause),
+        *(put_probe(readings, raw.probe_report) if raw.spec.arm.is_probed else ()),
+        *_check_text(raw.spec, timeline, footer),
+    )
+    return Figures(status=status, detail=detail, readings=readings, windows=windows, doubts=doubts)
+
+
+def _put_samples(readings: Readings, raw: RawRun, setting: Setting) -> tuple[Doubt, ...]:
+    """Put what follows from the samples: memory, processor use and heat."""
+    result, report = raw.result, raw.report
+    run = cut_samples(
+        report.samples,
+        spawn_ns=result.spawn_ns,
+        full_ns=result.first_text_ns,
+        exit_ns=result.exit_ns,
+    )
+    cost = ProcessCost(
+        wall_s=result.wall_s,
+        engine_cpu_s=result.user_s + result.system_s,
+        own_cpu_s=raw.own_cpu_s,
+        max_rss_bytes=result.max_rss_bytes,
+        own_peak_rss_bytes=raw.own_peak_rss_bytes,
+    )
+    put_memory(readings, run, cost)
+    put_cgroup(readings, run, setting.cgroup, report.counters)
+    put_cpu(readings, run, cost)
+    return (
+        *put_heat(readings, run.samples, report.throttle),
+        *check_load(readings, report.failure, period_s=setting.period_s, tick_s=_TICK_S),
+    )
+
+
+def _put_power(
+    readings: Readings, raw: RawRun, setting: Setting, windows: tuple[Window, ...]
+) -> tuple[Doubt, ...]:
+    power = build_run_power(setting.power, raw.report.power)
+    return put_power(readings, power, windows, readings.metrics.get("generated_tokens"))
+
+
+def _check_text(spec: RunSpec, timeline: Timeline, footer: Footer | None) -> tuple[Doubt, ...]:
+    return (
+        *check_footer(timeline, footer),
+        *check_length(spec.n_predict, spec.ignore_eos, footer),
+    )
+
+
+def _timeline(result: EngineResult) -> Timeline:
+    return Timeline(
+        spawn_ns=result.spawn_ns,
+        first_text_ns=result.first_text_ns,
+        last_text_ns=result.last_text_ns,
+        exit_ns=result.exit_ns,
+        read_ns=tuple(chunk.t_ns for chunk in result.chunks),
+    )

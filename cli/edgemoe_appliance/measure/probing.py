@@ -1,0 +1,166 @@
+"""Probe arms: the routing probe loaded into the engine, and its report as metrics and doubts.
+
+A report that is missing or cannot be read takes nothing from the run but the probe's own figures.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from edgemoe_appliance.engine.probe import (
+    MAX_REPORT_BYTES,
+    CallMode,
+    NodeClass,
+    PassFigures,
+    PassKind,
+    ProbeMode,
+    ProbeReport,
+    parse_probe_report,
+    probe_environment,
+)
+from edgemoe_appliance.engine.probe_build import ProbeBuild, read_probe
+from edgemoe_appliance.errors import DigestError, RecordError
+from edgemoe_appliance.measure.readings import Readings
+from edgemoe_appliance.study.base import on_one_line
+from edgemoe_appliance.study.configs import Arm
+from edgemoe_appliance.study.plan import Plan
+from edgemoe_appliance.study.records import Doubt
+from edgemoe_appliance.study.units import seconds
+
+_MODES: Final = {
+    Arm.PROBE_PER_NODE: ProbeMode.PER_NODE,
+    Arm.PROBE_BOUNDARY: ProbeMode.BOUNDARY,
+    Arm.PROBE_ROTATE: ProbeMode.ROTATE,
+}
+_DECODE_TIMES: Final = {
+    NodeClass.ROUTING: "routing_decode_s",
+    NodeClass.EXPERT_FFN: "expert_ffn_decode_s",
+    NodeClass.ATTENTION: "attention_decode_s",
+    NodeClass.HEAD: "head_decode_s",
+    NodeClass.OTHER: "other_decode_s",
+}
+_PROMPT_TIMES: Final = {
+    NodeClass.ROUTING: "routing_prompt_s",
+    NodeClass.EXPERT_FFN: "expert_ffn_prompt_s",
+}
+_SHARES: Final = {
+    PassKind.DECODE: "routing_share_decode_pct",
+    PassKind.PROMPT: "routing_share_prompt_pct",
+}
+_MEDIAN_SHARE: Final = "routing_share_decode_median_pct"
+_NODES: Final = "probe_nodes_per_decode"
+_UNKNOWN: Final = "probe_unknown_nodes"
+_SLOWDOWNS: Final = {
+    CallMode.PER_NODE: "probe_slowdown_per_node_pct",
+    CallMode.BOUNDARY: "probe_slowdown_boundary_pct",
+}
+PROBE_KEYS: Final = (
+    *_DECODE_TIMES.values(),
+    *_PROMPT_TIMES.values(),
+    *_SHARES.values(),
+    _MEDIAN_SHARE,
+    _NODES,
+    _UNKNOWN,
+    *_SLOWDOWNS.values(),
+)
+_MAX_NAMES_CHARS: Final = 400
+
+
+def read_probes(plan: Plan) -> dict[str, ProbeBuild]:
+    """Return the probe of each engine that a run of the plan probes.
+
+    Raises DigestError where one is not the planned one, HostError where it is not there.
+    """
+    pins = {run.pin for run in plan.runs if run.arm.is_probed}
+    probes: dict[str, ProbeBuild] = {}
+    for pin in sorted(pins):
+        facts = plan.engines[pin].probe
+        if facts is None:
+            raise ValueError(f"a plan without the probe of {pin}")
+        probe = read_probe(Path(facts.path).parent)
+        if probe.sha256 != facts.sha256:
+            raise DigestError(
+                f"the probe has sha256 {probe.sha256[:16]}..., planned was {facts.sha256[:16]}...",
+                where=facts.path,
+                hint="build the engine again",
+            )
+        probes[pin] = probe
+    return probes
+
+
+def probe_variables(probe: ProbeBuild, arm: Arm, report: Path) -> dict[str, str]:
+    """Return the variables that load a probe for an arm and make it write to `report`."""
+    return probe_environment(probe, _MODES[arm], report)
+
+
+def read_report(report: Path) -> bytes | None:
+    """Return what a probe wrote, at most one byte more than it ever writes; None for nothing."""
+    try:
+        with report.open("rb") as file:
+            return file.read(MAX_REPORT_BYTES + 1) or None
+    except OSError:
+        return None
+
+
+def put_probe(readings: Readings, content: bytes | None) -> tuple[Doubt, ...]:
+    """Put the figures of a report and return its doubts."""
+    try:
+        if content is None:
+            raise RecordError("the probe wrote none")
+        report = parse_probe_report(content, "report")
+    except RecordError as error:
+        reason = f"no report of the probe: {error}"
+        readings.put_absent(PROBE_KEYS, reason)
+        return (Doubt(code="probe-report", text=reason),)
+    _put_times(readings, report)
+    _put_slowdowns(readings, report)
+    readings.put(_UNKNOWN, float(len(report.head.unknown)), "")
+    return _check_report(report)
+
+
+def _put_times(readings: Readings, report: ProbeReport) -> None:
+    is_turning = report.head.mode is ProbeMode.ROTATE
+    none = "the modes take turns in this arm" if is_turning else "no such pass was timed"
+    reason = report.routing_absence or none
+    for figures, kind, times in (
+        (report.decode, PassKind.DECODE, _DECODE_TIMES),
+        (report.prompt, PassKind.PROMPT, _PROMPT_TIMES),
+    ):
+        for cls, key in times.items():
+            has_time = figures is not None and figures.charged[cls] > 0
+            time_s = seconds(figures.class_ns[cls]) if figures and has_time else None
+            readings.put(key, time_s, reason)
+        share = None if figures is None else figures.routing_share
+        readings.put(_SHARES[kind], None if share is None else 100 * share, reason)
+    median = None if report.decode is None else report.decode.median_routing_share
+    readings.put(_MEDIAN_SHARE, None if median is None else 100 * median.value, reason)
+    readings.put(_NODES, _nodes_per_decode(report), "no decode was timed")
+
+
+def _nodes_per_decode(report: ProbeReport) -> float | None:
+    figures: PassFigures | None = report.decode
+    if figures is None:
+        figures = report.figures(PassKind.DECODE, CallMode.PER_NODE)
+    return None if figures is None else sum(figures.nodes_per_call.values())
+
+
+def _put_slowdowns(readings: Readings, report: ProbeReport) -> None:
+    is_turning = report.head.mode is ProbeMode.ROTATE
+    reason = "too few decodes" if is_turning else f"only the arm {Arm.PROBE_ROTATE.value} tells"
+    for mode, key in _SLOWDOWNS.items():
+        ratio = report.slowdown(mode)
+        readings.put(key, None if ratio is None else 100 * (ratio.value - 1), reason)
+
+
+def _check_report(report: ProbeReport) -> tuple[Doubt, ...]:
+    doubts: list[Doubt] = []
+    if report.head.failures:
+        codes = ", ".join(failure.code for failure in report.head.failures)
+        doubts.append(Doubt(code="probe-failed", text=f"the probe could not do all: {codes}"))
+    if report.head.unknown:
+        names = on_one_line(", ".join(node.name for node in report.head.unknown), _MAX_NAMES_CHARS)
+        nodes = float(sum(node.nodes for node in report.head.unknown))
+        text = f"nodes that the probe does not know count as other: {names}"
+        doubts.append(Doubt(code="probe-unknown-nodes", text=text, numbers={"nodes": nodes}))
+    return tuple(doubts)
