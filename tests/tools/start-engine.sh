@@ -3,7 +3,7 @@
 #
 # Does nothing where one answers already. Else, as root on a Debian-like system, installs the
 # distribution's docker.io and starts dockerd by hand (no init system is needed). Says what it
-# does on stderr; prints the DOCKER_HOST to use on stdout as its last line.
+# does on stderr; prints the address to use as DOCKER_HOST on stdout, as its last line.
 #
 # EDGEMOE_ENGINE_ROOT  folder of the engine's images and state (/var/lib/edgemoe-engine)
 # DOCKER_HOST          engine to look for, and socket to serve (unix:///var/run/docker.sock)
@@ -77,7 +77,7 @@ main() {
     else
         start_engine
     fi
-    printf 'DOCKER_HOST=%s\n' "${host}"
+    printf '%s\n' "${host}"
 }
 
 main
