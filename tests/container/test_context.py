@@ -18,6 +18,7 @@ from edgemoe_appliance.container.context import (
     recipe_digest,
     usual_inputs,
     write_context,
+    write_folder,
 )
 from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.engine.tree import tree_digest
@@ -108,6 +109,13 @@ def test_unpacked_source_has_the_digest_that_is_said_beside_it(
         archive.extractall(tmp_path / "out", filter="data")
     said = json.loads((tmp_path / "out/sources/engines.json").read_text())
     assert tree_digest(tmp_path / "out/sources/b1") == said["b1"]["sha256"]
+
+
+def test_folder_and_tar_hold_the_same(inputs: BuildInputs, tmp_path: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(context_of(inputs))) as archive:
+        archive.extractall(tmp_path / "tar", filter="data")
+    write_folder(list_entries(inputs), tmp_path / "folder")
+    assert tree_digest(tmp_path / "folder") == tree_digest(tmp_path / "tar")
 
 
 def test_recipe_changes_with_content_and_flags_only(

@@ -18,17 +18,12 @@ from pathlib import Path
 
 import pytest
 
+from edgemoe_appliance.container.builders import Builder, find_buildkit_client
 from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.context import usual_inputs
 from edgemoe_appliance.container.engines import read_engines
 from edgemoe_appliance.container.identity import read_identity
-from edgemoe_appliance.container.image import (
-    Builder,
-    BuildOrder,
-    build_image,
-    find_buildkit_client,
-    image_tag,
-)
+from edgemoe_appliance.container.image import BuildOrder, build_image, image_tag
 from edgemoe_appliance.container.launch import IMAGE_USER
 from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.study.configs import Configs
@@ -142,6 +137,8 @@ def test_dockerfile_is_built_whole(
     build = engines["standin"]
     assert {"llama-cli", "llama-bench", "libllama.so", "libggml.so"} == set(build.files_sha256)
     assert build.binary == "/opt/edgemoe/engine/standin/bin/llama-cli"
+    assert build.probe is not None
+    assert build.probe.path == "/opt/edgemoe/engine/standin/probe/libedgemoe_probe.so"
     for name, value in order.cmake.items():
         assert build.cmake[name].startswith(value)
     assert ("12.6" in build.compiler) == (order.target_id == "jetson")

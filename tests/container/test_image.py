@@ -16,20 +16,15 @@ import pytest
 from docker.errors import APIError
 
 from edgemoe_appliance.container.bases import PinnedBy, read_lock
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.builders import Builder, find_buildkit_client
+from edgemoe_appliance.container.client import Engine, ImageStore
 from edgemoe_appliance.container.context import BuildInputs
 from edgemoe_appliance.container.engines import unpack_engines
 from edgemoe_appliance.container.identity import (
     parse_config_digest,
     read_identity,
 )
-from edgemoe_appliance.container.image import (
-    Builder,
-    BuildOrder,
-    build_image,
-    find_buildkit_client,
-    image_tag,
-)
+from edgemoe_appliance.container.image import BuildOrder, build_image, image_tag
 from edgemoe_appliance.container.tarstream import open_chunks
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from tests.container.images import read_file
@@ -85,12 +80,14 @@ def test_both_builders_make_the_image_and_lock_it(
     said: list[str] = []
     folder = images_folder(tmp_path)
     ordered = dataclasses.replace(order, builder=builder)
-    image = build_image(docker_engine, ordered, folder, said.append)
+    lines: list[str] = []
+    image = build_image(docker_engine, ordered, folder, said.append, lines.append)
     jobs = max(1, min(docker_engine.facts.cores, docker_engine.facts.memory_bytes // 2**31))
     expected = f"-DGGML_NATIVE=OFF jobs {jobs}\n".encode()
     assert read_file(docker_engine, image, "/flags") == expected
     assert image.labels["kind"] == "test"
-    assert any("FROM" in line or "COPY" in line for line in said), "progress is passed on"
+    assert any("COPY" in line for line in lines), "progress is passed on"
+    assert not any("COPY" in line for line in said)
     lock = read_lock(folder, "try")
     assert lock is not None and lock.image is not None
     assert lock.image.config_sha256 == image.config_sha256
@@ -116,6 +113,8 @@ def test_another_flag_builds_another_image(
 @pytest.fixture
 def served(docker_engine: Engine) -> Iterator[ServedImage]:
     """Serve a base image that holds one file."""
+    if docker_engine.facts.image_store is ImageStore.MANIFEST_ADDRESSED:
+        pytest.skip("with containerd's store an engine pulls from the loopback by https only")
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as archive:
         member = tarfile.TarInfo("base")
@@ -179,12 +178,13 @@ def test_failing_build_tells_why_and_locks_nothing(
     order.inputs.dockerfile.write_text(
         "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN echo no compiler here >&2; exit 7\n"
     )
-    said: list[str] = []
+    lines: list[str] = []
+    folder = images_folder(tmp_path)
+    failing = dataclasses.replace(order, builder=builder)
     with pytest.raises(HostError, match="7") as caught:
-        folder = images_folder(tmp_path)
-        build_image(docker_engine, dataclasses.replace(order, builder=builder), folder, said.append)
+        build_image(docker_engine, failing, folder, print, lines.append)
     assert "cannot build" in caught.value.what
-    assert any("no compiler here" in line for line in said)
+    assert any("no compiler here" in line for line in lines)
     assert read_lock(tmp_path, "try") is None
 
 

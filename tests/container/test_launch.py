@@ -19,7 +19,7 @@ from edgemoe_appliance.container.launch import (
 )
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.plan import Plan
+from edgemoe_appliance.study.plan import Plan, ProbeFacts
 from tests.container.plans import JETSON_PROFILE, plan
 
 FOLDER = Path("/data/raw/try")
@@ -141,6 +141,17 @@ def test_containerised_plan_has_other_paths_and_the_same_digest() -> None:
     assert inside.digest == given.digest
     assert inside.runs == given.runs
     assert Plan.model_validate_json(inside.model_dump_json()) == inside
+
+
+def test_probe_is_found_beside_its_engine() -> None:
+    given = plan()
+    facts = ProbeFacts(path="/home/x/probe-1/libp.so", sha256="b" * 64, build_key="c" * 64)
+    probed = given.engines["b4447"].model_copy(update={"probe": facts})
+    given = given.model_copy(update={"engines": {"b4447": probed}})
+    inside = containerised_plan(given)
+    assert inside.engines["b4447"].probe is not None
+    assert inside.engines["b4447"].probe.path == "/opt/edgemoe/engine/b4447/probe/libp.so"
+    assert inside.digest == given.digest
 
 
 def test_labels_lead_back_to_the_session() -> None:

@@ -139,13 +139,33 @@ def test_session_measured_in_a_container_comes_home_whole(
     assert len(records(folder)) == 3, "what is done is not done again"
 
 
+def test_probe_is_loaded_inside(
+    docker_engine: Engine,
+    measurement_image: ImageIdentity,
+    image_engines: dict[str, EngineBuild],
+    tiny_models: dict[str, PlannedModel],
+    configs: Configs,
+    tmp_path: Path,
+) -> None:
+    moe = {"olmoe-1b-7b": tiny_models["olmoe-1b-7b"]}
+    arms = (Arm.PLAIN, Arm.PROBE_BOUNDARY)
+    plan = make_plan(configs, image_engines, moe, measurement_image, arms=arms)
+    folder = tmp_path / "short"
+    launcher = ContainerLauncher(engine=docker_engine, image=measurement_image, say=print)
+    outcome = run_bench(plan, folder, launcher, lambda _progress: None)
+    assert (outcome.progress.done, outcome.progress.not_ok) == (2, 0)
+    plain, probed = (record for record in records(folder) if isinstance(record, EndRecord))
+    assert plain.text_sha256 == probed.text_sha256
+    shares = [name for name in probed.metrics if name.startswith("routing_share")]
+    assert shares and not any(name in plain.metrics for name in shares)
+
+
 def no_traces(engine: Engine, folder: Path) -> bool:
     names = {"name": container_name("short", folder)}
     volumes = (engine.api.volumes(filters=names) or {}).get("Volumes") or []
     return not engine.api.containers(all=True, filters=names) and not volumes
 
 
-@pytest.mark.xfail(strict=True, reason="a run does not ask its control group about kills yet")
 def test_one_model_out_of_memory_is_recorded_and_the_others_go_on(
     docker_engine: Engine,
     measurement_image: ImageIdentity,

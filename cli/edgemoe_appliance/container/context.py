@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import stat
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -187,3 +188,18 @@ def write_context(entries: list[ContextEntry], out: BinaryIO) -> None:
                 header.size = entry.path.stat().st_size
                 with entry.path.open("rb") as file:
                     archive.addfile(header, file)
+
+
+def write_folder(entries: list[ContextEntry], folder: Path) -> None:
+    """Write a context into an empty folder."""
+    for entry in entries:
+        target = folder / entry.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if entry.link is not None:
+            target.symlink_to(entry.link)
+            continue
+        if entry.path is None:
+            target.write_bytes(entry.content)
+        else:
+            shutil.copyfile(entry.path, target)
+        target.chmod(0o755 if entry.is_executable else 0o644)

@@ -15,33 +15,38 @@ from edgemoe_appliance.container.launch import (
     IMAGE_USER,
     LaunchSpec,
     User,
-    engine_path,
+    engine_inside,
 )
 from edgemoe_appliance.container.tarstream import open_chunks, open_members, path_below_top
 from edgemoe_appliance.engine.build import read_build
+from edgemoe_appliance.engine.probe_build import read_probe
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.study.plan import EngineBuild
+from edgemoe_appliance.study.plan import EngineBuild, ProbeFacts
 
 # A CUDA build with its kernels is some hundred megabytes.
 _MAX_BYTES: Final = 4 * 10**9
 
 
 def read_engines(engine: Engine, identity: ImageIdentity) -> dict[str, EngineBuild]:
-    """Return the engines of an image by pin, with the paths they have inside. Nothing is run.
+    """Return the engines of an image by pin, each with its probe and its paths inside.
 
-    Raises HostError where the image is not one of ours, DigestError where a file is not the one
-    that was built.
+    Nothing is run for it. Raises HostError where the image is not one of ours, DigestError where
+    a file is not the one that was built.
     """
     doing = f"read the engines of {identity.reference}"
     with tempfile.TemporaryDirectory() as scratch:
         with created_container(engine, _reader(identity)) as reader, engine.errors(doing):
             chunks, _ = engine.api.get_archive(reader.container_id, str(ENGINES_FOLDER))
             unpack_engines(open_chunks(chunks), Path(scratch))
-        return {folder.name: _moved(read_build(folder)) for folder in Path(scratch).iterdir()}
+        return {folder.name: _read_engine(folder) for folder in sorted(Path(scratch).iterdir())}
 
 
-def _moved(build: EngineBuild) -> EngineBuild:
-    return build.model_copy(update={"binary": str(engine_path(build.pin))})
+def _read_engine(folder: Path) -> EngineBuild:
+    probe = read_probe(folder / "probe")
+    facts = ProbeFacts(
+        path=str(probe.library), sha256=probe.sha256, build_key=probe.description.key
+    )
+    return engine_inside(read_build(folder).model_copy(update={"probe": facts}))
 
 
 def _reader(identity: ImageIdentity) -> LaunchSpec:

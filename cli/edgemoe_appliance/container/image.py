@@ -5,16 +5,11 @@ An image whose recipe (files and arguments) is on the engine already is not buil
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from edgemoe_appliance.container.bases import (
     ImageLock,
@@ -27,30 +22,17 @@ from edgemoe_appliance.container.bases import (
     read_lock,
     write_lock,
 )
+from edgemoe_appliance.container.builders import Builder, BuildJob, Say, run_builder
 from edgemoe_appliance.container.client import Engine
-from edgemoe_appliance.container.context import (
-    BuildInputs,
-    list_entries,
-    recipe_digest,
-    write_context,
-)
+from edgemoe_appliance.container.context import BuildInputs, list_entries, recipe_digest
 from edgemoe_appliance.container.identity import RECIPE_LABEL, ImageIdentity, read_identity
 from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.study.units import GIB
 
-Say = Callable[[str], None]
 # A CMake flag that the build stage's shell can split at spaces without surprise.
 _PLAIN_VALUE: Final = re.compile(r"[A-Za-z0-9_.,+=:/@%;-]*")
 # nvcc and the larger C++ files of llama.cpp take up to this much each.
 _COMPILER_BYTES: Final = 2 * GIB
-
-
-class Builder(str, Enum):
-    """Which of the engine's builders makes the image."""
-
-    AUTO = "auto"  # BuildKit where a client offers it, else the classic one
-    BUILDKIT = "buildkit"
-    CLASSIC = "classic"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +81,8 @@ def build_image(
     else:
         labels = {**order.labels, RECIPE_LABEL: recipe}
         arguments["BUILD_JOBS"] = str(_jobs(engine))
-        with tempfile.TemporaryFile() as context:
-            write_context(entries, context)
-            context.seek(0)
-            _build(engine, order.builder, say, on_output)(context, tag, arguments, labels)
+        job = BuildJob(entries=entries, tag=tag, arguments=arguments, labels=labels)
+        run_builder(engine, order.builder, job, say, on_output)
         identity = read_identity(engine, tag)
     if identity is None:
         raise HostError(f"the builder ended without making {tag}", where=engine.host)
@@ -208,115 +188,3 @@ def _pull(engine: Engine, reference: str, say: Say) -> None:
                     where=engine.host,
                     hint="name an image that is there with --base-image",
                 )
-
-
-_Build = Callable[[Any, str, Mapping[str, str], Mapping[str, str]], None]
-
-
-def _build(engine: Engine, builder: Builder, say: Say, on_output: Say) -> _Build:
-    cli = None if builder is Builder.CLASSIC else find_buildkit_client()
-    if builder is Builder.BUILDKIT and cli is None:
-        raise HostError(
-            "no docker client with BuildKit on PATH",
-            hint="install docker-buildx, or build with the classic builder",
-        )
-    if cli is not None:
-        say(f"building with BuildKit through {cli}")
-        return lambda *given: _build_with_buildkit(engine, cli, on_output, *given)
-    say("building with the engine's classic builder")
-    return lambda *given: _build_classic(engine, on_output, *given)
-
-
-def _build_classic(
-    engine: Engine,
-    on_output: Say,
-    context: Any,
-    tag: str,
-    arguments: Mapping[str, str],
-    labels: Mapping[str, str],
-) -> None:
-    with engine.errors(f"build {tag}"):
-        stream = engine.api.build(
-            fileobj=context,
-            custom_context=True,
-            tag=tag,
-            buildargs=dict(arguments),
-            labels=dict(labels),
-            rm=True,
-            forcerm=True,
-            decode=True,
-        )
-        for entry in stream:
-            for line in str(entry.get("stream", "")).splitlines():
-                on_output(line)
-            if "error" in entry:
-                raise HostError(f"cannot build {tag}: {entry['error']}", where=engine.host)
-
-
-def _build_with_buildkit(
-    engine: Engine,
-    cli: str,
-    on_output: Say,
-    context: Any,
-    tag: str,
-    arguments: Mapping[str, str],
-    labels: Mapping[str, str],
-) -> None:
-    command = [cli, "build", "--progress=plain", "--tag", tag]
-    for name, value in arguments.items():
-        command += ["--build-arg", f"{name}={value}"]
-    for name, value in labels.items():
-        command += ["--label", f"{name}={value}"]
-    last = ""
-    with subprocess.Popen(
-        [*command, "-"],
-        stdin=context,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env={**os.environ, **_BUILDKIT_ENVIRONMENT, "DOCKER_HOST": engine.host},
-    ) as process:
-        for line in process.stdout or ():
-            last = line.strip() or last
-            on_output(line.rstrip("\n"))
-    if process.returncode != 0:
-        raise HostError(f"cannot build {tag}: {last}", where=engine.host)
-
-
-# The engine's own builder, not one in a container of its own, which would not see local images;
-# and no attestations, which would give every build another digest.
-_BUILDKIT_ENVIRONMENT: Final = {
-    "DOCKER_BUILDKIT": "1",
-    "BUILDX_BUILDER": "default",
-    "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
-}
-
-
-def find_buildkit_client(path: str | None = None) -> str | None:
-    """Return a docker client on PATH that can use BuildKit, or None.
-
-    Before 23.0 it is built in; since then the client needs its buildx plugin.
-    """
-    for folder in (path or os.environ.get("PATH", "")).split(os.pathsep):
-        client = shutil.which("docker", path=folder)
-        if client is not None and _has_buildkit(client):
-            return client
-    return None
-
-
-def _has_buildkit(client: str) -> bool:
-    version = _output([client, "--version"])
-    major = re.search(r"version (\d+)\.", version)
-    if major is not None and int(major[1]) < 23:
-        return True
-    return bool(_output([client, "buildx", "version"]))
-
-
-def _output(command: list[str]) -> str:
-    """Return what a short command prints, or nothing where it fails."""
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return result.stdout if result.returncode == 0 else ""

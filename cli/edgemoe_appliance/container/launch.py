@@ -19,7 +19,13 @@ from typing import Final, Literal
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.study.configs import ContainerProfile, PowerSource
-from edgemoe_appliance.study.plan import EngineBuild, Plan, PlannedModel
+from edgemoe_appliance.study.plan import (
+    ENGINE_PROGRAM,
+    EngineBuild,
+    Plan,
+    PlannedModel,
+    ProbeFacts,
+)
 
 SESSION_FOLDER: Final = PurePosixPath("/session")
 MODELS_FOLDER: Final = PurePosixPath("/models")
@@ -129,7 +135,7 @@ def containerised_plan(plan: Plan) -> Plan:
     """
     return plan.model_copy(
         update={
-            "engines": {pin: _engine_inside(build) for pin, build in plan.engines.items()},
+            "engines": {pin: engine_inside(build) for pin, build in plan.engines.items()},
             "models": {
                 model_id: model.model_copy(update={"path": str(model_path(model))})
                 for model_id, model in plan.models.items()
@@ -138,13 +144,22 @@ def containerised_plan(plan: Plan) -> Plan:
     )
 
 
-def _engine_inside(build: EngineBuild) -> EngineBuild:
-    return build.model_copy(update={"binary": str(engine_path(build.pin))})
+def engine_inside(build: EngineBuild) -> EngineBuild:
+    """Return a build, and its routing probe where it has one, with the paths in the image."""
+    probe = build.probe
+    if probe is not None:
+        probe = probe.model_copy(update={"path": str(probe_path(build.pin, probe))})
+    return build.model_copy(update={"binary": str(engine_path(build.pin)), "probe": probe})
 
 
 def engine_path(pin: str) -> PurePosixPath:
-    """Return where the llama-cli of a pin lies inside; its routing probe is in ../probe."""
-    return ENGINES_FOLDER / pin / "bin" / "llama-cli"
+    """Return where the llama-cli of a pin lies inside."""
+    return ENGINES_FOLDER / pin / "bin" / ENGINE_PROGRAM
+
+
+def probe_path(pin: str, probe: ProbeFacts) -> PurePosixPath:
+    """Return where the routing probe of a pin lies inside."""
+    return ENGINES_FOLDER / pin / "probe" / PurePosixPath(probe.path).name
 
 
 def model_path(model: PlannedModel) -> PurePosixPath:
