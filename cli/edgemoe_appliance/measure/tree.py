@@ -7,6 +7,7 @@ samples simply leaves the sum.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,12 @@ from edgemoe_appliance.measure.procfs import (
     parse_process_cpu_s,
     parse_status,
 )
+from edgemoe_appliance.study.units import NS_PER_S
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+# Children are looked for this often: listing all threads for them is half the cost of a reading,
+# and llama-cli starts a process only to describe its own crash.
+_LOOK_EVERY_NS = NS_PER_S
 NumberT = TypeVar("NumberT", int, float)
 
 
@@ -65,17 +70,24 @@ class ProcTree:
         self._proc = proc
         self._root = pid
         self._members: dict[int, _Member] = {}
+        self._look_at_ns = 0
 
     def read(self) -> TreeReading | None:
-        """Return the sums over the tree, or None when the root has ended."""
+        """Return the sums over the tree, or None when the root has ended.
+
+        Descendants that were started since are found within a second.
+        """
+        looks = time.monotonic_ns() >= self._look_at_ns
+        if looks:
+            self._look_at_ns = time.monotonic_ns() + _LOOK_EVERY_NS
         readings: dict[int, tuple[StatusMemory, float | None]] = {}
-        pending = [self._root]
+        pending = [*self._members] or [self._root]
         while pending:
             pid = pending.pop()
-            reading = self._read_member(pid)
-            if reading is not None and pid not in readings:
+            reading = None if pid in readings else self._read_member(pid)
+            if reading is not None:
                 readings[pid] = reading
-                pending += self._children(pid)
+                pending += self._children(pid) if looks else []
         self._forget(set(readings))
         root = readings.get(self._root)
         if root is None or root[0].rss_bytes is None:
