@@ -15,7 +15,7 @@ from edgemoe_appliance.app.options import (
     RuntimeOption,
 )
 from edgemoe_appliance.bench.folders import default_folders
-from edgemoe_appliance.bench.runtime import ImageOptions, RuntimeKind, open_runtime
+from edgemoe_appliance.bench.runtime import ImageOptions, RuntimeKind, Wanted, open_runtime
 from edgemoe_appliance.study.configs import read_configs
 from edgemoe_appliance.study.resources import resource_folder
 
@@ -38,7 +38,7 @@ def build(
     configs = read_configs(resource_folder("configs"))
     options = ImageOptions(base=base_image, runtime=runtime_image, locked=locked)
     with open_runtime(runtime, default_folders(), options, docker_host) as opened:
-        supply = opened.supply(configs, target, [pin], TerminalSteps())
+        supply = opened.supply(configs, Wanted(target_id=target, pins=[pin]), TerminalSteps())
     if supply.image is not None:
         say(f"image {supply.image}")
     for engine in supply.engines.values():

@@ -9,7 +9,7 @@ import psutil
 from edgemoe_appliance.bench.folders import Folders
 from edgemoe_appliance.bench.identity import read_identity
 from edgemoe_appliance.bench.launcher import Launcher
-from edgemoe_appliance.bench.runtime import Runtime
+from edgemoe_appliance.bench.runtime import Runtime, Wanted
 from edgemoe_appliance.bench.steps import Steps
 from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.models.layout import TwinScale
@@ -54,7 +54,12 @@ def prepare_bench(
     """
     target = configs.target(request.target)
     experiments = {name: configs.experiment(name) for name in request.experiments}
-    supply = runtime.supply(configs, request.target, _pins(request, experiments), steps)
+    wanted_engines = Wanted(
+        target_id=request.target,
+        pins=_pins(request, experiments),
+        is_probed=any(arm.is_probed for e in experiments.values() for arm in e.arms),
+    )
+    supply = runtime.supply(configs, wanted_engines, steps)
     wanted = {model for experiment in experiments.values() for model in experiment.models}
     models = {
         name: obtain_model(configs, name, request.twins, folders, steps)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Literal, Protocol
 
 from edgemoe_appliance.bench.folders import Folders
@@ -25,10 +26,14 @@ from edgemoe_appliance.container.image import BuildOrder, build_image
 from edgemoe_appliance.container.launch import BoardFiles
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.engine.build import BuildProgress, build_engine
+from edgemoe_appliance.engine.probe_build import build_probe
 from edgemoe_appliance.engine.source import PreparedSource, choose_pin
+from edgemoe_appliance.engine.tools import require_tool
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.study.configs import Configs, ContainerProfile, Target
-from edgemoe_appliance.study.plan import EngineBuild
+from edgemoe_appliance.study.plan import EngineBuild, ProbeFacts
+
+_COMPILER = "c++"
 
 
 class RuntimeKind(str, Enum):
@@ -57,13 +62,20 @@ class Supply:
     launcher: Launcher
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The engines that a plan needs; a pin that is None is the default one with its fallback."""
+
+    target_id: str
+    pins: Sequence[str | None]
+    is_probed: bool = False
+
+
 class Runtime(Protocol):
     """A way of measuring that has been chosen."""
 
-    def supply(
-        self, configs: Configs, target_id: str, pins: Sequence[str | None], steps: Steps
-    ) -> Supply:
-        """Build or find the engines of pins; None is the default pin with its fallback."""
+    def supply(self, configs: Configs, wanted: Wanted, steps: Steps) -> Supply:
+        """Build or find the engines."""
 
 
 class NativeRuntime:
@@ -73,13 +85,16 @@ class NativeRuntime:
         """Keep the folders."""
         self._folders = folders
 
-    def supply(
-        self, configs: Configs, target_id: str, pins: Sequence[str | None], steps: Steps
-    ) -> Supply:
-        """Build what is not built yet."""
-        target = configs.target(target_id)
-        sources = obtain_sources(configs, pins, self._folders, steps)
+    def supply(self, configs: Configs, wanted: Wanted, steps: Steps) -> Supply:
+        """Build what is not built yet, the routing probe only where it is wanted."""
+        target = configs.target(wanted.target_id)
+        sources = obtain_sources(configs, wanted.pins, self._folders, steps)
         builds = [self._build(source, target, steps) for source in sources]
+        if wanted.is_probed:
+            builds = [
+                self._with_probe(build, source, steps)
+                for build, source in zip(builds, sources, strict=True)
+            ]
         return Supply(
             kind="native",
             engines={build.pin: build for build in builds},
@@ -98,6 +113,19 @@ class NativeRuntime:
                 source, self._folders.cache, cmake=target.cmake, on_progress=on_progress
             )
 
+    def _with_probe(self, build: EngineBuild, source: PreparedSource, steps: Steps) -> EngineBuild:
+        compiler = str(require_tool(_COMPILER, "g++"))
+        with steps.step(f"llama.cpp {build.pin}: routing probe"):
+            probe = build_probe(
+                source.folder, Path(build.binary).parent, self._folders.cache / "probes", compiler
+            )
+        facts = ProbeFacts(
+            path=str(probe.library.resolve()),
+            sha256=probe.sha256,
+            build_key=probe.description.key,
+        )
+        return build.model_copy(update={"probe": facts})
+
 
 class ContainerRuntime:
     """Engines inside an image, run in a container of least privilege."""
@@ -108,13 +136,15 @@ class ContainerRuntime:
         self._folders = folders
         self._options = options
 
-    def supply(
-        self, configs: Configs, target_id: str, pins: Sequence[str | None], steps: Steps
-    ) -> Supply:
-        """Build the image where it is not there, and compare it with its lock."""
+    def supply(self, configs: Configs, wanted: Wanted, steps: Steps) -> Supply:
+        """Build the image where it is not there, and compare it with its lock.
+
+        An image always holds the routing probe of each of its engines.
+        """
+        target_id = wanted.target_id
         target = configs.target(target_id)
         profile = container_profile(target_id, target)
-        sources = obtain_sources(configs, pins, self._folders, steps)
+        sources = obtain_sources(configs, wanted.pins, self._folders, steps)
         identity = self._image(target_id, target, profile, sources, steps)
         board = BoardFiles() if target.study_device == "jetson" else None
         return Supply(
