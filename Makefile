@@ -6,7 +6,8 @@ RUN := $(BIN)/edgemoe-appliance
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-container lint format lock report host-bench jetson-bench m2-bench clean
+.PHONY: help demo test test-container test-cgroup-v2 bench-harness lint format lock report \
+        host-bench jetson-bench m2-bench clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +35,13 @@ test: $(VENV)/.ready-dev ## all tests but those in containers; real llama-cli ru
 
 test-container: $(VENV)/.ready-dev ## tests on a real Docker engine (started where none answers; as root)
 	@DOCKER_HOST="$$(tests/tools/start-engine.sh | tail -n 1)" $(BIN)/pytest -m container tests
+
+test-cgroup-v2: $(VENV)/.ready-dev ## the cgroup reader on real version 2 kernels, in emulated machines
+	@EDGEMOE_VM_TESTS=1 $(BIN)/pytest tests/cgroup_v2
+
+bench-harness: $(VENV)/.ready-dev ## print what the harness costs and how exact it is (minutes)
+	@$(BIN)/python -m tests.bench.kill_session
+	@$(BIN)/python -m tests.bench.energy_accuracy
 
 lint: $(VENV)/.ready-dev ## ruff and mypy only
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

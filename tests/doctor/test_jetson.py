@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.doctor.jetson import (
+    check_free_blocks,
     check_jetson,
     parse_clocks,
     parse_power_mode,
@@ -12,6 +13,9 @@ from edgemoe_appliance.doctor.jetson import (
 from edgemoe_appliance.study.findings import Finding, Level
 
 RELEASE = "# R36 (release), REVISION: {}, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: x\n"
+BUDDYINFO = """Node 0, zone      DMA  9  8  7  6  5  4  3  2  1  1  0
+Node 0, zone   Normal  1000  900  800  700  600  500  400  300  200  100  {}
+"""
 SHOWN = """SOC family:tegra234  Machine:NVIDIA Jetson Orin Nano Developer Kit
 Online CPUs: 0-1
 cpu0:  Online=1 Governor=schedutil MinFreq=1497600 MaxFreq=1497600 IdleStates: WFI=0 c7=0
@@ -27,6 +31,8 @@ def board(folder: Path, *, release: str, mode: str, shown: str | None) -> Path:
     """Lay out a root folder, and tools that print what the real ones print on such a board."""
     (folder / "etc").mkdir()
     (folder / "etc/nv_tegra_release").write_text(RELEASE.format(release))
+    (folder / "proc").mkdir()
+    (folder / "proc/buddyinfo").write_text(BUDDYINFO.format(400))
     tools = folder / "tools"
     tools.mkdir()
     for name, text in (("nvpmodel", f"NV Power Mode: {mode}\n0\n"), ("jetson_clocks", shown)):
@@ -83,6 +89,15 @@ def test_another_machine_is_no_jetson(tmp_path: Path, monkeypatch: pytest.Monkey
     found = findings(tmp_path, monkeypatch, tmp_path)
     assert found["L4T release"].level is Level.FAIL
     assert found["power mode"].level is Level.UNKNOWN
+
+
+def test_memory_in_pieces_is_told(tmp_path: Path) -> None:
+    assert check_free_blocks(tmp_path).level is Level.UNKNOWN
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/buddyinfo").write_text(BUDDYINFO.format(3))
+    finding = check_free_blocks(tmp_path)
+    assert finding.level is Level.WARN
+    assert finding.seen.startswith("3 ")
 
 
 @pytest.mark.parametrize("text", ["", "R36", "\x00\xff", "# R36 (release), REVISION: x"])

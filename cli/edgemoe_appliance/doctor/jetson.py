@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemoe_appliance.doctor.host import read_line
+from edgemoe_appliance.doctor.host import read_line, read_text
 from edgemoe_appliance.study.findings import Finding, Level
 
 _COMMAND_TIMEOUT_S = 10
@@ -24,6 +24,8 @@ _CAPS = {
 _STUDY_MODE = "15W"
 # From this release on a fix in NvMap fragments memory until the next boot.
 _FRAGMENTING_RELEASE = (36, 4, 7)
+# A board that has just started has hundreds of 4 MiB blocks; one seen failing had one or two.
+_FEW_BLOCKS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,7 @@ def check_jetson(root: Path) -> Iterator[Finding]:
     yield from _cap_findings(mode, clocks)
     yield _lock_finding(clocks)
     yield _fragmentation_finding(release)
+    yield check_free_blocks(root)
 
 
 def _release_finding(line: str | None, release: Release | None) -> Finding:
@@ -162,6 +165,32 @@ def _fragmentation_finding(release: Release | None) -> Finding:
         level=Level.WARN if prone else Level.OK,
         seen="this release fragments device memory over time" if prone else "not known here",
         hint="reboot before a session if allocations fail with memory free" if prone else "",
+    )
+
+
+def count_largest_blocks(buddyinfo: str) -> int | None:
+    """Return the free blocks of the largest size (4 MiB with 4 KiB pages) in all zones, or None.
+
+    It is the number that tegrastats prints as `lfb`. Source: proc(5), buddyinfo.
+    """
+    lines = [line.split() for line in buddyinfo.splitlines() if line.startswith("Node")]
+    counts = [words[-1] for words in lines if words[-1].isdigit()]
+    return sum(map(int, counts)) if counts else None
+
+
+def check_free_blocks(root: Path) -> Finding:
+    """Count the large free blocks of memory, which device allocations need."""
+    blocks = count_largest_blocks(read_text(root / "proc/buddyinfo") or "")
+    if blocks is None:
+        return Finding(
+            check="free memory blocks", level=Level.UNKNOWN, seen="this host does not tell"
+        )
+    enough = blocks >= _FEW_BLOCKS
+    return Finding(
+        check="free memory blocks",
+        level=Level.OK if enough else Level.WARN,
+        seen=f"{blocks} of the largest size",
+        hint="" if enough else "memory is in pieces: reboot before a session",
     )
 
 
