@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from edgemoe_appliance.bench.folders import default_folders
 from edgemoe_appliance.container.client import Engine, open_engine
@@ -19,7 +19,7 @@ from edgemoe_appliance.container.image import BuildOrder, build_image
 from edgemoe_appliance.engine.source import PreparedSource, prepare_source
 from edgemoe_appliance.study.configs import Configs
 from edgemoe_appliance.study.plan import EngineBuild
-from tests.container.images import BASE, build_script_image
+from tests.container.images import BASE, build_script_image, target_name
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 IMAGES = Path(__file__).resolve().parents[2] / "images"
@@ -48,9 +48,11 @@ def script_image(docker_engine: Engine, base_image: str) -> Callable[[str], Imag
 
 @pytest.fixture(scope="session")
 def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an images folder of our own, so that the tests lock nothing for the user."""
+    """Return an images folder of our own: the tests lock and tag nothing of the user's."""
     folder = tmp_path_factory.mktemp("images")
-    shutil.copy(IMAGES / "bases.yaml", folder)
+    bases = yaml.safe_load((IMAGES / "bases.yaml").read_text())["bases"]
+    ours = {target_name(name): stages for name, stages in bases.items()}
+    (folder / "bases.yaml").write_text(yaml.safe_dump({"bases": ours}))
     return folder
 
 
@@ -81,7 +83,7 @@ def measurement_image(
     target = configs.target("host")
     assert target.container is not None
     order = BuildOrder(
-        target_id="host",
+        target_id=target_name("host"),
         inputs=measurement_inputs,
         cmake={**target.cmake, **target.container.cmake},
         labels={},

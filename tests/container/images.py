@@ -15,6 +15,11 @@ from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 BASE = "edgemoe-test-base:bookworm"
 
 
+def target_name(target_id: str) -> str:
+    """Return the name under which tests build a target's image, so that the user's stays."""
+    return f"test-{target_id}"
+
+
 def build_script_image(engine: Engine, base: str, script: str) -> ImageIdentity:
     """Build an image that runs `script`; the measuring process's arguments are its $1, $2, ..."""
     entrypoint = json.dumps(["/bin/sh", "-c", script, "measure"])
