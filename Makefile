@@ -79,6 +79,9 @@ lock: $(VENV)/.ready-dev ## resolve both requirement files anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url --extra build --extra dev -c requirements.lock \
 	  pyproject.toml -o tests/requirements.lock
+	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url -c requirements.lock docker/shared/requirements.in \
+	  -o docker/shared/requirements.lock
 
 clean: ## remove the environment and all caches; sessions and reports stay
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache

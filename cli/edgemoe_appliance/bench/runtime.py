@@ -147,9 +147,10 @@ class ContainerRuntime:
         sources = obtain_sources(configs, wanted.pins, self._folders, steps)
         identity = self._image(target_id, target, profile, sources, steps)
         board = BoardFiles() if target.study_device == "jetson" else None
+        inside = read_engines(self._engine, identity)
         return Supply(
             kind="container",
-            engines=read_engines(self._engine, identity),
+            engines={source.pin: inside[source.pin] for source in sources},
             image=identity.config_sha256,
             launcher=ContainerLauncher(
                 engine=self._engine, image=identity, say=steps.note, board=board
