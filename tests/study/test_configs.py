@@ -321,7 +321,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(folder: Path) -> None:
     ):
         with pytest.raises(ConfigError) as caught:
             pick("nothing")
-        assert str(caught.value) == f"'nothing' is not a {kind}; {known}"
+        assert str(caught.value) == f"unknown {kind} 'nothing'; {known}"
 
 
 # The appliance's own files
