@@ -23,6 +23,7 @@ from tests.container.images import BASE, build_script_image, target_name
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
 IMAGES = Path(__file__).resolve().parents[2] / "images"
+BASE_TAR = default_folders().cache / "base" / "bookworm.tar"
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +34,8 @@ def docker_engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def base_image(docker_engine: Engine) -> str:
-    """Return the tag of the local base image, making it where it is not there."""
-    if read_identity(docker_engine, BASE) is None:
+    """Return the tag of the local base image, made where it or the tar it came from is missing."""
+    if read_identity(docker_engine, BASE) is None or not BASE_TAR.exists():
         environment = {**os.environ, "DOCKER_HOST": docker_engine.host}
         subprocess.run([TOOLS / "make-base-image.sh"], env=environment, check=True)
     return BASE

@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from edgemoe_appliance.container.identity import (
 from edgemoe_appliance.container.image import BuildOrder, build_image, image_tag
 from edgemoe_appliance.container.tarstream import open_chunks
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
+from tests.container.conftest import BASE_TAR
 from tests.container.images import read_file
 from tests.container.registry import ServedImage, serve_image
 
@@ -204,8 +204,7 @@ def test_local_base_is_the_same_every_time_it_is_loaded(
     identity = read_identity(docker_engine, base_image)
     assert identity is not None
     (layer,) = identity.diff_ids
-    cache = Path(os.environ.get("EDGEMOE_CACHE", Path(__file__).parents[2] / ".cache"))
-    digest = hashlib.sha256((cache / "base" / "bookworm.tar").read_bytes()).hexdigest()
+    digest = hashlib.sha256(BASE_TAR.read_bytes()).hexdigest()
     assert layer == f"sha256:{digest}"
 
 
