@@ -81,10 +81,12 @@ class Pool:
         return found[0] if len(found) == 1 else None
 
 
-def pools(loaded: LoadedSessions, study: Study, feeds: Feeds) -> tuple[Pool, ...]:
-    """Return the plain runs that go into a table, by condition."""
+def pools(
+    loaded: LoadedSessions, study: Study, feeds: Feeds, arm: Arm = Arm.PLAIN
+) -> tuple[Pool, ...]:
+    """Return the runs of one arm that go into a table, by condition."""
     runs = feeding(loaded.runs, feeds)
-    runs = runs[runs["arm"] == Arm.PLAIN.value]
+    runs = runs[runs["arm"] == arm.value]
     settings = {setting.id: setting for setting in loaded.settings}
     found = []
     for keys, group in runs.groupby(_POOL_KEYS, sort=False):

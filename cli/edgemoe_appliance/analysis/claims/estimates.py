@@ -1,0 +1,153 @@
+"""Estimates: a number, the bounds it is known within, and what those bounds come from.
+
+A printed figure is known within the rounding of its digits, a measured one within its interval.
+Combining them keeps the difference: rounding errors may all lie on one side, intervals rarely do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import product
+
+from edgemoe_appliance.analysis.statistics import Absent
+
+
+class Basis(str, Enum):
+    """What bounds come from."""
+
+    EXACT = "exact"
+    ROUNDING = "rounding"
+    INTERVAL = "interval"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """The least and the greatest value that a number may have."""
+
+    low: float
+    high: float
+    basis: Basis
+
+    @property
+    def half_width(self) -> float:
+        """Return half the distance from low to high."""
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeats:
+    """The runs behind an interval: repetitions of each of a number of prompts.
+
+    `within_share` (0-1) is the part of the variance that more repetitions would reduce; the rest
+    lies between prompts, and only more prompts would.
+    """
+
+    repetitions: int
+    prompts: int
+    within_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A value and its bounds, or the reason why there are no bounds."""
+
+    value: float
+    bounds: Bounds | Absent
+    repeats: Repeats | None = None
+
+
+def exact(value: float) -> Estimate:
+    """Return a number without doubt: a count, a size."""
+    return Estimate(value=value, bounds=Bounds(low=value, high=value, basis=Basis.EXACT))
+
+
+def within(low: float, high: float, basis: Basis, value: float | None = None) -> Estimate:
+    """Return an estimate with bounds, by default their middle."""
+    middle = (low + high) / 2 if value is None else value
+    return Estimate(value=middle, bounds=Bounds(low=low, high=high, basis=basis))
+
+
+def combine(function: Callable[..., float], *parts: Estimate) -> Estimate | Absent:
+    """Return a function of independent estimates; it must be monotone in each of them.
+
+    With printed figures among them the bounds are the extremes over all corners; with intervals
+    alone the deviations that each part causes add as squares (MOVER: Zou and Donner, Statistics
+    in Medicine 27 (2008) 1693).
+    """
+    try:
+        value = function(*(part.value for part in parts))
+        bounds = _combined_bounds(function, parts, value)
+    except ZeroDivisionError:
+        return Absent(reason="a number to divide by may be 0")
+    return Estimate(value=value, bounds=bounds, repeats=_joined_repeats(function, parts))
+
+
+def ratio(top: Estimate, bottom: Estimate) -> Estimate | Absent:
+    """Return top / bottom of independent estimates; there is none unless the bottom is above 0."""
+    least = bottom.value if isinstance(bottom.bounds, Absent) else bottom.bounds.low
+    if least <= 0:
+        return Absent(reason="the number to divide by is not clearly above 0")
+    return combine(lambda a, b: a / b, top, bottom)
+
+
+def scaled(part: Estimate, factor: float) -> Estimate:
+    """Return an estimate in another unit; `factor` is above 0."""
+    if isinstance(part.bounds, Absent):
+        return replace(part, value=part.value * factor)
+    bounds = replace(part.bounds, low=part.bounds.low * factor, high=part.bounds.high * factor)
+    return replace(part, value=part.value * factor, bounds=bounds)
+
+
+def _combined_bounds(
+    function: Callable[..., float], parts: Sequence[Estimate], value: float
+) -> Bounds | Absent:
+    bounds = [part.bounds for part in parts]
+    known = [each for each in bounds if isinstance(each, Bounds)]
+    if len(known) < len(bounds):
+        reasons = dict.fromkeys(each.reason for each in bounds if isinstance(each, Absent))
+        return Absent(reason="; ".join(reasons))
+    if any(each.basis is Basis.ROUNDING for each in known):
+        corners = [function(*point) for point in product(*((b.low, b.high) for b in known))]
+        return Bounds(low=min(*corners, value), high=max(*corners, value), basis=Basis.ROUNDING)
+    swings = [_swing(function, parts, place, value) for place in range(len(parts))]
+    moved = any(each.basis is Basis.INTERVAL for each in known)
+    return Bounds(
+        low=value - math.hypot(*(down for down, _ in swings)),
+        high=value + math.hypot(*(up for _, up in swings)),
+        basis=Basis.INTERVAL if moved else Basis.EXACT,
+    )
+
+
+def _swing(
+    function: Callable[..., float], parts: Sequence[Estimate], place: int, value: float
+) -> tuple[float, float]:
+    """Return how far one part alone can move the result down and up."""
+    bounds = parts[place].bounds
+    if isinstance(bounds, Absent):
+        return 0.0, 0.0
+    ends = []
+    for end in (bounds.low, bounds.high):
+        arguments = [part.value for part in parts]
+        arguments[place] = end
+        ends.append(function(*arguments))
+    return max(0.0, value - min(ends)), max(0.0, max(ends) - value)
+
+
+def _joined_repeats(function: Callable[..., float], parts: Sequence[Estimate]) -> Repeats | None:
+    """Return the repeats of a combination: shares weighted by the variance each part brings."""
+    known = [(place, p.repeats) for place, p in enumerate(parts) if p.repeats is not None]
+    if not known:
+        return None
+    value = function(*(part.value for part in parts))
+    weights = [sum(_swing(function, parts, place, value)) ** 2 for place, _ in known]
+    total = sum(weights)
+    shares = [repeats.within_share for _, repeats in known]
+    weighted = sum(weight * share for weight, share in zip(weights, shares, strict=True))
+    return Repeats(
+        repetitions=min(repeats.repetitions for _, repeats in known),
+        prompts=min(repeats.prompts for _, repeats in known),
+        within_share=weighted / total if total else min(shares),
+    )

@@ -1,0 +1,93 @@
+"""Evidence: where numbers come from, printed or measured, behind one interface.
+
+A place is one condition that numbers may be read in together: a device of the study as printed,
+or a condition of the reader's runs. Whether it is the hardware of the study is part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, Protocol
+
+from edgemoe_appliance.analysis.claims.estimates import Estimate
+from edgemoe_appliance.analysis.claims.quantities import Term
+from edgemoe_appliance.analysis.claims.reference import Reference
+from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.study.configs import Feeds
+from edgemoe_appliance.study.reference import StudyDeviceId
+
+Source = Literal["reader", "study"]
+
+
+class Scope(str, Enum):
+    """How far a verdict reaches."""
+
+    FULL = "full"
+    DIRECTION = "direction"
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One condition. `device` is the study's device that its hardware is, None for another.
+
+    `shortfalls` say why only directions can be read from it, even for that device; `cautions`
+    are to be told with every verdict that rests on it. Places of a table come closest to the
+    study first.
+    """
+
+    id: str
+    label: str
+    table: Feeds
+    device: StudyDeviceId | None
+    shortfalls: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+    is_reduced: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """A number that is said to follow from others, and what follows from them.
+
+    `how` says in words how `again` was worked out, `parts` are the numbers by name. Where units
+    are in question `again` is in like units and `numerals` is what comes out without them.
+    """
+
+    id: str
+    subject: str
+    where: str
+    said: Estimate
+    again: Estimate | Absent
+    unit: str
+    how: str
+    parts: tuple[tuple[str, float], ...] = ()
+    numerals: Estimate | Absent | None = None
+
+
+class Evidence(Protocol):
+    """Numbers by place and term."""
+
+    @property
+    def source(self) -> Source:
+        """Return whose numbers these are."""
+
+    @property
+    def reference(self) -> Reference:
+        """Return what the study and the configuration say."""
+
+    def places(self, table: Feeds) -> Sequence[Place]:
+        """Return the places with runs for a table, closest to the study first."""
+
+    def models(self, place: Place) -> Sequence[str]:
+        """Return the models of a place, in the order of the study."""
+
+    def read(self, place: Place, term: Term) -> Estimate | Absent:
+        """Return a number that is not derived, or why there is none."""
+
+    def ratio(self, place: Place, top: Term, bottom: Term) -> Estimate | Absent:
+        """Return a ratio of two such numbers; what prompts do to both cancels where it can."""
+
+    def statements(self) -> Sequence[Statement]:
+        """Return the numbers that are said to follow from others."""

@@ -1,0 +1,289 @@
+"""Claims judged: verdicts that follow from numbers, their bounds and the declared limits alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgemoe_appliance.analysis.claims.config import ClaimsConfig, ClaimTest, Limits
+from edgemoe_appliance.analysis.claims.estimates import Bounds, Estimate
+from edgemoe_appliance.analysis.claims.evidence import Evidence, Place, Scope
+from edgemoe_appliance.analysis.claims.quantities import facts_of
+from edgemoe_appliance.analysis.claims.questions import Question, Shown, questions
+from edgemoe_appliance.analysis.claims.repetitions import more_runs
+from edgemoe_appliance.analysis.claims.verdicts import (
+    ClaimVerdict,
+    Number,
+    Part,
+    Verdict,
+    number_of,
+)
+from edgemoe_appliance.analysis.claims.words import capitalised, joined, number_in_words
+from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.study.configs import Feeds
+from edgemoe_appliance.study.reference import StudyClaim, StudyDeviceId
+
+# The worst of the parts is the claim's: all checks must hold.
+_WORST_FIRST = (
+    Verdict.NOT_REPRODUCED,
+    Verdict.INCONCLUSIVE,
+    Verdict.NOT_TESTED,
+    Verdict.REPRODUCED,
+)
+_OPENINGS = {
+    Verdict.REPRODUCED: "Holds",
+    Verdict.NOT_REPRODUCED: "Does not hold",
+    Verdict.INCONCLUSIVE: "Left open",
+    Verdict.NOT_TESTED: "Not tested",
+}
+_MOST_TOLD = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stage:
+    """Where a question is asked: the place for each device, and how far an answer reaches."""
+
+    places: Mapping[StudyDeviceId, Place]
+    scope: Scope
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Return the conditions by name, each once."""
+        return " and ".join(dict.fromkeys(place.label for place in self.places.values()))
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Return what is to be told with an answer."""
+        return tuple(dict.fromkeys(c for place in self.places.values() for c in place.cautions))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answered:
+    """A part with what it rests on; `key` is equal for the same question of the same runs."""
+
+    part: Part
+    stage: _Stage | None
+    key: object
+
+
+def judge_claims(evidence: Evidence, claims: ClaimsConfig) -> tuple[ClaimVerdict, ...]:
+    """Return a verdict for every claim of the study, in its order."""
+    study = evidence.reference.study
+    return tuple(_judge(evidence, claim, claims.claims[claim.id]) for claim in study.claims)
+
+
+def verdict_of(bounds: Bounds | Absent, limits: Limits) -> Verdict:
+    """Return reproduced inside the limits, not reproduced wholly outside, else inconclusive."""
+    if isinstance(bounds, Absent):
+        return Verdict.INCONCLUSIVE
+    if limits.hold(bounds):
+        return Verdict.REPRODUCED
+    return Verdict.NOT_REPRODUCED if limits.exclude(bounds) else Verdict.INCONCLUSIVE
+
+
+def _judge(evidence: Evidence, claim: StudyClaim, test: ClaimTest) -> ClaimVerdict:
+    if test.untestable:
+        return _untestable(evidence, claim, test)
+    asked = [question for check in test.checks for question in questions(check)]
+    named = tuple(dict.fromkeys(device for question in asked for device in question.devices))
+    answered = {a.key: a for a in (_answer(evidence, question, named) for question in asked)}
+    parts = tuple(each.part for each in answered.values())
+    stages = [each.stage for each in answered.values() if each.stage is not None]
+    verdict = next(v for v in _WORST_FIRST if any(part.verdict is v for part in parts))
+    return ClaimVerdict(
+        id=claim.id,
+        section=claim.section,
+        statement=claim.says,
+        source=evidence.source,
+        verdict=verdict,
+        scope=_joint_scope(parts),
+        reading=_reading(verdict, parts, stages),
+        tolerance=test.why,
+        parts=parts,
+        scope_reasons=tuple(dict.fromkeys(r for stage in stages for r in stage.reasons)),
+        cautions=tuple(dict.fromkeys(c for stage in stages for c in stage.cautions)),
+        missing=tuple(dict.fromkeys(part.missing for part in parts if part.missing)),
+    )
+
+
+def _untestable(evidence: Evidence, claim: StudyClaim, test: ClaimTest) -> ClaimVerdict:
+    reason = str(test.untestable)
+    return ClaimVerdict(
+        id=claim.id,
+        section=claim.section,
+        statement=claim.says,
+        source=evidence.source,
+        verdict=Verdict.NOT_TESTED,
+        scope=Scope.NONE,
+        reading=f"Not testable: {reason}.",
+        tolerance=test.why,
+        parts=(),
+        missing=(reason,),
+    )
+
+
+def _answer(evidence: Evidence, question: Question, named: Sequence[StudyDeviceId]) -> _Answered:
+    stage = _stage(evidence, question, named)
+    if isinstance(stage, Absent):
+        return _unanswered(question, stage.reason)
+    limits = question.asked if stage.scope is Scope.FULL else question.direction
+    if limits is None:
+        return _unanswered(question, _why_no_direction(evidence, question, stage), stage)
+    found, shown = question.answer(evidence, stage.places)
+    if isinstance(found, Absent):
+        title = facts_of(question.terms[0].term.quantity).title
+        return _unanswered(question, f"{title}: {found.reason} ({stage.label})", stage)
+    part = _part(question, stage, limits, found, tuple(_numbers(shown)))
+    places = tuple(place.id for place in stage.places.values())
+    stood_in = stage.scope is Scope.DIRECTION and len(set(places)) == 1
+    # On hardware that stands for both devices the same question is asked once.
+    terms = tuple(a.term for a in question.terms) if stood_in else question.terms
+    return _Answered(part=part, stage=stage, key=(question.about, terms, places, str(limits)))
+
+
+def _why_no_direction(evidence: Evidence, question: Question, stage: _Stage) -> str:
+    """Return what would be needed where no direction can be read."""
+    devices = evidence.reference.study.devices
+    wanted = " and ".join(devices[device].label for device in question.devices)
+    if any(place.device not in question.devices for place in stage.places.values()):
+        return f"the study's {wanted}: other hardware says nothing here"
+    return f"runs like the study's on {wanted}: {joined(stage.reasons)}"
+
+
+def _unanswered(question: Question, reason: str, stage: _Stage | None = None) -> _Answered:
+    part = Part(
+        verdict=Verdict.NOT_TESTED,
+        scope=Scope.NONE,
+        where=stage.label if stage else "",
+        asked=str(question.asked),
+        numbers=(),
+        reading=capitalised(f"{reason}."),
+        missing=reason,
+    )
+    return _Answered(part=part, stage=None, key=(question.about, question.terms, reason))
+
+
+def _part(
+    question: Question,
+    stage: _Stage,
+    limits: Limits,
+    found: Estimate,
+    numbers: tuple[Number, ...],
+) -> Part:
+    verdict = verdict_of(found.bounds, limits)
+    more = more_runs(found, limits) if verdict is Verdict.INCONCLUSIVE else None
+    return Part(
+        verdict=verdict,
+        scope=stage.scope,
+        where=stage.label,
+        asked=_limits_in_words(question, limits),
+        numbers=numbers,
+        reading=_part_reading(question, stage, limits, numbers),
+        more_runs=more,
+    )
+
+
+def _stage(
+    evidence: Evidence, question: Question, named: Sequence[StudyDeviceId]
+) -> _Stage | Absent:
+    """Return where a question can be asked: on its own devices, else, for one, on any hardware.
+
+    Other hardware stands in only where there are runs on none of the devices that the claim names.
+    """
+    places = evidence.places(question.table)
+    if question.anywhere:
+        return _anywhere(evidence, places, question)
+    own = {device: _first(places, device) for device in question.devices}
+    found = {device: place for device, place in own.items() if place is not None}
+    if len(found) == len(own):
+        reasons = tuple(dict.fromkeys(r for p in found.values() for r in p.shortfalls))
+        scope = Scope.DIRECTION if reasons else Scope.FULL
+        return _Stage(places=found, scope=scope, reasons=reasons)
+    if not places:
+        return Absent(reason=_no_runs(evidence, question.table))
+    labels = evidence.reference.study.devices
+    absent = " and ".join(labels[device].label for device in own if device not in found)
+    if len(own) > 1 or any(_first(places, device) for device in named):
+        return Absent(reason=f"{_no_runs(evidence, question.table)} on {absent}")
+    reason = f"measured on {places[0].label}, not on the study's {absent}"
+    return _Stage(
+        places=dict.fromkeys(own, places[0]),
+        scope=Scope.DIRECTION,
+        reasons=(reason, *places[0].shortfalls),
+    )
+
+
+def _anywhere(evidence: Evidence, places: Sequence[Place], question: Question) -> _Stage | Absent:
+    """Return the first place with whole models, on whatever hardware."""
+    whole = [place for place in places if not place.is_reduced]
+    if not whole:
+        reason = "no runs with whole models, twins of full scale among them"
+        return Absent(reason=reason if places else _no_runs(evidence, question.table))
+    return _Stage(places=dict.fromkeys(question.devices, whole[0]), scope=Scope.FULL)
+
+
+def _first(places: Sequence[Place], device: StudyDeviceId) -> Place | None:
+    return next((place for place in places if place.device == device), None)
+
+
+def _no_runs(evidence: Evidence, table: Feeds) -> str:
+    """Return that a table has no runs, with the experiments that would make them."""
+    experiments = evidence.reference.configs.experiments.experiments
+    names = [
+        name for name, each in experiments.items() if table in each.feeds and each.prompt_scale == 1
+    ]
+    return f"no runs of {' or '.join(names)}"
+
+
+def _joint_scope(parts: Sequence[Part]) -> Scope:
+    scopes = {part.scope for part in parts}
+    if Scope.DIRECTION in scopes:
+        return Scope.DIRECTION
+    return Scope.FULL if Scope.FULL in scopes else Scope.NONE
+
+
+def _numbers(shown: Sequence[Shown]) -> Iterator[Number]:
+    for each in shown:
+        if isinstance(each.found, Estimate):
+            yield number_of(each.key, each.label, each.unit, each.found)
+
+
+def _limits_in_words(question: Question, limits: Limits) -> str:
+    return "the same side of 1 on both" if question.about == "same-side" else str(limits)
+
+
+def _part_reading(
+    question: Question, stage: _Stage, limits: Limits, numbers: tuple[Number, ...]
+) -> str:
+    """Return the judged number, or the two of a comparison of orders, and what was asked."""
+    judged = numbers if question.about == "same-side" else numbers[:1]
+    told = " and ".join(f"{n.label} {number_in_words(n)}" for n in judged)
+    where = f" on {stage.label}" if len(stage.places) == 1 else ""
+    return capitalised(f"{told}{where}; asked: {_limits_in_words(question, limits)}")
+
+
+def _reading(verdict: Verdict, parts: Sequence[Part], stages: Sequence[_Stage]) -> str:
+    """Return the verdict in words: the parts that decide it, then how far it reaches."""
+    deciding = [part for part in parts if part.verdict is verdict]
+    told = list(dict.fromkeys(part.reading.rstrip(".") for part in deciding))
+    if len(told) > _MOST_TOLD:
+        told[_MOST_TOLD:] = [f"and {len(told) - _MOST_TOLD} more like these"]
+    tested = sum(part.verdict is not Verdict.NOT_TESTED for part in parts)
+    counted = ""
+    if len(deciding) < len(parts):
+        counted = f" ({len(deciding)} of {len(parts)} parts)"
+    sentences = [f"{_OPENINGS[verdict]}{counted}: {joined(told)}."]
+    if verdict is Verdict.NOT_TESTED and tested:
+        held = "was tested and holds" if tested == 1 else "were tested and hold"
+        sentences.append(f"{tested} of {len(parts)} parts {held}.")
+    more = joined([part.more_runs.text for part in deciding if part.more_runs is not None])
+    sentences += [f"{capitalised(more)}."] if more else []
+    if any(stage.scope is Scope.DIRECTION for stage in stages):
+        is_reduced = any(p.is_reduced for stage in stages for p in stage.places.values())
+        on_twins = ", AT BEST: REDUCED TWINS" if is_reduced else ""
+        sentences.append(f"DIRECTION ONLY{on_twins}.")
+    elif any(stage.cautions for stage in stages):
+        cautions = [caution for stage in stages for caution in stage.cautions]
+        sentences.append(capitalised(f"{joined(cautions)}."))
+    return " ".join(sentences)

@@ -1,0 +1,113 @@
+"""Printed figures with the rounding of their digits: a printed 1.26 means 1.255 to 1.265.
+
+The digits are read from the text of the file that holds the study's figures, as numbers lose
+them (12.30). Figures are named by their keys, joined by `/`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import yaml
+
+from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate, exact, within
+from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.study.resources import resource_folder
+
+# Whole things are counted, not rounded.
+_COUNTED = re.compile(
+    r"(^|_)(runs|nodes|prompts|repetitions|layers|experts|experts_used|runs_per_cell)$"
+)
+_RANGE_KEYS = ("low", "high")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrintedFigures:
+    """The digits of every number of a file, by the keys that lead to it."""
+
+    path: Path
+    digits: Mapping[str, str]
+
+    def figure(self, name: str) -> Estimate | Absent:
+        """Return a figure as an estimate.
+
+        A figure of the text is a mapping: its value, or its range, is taken.
+        """
+        if name in self.digits:
+            return self._estimate(name, self.digits[name])
+        if f"{name}/value" in self.digits:
+            return self._estimate(name, self.digits[f"{name}/value"])
+        low, high = (self.digits.get(f"{name}/{key}") for key in _RANGE_KEYS)
+        if low is None or high is None:
+            return Absent(reason="the study does not print it")
+        return within(_rounded(low)[0], _rounded(high)[1], Basis.ROUNDING)
+
+    def matching(self, pattern: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Yield the names that a pattern fits, with what each `*` stands for."""
+        expression = re.compile(re.escape(pattern).replace(r"\*", "([^/]+)"))
+        for name in dict.fromkeys(map(_without_range_key, self.digits)):
+            found = expression.fullmatch(name)
+            if found:
+                yield name, found.groups()
+
+    def check(self, name: str, where: str) -> None:
+        """Raise ConfigError where the file has no such figure."""
+        if isinstance(self.figure(name), Absent):
+            raise ConfigError(
+                f"{name}: no such figure", where=where, hint=f"{self.path.name} holds none"
+            )
+
+    def _estimate(self, name: str, digits: str) -> Estimate:
+        value = float(digits)
+        if _COUNTED.search(name.rsplit("/", 1)[-1]):
+            return exact(value)
+        low, high = _rounded(digits)
+        return within(low, high, Basis.ROUNDING, value)
+
+
+def read_printed(path: Path | None = None) -> PrintedFigures:
+    """Read the digits of the study's figures, the appliance's own copy unless a file is named.
+
+    The file is one that `read_study` has accepted: its form is not checked again.
+    """
+    file = path or resource_folder("data/reference") / "study.yaml"
+    node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    return PrintedFigures(path=file, digits=dict(_numbers(node, ())))
+
+
+def _numbers(node: yaml.Node | None, at: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _numbers(value, (*at, str(key.value)))
+    elif isinstance(node, yaml.SequenceNode):
+        for place, value in enumerate(node.value):
+            yield from _numbers(value, (*at, str(place)))
+    elif isinstance(node, yaml.ScalarNode) and _is_plain_number(node):
+        yield "/".join(at), str(node.value)
+
+
+def _is_plain_number(node: yaml.ScalarNode) -> bool:
+    if node.style is not None:
+        return False
+    try:
+        return Decimal(node.value).is_finite()
+    except InvalidOperation:
+        return False
+
+
+def _rounded(digits: str) -> tuple[float, float]:
+    """Return the least and greatest number that is printed with these digits."""
+    value = Decimal(digits)
+    exponent = value.as_tuple().exponent
+    half = Decimal(5).scaleb(int(exponent) - 1)
+    return float(value - half), float(value + half)
+
+
+def _without_range_key(name: str) -> str:
+    head, _, last = name.rpartition("/")
+    return head if last in (*_RANGE_KEYS, "value") else name

@@ -1,0 +1,346 @@
+"""The reader's sessions as evidence: one place per condition that runs may be pooled in.
+
+Reads frames and pools only. A place that is not the study's hardware, or that ran reduced twins
+or another procedure, says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import pandas as pd
+
+from edgemoe_appliance.analysis.claims.estimates import Estimate, exact, ratio, scaled
+from edgemoe_appliance.analysis.claims.evidence import Place, Source, Statement
+from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
+from edgemoe_appliance.analysis.claims.reference import Reference
+from edgemoe_appliance.analysis.claims.session_statements import session_statements
+from edgemoe_appliance.analysis.claims.shapes import count_weights
+from edgemoe_appliance.analysis.claims.spread import (
+    mean_estimate,
+    ratio_estimate,
+    variation_estimate,
+)
+from edgemoe_appliance.analysis.claims.study_evidence import bandwidth_of
+from edgemoe_appliance.analysis.conditions import (
+    Condition,
+    ModelRuns,
+    Pool,
+    pools,
+    sample_of,
+    why_not_comparable,
+)
+from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.analysis.statistics import Absent, Sample
+from edgemoe_appliance.study.configs import Arm, Feeds, GitSource
+from edgemoe_appliance.study.reference import Stratum
+
+_PROBED = (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY)
+_MEANS: Mapping[Quantity, str] = {
+    Quantity.GENERATION_RATE: "gen_tok_s",
+    Quantity.LENGTH_RATE: "gen_tok_s",
+    Quantity.PROBED_RATE: "gen_tok_s",
+    Quantity.UNPROBED_RATE: "gen_tok_s",
+    Quantity.GENERATED_TOKENS: "generated_tokens",
+    Quantity.PEAK_MEMORY: "peak_rss_bytes",
+    Quantity.FILE_BACKED_MEMORY: "peak_rss_file_bytes",
+    Quantity.ENERGY_PER_TOKEN: "j_per_token_study",
+    Quantity.AVERAGE_POWER: "power_study_w",
+    Quantity.GENERATION_ENERGY_PER_TOKEN: "j_per_token_gross",
+    Quantity.GENERATION_POWER: "power_generate_w",
+}
+_HIGHEST: Mapping[Quantity, str] = {
+    Quantity.PEAK_TEMPERATURE: "temp_peak_c",
+    Quantity.SWAP: "peak_process_swap_bytes",
+}
+_OF_FILES: Mapping[Quantity, str] = {
+    Quantity.FILE_SIZE: "file_bytes",
+    Quantity.TOTAL_PARAMETERS: "parameters_total",
+    Quantity.ACTIVE_PARAMETERS: "parameters_active",
+    Quantity.ACTIVE_BYTES: "bytes_per_token",
+}
+# The study's times are of whole runs, prompt pass and generation together.
+_SUMS: Mapping[Quantity, tuple[str, str]] = {
+    Quantity.ROUTING_TIME: ("routing_prompt_s", "routing_decode_s"),
+    Quantity.EXPERT_TIME: ("expert_ffn_prompt_s", "expert_ffn_decode_s"),
+}
+_ROUTING = (Quantity.ROUTING_TIME, Quantity.EXPERT_TIME, Quantity.ROUTING_SHARE)
+_WORKED_OUT = "worked out"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """A place and the pools behind it, by arm and by number of threads."""
+
+    place: Place
+    closeness: tuple[int, ...]
+    pools: Mapping[tuple[Arm, int], Pool]
+
+    @property
+    def condition(self) -> Condition:
+        """Return the condition that the place is named after."""
+        return next(iter(self.pools.values())).condition
+
+
+class SessionEvidence:
+    """What the reader measured."""
+
+    source: Source = "reader"
+
+    def __init__(self, loaded: LoadedSessions, reference: Reference) -> None:
+        """Take the sessions; pools are made when they are asked for, once."""
+        self.reference = reference
+        self._loaded = loaded
+        self._found = lru_cache(maxsize=None)(self._find)
+
+    def places(self, table: Feeds) -> Sequence[Place]:
+        """Return the conditions with runs for a table, closest to the study first."""
+        return tuple(found.place for found in self._found(table))
+
+    def models(self, place: Place) -> Sequence[str]:
+        """Return the models of a condition, in the order of the study."""
+        names = (m.model for pool in self._of(place).pools.values() for m in pool.models)
+        return tuple(dict.fromkeys(names))
+
+    def read(self, place: Place, term: Term) -> Estimate | Absent:
+        """Return what was measured, with its interval, or why it was not."""
+        setting = self._of(place).condition.setting
+        if term.quantity is Quantity.PHYSICAL_MEMORY:
+            return exact(setting.host.memory_bytes)
+        if term.quantity is Quantity.BANDWIDTH:
+            return bandwidth_of(setting.target)
+        if term.quantity is Quantity.PEAK_FLOPS:
+            return self._peak_flops(place)
+        if term.quantity is Quantity.THREAD_LOSS:
+            return self._thread_loss(place, term)
+        runs = self._runs(place, term)
+        return runs if isinstance(runs, Absent) else self._of_runs(runs, term.quantity)
+
+    def ratio(self, place: Place, top: Term, bottom: Term) -> Estimate | Absent:
+        """Return a ratio; where both sides are means of runs, their prompts are paired."""
+        above, below = self._sample(place, top), self._sample(place, bottom)
+        if isinstance(above, Sample) and isinstance(below, Sample):
+            return ratio_estimate(above, below)
+        numerator, denominator = self.read(place, top), self.read(place, bottom)
+        if isinstance(numerator, Absent):
+            return numerator
+        return denominator if isinstance(denominator, Absent) else ratio(numerator, denominator)
+
+    def statements(self) -> Sequence[Statement]:
+        """Return the metrics of runs that follow from others, and the counts of runs."""
+        return tuple(session_statements(self._loaded, self.reference))
+
+    def _find(self, table: Feeds) -> tuple[_Found, ...]:
+        arms = (Arm.PLAIN, *_PROBED) if table is Feeds.ROUTING else (Arm.PLAIN,)
+        groups: dict[tuple[object, ...], dict[tuple[Arm, int], Pool]] = {}
+        for arm in arms:
+            for pool in pools(self._loaded, self.reference.study, table, arm):
+                condition = pool.condition
+                threads = None if table is Feeds.THREADS else condition.threads
+                key = (
+                    condition.setting.id,
+                    threads,
+                    condition.n_predict,
+                    condition.context,
+                    condition.prompt_scale,
+                )
+                groups.setdefault(key, {})[arm, condition.threads] = pool
+        found = [self._as_found(table, group) for group in groups.values()]
+        return tuple(sorted(found, key=lambda each: each.closeness, reverse=True))
+
+    def _as_found(self, table: Feeds, group: Mapping[tuple[Arm, int], Pool]) -> _Found:
+        study = self.reference.study
+        pool = next(iter(group.values()))
+        setting = pool.condition.setting
+        shortfalls = why_not_comparable(pool, study)
+        scales = {models.twin_scale for each in group.values() for models in each.models}
+        source = setting.engine.source
+        is_pin = isinstance(source, GitSource) and source.commit == study.procedure.engine_commit
+        same_threads = pool.condition.threads == study.procedure.threads
+        place = Place(
+            id=f"{setting.id}.{table.value}.{'.'.join(map(str, _numbers(pool.condition)))}",
+            label=setting.label if table is Feeds.THREADS else pool.condition.label,
+            table=table,
+            device=setting.target.study_device,
+            shortfalls=shortfalls,
+            cautions=tuple(self._cautions(pool, scales, is_pin=is_pin)),
+            is_reduced=bool(scales & {"tiny", "thin"}),
+        )
+        ok = sum(len(models.ok) for each in group.values() for models in each.models)
+        is_device = setting.target.study_device is not None
+        closeness = (is_device, not shortfalls, is_pin, same_threads, ok)
+        return _Found(place=place, closeness=tuple(map(int, closeness)), pools=group)
+
+    def _cautions(self, pool: Pool, scales: set[str | None], *, is_pin: bool) -> Iterator[str]:
+        procedure = self.reference.study.procedure
+        if reduced := sorted(str(s) for s in scales & {"tiny", "thin"}):
+            yield (
+                f"REDUCED TWINS (scale {', '.join(reduced)}), not the models: a direction at best"
+            )
+        if "full" in scales:
+            yield (
+                "full-scale twins: random weights in the real shapes, good for speed, memory and "
+                "energy; which experts a token takes is not what a trained router would choose"
+            )
+        if not is_pin:
+            yield (
+                f"llama.cpp {pool.condition.setting.engine.pin}, the study's is "
+                f"{procedure.engine_tag}"
+            )
+        if pool.condition.threads != procedure.threads:
+            yield f"{pool.condition.threads} threads, the study's are {procedure.threads}"
+
+    def _of(self, place: Place) -> _Found:
+        return next(found for found in self._found(place.table) if found.place.id == place.id)
+
+    def _runs(self, place: Place, term: Term) -> ModelRuns | Absent:
+        """Return the runs of a model, cut to the length or stratum that is asked for."""
+        found = self._of(place)
+        arm = term.arm if term.quantity in (*_ROUTING, Quantity.PROBED_RATE) else Arm.PLAIN
+        threads = term.threads or found.condition.threads
+        pool = found.pools.get((arm, threads))
+        if pool is None:
+            what = f"{threads} threads" if place.table is Feeds.THREADS else f"the arm {arm.value}"
+            return Absent(reason=f"no run with {what}")
+        same = [models for models in pool.models if models.model == term.model]
+        if len(same) != 1:
+            count = f"{len(same)} files" if same else "no run"
+            return Absent(reason=f"{count} of {self.reference.model_name(term.model)}")
+        return self._cut(same[0], term)
+
+    def _cut(self, models: ModelRuns, term: Term) -> ModelRuns | Absent:
+        runs, ok = models.runs, models.ok
+        if term.length is not None:
+            runs = runs[runs["prompt_category"] == term.length]
+            ok = ok[ok["prompt_category"] == term.length]
+        if term.stratum is not None:
+            ok = ok[self._in_stratum(ok["prompt_tokens"], term.stratum)]
+            runs = runs[self._in_stratum(runs["prompt_tokens"], term.stratum)]
+        if runs.empty:
+            return Absent(reason=f"no run with {term.length or term.stratum} prompts")
+        return replace(models, runs=runs, ok=ok)
+
+    def _in_stratum(self, tokens: pd.Series, stratum: Stratum) -> pd.Series:
+        bounds = self.reference.study.procedure.routing_strata_tokens[stratum]
+        inside = tokens.notna()
+        if bounds.at_most is not None:
+            inside &= tokens <= bounds.at_most
+        if bounds.at_least is not None:
+            inside &= tokens >= bounds.at_least
+        return inside
+
+    def _sample(self, place: Place, term: Term) -> Sample | Absent | None:
+        """Return the sample whose mean a term is, None for a term that is no mean of runs."""
+        if term.quantity not in _MEANS and term.quantity not in _ROUTING:
+            return None
+        runs = self._runs(place, term)
+        return runs if isinstance(runs, Absent) else _mean_sample(runs, term.quantity)
+
+    def _of_runs(self, runs: ModelRuns, quantity: Quantity) -> Estimate | Absent:
+        if quantity in _OF_FILES:
+            return exact(float(runs.runs[_OF_FILES[quantity]].iloc[0]))
+        if quantity in _HIGHEST:
+            return _highest(runs, _HIGHEST[quantity])
+        special: Mapping[Quantity, Callable[[ModelRuns], Estimate | Absent]] = {
+            Quantity.COMPLETED: lambda r: exact(100 * len(r.ok) / len(r.runs)),
+            Quantity.RATE_VARIATION: lambda r: variation_estimate(sample_of(r.ok, "gen_tok_s")),
+            Quantity.MEDIAN_ENERGY_PER_TOKEN: lambda r: _median(r, "j_per_token_study"),
+            Quantity.HEAD_BYTES: self._head_bytes,
+            Quantity.CACHE_BYTES: self._cache_bytes,
+        }
+        if quantity in special:
+            return special[quantity](runs)
+        sample = _mean_sample(runs, quantity)
+        return sample if isinstance(sample, Absent) else mean_estimate(sample)
+
+    def _peak_flops(self, place: Place) -> Estimate | Absent:
+        if place.device is None or place.shortfalls:
+            return Absent(reason="the peak arithmetic rate of this hardware is not declared")
+        return exact(self.reference.tests.peaks[place.device].flops)
+
+    def _thread_loss(self, place: Place, term: Term) -> Estimate | Absent:
+        """Return by how much a number of threads stays below the best one, in per cent."""
+        counts = sorted(threads for _, threads in self._of(place).pools)
+        samples: dict[int, Sample] = {}
+        for threads in counts:
+            one = replace(term, quantity=Quantity.GENERATION_RATE, threads=threads)
+            sample = self._sample(place, one)
+            if isinstance(sample, Sample):
+                samples[threads] = sample
+        if term.threads not in samples or len(samples) < 2:
+            return Absent(reason=f"no sweep of threads with {term.threads} among them")
+        best = max(samples, key=lambda threads: float(samples[threads].values.mean()))
+        if best == term.threads:
+            return exact(0.0)
+        found = ratio_estimate(samples[term.threads], samples[best])
+        return found if isinstance(found, Absent) else _fall(found)
+
+    def _head_bytes(self, runs: ModelRuns) -> Estimate | Absent:
+        entry = self.reference.configs.models.models.get(runs.model)
+        if entry is None or runs.twin_scale not in (None, "full"):
+            return Absent(reason="the head of this file is not known apart")
+        weights = count_weights(entry.shape)
+        size = exact(float(runs.runs["file_bytes"].iloc[0]))
+        return scaled(size, weights.head / weights.total)
+
+    def _cache_bytes(self, runs: ModelRuns) -> Estimate | Absent:
+        """Return what a token reads of the cache, half of the generated tokens being there."""
+        planned = [s.plan.models.get(runs.model) for s in self._loaded.sessions]
+        per_token = [m.kv_bytes_per_token for m in planned if m and m.sha256 == runs.sha256]
+        tokens = runs.ok["prompt_tokens"] + runs.ok["generated_tokens"] / 2
+        if not per_token or not tokens.notna().any():
+            return Absent(reason="the runs tell no number of tokens")
+        return exact(per_token[0] * float(tokens.mean()))
+
+
+def _mean_sample(runs: ModelRuns, quantity: Quantity) -> Sample | Absent:
+    """Return the readings of a quantity by prompt, or why there are none."""
+    if quantity in _MEANS:
+        frame, column = runs.ok, _MEANS[quantity]
+        reason = runs.why_absent(column)
+    elif quantity in _ROUTING:
+        frame = runs.ok.assign(**{_WORKED_OUT: _routing_column(runs.ok, quantity)})
+        column, reason = _WORKED_OUT, runs.why_absent("routing_decode_s")
+    else:
+        raise ValueError(f"{quantity.value} is no mean of runs")
+    sample = sample_of(frame, column)
+    return sample if sample.n else Absent(reason=reason)
+
+
+def _routing_column(ok: pd.DataFrame, quantity: Quantity) -> pd.Series:
+    """Return a time of each run, or the share of routing in it in per cent."""
+    sums = {each: ok[first] + ok[second] for each, (first, second) in _SUMS.items()}
+    if quantity in sums:
+        return sums[quantity]
+    routing = sums[Quantity.ROUTING_TIME]
+    return 100 * routing / (routing + sums[Quantity.EXPERT_TIME])
+
+
+def _highest(runs: ModelRuns, column: str) -> Estimate | Absent:
+    values = runs.ok[column].dropna()
+    if values.empty:
+        return Absent(reason=runs.why_absent(column))
+    return exact(float(values.max()))
+
+
+def _median(runs: ModelRuns, column: str) -> Estimate | Absent:
+    values = runs.ok[column].dropna()
+    if values.empty:
+        return Absent(reason=runs.why_absent(column))
+    return Estimate(value=float(values.median()), bounds=Absent(reason="no interval of a median"))
+
+
+def _fall(found: Estimate) -> Estimate:
+    """Return 100 (1 - ratio)."""
+    if isinstance(found.bounds, Absent):
+        return replace(found, value=100 * (1 - found.value))
+    bounds = replace(
+        found.bounds, low=100 * (1 - found.bounds.high), high=100 * (1 - found.bounds.low)
+    )
+    return replace(found, value=100 * (1 - found.value), bounds=bounds)
+
+
+def _numbers(condition: Condition) -> tuple[float, ...]:
+    return (condition.threads, condition.n_predict, condition.context, condition.prompt_scale)

@@ -1,0 +1,111 @@
+"""Estimates from samples: means, ratios and variations with intervals, and what widens them.
+
+The intervals of means and ratios are those of `analysis.statistics`; how much of their width lies
+between repetitions and how much between prompts is worked out here.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from edgemoe_appliance.analysis.claims.estimates import Basis, Bounds, Estimate, Repeats
+from edgemoe_appliance.analysis.statistics import (
+    CONFIDENCE,
+    MIN_UNITS,
+    Absent,
+    Floats,
+    Interval,
+    Sample,
+    mean_interval,
+    ratio_of_means,
+    student_t,
+    summarise,
+)
+
+
+def mean_estimate(sample: Sample) -> Estimate:
+    """Return the mean of a sample that is not empty."""
+    interval = mean_interval(sample)
+    return Estimate(
+        value=float(sample.values.mean()),
+        bounds=_as_bounds(interval),
+        repeats=_repeats(sample, interval, _within_variance(sample)),
+    )
+
+
+def ratio_estimate(top: Sample, bottom: Sample) -> Estimate | Absent:
+    """Return the ratio of two means; prompts that both have are drawn together."""
+    found = ratio_of_means(top, bottom)
+    if isinstance(found, Absent):
+        return found
+    base = float(bottom.values.mean())
+    below = _within_variance(bottom)
+    above = _within_variance(top)
+    inside = None
+    if above is not None and below is not None:
+        inside = (above + found.value**2 * below) / base**2
+    fewer = min(top, bottom, key=lambda sample: sample.n)
+    return Estimate(
+        value=found.value,
+        bounds=_as_bounds(found.interval),
+        repeats=_repeats(fewer, found.interval, inside),
+    )
+
+
+def variation_estimate(sample: Sample) -> Estimate | Absent:
+    """Return the coefficient of variation over all runs, in per cent.
+
+    The interval is that of its logarithm by leaving out one prompt after another (jackknife), as
+    drawing prompts again would make the variation itself smaller. Source: Efron and Tibshirani,
+    An Introduction to the Bootstrap (1993), chapter 11.
+    """
+    summary = summarise(sample)
+    if isinstance(summary, Absent):
+        return summary
+    if isinstance(summary.cv_pct, Absent):
+        return summary.cv_pct
+    groups = list(sample.by_prompt.values())
+    if len(groups) < MIN_UNITS:
+        reason = f"{len(groups)} prompts; an interval of a variation needs {MIN_UNITS}"
+        return Estimate(value=summary.cv_pct, bounds=Absent(reason=reason))
+    parts = [_variation(groups[:place] + groups[place + 1 :]) for place in range(len(groups))]
+    if min(parts) <= 0:
+        return Estimate(value=summary.cv_pct, bounds=Absent(reason="runs without any spread"))
+    logs = np.log(parts)
+    error = math.sqrt((len(logs) - 1) * float(logs.var()))
+    swing = math.exp(student_t(1 - (1 - CONFIDENCE) / 2, len(logs) - 1) * error)
+    bounds = Bounds(low=summary.cv_pct / swing, high=summary.cv_pct * swing, basis=Basis.INTERVAL)
+    return Estimate(value=summary.cv_pct, bounds=bounds)
+
+
+def _variation(groups: list[Floats]) -> float:
+    values = np.concatenate(groups)
+    return float(100 * values.std(ddof=1) / values.mean())
+
+
+def _as_bounds(interval: Interval | Absent) -> Bounds | Absent:
+    if isinstance(interval, Absent):
+        return interval
+    return Bounds(low=interval.low, high=interval.high, basis=Basis.INTERVAL)
+
+
+def _within_variance(sample: Sample) -> float | None:
+    """Return the variance that repetitions alone give the mean, None where nothing is repeated."""
+    summary = summarise(sample)
+    if isinstance(summary, Absent) or isinstance(summary.sd_within, Absent):
+        return None
+    return summary.sd_within**2 / summary.n
+
+
+def _repeats(sample: Sample, interval: Interval | Absent, inside: float | None) -> Repeats:
+    """Return the repeats behind an interval; `inside` is the variance due to repetitions."""
+    prompts = len(sample.by_prompt)
+    repetitions = max(1, round(sample.n / prompts))
+    share = 1.0 if prompts == 1 else 0.0
+    if prompts > 1 and inside is not None and isinstance(interval, Interval):
+        t = student_t(1 - (1 - CONFIDENCE) / 2, prompts - 1)
+        variance = (interval.half_width / t) ** 2
+        share = min(1.0, inside / variance) if variance else 1.0
+    return Repeats(repetitions=repetitions, prompts=prompts, within_share=share)

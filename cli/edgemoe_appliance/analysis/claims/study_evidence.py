@@ -1,0 +1,170 @@
+"""The study's printed figures as evidence: values with the rounding of their digits.
+
+The study prints no intervals, so a verdict rests on the digits alone. What it does not print is
+absent; the shapes of models and the bandwidths of devices come from the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edgemoe_appliance.analysis.claims.estimates import (
+    Basis,
+    Estimate,
+    exact,
+    ratio,
+    scaled,
+    within,
+)
+from edgemoe_appliance.analysis.claims.evidence import Place, Source, Statement
+from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
+from edgemoe_appliance.analysis.claims.reference import Reference
+from edgemoe_appliance.analysis.claims.shapes import count_weights
+from edgemoe_appliance.analysis.claims.study_statements import printed_statements
+from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.study.configs import Feeds, Target
+from edgemoe_appliance.study.reference import StudyDeviceId
+from edgemoe_appliance.study.units import GB, GIB
+
+NOT_PRINTED = "the study does not print it"
+_BILLION = 1e9
+_PER_MS = 1e-3
+# Where each quantity is printed, and the factor that brings it to its unit here.
+_FIGURES: Mapping[Quantity, tuple[str, float]] = {
+    Quantity.GENERATION_RATE: ("tables/throughput/cells/{device}/{model}/mean_tok_s", 1),
+    Quantity.PEAK_MEMORY: ("tables/memory/cells/{device}/{model}/peak_rss_gib", GIB),
+    Quantity.ENERGY_PER_TOKEN: ("tables/energy/cells/{device}/{model}/mean_j_per_tok", 1),
+    Quantity.MEDIAN_ENERGY_PER_TOKEN: ("tables/energy/cells/{device}/{model}/median_j_per_tok", 1),
+    Quantity.AVERAGE_POWER: ("tables/energy/cells/{device}/{model}/avg_power_w", 1),
+    Quantity.PEAK_TEMPERATURE: ("tables/energy/cells/{device}/{model}/peak_soc_c", 1),
+    Quantity.LENGTH_RATE: ("tables/prompt_length/cells/{device}/{model}/{length}_tok_s", 1),
+    Quantity.PROBED_RATE: ("tables/slowdown/cells/{device}/{model}/patched_tok_s", 1),
+    Quantity.UNPROBED_RATE: ("tables/slowdown/cells/{device}/{model}/unpatched_tok_s", 1),
+    Quantity.ROUTING_TIME: ("tables/routing/cells/{device}/{stratum}/routing_ms", _PER_MS),
+    Quantity.EXPERT_TIME: ("tables/routing/cells/{device}/{stratum}/ffn_ms", _PER_MS),
+    Quantity.ROUTING_SHARE: ("tables/routing/cells/{device}/{stratum}/routing_share_pct", 1),
+    Quantity.FILE_SIZE: ("models/{model}/file_gb", GB),
+    Quantity.TOTAL_PARAMETERS: ("models/{model}/total_parameters_billion", _BILLION),
+    Quantity.ACTIVE_PARAMETERS: ("models/{model}/active_parameters_billion", _BILLION),
+}
+_WHY_ABSENT: Mapping[Quantity, str] = {
+    Quantity.SWAP: "the study prints no figure of swap",
+    Quantity.FILE_BACKED_MEMORY: "the study does not print the parts of resident memory",
+    Quantity.COMPLETED: "the study prints no status of single runs",
+    Quantity.THREAD_LOSS: "the study prints no rate by number of threads",
+    Quantity.CACHE_BYTES: "the study prints no number of tokens of its prompts",
+    Quantity.GENERATION_ENERGY_PER_TOKEN: "the study prints no energy of generation alone",
+    Quantity.GENERATION_POWER: "the study prints no power of generation alone",
+}
+
+
+class StudyEvidence:
+    """The study's own figures."""
+
+    source: Source = "study"
+
+    def __init__(self, reference: Reference) -> None:
+        """Take the study and its digits."""
+        self.reference = reference
+
+    def places(self, table: Feeds) -> Sequence[Place]:
+        """Return the devices with figures for a table."""
+        study = self.reference.study
+        cells: Mapping[Feeds, Mapping[StudyDeviceId, object]] = {
+            Feeds.HEADLINE: study.tables.throughput.cells,
+            Feeds.PROMPT_LENGTH: study.tables.prompt_length.cells,
+            Feeds.ROUTING: study.tables.routing.cells,
+            Feeds.THREADS: {study.procedure.thread_sweep.device: None},
+        }
+        return tuple(
+            Place(id=device, label=study.devices[device].label, table=table, device=device)
+            for device in cells.get(table, {})
+        )
+
+    def models(self, place: Place) -> Sequence[str]:
+        """Return the models that the study reports for a device."""
+        tables = self.reference.study.tables
+        table = tables.slowdown if place.table is Feeds.ROUTING else tables.throughput
+        rows = table.rows(place.device)
+        return tuple(model for model in self.reference.study.models if model in rows)
+
+    def read(self, place: Place, term: Term) -> Estimate | Absent:
+        """Return a printed figure, or why there is none."""
+        if term.quantity in _WHY_ABSENT:
+            return Absent(reason=_WHY_ABSENT[term.quantity])
+        if term.quantity in _FIGURES:
+            pattern, factor = _FIGURES[term.quantity]
+            name = pattern.format(
+                device=place.device, model=term.model, length=term.length, stratum=term.stratum
+            )
+            figure = self.reference.printed.figure(name)
+            return figure if isinstance(figure, Absent) else scaled(figure, factor)
+        if place.device is None:
+            return Absent(reason=NOT_PRINTED)
+        return self._other(place.device, term)
+
+    def ratio(self, place: Place, top: Term, bottom: Term) -> Estimate | Absent:
+        """Return a ratio of printed figures with the extremes of their rounding."""
+        above, below = self.read(place, top), self.read(place, bottom)
+        if isinstance(above, Absent):
+            return above
+        return below if isinstance(below, Absent) else ratio(above, below)
+
+    def statements(self) -> Sequence[Statement]:
+        """Return the printed figures that follow from others."""
+        return tuple(printed_statements(self.reference))
+
+    def _other(self, device: StudyDeviceId, term: Term) -> Estimate | Absent:
+        """Return what stands in no table: facts of the device, the procedure and the model."""
+        study = self.reference.study
+        # A nominal GB may be 10^9 or 2^30 bytes.
+        nominal = study.devices[device].memory_gb
+        facts: Mapping[Quantity, Estimate | Absent] = {
+            Quantity.PHYSICAL_MEMORY: within(nominal * GB, nominal * GIB, Basis.ROUNDING),
+            Quantity.GENERATED_TOKENS: exact(study.procedure.max_new_tokens),
+            Quantity.PEAK_FLOPS: exact(self.reference.tests.peaks[device].flops),
+            Quantity.BANDWIDTH: self._bandwidth(device),
+        }
+        if term.quantity in facts:
+            return facts[term.quantity]
+        if term.quantity is Quantity.RATE_VARIATION:
+            return self._variation(f"tables/stability/cells/{device}/{term.model}")
+        if term.quantity in (Quantity.ACTIVE_BYTES, Quantity.HEAD_BYTES):
+            return self._bytes(term)
+        return Absent(reason=NOT_PRINTED)
+
+    def _variation(self, cell: str) -> Estimate | Absent:
+        """Return a printed variation, or what the bounds of the text leave open."""
+        figure = self.reference.printed.figure
+        printed = figure(f"{cell}/cv_pct")
+        if isinstance(printed, Estimate):
+            return printed
+        high, low = figure(f"{cell}/cv_at_most_pct"), figure(f"{cell}/cv_at_least_pct")
+        if isinstance(high, Absent) or isinstance(high.bounds, Absent):
+            return Absent(reason=NOT_PRINTED)
+        least = 0.0
+        if isinstance(low, Estimate) and not isinstance(low.bounds, Absent):
+            least = low.bounds.low
+        return within(least, high.bounds.high, Basis.ROUNDING, value=high.value)
+
+    def _bandwidth(self, device: StudyDeviceId) -> Estimate | Absent:
+        targets = self.reference.configs.devices.targets.values()
+        found = [target for target in targets if target.study_device == device]
+        return bandwidth_of(found[0]) if found else Absent(reason="no target is that device")
+
+    def _bytes(self, term: Term) -> Estimate | Absent:
+        """Return bytes read per token: the share of the weights, at the file's mean size."""
+        size = self.reference.printed.figure(f"models/{term.model}/file_gb")
+        entry = self.reference.configs.models.models.get(term.model or "")
+        if isinstance(size, Absent) or entry is None:
+            return Absent(reason="the shape of the model is not known")
+        weights = count_weights(entry.shape)
+        part = weights.head if term.quantity is Quantity.HEAD_BYTES else weights.read_per_token
+        return scaled(size, GB * part / weights.total)
+
+
+def bandwidth_of(target: Target) -> Estimate | Absent:
+    """Return the peak bandwidth of a target in bytes/s."""
+    if target.bandwidth_gb_s is None:
+        return Absent(reason=f"devices.yaml gives no bandwidth_gb_s for {target.label}")
+    return exact(target.bandwidth_gb_s * GB)

@@ -1,0 +1,51 @@
+"""Numbers in sentences: four significant digits, large sizes in their usual units."""
+
+from __future__ import annotations
+
+from edgemoe_appliance.analysis.claims.estimates import Basis
+from edgemoe_appliance.analysis.claims.verdicts import Number
+from edgemoe_appliance.study.units import GB
+
+_DIGITS = 4
+_LARGE = {"B": (GB, "GB"), "B/s": (GB, "GB/s"), "FLOP/s": (1e12, "TFLOP/s")}
+_WITHOUT_UNIT = ("1", "ratio")
+_BOUNDS = {Basis.ROUNDING: "by its digits", Basis.INTERVAL: "90 % interval"}
+
+
+def in_words(value: float) -> str:
+    """Return a number with four significant digits and no exponent."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 10_000:
+        return f"{value:.0f}"
+    text = f"{value:.{_DIGITS}g}"
+    return f"{value:.9f}".rstrip("0").rstrip(".") if "e" in text else text
+
+
+def with_unit(value: float, unit: str) -> str:
+    """Return a number with its unit, sizes in GB."""
+    factor, shown = _LARGE.get(unit, (1.0, unit))
+    text = in_words(value / factor)
+    return text if shown in _WITHOUT_UNIT else f"{text} {shown}"
+
+
+def number_in_words(number: Number) -> str:
+    """Return a number with its bounds: `0.899 (0.8982 to 0.8993 by its digits)`."""
+    text = with_unit(number.value, number.unit)
+    if number.low is None or number.high is None:
+        return f"{text} (no interval: {number.why_unbound})"
+    if number.basis is None or number.basis is Basis.EXACT:
+        return text
+    factor, _ = _LARGE.get(number.unit, (1.0, number.unit))
+    low, high = in_words(number.low / factor), in_words(number.high / factor)
+    return f"{text} ({low} to {high}, {_BOUNDS[number.basis]})"
+
+
+def joined(texts: tuple[str, ...] | list[str]) -> str:
+    """Return different texts joined as parts of one sentence."""
+    return "; ".join(dict.fromkeys(text for text in texts if text))
+
+
+def capitalised(text: str) -> str:
+    """Return a text with its first letter large."""
+    return text[:1].upper() + text[1:]
