@@ -1,0 +1,74 @@
+"""The demo's matrix in a container, from the command line, beside the same runs bare."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.study.journal import JOURNAL_NAME, JournalLine, iterate_journal
+from edgemoe_appliance.study.records import EndRecord, HeaderRecord, SittingRecord, Status
+from tests.conftest import RealEngine
+from tests.container.conftest import IMAGES
+
+pytestmark = [pytest.mark.container, pytest.mark.engine, pytest.mark.slow]
+COMMAND = [sys.executable, "-c", "from edgemoe_appliance.app import main; main()", "bench"]
+LENGTH = ("--experiment", "demo_length", "--twins", "tiny")
+DEMO = ("--experiment", "demo_efficiency", *LENGTH)
+
+
+def bench(work: Path, docker_host: str, *arguments: str) -> Path:
+    """Bench from the command line and return the session's folder."""
+    environment = {
+        "EDGEMOE_WORK": str(work),
+        "EDGEMOE_CACHE": str(default_folders().cache.resolve()),
+        "DOCKER_HOST": docker_host,
+    }
+    done = subprocess.run(
+        [*COMMAND, "--pin", "b4447", "--session", "demo", *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return work / "data/raw/demo"
+
+
+def by_run(folder: Path) -> dict[str, EndRecord]:
+    ends = {}
+    for line in iterate_journal(folder / JOURNAL_NAME):
+        assert isinstance(line, JournalLine)
+        if isinstance(line.record, EndRecord):
+            ends[line.record.run_id] = line.record
+    return ends
+
+
+def test_the_demo_runs_in_a_container_and_does_the_same_work_as_bare(
+    docker_engine: Engine, base_image: str, engine: RealEngine, tmp_path: Path
+) -> None:
+    boxed_work = tmp_path / "boxed"
+    (boxed_work / "images").mkdir(parents=True)
+    shutil.copy(IMAGES / "bases.yaml", boxed_work / "images")
+    bases = ("--base-image", base_image, "--runtime-image", base_image)
+    boxed = bench(boxed_work, docker_engine.host, "--runtime", "container", *bases, *DEMO)
+    ends = by_run(boxed)
+    assert len(ends) == 180
+    assert {end.status for end in ends.values()} == {Status.OK}
+    assert (boxed_work / "images/lock/host.json").exists()
+    for line in iterate_journal(boxed / JOURNAL_NAME):
+        if isinstance(line, JournalLine) and isinstance(line.record, HeaderRecord):
+            assert str(line.record.image).startswith("sha256:")
+        if isinstance(line, JournalLine) and isinstance(line.record, SittingRecord):
+            assert line.record.host.in_container
+    bare = by_run(bench(tmp_path / "bare", docker_engine.host, *LENGTH))
+    assert len(bare) == 36
+    for run_id, end in bare.items():
+        for key in ("prompt_tokens", "generated_tokens", "model_file_bytes"):
+            assert ends[run_id].metrics[key] == end.metrics[key]
