@@ -52,12 +52,14 @@ class Pauses:
         *,
         margin_s: float,
         sleep: Callable[[float], None],
+        now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         """Take the target's rule; `sleep` may raise to stop."""
         self._cooldown = cooldown
         self._instruments = instruments
         self._margin_s = margin_s
         self._sleep = sleep
+        self._now_ns = now_ns
         self._reference_c: float | None = None
         self._is_first = True
 
@@ -92,13 +94,13 @@ class Pauses:
             seconds = max(0.0, rule.seconds - self._margin_s - idle_s)
             rule = rule.model_copy(update={"seconds": seconds})
         read_c = self._instruments.read_die_c
-        return cool_down(rule, self._reference_c, read_c, sleep=self._sleep)
+        return cool_down(rule, self._reference_c, read_c, sleep=self._sleep, now_ns=self._now_ns)
 
     def _idle(self, sampler: Sampler, idle_s: float) -> Window | None:
         sampler.start()
         if self._instruments.power.primary is None:
             return None
         self._sleep(self._margin_s)
-        start_ns = time.monotonic_ns()
+        start_ns = self._now_ns()
         self._sleep(idle_s)
-        return Window(phase=Phase.IDLE, start_ns=start_ns, end_ns=time.monotonic_ns())
+        return Window(phase=Phase.IDLE, start_ns=start_ns, end_ns=self._now_ns())
