@@ -45,6 +45,9 @@ install_packages() {
 start_engine() {
     [[ $EUID -eq 0 ]] || die "no engine answers on ${host} and only root can start one"
     install -d -m 0710 "${engine_root}"
+    # What a hard stop left of the last engine's running state (pid files, sockets) would keep the
+    # new one from starting; images and volumes lie in data.
+    rm -rf "${engine_root}/dockerd.pid" "${engine_root}/exec" || true
     say "starting dockerd, data in ${engine_root}, log in ${log_file}"
     # A session of its own, so that it outlives the shell or CI step that started it.
     setsid nohup dockerd \
