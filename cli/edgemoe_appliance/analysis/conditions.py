@@ -6,7 +6,7 @@ alike; two files of a model are never one model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -40,6 +40,11 @@ class Condition:
     def label(self) -> str:
         """Return what tells this condition from others: setting, threads, tokens."""
         return f"{self.setting.label}, {self.threads} threads, {self.n_predict} tokens"
+
+    @property
+    def key(self) -> tuple[str, int, int, int, float]:
+        """Return what is equal for equal conditions."""
+        return (self.setting.id, self.threads, self.n_predict, self.context, self.prompt_scale)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,10 +80,31 @@ class Pool:
     condition: Condition
     models: tuple[ModelRuns, ...]
 
+    def find(self, models: ModelRuns) -> ModelRuns | None:
+        """Return the runs of the same model file here, None where it was not run."""
+        return next((own for own in self.models if own.sha256 == models.sha256), None)
+
     def baseline(self) -> ModelRuns | None:
         """Return the runs of the model that ratios refer to, where there is one file of it."""
         found = [model for model in self.models if model.model == BASELINE]
         return found[0] if len(found) == 1 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmPools:
+    """The pools of one condition that differ in their arm alone."""
+
+    condition: Condition
+    by_arm: Mapping[Arm, Pool]
+
+    def find(self, arm: Arm, models: ModelRuns) -> ModelRuns | None:
+        """Return the runs of a model file in an arm, None where there are none."""
+        return self.by_arm[arm].find(models) if arm in self.by_arm else None
+
+    def files(self) -> tuple[ModelRuns, ...]:
+        """Return one entry per model file, that of the first arm that has it."""
+        every = [models for pool in self.by_arm.values() for models in pool.models]
+        return tuple({models.sha256: models for models in reversed(every)}.values())[::-1]
 
 
 def pools(
@@ -100,6 +126,20 @@ def pools(
         )
         found.append(Pool(condition=condition, models=tuple(_models(group, loaded, study))))
     return tuple(found)
+
+
+def pools_by_arm(
+    loaded: LoadedSessions, study: Study, feeds: Feeds, arms: Iterable[Arm]
+) -> tuple[ArmPools, ...]:
+    """Return the runs of several arms that go into a table, by condition."""
+    found: dict[tuple[str, int, int, int, float], dict[Arm, Pool]] = {}
+    for arm in arms:
+        for pool in pools(loaded, study, feeds, arm):
+            found.setdefault(pool.condition.key, {})[arm] = pool
+    return tuple(
+        ArmPools(condition=next(iter(by_arm.values())).condition, by_arm=by_arm)
+        for by_arm in found.values()
+    )
 
 
 def _models(runs: pd.DataFrame, loaded: LoadedSessions, study: Study) -> Iterator[ModelRuns]:

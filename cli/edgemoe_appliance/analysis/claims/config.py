@@ -81,7 +81,7 @@ class Limits(Frozen):
 
     def __str__(self) -> str:
         """Return the limits in words: `0.85 to 0.95`, `below 9`."""
-        if self.about is not None:
+        if self.about is not None or None not in (self.at_least, self.at_most):
             return f"{self.low:.4g} to {self.high:.4g}"
         words = (
             ("above", self.above),

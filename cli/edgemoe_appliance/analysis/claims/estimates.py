@@ -21,6 +21,7 @@ class Basis(str, Enum):
     EXACT = "exact"
     ROUNDING = "rounding"
     INTERVAL = "interval"
+    TOLERANCE = "tolerance"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +81,8 @@ def combine(function: Callable[..., float], *parts: Estimate) -> Estimate | Abse
     try:
         value = function(*(part.value for part in parts))
         bounds = _combined_bounds(function, parts, value)
-    except ZeroDivisionError:
-        return Absent(reason="a number to divide by may be 0")
+    except (ArithmeticError, ValueError):
+        return Absent(reason="it cannot be worked out from these numbers: one may be 0, or huge")
     return Estimate(value=value, bounds=bounds, repeats=_joined_repeats(function, parts))
 
 
@@ -91,6 +92,16 @@ def ratio(top: Estimate, bottom: Estimate) -> Estimate | Absent:
     if least <= 0:
         return Absent(reason="the number to divide by is not clearly above 0")
     return combine(lambda a, b: a / b, top, bottom)
+
+
+def low_of(estimate: Estimate) -> float:
+    """Return the lower bound, the value where there is none."""
+    return estimate.value if isinstance(estimate.bounds, Absent) else estimate.bounds.low
+
+
+def high_of(estimate: Estimate) -> float:
+    """Return the upper bound, the value where there is none."""
+    return estimate.value if isinstance(estimate.bounds, Absent) else estimate.bounds.high
 
 
 def scaled(part: Estimate, factor: float) -> Estimate:
@@ -109,7 +120,7 @@ def _combined_bounds(
     if len(known) < len(bounds):
         reasons = dict.fromkeys(each.reason for each in bounds if isinstance(each, Absent))
         return Absent(reason="; ".join(reasons))
-    if any(each.basis is Basis.ROUNDING for each in known):
+    if any(each.basis in (Basis.ROUNDING, Basis.TOLERANCE) for each in known):
         corners = [function(*point) for point in product(*((b.low, b.high) for b in known))]
         return Bounds(low=min(*corners, value), high=max(*corners, value), basis=Basis.ROUNDING)
     swings = [_swing(function, parts, place, value) for place in range(len(parts))]

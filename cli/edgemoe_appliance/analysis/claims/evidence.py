@@ -51,14 +51,16 @@ class Place:
 class Statement:
     """A number that is said to follow from others, and what follows from them.
 
-    `how` says in words how `again` was worked out, `parts` are the numbers by name. Where units
-    are in question `again` is in like units and `numerals` is what comes out without them.
+    `said_text` is the number as it stands there. `how` says in words how `again` was worked out,
+    `parts` are the numbers by name. Where units are in question `again` is in like units and
+    `numerals` is what comes out without them.
     """
 
     id: str
     subject: str
     where: str
     said: Estimate
+    said_text: str
     again: Estimate | Absent
     unit: str
     how: str

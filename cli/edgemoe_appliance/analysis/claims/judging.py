@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.claims.config import ClaimsConfig, ClaimTest, Limits
-from edgemoe_appliance.analysis.claims.estimates import Bounds, Estimate
+from edgemoe_appliance.analysis.claims.estimates import Basis, Bounds, Estimate
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place, Scope
 from edgemoe_appliance.analysis.claims.quantities import facts_of
 from edgemoe_appliance.analysis.claims.questions import Question, Shown, questions
@@ -158,7 +158,7 @@ def _unanswered(question: Question, reason: str, stage: _Stage | None = None) ->
         where=stage.label if stage else "",
         asked=str(question.asked),
         numbers=(),
-        reading=capitalised(f"{reason}."),
+        reading=reason,
         missing=reason,
     )
     return _Answered(part=part, stage=None, key=(question.about, question.terms, reason))
@@ -258,15 +258,15 @@ def _part_reading(
 ) -> str:
     """Return the judged number, or the two of a comparison of orders, and what was asked."""
     judged = numbers if question.about == "same-side" else numbers[:1]
-    told = " and ".join(f"{n.label} {number_in_words(n)}" for n in judged)
+    told = " and ".join(f"{n.label}: {number_in_words(n)}" for n in judged)
     where = f" on {stage.label}" if len(stage.places) == 1 else ""
-    return capitalised(f"{told}{where}; asked: {_limits_in_words(question, limits)}")
+    return f"{told}{where}, asked {_limits_in_words(question, limits)}"
 
 
 def _reading(verdict: Verdict, parts: Sequence[Part], stages: Sequence[_Stage]) -> str:
     """Return the verdict in words: the parts that decide it, then how far it reaches."""
     deciding = [part for part in parts if part.verdict is verdict]
-    told = list(dict.fromkeys(part.reading.rstrip(".") for part in deciding))
+    told = list(dict.fromkeys(part.reading for part in deciding))
     if len(told) > _MOST_TOLD:
         told[_MOST_TOLD:] = [f"and {len(told) - _MOST_TOLD} more like these"]
     tested = sum(part.verdict is not Verdict.NOT_TESTED for part in parts)
@@ -277,6 +277,8 @@ def _reading(verdict: Verdict, parts: Sequence[Part], stages: Sequence[_Stage]) 
     if verdict is Verdict.NOT_TESTED and tested:
         held = "was tested and holds" if tested == 1 else "were tested and hold"
         sentences.append(f"{tested} of {len(parts)} parts {held}.")
+    if verdict is Verdict.INCONCLUSIVE and _by_rounding(deciding):
+        sentences.append("The printed digits leave it open.")
     more = joined([part.more_runs.text for part in deciding if part.more_runs is not None])
     sentences += [f"{capitalised(more)}."] if more else []
     if any(stage.scope is Scope.DIRECTION for stage in stages):
@@ -287,3 +289,7 @@ def _reading(verdict: Verdict, parts: Sequence[Part], stages: Sequence[_Stage]) 
         cautions = [caution for stage in stages for caution in stage.cautions]
         sentences.append(capitalised(f"{joined(cautions)}."))
     return " ".join(sentences)
+
+
+def _by_rounding(parts: Sequence[Part]) -> bool:
+    return all(n.basis is Basis.ROUNDING for part in parts for n in part.numbers[:1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from edgemoe_appliance.analysis.claims.estimates import Estimate, combine, ratio
+from edgemoe_appliance.analysis.claims.estimates import Estimate, combine, exact, ratio
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.statistics import Absent
@@ -46,7 +46,7 @@ def applied(function: Callable[..., float], *parts: Found) -> Found:
 
 
 def _time_per_token(evidence: Evidence, place: Place, term: Term) -> Found:
-    return applied(lambda rate: 1 / rate, evidence.read(place, term.of(Quantity.GENERATION_RATE)))
+    return ratio_of(exact(1), evidence.read(place, term.of(Quantity.GENERATION_RATE)))
 
 
 def _fall_with_length(evidence: Evidence, place: Place, term: Term) -> Found:
@@ -79,11 +79,11 @@ def _slowdown(evidence: Evidence, place: Place, term: Term) -> Found:
 
 
 def _probe_cost(evidence: Evidence, place: Place, term: Term) -> Found:
-    return applied(
-        lambda probed, unprobed: 1 / probed - 1 / unprobed,
-        evidence.read(place, term.of(Quantity.PROBED_RATE)),
-        evidence.read(place, term.of(Quantity.UNPROBED_RATE)),
+    times = (
+        ratio_of(exact(1), evidence.read(place, term.of(rate)))
+        for rate in (Quantity.PROBED_RATE, Quantity.UNPROBED_RATE)
     )
+    return applied(lambda probed, unprobed: probed - unprobed, *times)
 
 
 def _total_traffic_share(evidence: Evidence, place: Place, term: Term) -> Found:

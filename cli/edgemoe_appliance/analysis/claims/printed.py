@@ -47,6 +47,13 @@ class PrintedFigures:
             return Absent(reason="the study does not print it")
         return within(_rounded(low)[0], _rounded(high)[1], Basis.ROUNDING)
 
+    def text(self, name: str) -> str:
+        """Return a figure in the digits it is printed with: `12.30`, `5 to 10`."""
+        low, high = (self.digits.get(f"{name}/{key}") for key in _RANGE_KEYS)
+        if low is not None and high is not None:
+            return f"{low} to {high}"
+        return self.digits.get(name) or self.digits[f"{name}/value"]
+
     def matching(self, pattern: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Yield the names that a pattern fits, with what each `*` stands for."""
         expression = re.compile(re.escape(pattern).replace(r"\*", "([^/]+)"))

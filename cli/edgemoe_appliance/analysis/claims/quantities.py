@@ -14,6 +14,7 @@ class Quantity(str, Enum):
 
     GENERATION_RATE = "generation-rate"
     RATE_VARIATION = "rate-variation"
+    PROMPT_VARIANCE = "prompt-variance"
     PEAK_MEMORY = "peak-memory"
     FILE_BACKED_MEMORY = "file-backed-memory"
     SWAP = "swap"
@@ -41,6 +42,7 @@ class Quantity(str, Enum):
     PROBED_RATE = "probed-rate"
     UNPROBED_RATE = "unprobed-rate"
     THREAD_LOSS = "thread-loss"
+    GRAPH_NODES = "graph-nodes"
     TIME_PER_TOKEN = "time-per-token"  # noqa: S105
     FALL_WITH_LENGTH = "fall-with-length"
     BEHIND_FASTEST_DENSE = "behind-fastest-dense"
@@ -61,6 +63,7 @@ class QuantityFacts:
 _FACTS = {
     Quantity.GENERATION_RATE: QuantityFacts(title="generation rate", unit="tok/s"),
     Quantity.RATE_VARIATION: QuantityFacts(title="variation of the rate", unit="%"),
+    Quantity.PROMPT_VARIANCE: QuantityFacts(title="variance between prompts", unit="%"),
     Quantity.PEAK_MEMORY: QuantityFacts(title="peak resident memory", unit="B"),
     Quantity.FILE_BACKED_MEMORY: QuantityFacts(title="file-backed resident memory", unit="B"),
     Quantity.SWAP: QuantityFacts(title="swap used by the engine", unit="B"),
@@ -96,6 +99,9 @@ _FACTS = {
     ),
     Quantity.UNPROBED_RATE: QuantityFacts(
         title="generation rate without timing", unit="tok/s", feeds=Feeds.ROUTING
+    ),
+    Quantity.GRAPH_NODES: QuantityFacts(
+        title="nodes of the graph per token", unit="1", feeds=Feeds.ROUTING
     ),
     Quantity.THREAD_LOSS: QuantityFacts(
         title="loss against the best number of threads", unit="%", feeds=Feeds.THREADS

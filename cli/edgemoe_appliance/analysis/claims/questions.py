@@ -155,7 +155,7 @@ def _difference_question(check: DifferenceCheck, top: Asked, bottom: Asked) -> Q
         found = applied(lambda a, b: a - b, *(part.found for part in parts))
         whole = Shown(
             key=f"difference.{_pair_key(places, top, bottom)}",
-            label=f"{parts[0].label} less {parts[1].label}",
+            label=_pair_label(evidence, places, (top, bottom), "less"),
             unit="points" if parts[0].unit == "%" else parts[0].unit,
             found=found,
         )
@@ -272,7 +272,7 @@ def _shown_pair(
     top, bottom = pair
     return Shown(
         key=f"ratio.{_pair_key(places, top, bottom)}",
-        label=f"{_label(evidence, places, top)} to {_rest_of(evidence, top, bottom)}",
+        label=_pair_label(evidence, places, pair, "/"),
         unit="ratio",
         found=found,
     )
@@ -306,16 +306,21 @@ def _label(evidence: Evidence, places: Places, asked: Asked) -> str:
     return f"{words} on {places[asked.device].label}" if len(places) > 1 else words
 
 
-def _rest_of(evidence: Evidence, top: Asked, bottom: Asked) -> str:
-    """Return what the bottom of a ratio has that the top has not."""
+def _pair_label(evidence: Evidence, places: Places, pair: tuple[Asked, Asked], sign: str) -> str:
+    """Return two terms in words: what they share once, what tells them apart about the sign."""
+    top, bottom = pair
     above, below = top.term, bottom.term
+    title, name = facts_of(above.quantity).title, evidence.reference.model_name
     if top.device != bottom.device:
-        return f"that on {evidence.reference.study.devices[bottom.device].label}"
+        one, other = places[top.device].label, places[bottom.device].label
+        return f"{title} of {name(above.model)}, {one} {sign} {other}"
     if above.quantity is not below.quantity:
-        return facts_of(below.quantity).title
+        return f"{title} {sign} {facts_of(below.quantity).title}, {name(above.model)}"
     if above.model == below.model:
-        return str(below.stratum or below.length)
-    return evidence.reference.model_name(below.model)
+        kinds = [term.stratum or term.length for term in (above, below)]
+        return f"{title} of {name(above.model)}, {kinds[0]} {sign} {kinds[1]}"
+    where = f" on {places[top.device].label}" if len(places) > 1 else ""
+    return f"{title}, {name(above.model)} {sign} {name(below.model)}{where}"
 
 
 def _table(asked: Asked) -> Feeds:

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.claims.config import Limits
-from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate
+from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate, Repeats
 from edgemoe_appliance.analysis.statistics import MIN_UNITS, Absent
 
 # Beyond this nobody measures; the value then lies practically on the limit.
@@ -33,28 +33,29 @@ def more_runs(estimate: Estimate, limits: Limits) -> MoreRuns | None:
         return None
     if isinstance(bounds, Absent):
         return _for_an_interval(repeats.repetitions, repeats.prompts)
-    if bounds.basis is not Basis.INTERVAL:
-        return None
     distance = min(abs(estimate.value - end) for end in (limits.low, limits.high))
-    needed = distance**2
-    variance = bounds.half_width**2
+    needed, variance = distance * distance, bounds.half_width * bounds.half_width
+    if bounds.basis is not Basis.INTERVAL or not math.isfinite(needed + variance):
+        return None
+    return _to_narrow(repeats, needed, variance)
+
+
+def _to_narrow(repeats: Repeats, needed: float, variance: float) -> MoreRuns:
+    """Return what brings a variance down to the needed one."""
     inside = repeats.within_share * variance
     between = variance - inside
     if needed > between and inside:
         total = math.ceil(repeats.repetitions * inside / (needed - between))
         if total <= _MOST:
             more = max(1, total - repeats.repetitions)
-            return MoreRuns(
-                text=f"{more} more repetitions of each prompt would settle it",
-                repetitions=more,
-            )
+            text = f"{more} more repetitions of each prompt would settle it"
+            return MoreRuns(text=text, repetitions=more)
     prompts = math.ceil(repeats.prompts * variance / needed) if needed else _MOST + 1
     if prompts > _MOST:
         return MoreRuns(text="the value lies so near the limit that no number of runs settles it")
     more = max(1, prompts - repeats.prompts)
-    return MoreRuns(
-        text=f"repetitions alone do not settle it; {more} more prompts would", prompts=more
-    )
+    text = f"repetitions alone do not settle it; {more} more prompts would"
+    return MoreRuns(text=text, prompts=more)
 
 
 def _for_an_interval(repetitions: int, prompts: int) -> MoreRuns | None:

@@ -20,6 +20,7 @@ from edgemoe_appliance.analysis.claims.session_statements import session_stateme
 from edgemoe_appliance.analysis.claims.shapes import count_weights
 from edgemoe_appliance.analysis.claims.spread import (
     mean_estimate,
+    prompt_variance,
     ratio_estimate,
     variation_estimate,
 )
@@ -50,6 +51,7 @@ _MEANS: Mapping[Quantity, str] = {
     Quantity.AVERAGE_POWER: "power_study_w",
     Quantity.GENERATION_ENERGY_PER_TOKEN: "j_per_token_gross",
     Quantity.GENERATION_POWER: "power_generate_w",
+    Quantity.GRAPH_NODES: "probe_nodes_per_decode",
 }
 _HIGHEST: Mapping[Quantity, str] = {
     Quantity.PEAK_TEMPERATURE: "temp_peak_c",
@@ -67,6 +69,7 @@ _SUMS: Mapping[Quantity, tuple[str, str]] = {
     Quantity.EXPERT_TIME: ("expert_ffn_prompt_s", "expert_ffn_decode_s"),
 }
 _ROUTING = (Quantity.ROUTING_TIME, Quantity.EXPERT_TIME, Quantity.ROUTING_SHARE)
+_PROBED_QUANTITIES = (*_ROUTING, Quantity.PROBED_RATE, Quantity.GRAPH_NODES)
 _WORKED_OUT = "worked out"
 
 
@@ -148,7 +151,8 @@ class SessionEvidence:
                 )
                 groups.setdefault(key, {})[arm, condition.threads] = pool
         found = [self._as_found(table, group) for group in groups.values()]
-        return tuple(sorted(found, key=lambda each: each.closeness, reverse=True))
+        found.sort(key=lambda each: each.closeness, reverse=True)
+        return tuple(_with_ids(found))
 
     def _as_found(self, table: Feeds, group: Mapping[tuple[Arm, int], Pool]) -> _Found:
         study = self.reference.study
@@ -160,7 +164,7 @@ class SessionEvidence:
         is_pin = isinstance(source, GitSource) and source.commit == study.procedure.engine_commit
         same_threads = pool.condition.threads == study.procedure.threads
         place = Place(
-            id=f"{setting.id}.{table.value}.{'.'.join(map(str, _numbers(pool.condition)))}",
+            id=setting.id,
             label=setting.label if table is Feeds.THREADS else pool.condition.label,
             table=table,
             device=setting.target.study_device,
@@ -198,7 +202,7 @@ class SessionEvidence:
     def _runs(self, place: Place, term: Term) -> ModelRuns | Absent:
         """Return the runs of a model, cut to the length or stratum that is asked for."""
         found = self._of(place)
-        arm = term.arm if term.quantity in (*_ROUTING, Quantity.PROBED_RATE) else Arm.PLAIN
+        arm = term.arm if term.quantity in _PROBED_QUANTITIES else Arm.PLAIN
         threads = term.threads or found.condition.threads
         pool = found.pools.get((arm, threads))
         if pool is None:
@@ -246,6 +250,7 @@ class SessionEvidence:
         special: Mapping[Quantity, Callable[[ModelRuns], Estimate | Absent]] = {
             Quantity.COMPLETED: lambda r: exact(100 * len(r.ok) / len(r.runs)),
             Quantity.RATE_VARIATION: lambda r: variation_estimate(sample_of(r.ok, "gen_tok_s")),
+            Quantity.PROMPT_VARIANCE: lambda r: prompt_variance(sample_of(r.ok, "gen_tok_s")),
             Quantity.MEDIAN_ENERGY_PER_TOKEN: lambda r: _median(r, "j_per_token_study"),
             Quantity.HEAD_BYTES: self._head_bytes,
             Quantity.CACHE_BYTES: self._cache_bytes,
@@ -342,5 +347,11 @@ def _fall(found: Estimate) -> Estimate:
     return replace(found, value=100 * (1 - found.value), bounds=bounds)
 
 
-def _numbers(condition: Condition) -> tuple[float, ...]:
-    return (condition.threads, condition.n_predict, condition.context, condition.prompt_scale)
+def _with_ids(found: Sequence[_Found]) -> Iterator[_Found]:
+    """Yield places named after their settings: `A`, `B`, and `A-2` for a second one of A."""
+    counts: dict[str, int] = {}
+    for each in found:
+        setting = each.place.id
+        counts[setting] = counts.get(setting, 0) + 1
+        name = setting if counts[setting] == 1 else f"{setting}-{counts[setting]}"
+        yield replace(each, place=replace(each.place, id=name))

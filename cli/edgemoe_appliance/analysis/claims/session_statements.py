@@ -13,6 +13,7 @@ import pandas as pd
 from edgemoe_appliance.analysis.claims.estimates import Basis, exact, within
 from edgemoe_appliance.analysis.claims.evidence import Statement
 from edgemoe_appliance.analysis.claims.reference import Reference
+from edgemoe_appliance.analysis.claims.words import in_words
 from edgemoe_appliance.analysis.conditions import Pool, pools
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.study.configs import Feeds
@@ -88,7 +89,8 @@ def _identity(runs: pd.DataFrame, quotient: _Quotient) -> Iterator[Statement]:
         f"({worst['run_id']})",
         where=f"session {worst['session']}",
         said=exact(float(worst[quotient.said])),
-        again=within(value * (1 - _TOLERANCE), value * (1 + _TOLERANCE), Basis.ROUNDING, value),
+        said_text=in_words(float(worst[quotient.said])),
+        again=within(value * (1 - _TOLERANCE), value * (1 + _TOLERANCE), Basis.TOLERANCE, value),
         unit=METRICS[quotient.said].unit.value,
         how=quotient.how,
         parts=tuple((key, float(worst[key])) for key in (quotient.top, quotient.bottom)),
@@ -104,6 +106,7 @@ def _counts(pool: Pool, reference: Reference) -> Iterator[Statement]:
             subject=f"runs of {reference.model_name(models.model)} in {pool.condition.label}",
             where=f"sessions {', '.join(pool.condition.setting.sessions)}",
             said=exact(len(models.ok)),
+            said_text=str(len(models.ok)),
             again=exact(len(every)),
             unit="runs",
             how="different prompts and repetitions that any model of the condition was given",
@@ -120,15 +123,17 @@ def _parameters(loaded: LoadedSessions, reference: Reference) -> Iterator[Statem
         if entry is None:
             continue
         known = entry.published_parameters_total
+        counted = float(str(run.parameters_total)) / _BILLION
         yield Statement(
             id=f"parameters.{run.model}.{str(run.model_sha256)[:8]}",
             subject=f"total parameters of {reference.model_name(str(run.model))}, as counted",
             where=f"session {run.session}",
-            said=exact(float(str(run.parameters_total)) / _BILLION),
+            said=exact(counted),
+            said_text=in_words(counted),
             again=within(
                 known * (1 - _TOLERANCE) / _BILLION,
                 known * (1 + _TOLERANCE) / _BILLION,
-                Basis.ROUNDING,
+                Basis.TOLERANCE,
                 known / _BILLION,
             ),
             unit="billion",

@@ -45,7 +45,7 @@ def ratio_estimate(top: Sample, bottom: Sample) -> Estimate | Absent:
     above = _within_variance(top)
     inside = None
     if above is not None and below is not None:
-        inside = (above + found.value**2 * below) / base**2
+        inside = (above + found.value * found.value * below) / (base * base)
     fewer = min(top, bottom, key=lambda sample: sample.n)
     return Estimate(
         value=found.value,
@@ -80,6 +80,17 @@ def variation_estimate(sample: Sample) -> Estimate | Absent:
     return Estimate(value=summary.cv_pct, bounds=bounds)
 
 
+def prompt_variance(sample: Sample) -> Estimate | Absent:
+    """Return the part of the variance of single runs that lies between prompts, in per cent."""
+    summary = summarise(sample)
+    if isinstance(summary, Absent):
+        return summary
+    if isinstance(summary.sd, Absent) or isinstance(summary.sd_within, Absent) or not summary.sd:
+        return Absent(reason="no spread, or no repeated prompt")
+    share = max(0.0, 1 - (summary.sd_within / summary.sd) ** 2)
+    return Estimate(value=100 * share, bounds=Absent(reason="not worked out for a share"))
+
+
 def _variation(groups: list[Floats]) -> float:
     values = np.concatenate(groups)
     return float(100 * values.std(ddof=1) / values.mean())
@@ -96,7 +107,7 @@ def _within_variance(sample: Sample) -> float | None:
     summary = summarise(sample)
     if isinstance(summary, Absent) or isinstance(summary.sd_within, Absent):
         return None
-    return summary.sd_within**2 / summary.n
+    return summary.sd_within * summary.sd_within / summary.n
 
 
 def _repeats(sample: Sample, interval: Interval | Absent, inside: float | None) -> Repeats:
@@ -106,6 +117,6 @@ def _repeats(sample: Sample, interval: Interval | Absent, inside: float | None) 
     share = 1.0 if prompts == 1 else 0.0
     if prompts > 1 and inside is not None and isinstance(interval, Interval):
         t = student_t(1 - (1 - CONFIDENCE) / 2, prompts - 1)
-        variance = (interval.half_width / t) ** 2
-        share = min(1.0, inside / variance) if variance else 1.0
+        error = interval.half_width / t
+        share = min(1.0, inside / (error * error)) if error * error else 1.0
     return Repeats(repetitions=repetitions, prompts=prompts, within_share=share)

@@ -11,7 +11,10 @@ from collections.abc import Mapping, Sequence
 from edgemoe_appliance.analysis.claims.estimates import (
     Basis,
     Estimate,
+    combine,
     exact,
+    high_of,
+    low_of,
     ratio,
     scaled,
     within,
@@ -22,7 +25,7 @@ from edgemoe_appliance.analysis.claims.reference import Reference
 from edgemoe_appliance.analysis.claims.shapes import count_weights
 from edgemoe_appliance.analysis.claims.study_statements import printed_statements
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.configs import Feeds, Target
+from edgemoe_appliance.study.configs import Arm, Feeds, Target
 from edgemoe_appliance.study.reference import StudyDeviceId
 from edgemoe_appliance.study.units import GB, GIB
 
@@ -52,6 +55,7 @@ _WHY_ABSENT: Mapping[Quantity, str] = {
     Quantity.FILE_BACKED_MEMORY: "the study does not print the parts of resident memory",
     Quantity.COMPLETED: "the study prints no status of single runs",
     Quantity.THREAD_LOSS: "the study prints no rate by number of threads",
+    Quantity.GRAPH_NODES: "the study prints no number of nodes of a graph",
     Quantity.CACHE_BYTES: "the study prints no number of tokens of its prompts",
     Quantity.GENERATION_ENERGY_PER_TOKEN: "the study prints no energy of generation alone",
     Quantity.GENERATION_POWER: "the study prints no power of generation alone",
@@ -92,6 +96,8 @@ class StudyEvidence:
         """Return a printed figure, or why there is none."""
         if term.quantity in _WHY_ABSENT:
             return Absent(reason=_WHY_ABSENT[term.quantity])
+        if term.arm is not Arm.PROBE_PER_NODE:
+            return Absent(reason="the study timed every node, no groups of them")
         if term.quantity in _FIGURES:
             pattern, factor = _FIGURES[term.quantity]
             name = pattern.format(
@@ -129,6 +135,8 @@ class StudyEvidence:
             return facts[term.quantity]
         if term.quantity is Quantity.RATE_VARIATION:
             return self._variation(f"tables/stability/cells/{device}/{term.model}")
+        if term.quantity is Quantity.PROMPT_VARIANCE:
+            return self._prompt_variance(device, term)
         if term.quantity in (Quantity.ACTIVE_BYTES, Quantity.HEAD_BYTES):
             return self._bytes(term)
         return Absent(reason=NOT_PRINTED)
@@ -146,6 +154,32 @@ class StudyEvidence:
         if isinstance(low, Estimate) and not isinstance(low.bounds, Absent):
             least = low.bounds.low
         return within(least, high.bounds.high, Basis.ROUNDING, value=high.value)
+
+    def _prompt_variance(self, device: StudyDeviceId, term: Term) -> Estimate | Absent:
+        """Return the part of the variance that the means of the three lengths alone bring, in %.
+
+        They are among the pooled runs, each as often as there are repetitions.
+        """
+        procedure, figure = self.reference.study.procedure, self.reference.printed.figure
+        cells = f"cells/{device}/{term.model}"
+        mean = figure(f"tables/throughput/{cells}/mean_tok_s")
+        variation = self._variation(f"tables/stability/{cells}")
+        lengths = [
+            figure(f"tables/prompt_length/{cells}/{length}_tok_s")
+            for length in procedure.prompt_length_words
+        ]
+        if isinstance(variation, Estimate) and low_of(variation) <= 0:
+            variation = exact(high_of(variation))  # an upper bound: the part is at least this
+        known = [each for each in (mean, variation, *lengths) if isinstance(each, Estimate)]
+        if len(known) < 2 + len(lengths):
+            return Absent(reason=NOT_PRINTED)
+        weight = procedure.repetitions / (procedure.headline_runs_per_cell - 1)
+        return combine(
+            lambda m, cv, *rates: (
+                100 * weight * sum((rate - m) ** 2 for rate in rates) / (m * cv / 100) ** 2
+            ),
+            *known,
+        )
 
     def _bandwidth(self, device: StudyDeviceId) -> Estimate | Absent:
         targets = self.reference.configs.devices.targets.values()

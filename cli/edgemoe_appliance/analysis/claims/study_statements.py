@@ -72,9 +72,10 @@ def _recomputed(
         subject=_subject(reference, entry.of, captures),
         where=f"section {entry.section}",
         said=said,
+        said_text=reference.printed.text(name),
         again=again if isinstance(again, Absent) else scaled(again, entry.factor),
         unit=_unit(name),
-        how=_in_words(entry, parts),
+        how=_in_words(entry, [reference.printed.text(each) for each in names]),
         parts=_by_name(names, parts),
     )
 
@@ -96,12 +97,11 @@ def _in_like_units(
         subject=_subject(reference, check.of, captures),
         where=f"section {check.section}",
         said=said,
+        said_text=reference.printed.text(name),
         again=again,
         numerals=_quotient(parts),
         unit=_unit(name),
-        how=" / ".join(
-            f"{part.value:g} {_unit(each)}" for each, part in zip(names, parts, strict=True)
-        ),
+        how=" / ".join(f"{reference.printed.text(each)} {_unit(each)}" for each in names),
         parts=_by_name(names, parts),
     )
 
@@ -112,13 +112,15 @@ def _nominal_sizes(reference: Reference) -> Iterator[Statement]:
             ("total", entry.published_parameters_total),
             ("active", entry.published_parameters_active),
         ):
-            said = reference.printed.figure(f"models/{model}/{kind}_parameters_billion")
+            figure = f"models/{model}/{kind}_parameters_billion"
+            said = reference.printed.figure(figure)
             if isinstance(said, Estimate):
                 yield Statement(
                     id=f"parameters.{model}.{kind}",
                     subject=f"{kind} parameters of {reference.model_name(model)}",
                     where="section 3.3",
                     said=said,
+                    said_text=reference.printed.text(figure),
                     again=exact(published / _BILLION),
                     unit="billion",
                     how="the published count of the original model",
@@ -159,8 +161,8 @@ def _subject(reference: Reference, words: str, captures: tuple[str, ...]) -> str
     return _filled(words, tuple(names.get(each, each) for each in captures))
 
 
-def _in_words(entry: Recomputed, parts: Sequence[Estimate]) -> str:
-    shown = [f"{part.value:g}" for part in parts]
+def _in_words(entry: Recomputed, parts: Sequence[str]) -> str:
+    shown = [f"({part})" if " " in part else part for part in parts]
     words = " + ".join(shown) if entry.by == "sum" else _IN_WORDS[entry.by].format(*shown)
     return words if entry.factor == 1 else f"{words} x {entry.factor:g}"
 

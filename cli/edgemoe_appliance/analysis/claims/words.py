@@ -1,4 +1,4 @@
-"""Numbers in sentences: four significant digits, large sizes in their usual units."""
+"""Numbers in sentences: four significant digits or more, large sizes in their usual units."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from edgemoe_appliance.analysis.claims.estimates import Basis
 from edgemoe_appliance.analysis.claims.verdicts import Number
 from edgemoe_appliance.study.units import GB
 
-_DIGITS = 4
 _LARGE = {"B": (GB, "GB"), "B/s": (GB, "GB/s"), "FLOP/s": (1e12, "TFLOP/s")}
 _WITHOUT_UNIT = ("1", "ratio")
-_BOUNDS = {Basis.ROUNDING: "by its digits", Basis.INTERVAL: "90 % interval"}
+_BOUNDS = {
+    Basis.ROUNDING: " by rounding",
+    Basis.INTERVAL: ", 90 % interval",
+    Basis.TOLERANCE: " allowed",
+}
 
 
 def in_words(value: float) -> str:
-    """Return a number with four significant digits and no exponent."""
-    if value == 0:
-        return "0"
-    if abs(value) >= 10_000:
+    """Return a number without exponent: four significant digits, six of those above a thousand."""
+    digits = 4 if abs(value) < 1000 else 6
+    text = f"{value:.{digits}g}"
+    if abs(value) >= 1_000_000:
         return f"{value:.0f}"
-    text = f"{value:.{_DIGITS}g}"
     return f"{value:.9f}".rstrip("0").rstrip(".") if "e" in text else text
 
 
@@ -30,7 +32,7 @@ def with_unit(value: float, unit: str) -> str:
 
 
 def number_in_words(number: Number) -> str:
-    """Return a number with its bounds: `0.899 (0.8982 to 0.8993 by its digits)`."""
+    """Return a number with its bounds: `0.899 (0.8982 to 0.8993 by rounding)`."""
     text = with_unit(number.value, number.unit)
     if number.low is None or number.high is None:
         return f"{text} (no interval: {number.why_unbound})"
@@ -38,7 +40,7 @@ def number_in_words(number: Number) -> str:
         return text
     factor, _ = _LARGE.get(number.unit, (1.0, number.unit))
     low, high = in_words(number.low / factor), in_words(number.high / factor)
-    return f"{text} ({low} to {high}, {_BOUNDS[number.basis]})"
+    return f"{text} ({low} to {high}{_BOUNDS[number.basis]})"
 
 
 def joined(texts: tuple[str, ...] | list[str]) -> str:

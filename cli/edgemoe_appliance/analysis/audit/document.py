@@ -1,0 +1,93 @@
+"""Verdicts and findings as one plain document, for programs that read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from edgemoe_appliance.analysis.audit.findings import Finding
+from edgemoe_appliance.analysis.claims.estimates import Basis
+from edgemoe_appliance.analysis.claims.verdicts import ClaimVerdict, Number, Part
+
+# More digits than any figure here has; fewer than another processor's sums could change.
+_DIGITS = 10
+
+
+def judgement_document(
+    verdicts: Sequence[ClaimVerdict], findings: Sequence[Finding]
+) -> dict[str, Any]:
+    """Return `{"claims": [...], "audits": [...]}`.
+
+    `numbers` maps a name to a value; bounds stand beside it as NAME.low and NAME.high.
+    """
+    return {
+        "claims": [_claim(verdict) for verdict in verdicts],
+        "audits": [_audit(finding) for finding in findings],
+    }
+
+
+def _claim(verdict: ClaimVerdict) -> dict[str, Any]:
+    return {
+        "id": verdict.id,
+        "verdict": verdict.verdict.value,
+        "section": verdict.section,
+        "statement": verdict.statement,
+        "source": verdict.source,
+        "scope": verdict.scope.value,
+        "scope_reasons": list(verdict.scope_reasons),
+        "reading": verdict.reading,
+        "tolerance": verdict.tolerance,
+        "numbers": _values(verdict.numbers),
+        "units": {number.key: number.unit for number in verdict.numbers},
+        "cautions": list(verdict.cautions),
+        "missing": list(verdict.missing),
+        "parts": [_part(part) for part in verdict.parts],
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    more = part.more_runs
+    return {
+        "verdict": part.verdict.value,
+        "scope": part.scope.value,
+        "where": part.where,
+        "asked": part.asked,
+        "numbers": _values(part.numbers),
+        "reading": part.reading,
+        "missing": part.missing,
+        "more_repetitions": more.repetitions if more else None,
+        "more_prompts": more.prompts if more else None,
+        "settled_by": more.text if more else "",
+    }
+
+
+def _audit(finding: Finding) -> dict[str, Any]:
+    return {
+        "id": finding.id,
+        "verdict": finding.verdict.value,
+        "test": finding.test,
+        "subject": finding.subject,
+        "where": finding.where,
+        "source": finding.source,
+        "numbers": _values(finding.numbers),
+        "units": {number.key: number.unit for number in finding.numbers},
+        "reading": finding.reading,
+        "confidence": finding.confidence.value,
+        "confidence_why": finding.confidence_why,
+        "missing": finding.missing,
+    }
+
+
+def _values(numbers: Iterable[Number]) -> dict[str, float]:
+    """Return numbers by name, without those that no JSON can hold."""
+    known = ((key, value) for key, value in _named(numbers) if math.isfinite(value))
+    return {key: float(f"{value:.{_DIGITS}g}") for key, value in known}
+
+
+def _named(numbers: Iterable[Number]) -> Iterator[tuple[str, float]]:
+    for number in numbers:
+        yield number.key, number.value
+        if number.low is not None and number.high is not None and number.basis is not Basis.EXACT:
+            yield f"{number.key}.low", number.low
+            yield f"{number.key}.high", number.high

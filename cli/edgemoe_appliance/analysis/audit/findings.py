@@ -1,0 +1,119 @@
+"""Findings as values: what was tested, the numbers, the reading, and how sure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from edgemoe_appliance.analysis.claims.estimates import Estimate
+from edgemoe_appliance.analysis.claims.evidence import Source
+from edgemoe_appliance.analysis.claims.verdicts import Number, number_of
+from edgemoe_appliance.analysis.statistics import Absent
+
+Found = Estimate | Absent
+
+
+class AuditVerdict(str, Enum):
+    """Whether a figure can mean what is said of it."""
+
+    CONSISTENT = "consistent"
+    INCONSISTENT = "inconsistent"
+    UNDECIDED = "undecided"
+    NOT_TESTED = "not_tested"
+
+
+class Confidence(str, Enum):
+    """How sure a finding is."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    NONE = "none"  # nothing was found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One figure, tested.
+
+    `test` names what was tested, `subject` of what, `where` the section or the condition.
+    `confidence_why` says what the confidence rests on; `missing` why there was no test.
+    """
+
+    id: str
+    test: str
+    subject: str
+    where: str
+    source: Source
+    verdict: AuditVerdict
+    numbers: tuple[Number, ...]
+    reading: str
+    confidence: Confidence
+    confidence_why: str
+    missing: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """What a finding is about, before anything is found."""
+
+    id: str
+    test: str
+    subject: str
+    where: str
+    source: Source
+
+    def finding(
+        self,
+        verdict: AuditVerdict,
+        numbers: tuple[Number, ...],
+        reading: str,
+        sure: tuple[Confidence, str],
+    ) -> Finding:
+        """Return what was found."""
+        return Finding(
+            id=self.id,
+            test=self.test,
+            subject=self.subject,
+            where=self.where,
+            source=self.source,
+            verdict=verdict,
+            numbers=numbers,
+            reading=reading,
+            confidence=sure[0],
+            confidence_why=sure[1],
+        )
+
+    def not_tested(self, reason: str) -> Finding:
+        """Return that nothing could be found, and why."""
+        return Finding(
+            id=self.id,
+            test=self.test,
+            subject=self.subject,
+            where=self.where,
+            source=self.source,
+            verdict=AuditVerdict.NOT_TESTED,
+            numbers=(),
+            reading=f"Not tested: {reason}.",
+            confidence=Confidence.NONE,
+            confidence_why="the figures are not there",
+            missing=reason,
+        )
+
+
+def plain_number(key: str, label: str, unit: str, value: float) -> Number:
+    """Return a number that has no bounds of its own."""
+    return Number(key=key, label=label, unit=unit, value=value, low=None, high=None, basis=None)
+
+
+def known_numbers(*numbers: tuple[str, str, str, Found]) -> tuple[Number, ...]:
+    """Return those of some numbers (key, label, unit, estimate) that there are."""
+    return tuple(
+        number_of(key, label, unit, found)
+        for key, label, unit, found in numbers
+        if isinstance(found, Estimate)
+    )
+
+
+def first_absent(*found: Found) -> str:
+    """Return the reason of the first number that is missing, nothing where none is."""
+    return next((each.reason for each in found if isinstance(each, Absent)), "")

@@ -1,0 +1,174 @@
+"""What timing every node does to the routing share that it measures.
+
+Timing adds time to each token. How much of it fell into routing is not known: all of it, or none,
+bound the share from below and above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import get_args
+
+from edgemoe_appliance.analysis.audit.findings import (
+    AuditVerdict,
+    Confidence,
+    Examined,
+    Finding,
+    known_numbers,
+    plain_number,
+)
+from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, scaled
+from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
+from edgemoe_appliance.analysis.claims.measures import Found, applied, measure
+from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
+from edgemoe_appliance.analysis.claims.verdicts import Number
+from edgemoe_appliance.analysis.claims.words import in_words
+from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.study.configs import Arm, Feeds, ModelRole
+from edgemoe_appliance.study.reference import Stratum
+
+# Bounds narrower than this part of the share leave it as it is.
+_NARROW = 0.2
+# Synchronising at the edges of groups, a twentieth of the times, must give the same within this.
+_ALIKE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Times:
+    """Times of a run in seconds, and the share of routing in per cent."""
+
+    share: Estimate
+    routing: Estimate
+    experts: Estimate
+    added: Estimate
+    generation: Estimate
+
+    @property
+    def least_pct(self) -> float:
+        """Return the share where all of the added time fell into routing."""
+        return _share_pct(
+            max(0.0, self.routing.value - max(0.0, high_of(self.added))), self.experts.value
+        )
+
+    @property
+    def most_pct(self) -> float:
+        """Return the share where all of the added time fell into the experts."""
+        return _share_pct(
+            self.routing.value, max(0.0, self.experts.value - max(0.0, high_of(self.added)))
+        )
+
+
+def check_observer(evidence: Evidence) -> Iterator[Finding]:
+    """Yield for each routing share how far its own measurement leaves it open."""
+    for place in evidence.places(Feeds.ROUTING):
+        for model in evidence.models(place):
+            known = evidence.reference.study.models.get(model)
+            if known is not None and known.role is ModelRole.MOE:
+                for stratum in get_args(Stratum):
+                    yield _finding(evidence, place, model, stratum)
+
+
+def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> Finding:
+    examined = Examined(
+        id=f"observer.{place.id}.{model}.{stratum}",
+        test="observer effect of the routing measurement",
+        subject=f"routing share of {evidence.reference.model_name(model)} with {stratum} prompts, "
+        f"{place.label}",
+        where=place.label,
+        source=evidence.source,
+    )
+    times = _times(evidence, place, model, stratum)
+    if isinstance(times, Absent):
+        return examined.not_tested(times.reason)
+    sparse = evidence.read(
+        place,
+        Term(quantity=Quantity.ROUTING_SHARE, model=model, stratum=stratum, arm=Arm.PROBE_BOUNDARY),
+    )
+    evenly = _spread_evenly(evidence, times)
+    numbers = (
+        *known_numbers(
+            ("share_pct", "routing share as measured", "%", times.share),
+            ("routing_s", "time of routing, per run", "s", times.routing),
+            ("experts_s", "time of the experts, per run", "s", times.experts),
+            ("added_s", "time that timing adds to a run", "s", times.added),
+            ("generation_s", "generation of a run without timing", "s", times.generation),
+            ("sparse_share_pct", "share, synchronised at edges of groups only", "%", sparse),
+        ),
+        plain_number("least_pct", "share, all added time in routing", "%", times.least_pct),
+        plain_number("most_pct", "share, all added time in the experts", "%", times.most_pct),
+        *evenly,
+    )
+    verdict, reading = _judged(times, sparse, is_decode=stratum == "decode-dominated")
+    if evenly:
+        reading += f" Spread evenly over the nodes it would be {in_words(evenly[0].value)} %."
+    why = "the added time is that of generation; a prompt pass is slowed down too"
+    sure = Confidence.MEDIUM if stratum == "decode-dominated" else Confidence.LOW
+    return examined.finding(verdict, numbers, reading, (sure, why))
+
+
+def _judged(times: _Times, sparse: Found, *, is_decode: bool) -> tuple[AuditVerdict, str]:
+    share = times.share.value
+    bounds = (
+        f"Timing adds {in_words(times.added.value)} s to a run whose routing takes "
+        f"{in_words(times.routing.value)} s; the share of {in_words(share)} % may be anything from "
+        f"{in_words(times.least_pct)} to {in_words(times.most_pct)} %"
+    )
+    if is_decode and times.routing.value > times.generation.value:
+        return AuditVerdict.INCONSISTENT, (
+            f"Routing alone is said to take {in_words(times.routing.value)} s of a run that "
+            f"generates in {in_words(times.generation.value)} s when it is not timed: what was "
+            "measured is the timing."
+        )
+    if times.most_pct - times.least_pct <= _NARROW * share:
+        return AuditVerdict.CONSISTENT, f"{bounds}: it stands."
+    if isinstance(sparse, Estimate) and abs(sparse.value / share - 1) <= _ALIKE:
+        return AuditVerdict.CONSISTENT, (
+            f"{bounds}; synchronised at the edges of groups only it is {in_words(sparse.value)} %, "
+            "so the added time hardly moves it."
+        )
+    return AuditVerdict.UNDECIDED, f"{bounds}."
+
+
+def _times(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> _Times | Absent:
+    whole = Term(quantity=Quantity.PROBE_COST, model=model)
+    part = Term(quantity=Quantity.ROUTING_SHARE, model=model, stratum=stratum)
+    tokens = evidence.read(place, whole.of(Quantity.GENERATED_TOKENS))
+    unprobed = evidence.read(place, whole.of(Quantity.UNPROBED_RATE))
+    found = (
+        evidence.read(place, part),
+        evidence.read(place, part.of(Quantity.ROUTING_TIME)),
+        evidence.read(place, part.of(Quantity.EXPERT_TIME)),
+        applied(lambda n, cost: n * cost, tokens, measure(evidence, place, whole)),
+        applied(lambda n, rate: n / rate, tokens, unprobed),
+    )
+    known = [each for each in found if isinstance(each, Estimate)]
+    if len(known) < len(found):
+        return next(each for each in found if isinstance(each, Absent))
+    share, routing, experts, added, generation = known
+    if min(share.value, routing.value, experts.value) <= 0:
+        return Absent(reason="a time of routing or of the experts is not above 0")
+    return _Times(share=share, routing=routing, experts=experts, added=added, generation=generation)
+
+
+def _spread_evenly(evidence: Evidence, times: _Times) -> tuple[Number, ...]:
+    """Return the share were the added time the same for every node, where nodes were counted."""
+    if evidence.source != "study":
+        return ()
+    figure = evidence.reference.printed.figure
+    counted = [figure(f"stated/{key}") for key in ("routing_nodes", "ffn_nodes")]
+    others = figure("stated/other_over_moe_nodes_ratio")
+    nodes = [each.value for each in counted if isinstance(each, Estimate)]
+    if len(nodes) < 2 or isinstance(others, Absent):
+        return ()
+    every = sum(nodes) * (1 + others.value)
+    routing, experts = (
+        max(0.0, time.value - scaled(times.added, of / every).value)
+        for time, of in zip((times.routing, times.experts), nodes, strict=True)
+    )
+    label = "share, added time spread evenly over the nodes"
+    return (plain_number("even_pct", label, "%", _share_pct(routing, experts)),)
+
+
+def _share_pct(routing: float, experts: float) -> float:
+    return 100 * routing / (routing + experts) if routing + experts > 0 else 0.0

@@ -1,0 +1,219 @@
+"""Rates against what the memory can deliver, read both ways, and the utilisations of MoE-CAP.
+
+A rate times the bytes that each token reads cannot exceed the bandwidth. If every token read all
+weights of a Mixture-of-Experts model, its ceiling would be far lower than if it read the experts
+that it uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from edgemoe_appliance.analysis.audit.findings import (
+    AuditVerdict,
+    Confidence,
+    Examined,
+    Finding,
+    first_absent,
+    known_numbers,
+    plain_number,
+)
+from edgemoe_appliance.analysis.claims.estimates import Estimate, exact, high_of, low_of
+from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
+from edgemoe_appliance.analysis.claims.measures import Found, applied
+from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
+from edgemoe_appliance.analysis.claims.verdicts import Number
+from edgemoe_appliance.analysis.claims.words import in_words
+from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.study.configs import Feeds, ModelRole
+from edgemoe_appliance.study.units import GB
+
+# Another memory clock than the declared one moves a ceiling by up to half.
+_BEYOND_ANY_CLOCK = 1.5
+
+
+def check_roofline(evidence: Evidence) -> Iterator[Finding]:
+    """Yield for each model its rate against the ceilings, and how much of the device it uses."""
+    for place in evidence.places(Feeds.HEADLINE):
+        bandwidth = evidence.read(place, Term(quantity=Quantity.BANDWIDTH))
+        if isinstance(bandwidth, Absent):
+            yield _without_bandwidth(evidence, place, bandwidth)
+            continue
+        for model in evidence.models(place):
+            yield _ceiling(evidence, place, model, total=False)
+            if _is_moe(evidence, model):
+                yield _ceiling(evidence, place, model, total=True)
+            yield _utilisation(evidence, place, model)
+
+
+def _without_bandwidth(evidence: Evidence, place: Place, absent: Absent) -> Finding:
+    examined = Examined(
+        id=f"roofline.{place.id}",
+        test="rate against the bandwidth",
+        subject=f"generation rates, {place.label}",
+        where=place.label,
+        source=evidence.source,
+    )
+    return examined.not_tested(absent.reason)
+
+
+def _is_moe(evidence: Evidence, model: str) -> bool:
+    known = evidence.reference.study.models.get(model)
+    return known is not None and known.role is ModelRole.MOE
+
+
+def _ceiling(evidence: Evidence, place: Place, model: str, *, total: bool) -> Finding:
+    kind = "total" if total else "active"
+    words = "all weights" if total else "the weights that a token uses"
+    examined = Examined(
+        id=f"roofline.{kind}.{place.id}.{model}",
+        test=f"rate against the bandwidth, {kind} bytes",
+        subject=f"generation rate of {evidence.reference.model_name(model)}, {place.label}, were "
+        f"{words} read for every token",
+        where=place.label,
+        source=evidence.source,
+    )
+    rate = _read(evidence, place, Quantity.GENERATION_RATE, model)
+    bandwidth = _read(evidence, place, Quantity.BANDWIDTH, model)
+    quantity = Quantity.FILE_SIZE if total else Quantity.ACTIVE_BYTES
+    size = _read(evidence, place, quantity, model)
+    share = applied(lambda r, s, b: r * s / b, rate, size, bandwidth)
+    if isinstance(share, Absent):
+        return examined.not_tested(share.reason)
+    ceiling = applied(lambda b, s: b / s, bandwidth, size)
+    numbers = known_numbers(
+        ("bandwidth_share_ratio", "traffic to peak bandwidth", "ratio", share),
+        ("rate_tok_s", "generation rate", "tok/s", rate),
+        ("ceiling_tok_s", "highest rate that the bandwidth allows", "tok/s", ceiling),
+        ("needed_gb_s", "traffic of the rate", "GB/s", _in_gb(applied(_product, rate, size))),
+        ("bandwidth_gb_s", "peak bandwidth", "GB/s", _in_gb(bandwidth)),
+        ("bytes_per_token_gb", "read for a token", "GB", _in_gb(size)),
+    )
+    verdict = _verdict(share)
+    reading = _ceiling_reading(verdict, numbers, words)
+    return examined.finding(verdict, numbers, reading, _sure(evidence, place, share))
+
+
+def _ceiling_reading(verdict: AuditVerdict, numbers: tuple[Number, ...], words: str) -> str:
+    told = {number.key: in_words(number.value) for number in numbers}
+    begin = (
+        f"At {told['rate_tok_s']} tok/s, {told['bytes_per_token_gb']} GB for each token are "
+        f"{told['needed_gb_s']} GB/s; the peak is {told['bandwidth_gb_s']}, enough for "
+        f"{told['ceiling_tok_s']} tok/s"
+    )
+    if verdict is AuditVerdict.INCONSISTENT:
+        return f"{begin}: {words} cannot have been read for every token."
+    if verdict is AuditVerdict.UNDECIDED:
+        return f"{begin}: at the limit, so the figures leave it open."
+    return f"{begin}: possible."
+
+
+def _utilisation(evidence: Evidence, place: Place, model: str) -> Finding:
+    """Return S-MBU with the output head and the cache counted, and S-MFU.
+
+    Source: MoE-CAP, arXiv 2412.07067; its traffic leaves the head out, given beside.
+    """
+    examined = Examined(
+        id=f"utilisation.{place.id}.{model}",
+        test="S-MBU and S-MFU",
+        subject=f"utilisation of the device by {evidence.reference.model_name(model)}, "
+        f"{place.label}",
+        where=place.label,
+        source=evidence.source,
+    )
+    bandwidth_used = _s_mbu(evidence, place, model)
+    if isinstance(bandwidth_used, Absent):
+        return examined.not_tested(bandwidth_used.reason)
+    head = _read(evidence, place, Quantity.HEAD_BYTES, model)
+    rate = _read(evidence, place, Quantity.GENERATION_RATE, model)
+    bandwidth = _read(evidence, place, Quantity.BANDWIDTH, model)
+    headless = applied(
+        lambda u, h, r, b: u - 100 * h * r / b, bandwidth_used, head, rate, bandwidth
+    )
+    arithmetic = _s_mfu(evidence, place, model)
+    numbers = known_numbers(
+        ("s_mbu_pct", "S-MBU", "%", bandwidth_used),
+        ("s_mbu_without_head_pct", "S-MBU without the output head", "%", headless),
+        ("s_mfu_pct", "S-MFU", "%", arithmetic),
+    )
+    others = _dense_median(evidence, place) if _is_moe(evidence, model) else None
+    if others is not None:
+        numbers += (plain_number("dense_s_mbu_pct", "S-MBU, median of the dense", "%", others),)
+    share = applied(lambda u: u / 100, bandwidth_used)
+    verdict = _verdict(share) if isinstance(share, Estimate) else AuditVerdict.UNDECIDED
+    reading = _utilisation_reading(bandwidth_used, arithmetic, others)
+    return examined.finding(verdict, numbers, reading, _sure(evidence, place, share))
+
+
+def _utilisation_reading(used: Estimate, arithmetic: Found, others: float | None) -> str:
+    text = f"S-MBU is {in_words(used.value)} %"
+    if isinstance(arithmetic, Estimate):
+        text += f", S-MFU {in_words(arithmetic.value)} %"
+    if others is None:
+        return f"{text}."
+    compared = 100 * (used.value / others - 1)
+    side = "below" if compared < 0 else "above"
+    return (
+        f"{text}: {abs(compared):.0f} % {side} the {in_words(others)} % of the dense models on the "
+        "same device, by the bytes that a token uses."
+    )
+
+
+def _s_mbu(evidence: Evidence, place: Place, model: str) -> Estimate | Absent:
+    """Return traffic to peak bandwidth in per cent; without cache where its size is not told."""
+    cache = _read(evidence, place, Quantity.CACHE_BYTES, model)
+    return applied(
+        lambda r, w, c, b: 100 * r * (w + c) / b,
+        _read(evidence, place, Quantity.GENERATION_RATE, model),
+        _read(evidence, place, Quantity.ACTIVE_BYTES, model),
+        exact(0.0) if isinstance(cache, Absent) else cache,
+        _read(evidence, place, Quantity.BANDWIDTH, model),
+    )
+
+
+def _s_mfu(evidence: Evidence, place: Place, model: str) -> Found:
+    return applied(
+        lambda r, n, f: 100 * 2 * n * r / f,
+        _read(evidence, place, Quantity.GENERATION_RATE, model),
+        _read(evidence, place, Quantity.ACTIVE_PARAMETERS, model),
+        _read(evidence, place, Quantity.PEAK_FLOPS, model),
+    )
+
+
+def _dense_median(evidence: Evidence, place: Place) -> float | None:
+    dense = (model for model in evidence.models(place) if not _is_moe(evidence, model))
+    found = [_s_mbu(evidence, place, model) for model in dense]
+    values = [each.value for each in found if isinstance(each, Estimate)]
+    return median(values) or None if values else None
+
+
+def _read(evidence: Evidence, place: Place, quantity: Quantity, model: str) -> Found:
+    return evidence.read(place, Term(quantity=quantity, model=model))
+
+
+def _product(one: float, other: float) -> float:
+    return one * other
+
+
+def _in_gb(found: Found) -> Found:
+    return applied(lambda size: size / GB, found)
+
+
+def _verdict(share: Estimate) -> AuditVerdict:
+    if high_of(share) <= 1:
+        return AuditVerdict.CONSISTENT
+    return AuditVerdict.INCONSISTENT if low_of(share) > 1 else AuditVerdict.UNDECIDED
+
+
+def _sure(evidence: Evidence, place: Place, share: Found) -> tuple[Confidence, str]:
+    source = "bandwidth as declared in devices.yaml"
+    if place.device is not None:
+        peaks = evidence.reference.tests.peaks[place.device]
+        source = f"bandwidth: {peaks.bandwidth_source}; arithmetic: {peaks.flops_source}"
+    if reason := first_absent(share):
+        return Confidence.LOW, reason
+    value = share.value if isinstance(share, Estimate) else 0.0
+    if value < 1 or value > _BEYOND_ANY_CLOCK:
+        return Confidence.HIGH, source
+    return Confidence.MEDIUM, f"a higher memory clock than declared would change it; {source}"
