@@ -75,9 +75,9 @@ report: $(VENV)/.ready ## the study's own figures as a report; SESSION=name for 
 
 lock: $(VENV)/.ready-dev ## resolve both requirement files anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
-	  --no-annotate --no-emit-index-url --extra build pyproject.toml -o requirements.lock
+	  --no-annotate --no-emit-index-url --extra build --extra nvml pyproject.toml -o requirements.lock
 	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
-	  --no-annotate --no-emit-index-url --extra build --extra dev -c requirements.lock \
+	  --no-annotate --no-emit-index-url --extra build --extra nvml --extra dev -c requirements.lock \
 	  pyproject.toml -o tests/requirements.lock
 	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url -c requirements.lock docker/shared/requirements.in \
