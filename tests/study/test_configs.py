@@ -391,7 +391,7 @@ def test_recipes_of_containers_lie_where_the_profiles_say(configs: Configs) -> N
         ("efficiency", 144, 256, (Feeds.HEADLINE,)),
         ("prompt_length", 36, 256, (Feeds.HEADLINE, Feeds.PROMPT_LENGTH)),
         ("thread_sweep", 144, 256, (Feeds.THREADS,)),
-        ("router_overhead", 108, 256, (Feeds.ROUTING,)),
+        ("router_overhead", 144, 256, (Feeds.ROUTING,)),
         ("memory_arms", 24, 64, (Feeds.MEMORY,)),
         ("engine_arm", 72, 256, (Feeds.ENGINE,)),
     ],
@@ -444,6 +444,7 @@ def test_arms_differ_from_the_study_in_one_thing_only(configs: Configs) -> None:
         Arm.PLAIN,
         Arm.PROBE_BOUNDARY,
         Arm.PROBE_PER_NODE,
+        Arm.PROBE_ROTATE,
     }
     assert configs.experiment("router_overhead").models == ("olmoe-1b-7b",)
     pins = configs.experiment("engine_arm").pins

@@ -55,6 +55,10 @@ _SLOWDOWNS: Final = {
     CallMode.PER_NODE: "probe_slowdown_per_node_pct",
     CallMode.BOUNDARY: "probe_slowdown_boundary_pct",
 }
+_ROTATED_SHARES: Final = {
+    CallMode.PER_NODE: "routing_share_decode_per_node_pct",
+    CallMode.BOUNDARY: "routing_share_decode_boundary_pct",
+}
 PROBE_KEYS: Final = (
     *_DECODE_TIMES.values(),
     *_PROMPT_TIMES.values(),
@@ -63,6 +67,7 @@ PROBE_KEYS: Final = (
     _NODES,
     _UNKNOWN,
     *_SLOWDOWNS.values(),
+    *_ROTATED_SHARES.values(),
 )
 _MAX_NAMES_CHARS: Final = 400
 
@@ -114,7 +119,7 @@ def put_probe(readings: Readings, content: bytes | None) -> tuple[Doubt, ...]:
         readings.put_absent(PROBE_KEYS, reason)
         return (Doubt(code="probe-report", text=reason),)
     _put_times(readings, report)
-    _put_slowdowns(readings, report)
+    _put_rotated(readings, report)
     readings.put(_UNKNOWN, float(len(report.head.unknown)), "")
     return _check_report(report)
 
@@ -145,12 +150,19 @@ def _nodes_per_decode(report: ProbeReport) -> float | None:
     return None if figures is None else sum(figures.nodes_per_call.values())
 
 
-def _put_slowdowns(readings: Readings, report: ProbeReport) -> None:
+def _put_rotated(readings: Readings, report: ProbeReport) -> None:
+    """Put what only rotated modes tell: the cost of each mode, and its share at that cost."""
     is_turning = report.head.mode is ProbeMode.ROTATE
-    reason = "too few decodes" if is_turning else f"only the arm {Arm.PROBE_ROTATE.value} tells"
+    other_arm = f"only the arm {Arm.PROBE_ROTATE.value} tells"
     for mode, key in _SLOWDOWNS.items():
         ratio = report.slowdown(mode)
+        reason = "too few decodes" if is_turning else other_arm
         readings.put(key, None if ratio is None else 100 * (ratio.value - 1), reason)
+    for mode, key in _ROTATED_SHARES.items():
+        figures = report.figures(PassKind.DECODE, mode) if is_turning else None
+        share = None if figures is None else figures.median_routing_share
+        reason = (report.routing_absence or "too few decodes") if is_turning else other_arm
+        readings.put(key, None if share is None else 100 * share.value, reason)
 
 
 def _check_report(report: ProbeReport) -> tuple[Doubt, ...]:

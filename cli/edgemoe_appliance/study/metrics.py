@@ -673,6 +673,22 @@ _TABLE = (
         blind_spot="bare decodes are waited for too; that wait is not in an unprobed run",
     ),
     Metric(
+        key="routing_share_decode_boundary_pct",
+        title="Routing share in generation, boundary decodes among bare ones, median",
+        unit=Unit.PERCENT,
+        source=_PROBE + ": routing / (routing + experts) of each decode, modes rotated",
+        resolution="of both times",
+        blind_spot="biased upward: synchronising inflates cheap nodes; see the slowdown beside it",
+    ),
+    Metric(
+        key="routing_share_decode_per_node_pct",
+        title="Routing share in generation, per-node decodes among bare ones, median",
+        unit=Unit.PERCENT,
+        source=_PROBE + ": routing / (routing + experts) of each decode, modes rotated",
+        resolution="of both times",
+        blind_spot="biased upward: synchronising inflates cheap nodes; see the slowdown beside it",
+    ),
+    Metric(
         key="model_file_bytes",
         title="Size of the model file",
         unit=Unit.BYTES,

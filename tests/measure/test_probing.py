@@ -1,0 +1,75 @@
+"""The figures of a probe's report, put into a run; the reports were written by the real library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.engine.probe import CallMode, PassKind, parse_probe_report
+from edgemoe_appliance.measure.probing import PROBE_KEYS, put_probe
+from edgemoe_appliance.measure.readings import Readings
+
+CAPTURED = Path(__file__).parents[1] / "engine" / "probe_captured"
+
+
+def _content(name: str) -> bytes:
+    return (CAPTURED / f"{name}.jsonl").read_bytes()
+
+
+def _put(content: bytes | None) -> tuple[Readings, list[str]]:
+    readings = Readings()
+    doubts = put_probe(readings, content)
+    return readings, [doubt.code for doubt in doubts]
+
+
+@pytest.mark.parametrize("path", sorted(CAPTURED.glob("*.jsonl")), ids=lambda path: path.stem)
+def test_every_figure_of_a_probe_is_there_or_has_its_reason(path: Path) -> None:
+    readings, _ = _put(path.read_bytes())
+    assert set(readings.metrics) | set(readings.absent) == set(PROBE_KEYS)
+    assert not set(readings.metrics) & set(readings.absent)
+
+
+def test_rotated_modes_tell_their_cost_and_their_shares_from_one_process() -> None:
+    content = _content("b4447-olmoe-full-rotate")
+    readings, doubts = _put(content)
+    assert doubts == []
+    report = parse_probe_report(content, "captured")
+    for mode, name in ((CallMode.BOUNDARY, "boundary"), (CallMode.PER_NODE, "per_node")):
+        slowdown = report.slowdown(mode)
+        figures = report.figures(PassKind.DECODE, mode)
+        assert slowdown is not None
+        assert figures is not None
+        assert figures.median_routing_share is not None
+        share_pct = readings.metrics[f"routing_share_decode_{name}_pct"]
+        assert share_pct == 100 * figures.median_routing_share.value
+        assert readings.metrics[f"probe_slowdown_{name}_pct"] == 100 * (slowdown.value - 1)
+    turns = "the modes take turns in this arm"
+    assert readings.absent["routing_share_decode_pct"] == turns
+    assert readings.metrics["probe_nodes_per_decode"] == 950
+
+
+def test_a_single_mode_tells_its_share_and_not_what_it_costs() -> None:
+    readings, _ = _put(_content("b4447-olmoe-tiny-boundary"))
+    assert 0 < readings.metrics["routing_share_decode_pct"] < 100
+    for key in ("probe_slowdown_boundary_pct", "routing_share_decode_boundary_pct"):
+        assert readings.absent[key] == "only the arm probe-rotate tells"
+
+
+def test_a_rotated_dense_model_has_costs_and_no_share() -> None:
+    content = _content("b4447-llama-tiny-per-node").replace(
+        b'"mode":"per-node","reason"', b'"mode":"rotate","reason"'
+    )
+    readings, _ = _put(content)
+    dense = "the model has no routing nodes: it is dense"
+    assert readings.absent["routing_share_decode_per_node_pct"] == dense
+    assert readings.absent["probe_slowdown_per_node_pct"] == "too few decodes"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no report\n", b'{"schema":"edgemoe-probe"'])
+def test_without_a_report_only_the_figures_of_the_probe_are_missing(content: bytes | None) -> None:
+    readings, doubts = _put(content)
+    assert doubts == ["probe-report"]
+    assert readings.metrics == {}
+    assert all(why.startswith("no report of the probe") for why in readings.absent.values())
+    assert set(readings.absent) == set(PROBE_KEYS)
