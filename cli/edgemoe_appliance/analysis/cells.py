@@ -20,7 +20,8 @@ Value: TypeAlias = str | int | float
 class Column:
     """One column: key, title, unit as printed and digits after the point.
 
-    `has_interval` says whether its cells may carry one; `meaning` is for who asks.
+    `has_interval` says whether its cells may carry one; `meaning` is for who asks; `metric` is the
+    key of the reading that it is made of, where it is another than the column's own.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Column:
     digits: int = 0
     has_interval: bool = False
     meaning: str = ""
+    metric: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +66,17 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class RowGroup:
-    """Rows of one condition of the reader's, or of one device of the study."""
+    """Rows of one condition of the reader's, or of one device of the study.
+
+    `sessions` are those that the rows come from, none where they may come from all.
+    """
 
     label: str
     source: Source
     rows: tuple[Row, ...]
     device: str | None = None
     notes: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -181,6 +181,7 @@ def _part(
         numbers=numbers,
         reading=_part_reading(question, stage, limits, numbers),
         more_runs=more,
+        limits=None if question.about == "same-side" else limits,
     )
 
 

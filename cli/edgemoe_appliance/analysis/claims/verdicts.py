@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from edgemoe_appliance.analysis.claims.config import Limits
 from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate
 from edgemoe_appliance.analysis.claims.evidence import Scope, Source
 from edgemoe_appliance.analysis.claims.repetitions import MoreRuns
@@ -38,9 +39,10 @@ class Number:
 class Part:
     """One question of a claim, answered.
 
-    `where` is the condition, or the two, that it was read in; `asked` are the limits that it was
-    held to. The first of `numbers` was judged, the others stand behind it. A part that was not
-    tested has its reason in `missing`.
+    `where` is the condition, or the two, that it was read in; `asked` says the limits that it was
+    held to, `limits` are their numbers. The first of `numbers` was judged, the others stand behind
+    it; where two had to be on the same side of 1, both were, and there are no `limits`. A part that
+    was not tested has its reason in `missing`.
     """
 
     verdict: Verdict
@@ -51,6 +53,7 @@ class Part:
     reading: str
     missing: str = ""
     more_runs: MoreRuns | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

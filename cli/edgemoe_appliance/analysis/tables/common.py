@@ -142,6 +142,7 @@ def reader_groups(
             device=pool.condition.setting.target.study_device,
             rows=tuple(build_row(pool, models) for models in pool.models),
             notes=why_not_comparable(pool, study),
+            sessions=pool.condition.setting.sessions,
         )
         for pool in pools
     )

@@ -62,6 +62,7 @@ def runs_table(loaded: LoadedSessions | None, max_rows: int = MAX_ROWS) -> Table
                 label=str(session),
                 source="reader",
                 rows=tuple(_run_row(record) for record in group.to_dict("records")),
+                sessions=(str(session),),
             )
             for session, group in shown.groupby("session", sort=False)
         )
@@ -116,7 +117,9 @@ def failures_table(loaded: LoadedSessions | None) -> Table:
         others = loaded.unfinished.assign(final="no")
         for session, group in pd.concat([final, others]).groupby("session", sort=False):
             rows = tuple(_failure_row(record) for record in group.to_dict("records"))
-            groups.append(RowGroup(label=str(session), source="reader", rows=rows))
+            groups.append(
+                RowGroup(label=str(session), source="reader", rows=rows, sessions=(str(session),))
+            )
     return Table(
         id="failures",
         title="Runs that did not end well",

@@ -341,6 +341,7 @@ def experiments_table(loaded: LoadedSessions | None) -> Table:
                 label=session.key,
                 source="reader",
                 rows=tuple(_experiment_rows(session, loaded.runs if loaded else pd.DataFrame())),
+                sessions=(session.key,),
             )
             for session in sessions
         ),
