@@ -96,9 +96,9 @@ def test_repetitions_are_not_taken_for_independent_runs() -> None:
     ("values", "reason"),
     [
         ({}, "no run with this reading"),
-        ({"p": [1.0, 2.0, 3.0]}, "3 repetitions of one prompt; an interval needs 5"),
-        ({"p": [1.0]}, "1 repetition of one prompt; an interval needs 5"),
-        ({f"p{i}": [1.0, 2.0] for i in range(4)}, "4 prompts; an interval over prompts needs 5"),
+        ({"p": [1.0, 2.0]}, "2 repetitions of one prompt; an interval needs 3"),
+        ({"p": [1.0]}, "1 repetition of one prompt; an interval needs 3"),
+        ({f"p{i}": [1.0, 2.0] for i in range(2)}, "2 prompts; an interval over prompts needs 3"),
     ],
 )
 def test_too_few_are_refused_with_the_reason(values: Values, reason: str) -> None:
@@ -163,22 +163,40 @@ def test_a_ratio_that_cannot_be_had_says_why(top: Values, bottom: Values, reason
 
 
 def test_a_ratio_over_few_prompts_has_no_interval() -> None:
-    ratio = ratio_of({"p": [2.0, 2.0]}, {"p": [1.0, 1.0]})
+    ratio = ratio_of({"p": [2.0]}, {"p": [1.0]})
     assert ratio.value == 2.0
     assert isinstance(ratio.interval, Absent)
 
 
+def test_three_units_are_judged_by_students_t_alone() -> None:
+    half = 2.919986 * plain.stdev([10.0, 11.0, 13.0]) / math.sqrt(3)
+    of_runs = interval_of({"p": [10.0, 11.0, 13.0]})
+    of_prompts = interval_of({"a": [10.0, 10.0], "b": [11.0, 11.0], "c": [13.0, 13.0]})
+    assert of_runs.half_width == pytest.approx(half, rel=1e-5)
+    assert of_prompts == of_runs
+
+
+def test_unpaired_sides_bring_their_freedom_together() -> None:
+    # Equal variances of five runs each: Welch's freedom is 8, not 4.
+    runs = [9.0, 9.5, 10.0, 10.5, 11.0]
+    ratio = ratio_of({"p": runs}, {"p": runs}).interval
+    assert isinstance(ratio, Interval)
+    error = math.sqrt(2) * plain.stdev(runs) / math.sqrt(5) / 10
+    assert ratio.half_width == pytest.approx(student_t(0.95, 8) * error, rel=0.06)
+
+
 # Student's t, 95 % one-sided, as in any table of it.
 @pytest.mark.parametrize(
-    ("freedom", "quantile"), [(4, 2.132), (5, 2.015), (9, 1.833), (14, 1.761), (60, 1.671)]
+    ("freedom", "quantile"),
+    [(1, 6.3138), (2, 2.9200), (3, 2.3534), (4, 2.1318), (5, 2.0150), (14, 1.7613), (60, 1.6706)],
 )
 def test_student_t(freedom: int, quantile: float) -> None:
-    assert student_t(0.95, freedom) == pytest.approx(quantile, abs=0.002)
+    assert student_t(0.95, freedom) == pytest.approx(quantile, abs=1e-4)
 
 
-def test_student_t_refuses_where_its_expansion_fails() -> None:
-    with pytest.raises(ValueError, match="needs 4"):
-        student_t(0.95, 3)
+def test_student_t_needs_a_freedom() -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        student_t(0.95, 0.5)
 
 
 def coverage(

@@ -53,7 +53,10 @@ def _of_means(study: SimulatedStudy) -> Estimate | Absent:
     return ratio(mean_estimate(top), mean_estimate(bottom))
 
 
-ONE_PROMPT = Setup(prompts=1, repetitions=6, shared=0.0, own=0.0, noise=0.03)
+def _one_prompt(repetitions: int) -> Setup:
+    return Setup(prompts=1, repetitions=repetitions, shared=0.0, own=0.0, noise=0.03)
+
+
 UNPAIRED = Setup(shared=0.0, own=0.03)
 CASES: Mapping[str, Case] = {
     "mean": Case(
@@ -72,15 +75,31 @@ CASES: Mapping[str, Case] = {
     "ratio, prompts paired": Case(
         setup=Setup(), truth=_true_ratio, estimate=lambda study: ratio_estimate(*study.samples)
     ),
-    "ratio of one prompt, 6 repetitions": Case(
-        setup=ONE_PROMPT, truth=_true_ratio, estimate=lambda study: ratio_estimate(*study.samples)
-    ),
+    **{
+        f"ratio, {prompts} prompts paired": Case(
+            setup=Setup(prompts=prompts),
+            truth=_true_ratio,
+            estimate=lambda study: ratio_estimate(*study.samples),
+        )
+        for prompts in (3, 4, 5, 8)
+    },
+    **{
+        f"ratio of one prompt, {repetitions} repetitions": Case(
+            setup=_one_prompt(repetitions),
+            truth=_true_ratio,
+            estimate=lambda study: ratio_estimate(*study.samples),
+        )
+        for repetitions in (3, 6)
+    },
     "ratio of two intervals": Case(setup=UNPAIRED, truth=_true_ratio, estimate=_of_means),
-    "variation": Case(
-        setup=Setup(),
-        truth=_true_variation,
-        estimate=lambda study: variation_estimate(study.samples[1]),
-    ),
+    **{
+        f"variation, {prompts} prompts": Case(
+            setup=Setup(prompts=prompts),
+            truth=_true_variation,
+            estimate=lambda study: variation_estimate(study.samples[1]),
+        )
+        for prompts in (6, 15)
+    },
 }
 
 

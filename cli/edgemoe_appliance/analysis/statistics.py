@@ -1,8 +1,10 @@
 """Statistics of repeated runs over a set of prompts: summaries, intervals, ratios.
 
 Prompts are the clusters: repetitions of one prompt resemble one another more than runs of
-different prompts do, so an interval over plain runs would be too narrow. Every result is a
-function of the values alone; where there are too few, the result says so instead.
+different prompts do, so an interval over plain runs would be too narrow. From five units on the
+bootstrap gives the interval; three or four are too few to draw from, and Student's t stands in,
+which takes their errors for normal. Every result is a function of the values alone; where there
+are too few, the result says so instead.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import TypeAlias
 
@@ -22,8 +25,10 @@ Ints: TypeAlias = NDArray[np.int64]
 
 CONFIDENCE = 0.90
 RESAMPLES = 10_000
+# Two units say next to nothing about their spread: Student's t would be 6.3.
+MIN_UNITS = 3
 # Below five units a resampled tail holds only a handful of different values.
-MIN_UNITS = 5
+_MIN_RESAMPLED = 5
 # Resampling holds one float per resample and run; this bounds it to about 100 MB.
 _CHUNK_DRAWS = 4_000_000
 
@@ -164,17 +169,19 @@ def mean_interval(sample: Sample, confidence: float = CONFIDENCE) -> Interval | 
     units = _units(sample)
     if isinstance(units, Absent):
         return units
-    rng = _generator(sample)
-    parts = [
-        _resampled_means(rng, units, _pick(rng, size, units)) for size in _chunks(units.values.size)
-    ]
-    return _interval(
-        np.concatenate(parts),
+    error = _Error(
         centre=units.mean,
         variance=_variance_of_mean(units.influence),
         freedom=units.counts.size - 1,
         confidence=confidence,
     )
+    if units.counts.size < _MIN_RESAMPLED:
+        return error.symmetric()
+    rng = _generator(sample)
+    parts = [
+        _resampled_means(rng, units, _pick(rng, size, units)) for size in _chunks(units.values.size)
+    ]
+    return error.shaped(np.concatenate(parts))
 
 
 def ratio_of_means(
@@ -203,6 +210,9 @@ def _ratio_interval(numerator: Sample, denominator: Sample, confidence: float) -
     if isinstance(bottom, Absent):
         return bottom
     paired = top.keys == bottom.keys and len(numerator.by_prompt) > 1
+    error = _error_of_ratio(top, bottom, paired=paired, confidence=confidence)
+    if min(top.counts.size, bottom.counts.size) < _MIN_RESAMPLED:
+        return error.symmetric()
     rng = _generator(numerator, denominator)
     parts = []
     for size in _chunks(max(top.values.size, bottom.values.size)):
@@ -212,13 +222,7 @@ def _ratio_interval(numerator: Sample, denominator: Sample, confidence: float) -
     resampled = np.concatenate(parts)
     if not np.isfinite(resampled).all():
         return Absent(reason="the mean to divide by is not clearly above 0")
-    return _interval(
-        resampled,
-        centre=top.mean / bottom.mean,
-        variance=_variance_of_ratio(top, bottom, paired=paired),
-        freedom=min(top.counts.size, bottom.counts.size) - 1,
-        confidence=confidence,
-    )
+    return error.shaped(resampled)
 
 
 def _units(sample: Sample) -> _Units | Absent:
@@ -262,50 +266,81 @@ def _variance_of_mean(influence: Floats) -> float:
     return float((influence**2).sum() / (influence.size * (influence.size - 1)))
 
 
-def _variance_of_ratio(top: _Units, bottom: _Units, *, paired: bool) -> float:
-    """Return the variance of a ratio of means to first order."""
+def _error_of_ratio(top: _Units, bottom: _Units, *, paired: bool, confidence: float) -> _Error:
+    """Return the error of a ratio of means to first order.
+
+    Unpaired sides bring degrees of freedom each. Source: Welch, Biometrika 34 (1947) 28.
+    """
     ratio, base = top.mean / bottom.mean, bottom.mean
     if paired:
-        return _variance_of_mean((top.influence - ratio * bottom.influence) / base)
-    below = ratio**2 * _variance_of_mean(bottom.influence)
-    return (_variance_of_mean(top.influence) + below) / base**2
-
-
-def _interval(
-    resampled: Floats, *, centre: float, variance: float, freedom: int, confidence: float
-) -> Interval:
-    """Return the percentile interval of a two-level bootstrap, brought to its true width.
-
-    Drawing repetitions inside drawn prompts counts their spread twice, as it is in the means of
-    the prompts already; so the resampled values keep their shape and are scaled to the unbiased
-    variance over units. The levels are widened as Student's t widens the normal.
-    Sources: Kalibera and Jones, Rigorous benchmarking in reasonable time (2013), the levels of
-    resampling; Davison and Hinkley, Bootstrap methods and their application (1997), 3.8, the
-    double count; Hesterberg, arXiv 1411.5279, the levels of the percentiles.
-    """
-    spread_of_means = float(resampled.std())
-    scale = math.sqrt(variance) / spread_of_means if spread_of_means else 0.0
-    tail = NormalDist().cdf(-student_t(1 - (1 - confidence) / 2, freedom))
-    low, high = centre + (np.quantile(resampled, (tail, 1 - tail)) - centre) * scale
-    return Interval(low=float(low), high=float(high), confidence=confidence)
-
-
-def student_t(probability: float, freedom: int) -> float:
-    """Return a quantile of Student's t for at least 4 degrees of freedom, to about 0.002.
-
-    Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
-    """
-    if freedom < 4:
-        raise ValueError(f"{freedom} degrees of freedom: the expansion needs 4")
-    z = NormalDist().inv_cdf(probability)
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+        parts = [_variance_of_mean((top.influence - ratio * bottom.influence) / base)]
+        freedoms = [top.counts.size - 1]
+    else:
+        above, below = _variance_of_mean(top.influence), _variance_of_mean(bottom.influence)
+        parts = [above / base**2, ratio**2 * below / base**2]
+        freedoms = [top.counts.size - 1, bottom.counts.size - 1]
+    variance = sum(parts)
+    squares = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
+    return _Error(
+        centre=ratio,
+        variance=variance,
+        freedom=variance**2 / squares if squares else min(freedoms),
+        confidence=confidence,
     )
-    return sum(term / float(freedom) ** power for power, term in enumerate(terms))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Error:
+    """A result, the variance of its error, and the degrees of freedom that this rests on."""
+
+    centre: float
+    variance: float
+    freedom: float
+    confidence: float
+
+    @property
+    def _t(self) -> float:
+        return student_t(1 - (1 - self.confidence) / 2, self.freedom)
+
+    def symmetric(self) -> Interval:
+        """Return the interval of Student's t."""
+        swing = self._t * math.sqrt(self.variance)
+        return Interval(
+            low=self.centre - swing, high=self.centre + swing, confidence=self.confidence
+        )
+
+    def shaped(self, resampled: Floats) -> Interval:
+        """Return the percentile interval of a two-level bootstrap, brought to its true width.
+
+        Drawing repetitions inside drawn prompts counts their spread twice, as it is in the means
+        of the prompts already; so the resampled values keep their shape and are scaled to the
+        unbiased variance over units. The levels are widened as Student's t widens the normal.
+        Sources: Kalibera and Jones, Rigorous benchmarking in reasonable time (2013), the levels
+        of resampling; Davison and Hinkley, Bootstrap methods and their application (1997), 3.8,
+        the double count; Hesterberg, arXiv 1411.5279, the levels of the percentiles.
+        """
+        spread_of_values = float(resampled.std())
+        scale = math.sqrt(self.variance) / spread_of_values if spread_of_values else 0.0
+        tail = NormalDist().cdf(-self._t)
+        ends = np.quantile(resampled, (tail, 1 - tail))
+        low, high = self.centre + (ends - self.centre) * scale
+        return Interval(low=float(low), high=float(high), confidence=self.confidence)
+
+
+@lru_cache(maxsize=1024)
+def student_t(probability: float, freedom: float) -> float:
+    """Return a quantile (above a half) of Student's t with any freedom from 1 on, to about 1e-6.
+
+    The angle whose tangent is t / sqrt(freedom) has the density cos^(freedom - 1), which is
+    summed up and looked up.
+    """
+    if freedom < 1:
+        raise ValueError(f"{freedom} degrees of freedom: at least 1 is needed")
+    angles = np.linspace(0.0, math.pi / 2, 20_001)
+    density = np.cos(angles) ** (freedom - 1)
+    sums = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
+    angle = float(np.interp(2 * probability - 1, sums / sums[-1], angles))
+    return math.sqrt(freedom) * math.tan(angle)
 
 
 def _generator(*samples: Sample) -> np.random.Generator:

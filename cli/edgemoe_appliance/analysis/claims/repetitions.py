@@ -7,11 +7,12 @@ repetitions; where that is not enough, only more prompts help.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.claims.config import Limits
 from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate, Repeats
-from edgemoe_appliance.analysis.statistics import MIN_UNITS, Absent
+from edgemoe_appliance.analysis.statistics import CONFIDENCE, MIN_UNITS, Absent, student_t
 
 # Beyond this nobody measures; the value then lies practically on the limit.
 _MOST = 1000
@@ -26,6 +27,9 @@ class MoreRuns:
     prompts: int | None = None
 
 
+_SO_NEAR = MoreRuns(text="the value lies so near the limit that no number of runs settles it")
+
+
 def more_runs(estimate: Estimate, limits: Limits) -> MoreRuns | None:
     """Return what would settle a number that its bounds leave open, None where no run would."""
     repeats, bounds = estimate.repeats, estimate.bounds
@@ -34,28 +38,56 @@ def more_runs(estimate: Estimate, limits: Limits) -> MoreRuns | None:
     if isinstance(bounds, Absent):
         return _for_an_interval(repeats.repetitions, repeats.prompts)
     distance = min(abs(estimate.value - end) for end in (limits.low, limits.high))
-    needed, variance = distance * distance, bounds.half_width * bounds.half_width
-    if bounds.basis is not Basis.INTERVAL or not math.isfinite(needed + variance):
+    if bounds.basis is not Basis.INTERVAL or not 0 < bounds.half_width < math.inf:
         return None
-    return _to_narrow(repeats, needed, variance)
+    return _to_narrow(repeats, distance, bounds.half_width)
 
 
-def _to_narrow(repeats: Repeats, needed: float, variance: float) -> MoreRuns:
-    """Return what brings a variance down to the needed one."""
-    inside = repeats.within_share * variance
-    between = variance - inside
+def _to_narrow(repeats: Repeats, distance: float, half_width: float) -> MoreRuns:
+    """Return what brings half the width of an interval down to a distance.
+
+    Shares are of the variance that the interval has now.
+    """
+    if repeats.prompts == 1:
+        total = _units_needed(repeats.repetitions, half_width, distance)
+        return _SO_NEAR if total is None else _repetitions(total - repeats.repetitions)
+    needed = (distance / half_width) ** 2
+    inside, between = repeats.within_share, 1 - repeats.within_share
     if needed > between and inside:
         total = math.ceil(repeats.repetitions * inside / (needed - between))
         if total <= _MOST:
-            more = max(1, total - repeats.repetitions)
-            text = f"{more} more repetitions of each prompt would settle it"
-            return MoreRuns(text=text, repetitions=more)
-    prompts = math.ceil(repeats.prompts * variance / needed) if needed else _MOST + 1
-    if prompts > _MOST:
-        return MoreRuns(text="the value lies so near the limit that no number of runs settles it")
+            return _repetitions(total - repeats.repetitions)
+    prompts = _units_needed(repeats.prompts, half_width, distance)
+    if prompts is None:
+        return _SO_NEAR
     more = max(1, prompts - repeats.prompts)
-    text = f"repetitions alone do not settle it; {more} more prompts would"
+    text = f"repetitions alone do not settle it; {_counted(more, 'more prompt')} would"
     return MoreRuns(text=text, prompts=more)
+
+
+def _repetitions(more: int) -> MoreRuns:
+    more = max(1, more)
+    text = f"{_counted(more, 'more repetition')} of each prompt would settle it"
+    return MoreRuns(text=text, repetitions=more)
+
+
+def _units_needed(units: int, half_width: float, distance: float) -> int | None:
+    """Return how many units narrow an interval to a distance, None beyond what is measured.
+
+    Both the error and Student's t fall with their number.
+    """
+    error = half_width / _t(units) * math.sqrt(units)
+    wanted = range(units + 1, _MOST + 1)
+    place = bisect_left(wanted, True, key=lambda n: _t(n) * error / math.sqrt(n) <= distance)
+    return wanted[place] if place < len(wanted) else None
+
+
+def _t(units: int) -> float:
+    return student_t(1 - (1 - CONFIDENCE) / 2, max(1, units - 1))
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _for_an_interval(repetitions: int, prompts: int) -> MoreRuns | None:
@@ -64,6 +96,8 @@ def _for_an_interval(repetitions: int, prompts: int) -> MoreRuns | None:
         return None
     if prompts == 1:
         more = max(1, MIN_UNITS - repetitions)
-        return MoreRuns(text=f"{more} more repetitions would give it an interval", repetitions=more)
+        text = f"{_counted(more, 'more repetition')} would give it an interval"
+        return MoreRuns(text=text, repetitions=more)
     more = MIN_UNITS - prompts
-    return MoreRuns(text=f"{more} more prompts would give it an interval", prompts=more)
+    text = f"{_counted(more, 'more prompt')} would give it an interval"
+    return MoreRuns(text=text, prompts=more)

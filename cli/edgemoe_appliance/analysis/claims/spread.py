@@ -13,7 +13,6 @@ import numpy as np
 from edgemoe_appliance.analysis.claims.estimates import Basis, Bounds, Estimate, Repeats
 from edgemoe_appliance.analysis.statistics import (
     CONFIDENCE,
-    MIN_UNITS,
     Absent,
     Floats,
     Interval,
@@ -23,6 +22,9 @@ from edgemoe_appliance.analysis.statistics import (
     student_t,
     summarise,
 )
+
+# Leaving out one of fewer prompts tells little about a spread.
+_MIN_PROMPTS = 5
 
 
 def mean_estimate(sample: Sample) -> Estimate:
@@ -67,8 +69,8 @@ def variation_estimate(sample: Sample) -> Estimate | Absent:
     if isinstance(summary.cv_pct, Absent):
         return summary.cv_pct
     groups = list(sample.by_prompt.values())
-    if len(groups) < MIN_UNITS:
-        reason = f"{len(groups)} prompts; an interval of a variation needs {MIN_UNITS}"
+    if len(groups) < _MIN_PROMPTS:
+        reason = f"{len(groups)} prompts; an interval of a variation needs {_MIN_PROMPTS}"
         return Estimate(value=summary.cv_pct, bounds=Absent(reason=reason))
     parts = [_variation(groups[:place] + groups[place + 1 :]) for place in range(len(groups))]
     if min(parts) <= 0:
@@ -76,8 +78,15 @@ def variation_estimate(sample: Sample) -> Estimate | Absent:
     logs = np.log(parts)
     error = math.sqrt((len(logs) - 1) * float(logs.var()))
     swing = math.exp(student_t(1 - (1 - CONFIDENCE) / 2, len(logs) - 1) * error)
-    bounds = Bounds(low=summary.cv_pct / swing, high=summary.cv_pct * swing, basis=Basis.INTERVAL)
-    return Estimate(value=summary.cv_pct, bounds=bounds)
+    return Estimate(
+        value=summary.cv_pct,
+        bounds=Bounds(
+            low=summary.cv_pct / swing, high=summary.cv_pct * swing, basis=Basis.INTERVAL
+        ),
+        repeats=Repeats(
+            repetitions=max(1, round(sample.n / len(groups))), prompts=len(groups), within_share=0.0
+        ),
+    )
 
 
 def prompt_variance(sample: Sample) -> Estimate | Absent:
