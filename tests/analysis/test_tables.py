@@ -14,7 +14,7 @@ from edgemoe_appliance.analysis import LoadedSessions, load_sessions, statistics
 from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.analysis.conditions import pools, why_not_comparable
 from edgemoe_appliance.analysis.csvfile import frame_csv, table_csv
-from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.tables import Tables, build_tables
 from edgemoe_appliance.analysis.tables.runs import runs_table
 from edgemoe_appliance.study.configs import Feeds
