@@ -13,14 +13,18 @@ from hypothesis import strategies as st
 from edgemoe_appliance.analysis import statistics as ours
 from edgemoe_appliance.analysis.statistics import (
     Absent,
+    Difference,
     Interval,
     Ratio,
     Sample,
     Summary,
+    difference_of_means,
     mean_interval,
+    on_common_prompts,
     ratio_of_means,
     student_t,
     summarise,
+    variation_interval,
 )
 
 Values = dict[str, list[float]]
@@ -239,3 +243,50 @@ def test_a_90_percent_interval_covers_in_88_to_92_percent_of_2000_studies(
     monkeypatch.setattr(ours, "RESAMPLES", 1000)
     share = coverage(2000, prompts=15, between=between, within=within, paired_ratio=paired_ratio)
     assert 0.88 <= share <= 0.92
+
+
+def test_a_difference_pairs_the_prompts_of_both_sides() -> None:
+    first = {f"p{n}": [10.0 * n + 1, 10.0 * n + 3] for n in range(6)}
+    second = {f"p{n}": [10.0 * n, 10.0 * n] for n in range(6)}
+    found = difference_of_means(Sample(first), Sample(second))
+    assert isinstance(found, Difference)
+    assert found.value == pytest.approx(2.0)
+    assert isinstance(found.interval, Interval)
+    # The prompts differ by 10, the sides by 2 at each of them.
+    assert found.interval.half_width < 1
+    other = Sample({f"q{n}": values for n, values in enumerate(second.values())})
+    unpaired = difference_of_means(Sample(first), other)
+    assert isinstance(unpaired, Difference)
+    assert isinstance(unpaired.interval, Interval)
+    assert unpaired.interval.half_width > 10
+
+
+def test_a_difference_of_few_units_is_student_s() -> None:
+    found = difference_of_means(Sample({"p": [3.0, 4.0, 5.0]}), Sample({"p": [1.0, 1.0, 1.0]}))
+    assert isinstance(found, Difference)
+    assert isinstance(found.interval, Interval)
+    # Variance 1 / 3 with the two degrees of freedom of the side that varies.
+    assert found.interval.half_width == pytest.approx(2.920 / math.sqrt(3), abs=1e-3)
+
+
+def test_a_difference_needs_two_sides() -> None:
+    found = difference_of_means(Sample({}), Sample({"p": [1.0]}))
+    assert found == Absent(reason="one side of the difference has no run")
+    lone = difference_of_means(Sample({"p": [3.0]}), Sample({"p": [1.0]}))
+    assert isinstance(lone, Difference)
+    assert isinstance(lone.interval, Absent)
+
+
+def test_only_common_prompts_are_compared() -> None:
+    first, second = on_common_prompts(Sample({"a": [1.0], "b": [2.0]}), Sample({"b": [3.0]}))
+    assert (list(first.by_prompt), list(second.by_prompt)) == (["b"], ["b"])
+
+
+def test_the_interval_of_a_variation_holds_it() -> None:
+    sample = Sample({f"p{n}": [10.0 + n, 10.5 + n] for n in range(6)})
+    summary, found = summarise(sample), variation_interval(sample)
+    assert isinstance(summary, Summary)
+    assert isinstance(found, Interval)
+    assert isinstance(summary.cv_pct, float)
+    assert found.low * found.high == pytest.approx(summary.cv_pct**2)
+    assert isinstance(variation_interval(Sample({"p": [1.0, 2.0]})), Absent)

@@ -6,7 +6,7 @@ beyond the number of digits that mean something.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -122,11 +122,18 @@ def number(value: float | Absent | None, reason: str = "", scale: float = 1.0) -
 
 def estimate(value: float, interval: Interval | Absent, scale: float = 1.0) -> Cell:
     """Return a cell with a number and its interval, both divided by `scale`."""
-    if isinstance(interval, Interval):
-        interval = Interval(
-            low=interval.low / scale, high=interval.high / scale, confidence=interval.confidence
-        )
-    return Cell(value=value / scale, interval=interval)
+    return mapped(Cell(value=value, interval=interval), lambda number: number / scale)
+
+
+def mapped(cell: Cell, function: Callable[[float], float]) -> Cell:
+    """Return a cell with a monotonic function of a number and of its interval."""
+    if cell.number is None:
+        return cell
+    interval = cell.interval
+    return Cell(
+        value=function(cell.number),
+        interval=interval.mapped(function) if isinstance(interval, Interval) else interval,
+    )
 
 
 def text(value: str | None, reason: str = "not known") -> Cell:

@@ -6,8 +6,8 @@ alike; two files of a model are never one model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ from edgemoe_appliance.analysis.frames import feeding
 from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
 from edgemoe_appliance.analysis.statistics import Sample
 from edgemoe_appliance.study.configs import Arm, Feeds
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.study.reference import Study, TokenBounds
 from edgemoe_appliance.study.units import GB, gb
 
 BASELINE = "llama-3.2-1b"
@@ -23,6 +23,7 @@ MOE = "olmoe-1b-7b"
 # A device of 8 GB reports less: firmware and kernel keep some. More than this is another device.
 _MEMORY_TOLERANCE = 0.25
 _SAMPLE_ORDER = ["prompt", "prompt_sha256", "repetition", "run_id"]
+_WORKED_OUT = "worked_out"
 _POOL_KEYS = ["setting", "threads", "n_predict", "context", "prompt_scale"]
 
 
@@ -178,6 +179,84 @@ def sample_of(runs: pd.DataFrame, metric: str) -> Sample:
     present = runs.loc[runs[metric].notna(), ["prompt", "prompt_sha256", metric]]
     groups = present.groupby(["prompt", "prompt_sha256"], sort=False)[metric]
     return Sample({f"{p} {sha}": values.to_numpy(dtype=float) for (p, sha), values in groups})
+
+
+def sums_sample(runs: pd.DataFrame, over: Sequence[str], under: Sequence[str] = ()) -> Sample:
+    """Return a figure worked out for each run: the sum of metrics, over that of others if named.
+
+    A run that lacks one of them, or whose divisor is not above 0, is left out.
+    """
+    figure = runs[list(over)].sum(axis=1, skipna=False)
+    if under:
+        divisor = runs[list(under)].sum(axis=1, skipna=False)
+        figure = figure / divisor.where(divisor > 0)
+    return sample_of(runs.assign(**{_WORKED_OUT: figure}), _WORKED_OUT)
+
+
+def with_prompts_of(models: ModelRuns, bounds: TokenBounds) -> ModelRuns:
+    """Return the runs whose prompt, in tokens as the engine counted them, lies within bounds."""
+    return _kept(models, lambda runs: _is_within(runs["prompt_tokens"], bounds))
+
+
+def with_other_prompts(models: ModelRuns, taken: Iterable[TokenBounds]) -> ModelRuns:
+    """Return the runs whose prompt lies within none of some bounds, or is of unknown length."""
+    bounds = list(taken)
+
+    def is_other(runs: pd.DataFrame) -> pd.Series:
+        inside = [_is_within(runs["prompt_tokens"], each) for each in bounds]
+        return ~pd.concat(inside, axis=1).any(axis=1)
+
+    return _kept(models, is_other)
+
+
+def of_category(models: ModelRuns, category: str) -> ModelRuns:
+    """Return the runs with prompts of a category."""
+    return _kept(models, lambda runs: runs["prompt_category"] == category)
+
+
+def doubted(models: ModelRuns, code: str) -> int:
+    """Return how many of the runs that ended well carry a doubt."""
+    return int((" " + models.ok["doubts"] + " ").str.contains(f" {code} ", regex=False).sum())
+
+
+def doubt_texts(loaded: LoadedSessions, code: str) -> Mapping[str, int]:
+    """Return the different texts of a doubt and the number of runs with each."""
+    doubts = loaded.doubts[loaded.doubts["code"] == code]
+    counts = doubts.groupby("text", sort=True).size()
+    return {str(words): int(runs) for words, runs in counts.items()}
+
+
+def above(models: ModelRuns, metric: str, limit: float) -> int:
+    """Return in how many of the runs that ended well a metric is above a limit."""
+    return int((models.ok[metric] > limit).sum())
+
+
+def added_by_heat(models: ModelRuns, loaded: LoadedSessions) -> int:
+    """Return how many of the runs stand in no plan: heat added them."""
+    planned = {(s.key, spec.id) for s in loaded.sessions for spec in s.plan.runs}
+    made = zip(models.runs["session"], models.runs["run_id"], strict=True)
+    return sum((str(session), str(run)) not in planned for session, run in made)
+
+
+def texts_of(models: ModelRuns) -> Mapping[str, frozenset[str]]:
+    """Return the digests of the generated texts by digest of the prompt as sent."""
+    texts = models.ok[models.ok["text_sha256"].notna()]
+    groups = texts.groupby("prompt_sha256", sort=True)["text_sha256"]
+    return {str(prompt): frozenset(map(str, digests)) for prompt, digests in groups}
+
+
+def _kept(models: ModelRuns, choose: Callable[[pd.DataFrame], pd.Series]) -> ModelRuns:
+    runs, ok = models.runs, models.ok
+    return replace(models, runs=runs[choose(runs)], ok=ok[choose(ok)])
+
+
+def _is_within(tokens: pd.Series, bounds: TokenBounds) -> pd.Series:
+    inside: pd.Series = tokens.notna()
+    if bounds.at_most is not None:
+        inside &= tokens <= bounds.at_most
+    if bounds.at_least is not None:
+        inside &= tokens >= bounds.at_least
+    return inside
 
 
 def why_not_comparable(pool: Pool, study: Study) -> tuple[str, ...]:

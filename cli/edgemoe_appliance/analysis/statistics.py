@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -29,6 +29,8 @@ RESAMPLES = 10_000
 MIN_UNITS = 3
 # Below five units a resampled tail holds only a handful of different values.
 _MIN_RESAMPLED = 5
+# Leaving out one of fewer prompts tells little about a spread.
+_MIN_LEFT_OUT = 5
 # Resampling holds one float per resample and run; this bounds it to about 100 MB.
 _CHUNK_DRAWS = 4_000_000
 
@@ -53,10 +55,23 @@ class Interval:
         """Return half the distance from low to high."""
         return (self.high - self.low) / 2
 
+    def mapped(self, function: Callable[[float], float]) -> Interval:
+        """Return the interval of a monotonic function of what this one is of."""
+        low, high = sorted((function(self.low), function(self.high)))
+        return Interval(low=low, high=high, confidence=self.confidence)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
     """A ratio of two means and its interval."""
+
+    value: float
+    interval: Interval | Absent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A difference of two means and its interval, in the unit of both."""
 
     value: float
     interval: Interval | Absent
@@ -83,7 +98,7 @@ class Summary:
 class Sample:
     """Finite values of one metric, grouped by prompt; prompts are kept in sorted order."""
 
-    def __init__(self, values_by_prompt: Mapping[str, Sequence[float]]) -> None:
+    def __init__(self, values_by_prompt: Mapping[str, Sequence[float] | Floats]) -> None:
         """Take the values of each prompt in the order of their repetitions; empty ones go."""
         kept = {key: np.asarray(v, dtype=np.float64) for key, v in values_by_prompt.items()}
         self.by_prompt: dict[str, Floats] = {k: kept[k] for k in sorted(kept) if kept[k].size}
@@ -101,6 +116,10 @@ class Sample:
     def n(self) -> int:
         """Return the number of values."""
         return sum(values.size for values in self.by_prompt.values())
+
+    def scaled(self, factor: float) -> Sample:
+        """Return the values times a factor."""
+        return Sample({key: factor * values for key, values in self.by_prompt.items()})
 
     def digest(self) -> bytes:
         """Return a digest that is equal for equal samples."""
@@ -169,12 +188,7 @@ def mean_interval(sample: Sample, confidence: float = CONFIDENCE) -> Interval | 
     units = _units(sample)
     if isinstance(units, Absent):
         return units
-    error = _Error(
-        centre=units.mean,
-        variance=_variance_of_mean(units.influence),
-        freedom=units.counts.size - 1,
-        confidence=confidence,
-    )
+    error = _error(units.mean, (units.influence,), confidence)
     if units.counts.size < _MIN_RESAMPLED:
         return error.symmetric()
     rng = _generator(sample)
@@ -203,26 +217,126 @@ def ratio_of_means(
     )
 
 
-def _ratio_interval(numerator: Sample, denominator: Sample, confidence: float) -> Interval | Absent:
-    top, bottom = _units(numerator), _units(denominator)
+def difference_of_means(
+    first: Sample, second: Sample, confidence: float = CONFIDENCE
+) -> Difference | Absent:
+    """Return mean(first) - mean(second) with its interval; prompts are paired as in a ratio."""
+    if not first.n or not second.n:
+        return Absent(reason="one side of the difference has no run")
+    return Difference(
+        value=float(first.values.mean()) - float(second.values.mean()),
+        interval=_difference_interval(first, second, confidence),
+    )
+
+
+def on_common_prompts(first: Sample, second: Sample) -> tuple[Sample, Sample]:
+    """Return both samples without the prompts that only one of them has."""
+    common = first.by_prompt.keys() & second.by_prompt.keys()
+    own, other = (
+        Sample({key: values for key, values in sample.by_prompt.items() if key in common})
+        for sample in (first, second)
+    )
+    return own, other
+
+
+def variation_interval(sample: Sample, confidence: float = CONFIDENCE) -> Interval | Absent:
+    """Return the interval of the coefficient of variation over all runs, in per cent.
+
+    It is that of its logarithm by leaving out one prompt after another (jackknife), as drawing
+    prompts again would make the variation itself smaller. Source: Efron and Tibshirani, An
+    Introduction to the Bootstrap (1993), chapter 11.
+    """
+    summary = summarise(sample)
+    if isinstance(summary, Absent):
+        return summary
+    if isinstance(summary.cv_pct, Absent):
+        return summary.cv_pct
+    groups = list(sample.by_prompt.values())
+    if len(groups) < _MIN_LEFT_OUT:
+        count = _counted(len(groups), "prompt")
+        return Absent(reason=f"{count}; an interval of a variation needs {_MIN_LEFT_OUT}")
+    rest = [np.concatenate(groups[:i] + groups[i + 1 :]) for i in range(len(groups))]
+    parts = [100 * float(values.std(ddof=1) / values.mean()) for values in rest]
+    if min(parts) <= 0:
+        return Absent(reason="runs without any spread")
+    logs = np.log(parts)
+    error = math.sqrt((logs.size - 1) * float(logs.var()))
+    swing = math.exp(student_t(1 - (1 - confidence) / 2, logs.size - 1) * error)
+    return Interval(low=summary.cv_pct / swing, high=summary.cv_pct * swing, confidence=confidence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    """Two samples laid out for resampling; `paired` says that they draw the same prompts."""
+
+    top: _Units
+    bottom: _Units
+    paired: bool
+    seed: tuple[Sample, Sample]
+
+    @property
+    def is_small(self) -> bool:
+        """Return whether one side has too few units to draw from."""
+        return min(self.top.counts.size, self.bottom.counts.size) < _MIN_RESAMPLED
+
+    def error_of_ratio(self, confidence: float) -> _Error:
+        """Return the error of top / bottom to first order."""
+        ratio, base = self.top.mean / self.bottom.mean, self.bottom.mean
+        above, below = self.top.influence / base, ratio * self.bottom.influence / base
+        return _error(ratio, (above - below,) if self.paired else (above, below), confidence)
+
+    def error_of_difference(self, confidence: float) -> _Error:
+        """Return the error of top - bottom."""
+        above, below = self.top.influence, self.bottom.influence
+        return _error(
+            self.top.mean - self.bottom.mean,
+            (above - below,) if self.paired else (above, below),
+            confidence,
+        )
+
+    def draw(self) -> Iterator[tuple[Floats, Floats]]:
+        """Yield resampled means of both, a chunk at a time."""
+        rng = _generator(*self.seed)
+        for size in _chunks(max(self.top.values.size, self.bottom.values.size)):
+            picks = _pick(rng, size, self.top)
+            other = picks if self.paired else _pick(rng, size, self.bottom)
+            below = _resampled_means(rng, self.bottom, other)
+            yield _resampled_means(rng, self.top, picks), below
+
+
+def _pair(first: Sample, second: Sample) -> _Pair | Absent:
+    top, bottom = _units(first), _units(second)
     if isinstance(top, Absent):
         return top
     if isinstance(bottom, Absent):
         return bottom
-    paired = top.keys == bottom.keys and len(numerator.by_prompt) > 1
-    error = _error_of_ratio(top, bottom, paired=paired, confidence=confidence)
-    if min(top.counts.size, bottom.counts.size) < _MIN_RESAMPLED:
+    paired = top.keys == bottom.keys and len(first.by_prompt) > 1
+    return _Pair(top=top, bottom=bottom, paired=paired, seed=(first, second))
+
+
+def _ratio_interval(numerator: Sample, denominator: Sample, confidence: float) -> Interval | Absent:
+    pair = _pair(numerator, denominator)
+    if isinstance(pair, Absent):
+        return pair
+    error = pair.error_of_ratio(confidence)
+    if pair.is_small:
         return error.symmetric()
-    rng = _generator(numerator, denominator)
-    parts = []
-    for size in _chunks(max(top.values.size, bottom.values.size)):
-        picks = _pick(rng, size, top)
-        below = _resampled_means(rng, bottom, picks if paired else _pick(rng, size, bottom))
-        parts.append(_resampled_means(rng, top, picks) / np.where(below > 0, below, np.nan))
-    resampled = np.concatenate(parts)
+    resampled = np.concatenate(
+        [above / np.where(below > 0, below, np.nan) for above, below in pair.draw()]
+    )
     if not np.isfinite(resampled).all():
         return Absent(reason="the mean to divide by is not clearly above 0")
     return error.shaped(resampled)
+
+
+def _difference_interval(first: Sample, second: Sample, confidence: float) -> Interval | Absent:
+    pair = _pair(first, second)
+    if isinstance(pair, Absent):
+        return pair
+    error = pair.error_of_difference(confidence)
+    if pair.is_small:
+        return error.symmetric()
+    return error.shaped(np.concatenate([above - below for above, below in pair.draw()]))
 
 
 def _units(sample: Sample) -> _Units | Absent:
@@ -266,23 +380,17 @@ def _variance_of_mean(influence: Floats) -> float:
     return float((influence**2).sum() / (influence.size * (influence.size - 1)))
 
 
-def _error_of_ratio(top: _Units, bottom: _Units, *, paired: bool, confidence: float) -> _Error:
-    """Return the error of a ratio of means to first order.
+def _error(centre: float, influences: Sequence[Floats], confidence: float) -> _Error:
+    """Return the error of a result that several independent sets of units move.
 
-    Unpaired sides bring degrees of freedom each. Source: Welch, Biometrika 34 (1947) 28.
+    Each set brings degrees of freedom. Source: Welch, Biometrika 34 (1947) 28.
     """
-    ratio, base = top.mean / bottom.mean, bottom.mean
-    if paired:
-        parts = [_variance_of_mean((top.influence - ratio * bottom.influence) / base)]
-        freedoms = [top.counts.size - 1]
-    else:
-        above, below = _variance_of_mean(top.influence), _variance_of_mean(bottom.influence)
-        parts = [above / base**2, ratio**2 * below / base**2]
-        freedoms = [top.counts.size - 1, bottom.counts.size - 1]
+    parts = [_variance_of_mean(influence) for influence in influences]
+    freedoms = [influence.size - 1 for influence in influences]
     variance = sum(parts)
     squares = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
     return _Error(
-        centre=ratio,
+        centre=centre,
         variance=variance,
         freedom=variance**2 / squares if squares else min(freedoms),
         confidence=confidence,

@@ -358,17 +358,20 @@ def _why_no_energy(material: Material) -> str:
 
 
 def _routing(material: Material) -> Section:
+    table = material.tables.routing
+    measured = any(group.source == "reader" for group in table.groups)
     blocks = [
-        _not_measured(material, _why_no_routing(material)),
+        None if measured else _not_measured(material, _why_no_routing(material)),
         Prose(
             paragraphs=(
-                "The study patched the engine to time every node of OLMoE's graph. The timing "
-                "itself slows the engine down: see the notes under the table.",
+                "The study patched the engine to time every node of OLMoE's graph; here a probe is "
+                "loaded into the unmodified engine. Timing itself slows the engine down, so every "
+                "share stands beside the slowdown of the mode that measured it.",
             )
         ),
-        _table(material.tables.routing),
+        _table(table),
     ]
-    return _section(material, "routing", "Routing inside the MoE blocks", blocks, measured=False)
+    return _section(material, "routing", "Routing inside the MoE blocks", blocks, measured=measured)
 
 
 def _why_no_routing(material: Material) -> str:
@@ -376,7 +379,7 @@ def _why_no_routing(material: Material) -> str:
         return ""
     probed = int(material.loaded.runs["arm"].str.startswith("probe-").sum())
     if probed:
-        return f"{probed} runs had a probe; their times of routing enter no table here"
+        return f"{probed} runs had a probe, but feed no table of routing"
     return "No run had the probe that times routing"
 
 

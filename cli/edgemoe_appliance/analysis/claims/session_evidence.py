@@ -29,14 +29,16 @@ from edgemoe_appliance.analysis.conditions import (
     Condition,
     ModelRuns,
     Pool,
+    of_category,
     pools,
     sample_of,
+    sums_sample,
     why_not_comparable,
+    with_prompts_of,
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.statistics import Absent, Sample
 from edgemoe_appliance.study.configs import Arm, Feeds, GitSource
-from edgemoe_appliance.study.reference import Stratum
 
 _PROBED = (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY)
 _MEANS: Mapping[Quantity, str] = {
@@ -70,7 +72,6 @@ _SUMS: Mapping[Quantity, tuple[str, str]] = {
 }
 _ROUTING = (Quantity.ROUTING_TIME, Quantity.EXPERT_TIME, Quantity.ROUTING_SHARE)
 _PROBED_QUANTITIES = (*_ROUTING, Quantity.PROBED_RATE, Quantity.GRAPH_NODES)
-_WORKED_OUT = "worked out"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -215,25 +216,14 @@ class SessionEvidence:
         return self._cut(same[0], term)
 
     def _cut(self, models: ModelRuns, term: Term) -> ModelRuns | Absent:
-        runs, ok = models.runs, models.ok
+        strata = self.reference.study.procedure.routing_strata_tokens
         if term.length is not None:
-            runs = runs[runs["prompt_category"] == term.length]
-            ok = ok[ok["prompt_category"] == term.length]
+            models = of_category(models, term.length)
         if term.stratum is not None:
-            ok = ok[self._in_stratum(ok["prompt_tokens"], term.stratum)]
-            runs = runs[self._in_stratum(runs["prompt_tokens"], term.stratum)]
-        if runs.empty:
+            models = with_prompts_of(models, strata[term.stratum])
+        if models.runs.empty:
             return Absent(reason=f"no run with {term.length or term.stratum} prompts")
-        return replace(models, runs=runs, ok=ok)
-
-    def _in_stratum(self, tokens: pd.Series, stratum: Stratum) -> pd.Series:
-        bounds = self.reference.study.procedure.routing_strata_tokens[stratum]
-        inside = tokens.notna()
-        if bounds.at_most is not None:
-            inside &= tokens <= bounds.at_most
-        if bounds.at_least is not None:
-            inside &= tokens >= bounds.at_least
-        return inside
+        return models
 
     def _sample(self, place: Place, term: Term) -> Sample | Absent | None:
         """Return the sample whose mean a term is, None for a term that is no mean of runs."""
@@ -303,24 +293,20 @@ class SessionEvidence:
 def _mean_sample(runs: ModelRuns, quantity: Quantity) -> Sample | Absent:
     """Return the readings of a quantity by prompt, or why there are none."""
     if quantity in _MEANS:
-        frame, column = runs.ok, _MEANS[quantity]
-        reason = runs.why_absent(column)
+        sample, column = sample_of(runs.ok, _MEANS[quantity]), _MEANS[quantity]
     elif quantity in _ROUTING:
-        frame = runs.ok.assign(**{_WORKED_OUT: _routing_column(runs.ok, quantity)})
-        column, reason = _WORKED_OUT, runs.why_absent("routing_decode_s")
+        sample, column = _routing_sample(runs.ok, quantity), "routing_decode_s"
     else:
         raise ValueError(f"{quantity.value} is no mean of runs")
-    sample = sample_of(frame, column)
-    return sample if sample.n else Absent(reason=reason)
+    return sample if sample.n else Absent(reason=runs.why_absent(column))
 
 
-def _routing_column(ok: pd.DataFrame, quantity: Quantity) -> pd.Series:
+def _routing_sample(ok: pd.DataFrame, quantity: Quantity) -> Sample:
     """Return a time of each run, or the share of routing in it in per cent."""
-    sums = {each: ok[first] + ok[second] for each, (first, second) in _SUMS.items()}
-    if quantity in sums:
-        return sums[quantity]
-    routing = sums[Quantity.ROUTING_TIME]
-    return 100 * routing / (routing + sums[Quantity.EXPERT_TIME])
+    if quantity in _SUMS:
+        return sums_sample(ok, _SUMS[quantity])
+    routing, experts = _SUMS[Quantity.ROUTING_TIME], _SUMS[Quantity.EXPERT_TIME]
+    return sums_sample(ok, routing, (*routing, *experts)).scaled(100)
 
 
 def _highest(runs: ModelRuns, column: str) -> Estimate | Absent:

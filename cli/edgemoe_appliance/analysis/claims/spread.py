@@ -6,25 +6,18 @@ between repetitions and how much between prompts is worked out here.
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from edgemoe_appliance.analysis.claims.estimates import Basis, Bounds, Estimate, Repeats
 from edgemoe_appliance.analysis.statistics import (
     CONFIDENCE,
     Absent,
-    Floats,
     Interval,
     Sample,
     mean_interval,
     ratio_of_means,
     student_t,
     summarise,
+    variation_interval,
 )
-
-# Leaving out one of fewer prompts tells little about a spread.
-_MIN_PROMPTS = 5
 
 
 def mean_estimate(sample: Sample) -> Estimate:
@@ -57,36 +50,15 @@ def ratio_estimate(top: Sample, bottom: Sample) -> Estimate | Absent:
 
 
 def variation_estimate(sample: Sample) -> Estimate | Absent:
-    """Return the coefficient of variation over all runs, in per cent.
-
-    The interval is that of its logarithm by leaving out one prompt after another (jackknife), as
-    drawing prompts again would make the variation itself smaller. Source: Efron and Tibshirani,
-    An Introduction to the Bootstrap (1993), chapter 11.
-    """
+    """Return the coefficient of variation over all runs, in per cent."""
     summary = summarise(sample)
     if isinstance(summary, Absent):
         return summary
     if isinstance(summary.cv_pct, Absent):
         return summary.cv_pct
-    groups = list(sample.by_prompt.values())
-    if len(groups) < _MIN_PROMPTS:
-        reason = f"{len(groups)} prompts; an interval of a variation needs {_MIN_PROMPTS}"
-        return Estimate(value=summary.cv_pct, bounds=Absent(reason=reason))
-    parts = [_variation(groups[:place] + groups[place + 1 :]) for place in range(len(groups))]
-    if min(parts) <= 0:
-        return Estimate(value=summary.cv_pct, bounds=Absent(reason="runs without any spread"))
-    logs = np.log(parts)
-    error = math.sqrt((len(logs) - 1) * float(logs.var()))
-    swing = math.exp(student_t(1 - (1 - CONFIDENCE) / 2, len(logs) - 1) * error)
-    return Estimate(
-        value=summary.cv_pct,
-        bounds=Bounds(
-            low=summary.cv_pct / swing, high=summary.cv_pct * swing, basis=Basis.INTERVAL
-        ),
-        repeats=Repeats(
-            repetitions=max(1, round(sample.n / len(groups))), prompts=len(groups), within_share=0.0
-        ),
-    )
+    interval = variation_interval(sample)
+    repeats = _repeats(sample, interval, 0.0) if isinstance(interval, Interval) else None
+    return Estimate(value=summary.cv_pct, bounds=_as_bounds(interval), repeats=repeats)
 
 
 def prompt_variance(sample: Sample) -> Estimate | Absent:
@@ -98,11 +70,6 @@ def prompt_variance(sample: Sample) -> Estimate | Absent:
         return Absent(reason="no spread, or no repeated prompt")
     share = max(0.0, 1 - (summary.sd_within / summary.sd) ** 2)
     return Estimate(value=100 * share, bounds=Absent(reason="not worked out for a share"))
-
-
-def _variation(groups: list[Floats]) -> float:
-    values = np.concatenate(groups)
-    return float(100 * values.std(ddof=1) / values.mean())
 
 
 def _as_bounds(interval: Interval | Absent) -> Bounds | Absent:

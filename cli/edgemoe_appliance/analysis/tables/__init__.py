@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields
 from edgemoe_appliance.analysis.cells import Table
 from edgemoe_appliance.analysis.conditions import Pool, pools
 from edgemoe_appliance.analysis.sessions import LoadedSessions
-from edgemoe_appliance.analysis.tables.elsewhere import routing_table, stated_table
+from edgemoe_appliance.analysis.tables.elsewhere import stated_table
 from edgemoe_appliance.analysis.tables.energy import energy_table
 from edgemoe_appliance.analysis.tables.memory import memory_table
 from edgemoe_appliance.analysis.tables.prompt_length import prompt_length_table
+from edgemoe_appliance.analysis.tables.routing import routing_table
 from edgemoe_appliance.analysis.tables.runs import doubts_table, failures_table, runs_table
 from edgemoe_appliance.analysis.tables.setup import (
     experiments_table,
@@ -64,7 +65,7 @@ def build_tables(loaded: LoadedSessions | None, study: Study) -> Tables:
         prompt_length=prompt_length_table(_pools(loaded, study, Feeds.PROMPT_LENGTH), study),
         stability=stability_table(headline, study),
         energy=energy_table(headline, study),
-        routing=routing_table(study),
+        routing=routing_table(loaded, study),
         stated=stated_table(study),
         doubts=doubts_table(loaded),
         failures=failures_table(loaded),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from edgemoe_appliance.analysis.cells import (
@@ -13,6 +13,8 @@ from edgemoe_appliance.analysis.cells import (
     absent,
     count,
     estimate,
+    mapped,
+    number,
     text,
 )
 from edgemoe_appliance.analysis.conditions import (
@@ -25,7 +27,9 @@ from edgemoe_appliance.analysis.conditions import (
 from edgemoe_appliance.analysis.statistics import (
     CONFIDENCE,
     Absent,
-    Interval,
+    Difference,
+    Ratio,
+    Sample,
     mean_interval,
     ratio_of_means,
 )
@@ -74,18 +78,41 @@ def parameter_cells(models: ModelRuns) -> dict[str, Cell]:
 
 def mean_cell(models: ModelRuns, metric: str, scale: float = 1.0) -> Cell:
     """Return the mean of a metric over the runs that ended well, divided by `scale`."""
-    sample = sample_of(models.ok, metric)
+    return sample_cell(sample_of(models.ok, metric), models.why_absent(metric), scale)
+
+
+def sample_cell(sample: Sample, reason: str, scale: float = 1.0) -> Cell:
+    """Return the mean of a sample with its interval; an empty one has a reason."""
     if not sample.n:
-        return absent(models.why_absent(metric))
+        return absent(reason)
     return estimate(float(sample.values.mean()), mean_interval(sample), scale)
 
 
 def plain_mean_cell(models: ModelRuns, metric: str, scale: float = 1.0) -> Cell:
     """Return the mean of a metric without an interval, divided by `scale`."""
     sample = sample_of(models.ok, metric)
-    if not sample.n:
-        return absent(models.why_absent(metric))
-    return Cell(value=float(sample.values.mean()) / scale)
+    mean = float(sample.values.mean()) if sample.n else None
+    return number(mean, models.why_absent(metric), scale)
+
+
+def highest_cell(models: ModelRuns, metric: str, scale: float = 1.0) -> Cell:
+    """Return the highest reading of a metric, divided by `scale`."""
+    sample = sample_of(models.ok, metric)
+    highest = float(sample.values.max()) if sample.n else None
+    return number(highest, models.why_absent(metric), scale)
+
+
+def total_cell(models: ModelRuns, metric: str) -> Cell:
+    """Return the sum of a metric over the runs that ended well."""
+    sample = sample_of(models.ok, metric)
+    return number(float(sample.values.sum()) if sample.n else None, models.why_absent(metric))
+
+
+def found_cell(found: Ratio | Difference | Absent, scale: float = 1.0) -> Cell:
+    """Return what a comparison of two samples found, divided by `scale`."""
+    if isinstance(found, Absent):
+        return absent(found.reason)
+    return estimate(found.value, found.interval, scale)
 
 
 def baseline_ratio_cell(pool: Pool, models: ModelRuns, metric: str) -> Cell:
@@ -95,10 +122,7 @@ def baseline_ratio_cell(pool: Pool, models: ModelRuns, metric: str) -> Cell:
         return absent(f"not exactly one file of {BASELINE} in this condition")
     if base is models:
         return Cell(value=1.0)
-    ratio = ratio_of_means(sample_of(models.ok, metric), sample_of(base.ok, metric))
-    if isinstance(ratio, Absent):
-        return absent(ratio.reason)
-    return estimate(ratio.value, ratio.interval)
+    return found_cell(ratio_of_means(sample_of(models.ok, metric), sample_of(base.ok, metric)))
 
 
 def run_counts(n: int, models: ModelRuns) -> dict[str, Cell]:
@@ -108,20 +132,25 @@ def run_counts(n: int, models: ModelRuns) -> dict[str, Cell]:
 
 def ratio_to_study(cell: Cell, figure: float | None, reasons: tuple[str, ...]) -> Cell:
     """Return reader over study with the reader's interval; the study prints none of its own."""
+    return _beside_study(cell, figure, reasons, lambda own, printed: own / printed)
+
+
+def less_study(cell: Cell, figure: float | None, reasons: tuple[str, ...]) -> Cell:
+    """Return reader less study with the reader's interval."""
+    return _beside_study(cell, figure, reasons, lambda own, printed: own - printed)
+
+
+def _beside_study(
+    cell: Cell,
+    figure: float | None,
+    reasons: tuple[str, ...],
+    compare: Callable[[float, float], float],
+) -> Cell:
     if reasons:
         return absent("; ".join(reasons))
     if figure is None:
         return absent(NOT_PRINTED)
-    if cell.number is None:
-        return absent(cell.absent)
-    interval = cell.interval
-    if isinstance(interval, Interval):
-        interval = Interval(
-            low=interval.low / figure,
-            high=interval.high / figure,
-            confidence=interval.confidence,
-        )
-    return Cell(value=cell.number / figure, interval=interval)
+    return mapped(cell, lambda own: compare(own, figure))
 
 
 def study_cell(figure: float | None, reasons: tuple[str, ...]) -> Cell:
@@ -136,16 +165,28 @@ def reader_groups(
 ) -> tuple[RowGroup, ...]:
     """Return one group of rows per condition, with what keeps it from the study's figures."""
     return tuple(
-        RowGroup(
-            label=pool.condition.label,
-            source="reader",
-            device=pool.condition.setting.target.study_device,
-            rows=tuple(build_row(pool, models) for models in pool.models),
-            notes=why_not_comparable(pool, study),
-            sessions=pool.condition.setting.sessions,
-        )
+        own_group(pool, study, tuple(build_row(pool, models) for models in pool.models))
         for pool in pools
     )
+
+
+def own_group(pool: Pool, study: Study, rows: tuple[Row, ...], label: str = "") -> RowGroup:
+    """Return a group of the reader's rows, with what keeps it from the study's figures."""
+    setting = pool.condition.setting
+    return RowGroup(
+        label=label or pool.condition.label,
+        source="reader",
+        device=setting.target.study_device,
+        rows=rows,
+        notes=why_not_comparable(pool, study),
+        sessions=setting.sessions,
+    )
+
+
+def has_reading(pool: Pool, metrics: Iterable[str]) -> bool:
+    """Return whether any run of a pool has a reading of any of some metrics."""
+    keys = list(metrics)
+    return any(bool(models.runs[keys].notna().any(axis=None)) for models in pool.models)
 
 
 def study_groups(

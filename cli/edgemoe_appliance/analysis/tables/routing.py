@@ -1,0 +1,365 @@
+"""Table 7 of the study: time of routing and of the experts in the MoE blocks, by length of prompt.
+
+Timing nodes slows the engine down, most where nodes are cheap; so no share stands without the
+slowdown of the mode that measured it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import get_args
+
+from edgemoe_appliance.analysis.cells import (
+    Cell,
+    Column,
+    Row,
+    RowGroup,
+    Table,
+    absent,
+    mapped,
+    number,
+    text,
+)
+from edgemoe_appliance.analysis.conditions import (
+    ArmPools,
+    ModelRuns,
+    doubt_texts,
+    pools_by_arm,
+    sums_sample,
+    why_not_comparable,
+    with_other_prompts,
+    with_prompts_of,
+)
+from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.analysis.statistics import on_common_prompts, ratio_of_means
+from edgemoe_appliance.analysis.tables.common import (
+    MODEL_COLUMN,
+    NOT_OK_COLUMN,
+    NOT_PRINTED,
+    RUNS_COLUMN,
+    STUDY_ROW,
+    found_cell,
+    highest_cell,
+    less_study,
+    mean_cell,
+    model_cell,
+    own_group,
+    plain_mean_cell,
+    run_counts,
+    sample_cell,
+    study_cell,
+)
+from edgemoe_appliance.analysis.tables.setup import bounds_in_words
+from edgemoe_appliance.study.configs import Arm, Feeds, ModelRole
+from edgemoe_appliance.study.metrics import Unit
+from edgemoe_appliance.study.reference import Routing, Stratum, Study, StudyDeviceId
+
+_EVERY_NODE = "every node"
+_MODES = {Arm.PROBE_PER_NODE: _EVERY_NODE, Arm.PROBE_BOUNDARY: "edges of groups"}
+_ROTATED = {
+    Arm.PROBE_PER_NODE: "probe_slowdown_per_node_pct",
+    Arm.PROBE_BOUNDARY: "probe_slowdown_boundary_pct",
+}
+_ARMS = (*_MODES, Arm.PROBE_ROTATE, Arm.PLAIN)
+_IN_TURN = "modes in turn"
+_PLAIN_RUNS = "plain runs"
+_TWO_ENGINES = "generation, patched and unpatched engine, all prompts"
+_NO_BASE = "neither a run with the modes in turn nor a plain run with these prompts"
+_OTHER_PROMPTS = "neither class of the study"
+_UNKNOWN_CODE = "probe-unknown-nodes"
+_MEDIAN = "routing_share_decode_median_pct"
+_UNKNOWN = "probe_unknown_nodes"
+_MS = Unit.MILLISECONDS.value
+_PCT = Unit.PERCENT.value
+_MS_PER_S = 1000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A part of a run: metrics of its times, and of its length and tokens for the slowdown."""
+
+    title: str
+    routing: tuple[str, ...]
+    experts: tuple[str, ...]
+    lasts: tuple[str, ...]
+    tokens: tuple[str, ...]
+
+
+_PROMPT = _Part(
+    title="prompt",
+    routing=("routing_prompt_s",),
+    experts=("expert_ffn_prompt_s",),
+    lasts=("prompt_eval_s",),
+    tokens=("prompt_tokens",),
+)
+_GENERATION = _Part(
+    title="generation",
+    routing=("routing_decode_s",),
+    experts=("expert_ffn_decode_s",),
+    lasts=("eval_s",),
+    tokens=("generated_tokens",),
+)
+_WHOLE = _Part(
+    title="whole run",
+    routing=_PROMPT.routing + _GENERATION.routing,
+    experts=_PROMPT.experts + _GENERATION.experts,
+    lasts=_PROMPT.lasts + _GENERATION.lasts,
+    tokens=_PROMPT.tokens + _GENERATION.tokens,
+)
+_PARTS = (_WHOLE, _GENERATION, _PROMPT)
+_TIME_COLUMNS = (
+    Column(key="routing_ms", title="Routing", unit=_MS, digits=1, meaning="mean over runs"),
+    Column(key="ffn_ms", title="Expert FFN", unit=_MS, digits=1, meaning="mean over runs"),
+    Column(key="moe_ms", title="MoE blocks", unit=_MS, digits=1, meaning="routing + experts"),
+)
+COLUMNS = (
+    MODEL_COLUMN,
+    Column(key="stratum", title="Prompts", meaning="by tokens, as the engine counted them"),
+    Column(key="part", title="Part", meaning="the study prints sums over the whole run"),
+    Column(key="mode", title="Timed at", meaning="where the probe waits for the device"),
+    *_TIME_COLUMNS,
+    Column(
+        key="routing_share_pct",
+        title="Routing share",
+        unit=_PCT,
+        digits=2,
+        has_interval=True,
+        meaning="mean over runs of routing / (routing + experts); timing inflates it, see slowdown",
+    ),
+    Column(
+        key="median_share_pct",
+        title="Median share",
+        unit=_PCT,
+        digits=2,
+        meaning="median over the decodes of a run, mean over runs: one disturbed decode does not "
+        "move it",
+    ),
+    Column(
+        key="slowdown",
+        title="Slowdown",
+        unit="ratio",
+        digits=3,
+        has_interval=True,
+        meaning="time per token with this timing over that without; 1 is none",
+    ),
+    Column(
+        key="slowdown_from",
+        title="Slowdown from",
+        meaning="modes in turn: decodes of one process, timed and bare by turns, resolved to about "
+        "1 %, of generation only; plain runs: other runs of the same prompts, which drift more",
+    ),
+    Column(
+        key="unknown_nodes",
+        title="Unknown names",
+        meaning="node names the probe does not know, highest of the runs; counted as other nodes",
+    ),
+    RUNS_COLUMN,
+    NOT_OK_COLUMN,
+    Column(key="study_share_pct", title="Study share", unit=_PCT, digits=1),
+    Column(
+        key="less_study_pp",
+        title="Share less study",
+        unit="pp",
+        digits=2,
+        has_interval=True,
+        meaning="percentage points",
+    ),
+)
+
+
+def routing_table(loaded: LoadedSessions | None, study: Study) -> Table:
+    """Return the times of routing and of the experts, by stratum of prompts."""
+    conditions = pools_by_arm(loaded, study, Feeds.ROUTING, _ARMS) if loaded else ()
+    return Table(
+        id="routing",
+        title="Time in the MoE blocks",
+        where=str(study.tables.routing.where),
+        columns=COLUMNS,
+        groups=(*_own_groups(conditions, study), *_study_groups(study)),
+        notes=(*_unknown_names(loaded), *_slowdown_notes(study)),
+    )
+
+
+def _own_groups(conditions: tuple[ArmPools, ...], study: Study) -> Iterator[RowGroup]:
+    for arms in conditions:
+        rows = tuple(line.row() for line in _lines(arms, study))
+        if rows:
+            yield own_group(next(iter(arms.by_arm.values())), study, rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """One row of the reader's: runs of a mode with prompts of a stratum, and a part of them."""
+
+    arms: ArmPools
+    mode: Arm
+    models: ModelRuns
+    stratum: Stratum | None
+    part: _Part
+    study: Study
+
+    def row(self) -> Row:
+        """Return the row."""
+        models, reason = self.models, self.models.why_absent(self.part.routing[0])
+        moe = (*self.part.routing, *self.part.experts)
+        share = sums_sample(models.ok, self.part.routing, moe).scaled(100)
+        cells = {
+            "model": model_cell(models, self.arms.by_arm[self.mode]),
+            "stratum": text(_in_words(self.stratum, self.study)),
+            "part": text(self.part.title),
+            "mode": text(_MODES[self.mode]),
+            "routing_ms": _time_cell(models, self.part.routing, reason),
+            "ffn_ms": _time_cell(models, self.part.experts, reason),
+            "moe_ms": _time_cell(models, moe, reason),
+            "routing_share_pct": sample_cell(share, reason),
+            "median_share_pct": self._median_cell(),
+            **self._slowdown_cells(),
+            "unknown_nodes": highest_cell(models, _UNKNOWN),
+            **run_counts(share.n, models),
+            **self._beside_study(sample_cell(share, reason)),
+        }
+        return Row(cells=cells, model=models.model, twin=models.twin_scale)
+
+    def _median_cell(self) -> Cell:
+        if self.part is not _GENERATION:
+            return absent("of generation only: one prompt pass has no median")
+        return plain_mean_cell(self.models, _MEDIAN)
+
+    def _slowdown_cells(self) -> dict[str, Cell]:
+        """Return the slowdown from modes in turn, else from plain runs, and from which."""
+        rotated = self._others(Arm.PROBE_ROTATE)
+        if rotated is not None and self.part is _GENERATION:
+            cell = mean_cell(rotated, _ROTATED[self.mode])
+            if cell.number is not None:
+                return {
+                    "slowdown": mapped(cell, lambda pct: 1 + pct / 100),
+                    "slowdown_from": text(_IN_TURN),
+                }
+        plain = self._others(Arm.PLAIN)
+        if plain is None:
+            return {key: absent(_NO_BASE) for key in ("slowdown", "slowdown_from")}
+        timed, bare = (
+            sums_sample(models.ok, self.part.lasts, self.part.tokens)
+            for models in (self.models, plain)
+        )
+        ratio = ratio_of_means(*on_common_prompts(timed, bare))
+        return {"slowdown": found_cell(ratio), "slowdown_from": text(_PLAIN_RUNS)}
+
+    def _others(self, arm: Arm) -> ModelRuns | None:
+        """Return the runs of another arm with the same file and prompts of the same stratum."""
+        models = self.arms.find(arm, self.models)
+        return None if models is None else _strata(models, self.study).get(self.stratum)
+
+    def _beside_study(self, share: Cell) -> dict[str, Cell]:
+        reasons = self._why_apart()
+        device = self.arms.condition.setting.target.study_device
+        printed = self.study.routing(device, self.stratum) if self.stratum else Routing()
+        return {
+            "study_share_pct": study_cell(printed.routing_share_pct, reasons),
+            "less_study_pp": less_study(share, printed.routing_share_pct, reasons),
+        }
+
+    def _why_apart(self) -> tuple[str, ...]:
+        """Return why the row is not of what the study printed."""
+        known = self.study.models.get(self.models.model)
+        if known is None or known.role is not ModelRole.MOE:
+            return ("the study timed its MoE model only",)
+        if self.part is not _WHOLE or self.mode is not Arm.PROBE_PER_NODE or not self.stratum:
+            return (f"the study timed {_EVERY_NODE} of whole runs, in its two classes of prompts",)
+        return why_not_comparable(self.arms.by_arm[self.mode], self.study)
+
+
+def _lines(arms: ArmPools, study: Study) -> Iterator[_Line]:
+    for mode in _MODES:
+        pool = arms.by_arm.get(mode)
+        for models in pool.models if pool else ():
+            for stratum, own in _strata(models, study).items():
+                for part in _PARTS:
+                    yield _Line(
+                        arms=arms, mode=mode, models=own, stratum=stratum, part=part, study=study
+                    )
+
+
+def _strata(models: ModelRuns, study: Study) -> dict[Stratum | None, ModelRuns]:
+    """Return the runs by class of prompts, those of none under None.
+
+    A class without runs is left out; a run that gave no number of tokens is of no class.
+    """
+    bounds = study.procedure.routing_strata_tokens
+    found: dict[Stratum | None, ModelRuns] = {
+        name: with_prompts_of(models, given) for name, given in bounds.items()
+    }
+    found[None] = with_other_prompts(models, bounds.values())
+    return {name: own for name, own in found.items() if len(own.runs)}
+
+
+def _in_words(stratum: Stratum | None, study: Study) -> str:
+    if stratum is None:
+        return _OTHER_PROMPTS
+    return f"{stratum} ({bounds_in_words(study.procedure.routing_strata_tokens[stratum])})"
+
+
+def _time_cell(models: ModelRuns, times: tuple[str, ...], reason: str) -> Cell:
+    sample = sums_sample(models.ok, times)
+    mean_s = float(sample.values.mean()) if sample.n else None
+    return number(mean_s, reason, scale=1 / _MS_PER_S)
+
+
+def _study_groups(study: Study) -> Iterator[RowGroup]:
+    for device, strata in study.tables.routing.cells.items():
+        yield RowGroup(
+            label=f"Study: {study.devices[device].label}",
+            source="study",
+            device=device,
+            rows=tuple(
+                _study_row(study, device, stratum)
+                for stratum in get_args(Stratum)
+                if stratum in strata
+            ),
+        )
+
+
+def _study_row(study: Study, device: StudyDeviceId, stratum: Stratum) -> Row:
+    moe = next(key for key, model in study.models.items() if model.role is ModelRole.MOE)
+    printed = study.routing(device, stratum)
+    slowdown = study.slowdown(device, moe).slowdown_ratio
+    cells = {
+        "model": text(study.models[moe].name),
+        "stratum": text(_in_words(stratum, study)),
+        "part": text(_WHOLE.title),
+        "mode": text(_EVERY_NODE),
+        "routing_ms": number(printed.routing_ms, NOT_PRINTED),
+        "ffn_ms": number(printed.ffn_ms, NOT_PRINTED),
+        "moe_ms": number(printed.moe_ms, NOT_PRINTED),
+        "routing_share_pct": number(printed.routing_share_pct, NOT_PRINTED),
+        "median_share_pct": absent(NOT_PRINTED),
+        "slowdown": number(slowdown, NOT_PRINTED),
+        "slowdown_from": text(_TWO_ENGINES if slowdown else None, NOT_PRINTED),
+        "unknown_nodes": absent(NOT_PRINTED),
+        "n": number(printed.runs, NOT_PRINTED),
+        "not_ok": absent(NOT_PRINTED),
+        "study_share_pct": absent(STUDY_ROW),
+        "less_study_pp": absent(STUDY_ROW),
+    }
+    return Row(cells=cells, model=moe)
+
+
+def _unknown_names(loaded: LoadedSessions | None) -> Iterator[str]:
+    """Yield which names the probe did not know, with the number of runs that met them."""
+    if loaded is None:
+        return
+    for words, runs in doubt_texts(loaded, _UNKNOWN_CODE).items():
+        yield f"{runs} probed runs: {words}."
+
+
+def _slowdown_notes(study: Study) -> Iterator[str]:
+    """Yield what timing every node costs, in the digits that the study prints."""
+    table = study.tables.slowdown
+    for device, models in table.cells.items():
+        for model, cost in models.items():
+            yield (
+                f"Timing every node on {study.devices[device].label} slows "
+                f"{study.models[model].name} from {cost.unpatched_tok_s:g} to "
+                f"{cost.patched_tok_s:g} tok/s, {cost.slowdown_ratio:g} times ({table.where})."
+            )
