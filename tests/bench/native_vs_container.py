@@ -33,31 +33,10 @@ from edgemoe_appliance.study.plan import Plan
 from edgemoe_appliance.study.records import EndRecord
 from edgemoe_appliance.study.resources import resource_folder
 from tests.bench.plans import small_plan
+from tests.bench.rig import SpokenSteps
 
 _METRICS = {"gen_tok_s": "generation tokens/s", "peak_rss_anon_bytes": "peak anonymous memory"}
 _Z_95 = 1.96
-
-
-class _Steps:
-    """Says what is being prepared, a line each."""
-
-    def step(self, title: str) -> _Silent:
-        print(title, flush=True)
-        return _Silent()
-
-    def note(self, text: str) -> None:
-        print(text, flush=True)
-
-
-class _Silent:
-    def __enter__(self) -> _Silent:
-        return self
-
-    def __call__(self, share: float) -> None:
-        """Take a share done and show nothing."""
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
 
 def portable(configs: Configs) -> Configs:
@@ -105,9 +84,9 @@ def main() -> None:
             configs.model(options.model), options.model, TwinScale.THIN, Path(scratch)
         ).path
         model = planned_model(options.model, configs.model(options.model), read_model_file(path))
-        native = NativeRuntime(folders).supply(configs, wanted, _Steps())
+        native = NativeRuntime(folders).supply(configs, wanted, SpokenSteps())
         images = ImageOptions(base=options.base, runtime=options.base)
-        boxed = ContainerRuntime(engine, folders, images).supply(configs, wanted, _Steps())
+        boxed = ContainerRuntime(engine, folders, images).supply(configs, wanted, SpokenSteps())
         plans = {
             kind: small_plan(
                 configs,
