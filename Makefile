@@ -39,9 +39,9 @@ test-container: $(VENV)/.ready-dev ## tests on a real Docker engine (started whe
 test-cgroup-v2: $(VENV)/.ready-dev ## the cgroup reader on real version 2 kernels, in emulated machines
 	@EDGEMOE_VM_TESTS=1 $(BIN)/pytest tests/cgroup_v2
 
-bench-harness: $(VENV)/.ready-dev ## print what the harness costs and how exact it is (minutes)
-	@$(BIN)/python -m tests.bench.kill_session
-	@$(BIN)/python -m tests.bench.energy_accuracy
+bench-harness: $(VENV)/.ready-dev ## print what the harness costs and how exact it is (about half an hour)
+	@for bench in kill_session energy_accuracy known_loads sampler_cost probe_cost; do \
+	  echo "-- $$bench"; $(BIN)/python -m tests.bench.$$bench || exit; done
 
 lint: $(VENV)/.ready-dev ## ruff and mypy only
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
