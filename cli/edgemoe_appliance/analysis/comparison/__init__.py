@@ -1,0 +1,34 @@
+"""Two sessions side by side: what differs in how they were made, and whether results differ."""
+
+from __future__ import annotations
+
+from edgemoe_appliance.analysis.comparison.compared import (
+    ClaimChange,
+    Comparison,
+    Side,
+    compare_sides,
+)
+from edgemoe_appliance.analysis.comparison.document import comparison_document
+from edgemoe_appliance.analysis.comparison.facts import Area, Difference
+from edgemoe_appliance.analysis.comparison.results import (
+    MARGIN,
+    Outcome,
+    Result,
+    Results,
+    rule_in_words,
+)
+
+__all__ = [
+    "MARGIN",
+    "Area",
+    "ClaimChange",
+    "Comparison",
+    "Difference",
+    "Outcome",
+    "Result",
+    "Results",
+    "Side",
+    "compare_sides",
+    "comparison_document",
+    "rule_in_words",
+]

@@ -1,0 +1,145 @@
+"""`compare`: two sessions side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from edgemoe_appliance.app.console import OUT, print_json, say
+from edgemoe_appliance.app.report import session_folders
+from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.study.base import on_one_line
+from edgemoe_appliance.study.metrics import METRICS
+from edgemoe_appliance.study.units import GIB
+
+# Loading pandas takes a second: only the command itself pays for it.
+if TYPE_CHECKING:
+    from edgemoe_appliance.analysis.comparison import Comparison, Result, Side
+
+_STYLES = {"same": "green", "differs": "red", "open": "yellow", "not_compared": "dim"}
+_MOST_CHARACTERS = 300
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(compare)
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="A session, by name or folder.")],
+    b: Annotated[str, typer.Argument(help="The session to hold against it.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Say what differs between two sessions, and whether their results differ beyond chance."""
+    from edgemoe_appliance.analysis.claims import read_reference  # noqa: PLC0415
+    from edgemoe_appliance.analysis.comparison import (  # noqa: PLC0415
+        compare_sides,
+        comparison_document,
+    )
+
+    compared = compare_sides(_side(a), _side(b), read_reference())
+    if as_json:
+        print_json(comparison_document(compared))
+    else:
+        _print(compared)
+
+
+def _side(name: str) -> Side:
+    from edgemoe_appliance.analysis import load_sessions  # noqa: PLC0415
+    from edgemoe_appliance.analysis.comparison import Side  # noqa: PLC0415
+
+    return Side(name=name, loaded=load_sessions(session_folders([name], default_folders())))
+
+
+def _print(compared: Comparison) -> None:
+    say(f"A: {compared.a}\nB: {compared.b}")
+    _print_differences(compared)
+    _print_results(compared)
+    _print_claims(compared)
+
+
+def _print_differences(compared: Comparison) -> None:
+    from edgemoe_appliance.analysis.comparison import Area  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("made with", "", "A", "B"):
+        table.add_column(title, overflow="fold")
+    for area in Area:
+        found = compared.of(area)
+        if not found:
+            table.add_row(area.value, Text("the same", style="green"))
+        for place, each in enumerate(found):
+            name = area.value if place == 0 else ""
+            table.add_row(name, *(Text(on_one_line(t)) for t in (each.fact, each.a, each.b)))
+    OUT.print(table)
+
+
+def _print_results(compared: Comparison) -> None:
+    from edgemoe_appliance.analysis.comparison import Outcome, rule_in_words  # noqa: PLC0415
+
+    results = compared.results
+    table = Table(box=None, pad_edge=False)
+    for title in ("results of", "model", "metric"):
+        table.add_column(title, overflow="fold")
+    for title in ("A", "B", "B / A", "interval"):
+        table.add_column(title, justify="right")
+    table.add_column("")
+    for row in results.rows:
+        if row.outcome is not Outcome.NOT_COMPARED:
+            table.add_row(*_result_cells(row))
+    say("")
+    if table.row_count:
+        OUT.print(table)
+    for line in _not_compared(results.rows):
+        say(f"not compared: {on_one_line(line, _MOST_CHARACTERS)}")
+    say(f"results: {', '.join(f'{results.count(o)} {_words(o.value)}' for o in Outcome)}")
+    if table.row_count:
+        say(f"rule: {rule_in_words(results)}")
+
+
+def _not_compared(rows: tuple[Result, ...]) -> Iterator[str]:
+    """Yield why results are not compared, each reason once with what it holds for."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        if row.ratio is None:
+            found.setdefault((row.workload.label, row.reason), {})[METRICS[row.metric].title] = None
+    every = len({row.metric for row in rows})
+    for (workload, reason), titles in found.items():
+        yield f"{workload}, {'all' if len(titles) == every else ', '.join(titles)}: {reason}"
+
+
+def _result_cells(row: Result) -> list[str | Text]:
+    from edgemoe_appliance.analysis.statistics import Interval  # noqa: PLC0415
+
+    metric = METRICS[row.metric]
+    scale, unit = (GIB, "GiB") if metric.unit.value == "B" else (1.0, metric.unit.value)
+    bounds = row.interval
+    shown = f"{bounds.low:.3f} to {bounds.high:.3f}" if isinstance(bounds, Interval) else row.reason
+    value = row.outcome.value
+    return [
+        row.workload.label,
+        Text(on_one_line(row.model)),
+        f"{metric.title}, {unit}",
+        "" if row.a is None else f"{row.a / scale:.4g}",
+        "" if row.b is None else f"{row.b / scale:.4g}",
+        "" if row.ratio is None else f"{row.ratio:.3f}",
+        shown,
+        Text(_words(value), style=_STYLES[value]),
+    ]
+
+
+def _print_claims(compared: Comparison) -> None:
+    say("")
+    for change in compared.changes:
+        before = f"{_words(change.a.value)} ({change.a_scope.value})"
+        after = f"{_words(change.b.value)} ({change.b_scope.value})"
+        say(f"{change.id}: {before} in A, {after} in B: {on_one_line(change.statement)}")
+    say(f"claims: {len(compared.changes)} of {compared.claims} come out otherwise")
+
+
+def _words(value: str) -> str:
+    return value.replace("_", " ")

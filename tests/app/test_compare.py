@@ -1,0 +1,37 @@
+"""`compare` as typed: its lines, its document, its mistakes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.analysis.journals import Synthetic, write_session
+from tests.app.test_commands import run
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[str, str]:
+    first = write_session(tmp_path, Synthetic(session="first"))
+    second = write_session(tmp_path, Synthetic(session="second", host_name="host-b"))
+    return str(first), str(second)
+
+
+def test_it_says_what_differs_and_what_does_not(pair: tuple[str, str]) -> None:
+    done = run("compare", *pair)
+    assert done.returncode == 0, done.stderr
+    assert "machine" in done.stdout
+    assert "prompts" in done.stdout
+    assert "12 same, 0 differs, 0 open, 4 not compared" in done.stdout
+    assert "claims: 0 of " in done.stdout
+
+
+def test_the_document_is_all_of_the_output(pair: tuple[str, str]) -> None:
+    document = json.loads(run("compare", *pair, "--json").stdout)
+    assert [each["fact"] for each in document["differences"]["host"]] == ["machine"]
+    assert document["claims_changed"] == []
+
+
+def test_a_session_that_is_not_there_is_named(pair: tuple[str, str]) -> None:
+    done = run("compare", pair[0], "no-such")
+    assert done.returncode == 7
+    assert "no such session" in done.stderr
