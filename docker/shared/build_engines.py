@@ -23,6 +23,7 @@ from edgemoe_appliance.engine.probe_build import build_probe
 from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.engine.tree import tree_digest
 from edgemoe_appliance.errors import ApplianceError, DigestError
+from edgemoe_appliance.study.base import canonical_json
 from edgemoe_appliance.study.configs import EngineSource
 
 _SCRATCH = Path("/tmp/edgemoe-build")  # noqa: S108 (of the build stage, which is thrown away)
@@ -38,8 +39,14 @@ def main(sources: Path, out: Path) -> None:
         probe = build_probe(source.folder, folder / "bin", _SCRATCH / "probes", "c++")
         target = out / source.pin
         shutil.copytree(folder / "bin", target / "bin")
-        shutil.copy(folder / "build.json", target)
+        _copy_record(folder / "build.json", target)
         shutil.copytree(probe.library.parent, target / "probe")
+
+
+def _copy_record(record: Path, target: Path) -> None:
+    """Copy a build's record without how long it took: equal builds are to be equal files."""
+    content = {**json.loads(record.read_text()), "duration_s": None}
+    (target / record.name).write_text(canonical_json(content) + "\n")
 
 
 def _limit_jobs(jobs: int) -> None:

@@ -13,16 +13,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal, Protocol
 
+from edgemoe_appliance import __version__
 from edgemoe_appliance.bench.folders import Folders
-from edgemoe_appliance.bench.identity import read_identity
 from edgemoe_appliance.bench.launcher import Launcher, NativeLauncher
 from edgemoe_appliance.bench.steps import Steps
-from edgemoe_appliance.container.bases import read_lock
 from edgemoe_appliance.container.client import Engine, open_engine
 from edgemoe_appliance.container.context import usual_inputs
-from edgemoe_appliance.container.engines import read_engines
-from edgemoe_appliance.container.identity import ImageIdentity, check_image
-from edgemoe_appliance.container.image import BuildOrder, build_image
+from edgemoe_appliance.container.image import BuildOrder, BuiltImage, build_image
 from edgemoe_appliance.container.launch import BoardFiles
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.engine.build import BuildProgress, build_engine
@@ -50,6 +47,7 @@ class ImageOptions:
     base: str | None = None
     runtime: str | None = None
     locked: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,15 +143,14 @@ class ContainerRuntime:
         target = configs.target(target_id)
         profile = container_profile(target_id, target)
         sources = obtain_sources(configs, wanted.pins, self._folders, steps)
-        identity = self._image(target_id, target, profile, sources, steps)
+        built = self._image(target_id, target, profile, sources, steps)
         board = BoardFiles() if target.study_device == "jetson" else None
-        inside = read_engines(self._engine, identity)
         return Supply(
             kind="container",
-            engines={source.pin: inside[source.pin] for source in sources},
-            image=identity.config_sha256,
+            engines={source.pin: built.engines[source.pin] for source in sources},
+            image=built.identity.config_sha256,
             launcher=ContainerLauncher(
-                engine=self._engine, image=identity, say=steps.note, board=board
+                engine=self._engine, image=built.identity, say=steps.note, board=board
             ),
         )
 
@@ -164,15 +161,16 @@ class ContainerRuntime:
         profile: ContainerProfile,
         sources: Sequence[PreparedSource],
         steps: Steps,
-    ) -> ImageIdentity:
+    ) -> BuiltImage:
         order = BuildOrder(
             target_id=target_id,
             inputs=usual_inputs(profile, sources, os.environ),
             cmake={**target.cmake, **profile.cmake},
-            labels=_labels(),
+            labels={"org.opencontainers.image.version": __version__},
             base=self._options.base,
             runtime=self._options.runtime,
             locked=self._options.locked,
+            anew=self._options.anew,
         )
         images = self._folders.images
         log = self._folders.cache / "images" / f"{target_id}.log"
@@ -183,8 +181,7 @@ class ContainerRuntime:
             def on_output(line: str) -> None:
                 output.write(line + "\n")
 
-            identity = build_image(self._engine, order, images, steps.note, on_output)
-        return check_image(self._engine, identity.reference, read_lock(images, target_id))
+            return build_image(self._engine, order, images, steps.note, on_output)
 
 
 @contextmanager
@@ -224,11 +221,3 @@ def obtain_sources(
             steps.note(f"llama.cpp: {source.why}")
         sources.setdefault(source.pin, source)
     return list(sources.values())
-
-
-def _labels() -> dict[str, str]:
-    identity = read_identity()
-    labels = {"org.opencontainers.image.version": identity.version}
-    if identity.git_head:
-        labels["org.opencontainers.image.revision"] = identity.git_head
-    return labels

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from edgemoe_appliance.errors import ConfigError, DigestError, RecordError
+from edgemoe_appliance.errors import ConfigError, DigestError
 from edgemoe_appliance.study.base import Frozen
 from edgemoe_appliance.study.configs import Identifier
 from edgemoe_appliance.study.files import write_atomically
+from edgemoe_appliance.study.imagelock import (
+    Digest,
+    ImageLock,
+    LockedBase,
+    LockedBases,
+    PinnedBy,
+    lock_path,
+)
 from edgemoe_appliance.study.yamlfile import read_yaml, validate
-
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class BaseImage(Frozen):
@@ -43,80 +47,9 @@ class BasesConfig(Frozen):
     bases: dict[Identifier, StageBases]
 
 
-class PinnedBy(str, Enum):
-    """Who says that a base image is the right one."""
-
-    BASES_FILE = "bases-file"
-    FIRST_PULL = "first-pull"
-    OVERRIDE = "override"  # the user, by a flag
-
-
-class LockedBase(Frozen):
-    """A base image as it was used.
-
-    `digest` is the registry's; an override that never saw a registry has none, but like every
-    base that was on the engine when it was used it has the digest of its config.
-    """
-
-    tag: str = Field(pattern=r"^[a-z0-9][A-Za-z0-9._/:-]*$")
-    digest: Digest | None
-    pinned_by: PinnedBy
-    config_sha256: Digest | None = None
-
-    @property
-    def reference(self) -> str:
-        """Return what stands after FROM."""
-        return f"{self.tag}@{self.digest}" if self.digest else self.tag
-
-
-class LockedBases(Frozen):
-    """The base images of both stages as they were used."""
-
-    build: LockedBase
-    run: LockedBase
-
-
-class LockedImage(Frozen):
-    """A built image: the digest of its config, its layers, and of the recipe it was made from."""
-
-    config_sha256: Digest
-    diff_ids: tuple[Digest, ...]
-    recipe_sha256: str
-
-
-class ImageLock(Frozen):
-    """images/lock/TARGET.json: the pins of a target."""
-
-    schema_version: Literal[1] = 1
-    target: Identifier
-    bases: LockedBases
-    image: LockedImage | None
-
-
 def read_bases(folder: Path) -> BasesConfig:
     """Read bases.yaml of an images folder. Raises ConfigError with file, line and key."""
     return validate(read_yaml(folder / "bases.yaml"), BasesConfig)
-
-
-def lock_path(folder: Path, target_id: str) -> Path:
-    """Return where the lock of a target lies in an images folder."""
-    return folder / "lock" / f"{target_id}.json"
-
-
-def read_lock(folder: Path, target_id: str) -> ImageLock | None:
-    """Read the lock of a target, or return None where there is none yet.
-
-    Raises RecordError where the file is damaged or foreign.
-    """
-    path = lock_path(folder, target_id)
-    try:
-        return ImageLock.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValidationError) as error:
-        raise RecordError(
-            "not a lock of ours", where=str(path), hint="remove it and build again"
-        ) from error
 
 
 def write_lock(folder: Path, lock: ImageLock) -> Path:
@@ -137,7 +70,8 @@ def choose_base(
 ) -> LockedBase:
     """Return the base image to use; its digest is None where a pull has to show it first.
 
-    `known` is what the lock says. Raises DigestError under `locked` where nothing pins it.
+    `known` is what the lock says. Raises DigestError under `locked` where nothing pins it; an
+    override that never saw a registry is pinned by the digest of its config in the lock.
     """
     if override is not None:
         chosen = parse_override(override)
@@ -147,7 +81,8 @@ def choose_base(
         chosen = known
     else:
         chosen = LockedBase(tag=wanted.tag, digest=None, pinned_by=PinnedBy.FIRST_PULL)
-    if locked and chosen.digest is None:
+    pinned_by_content = known is not None and known.tag == chosen.tag and known.config_sha256
+    if locked and chosen.digest is None and not (override and pinned_by_content):
         raise DigestError(
             f"the base image {chosen.tag} is not pinned to a digest",
             hint="build once without --locked to pin it on its first pull, or name it by digest",

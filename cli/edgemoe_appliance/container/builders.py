@@ -47,22 +47,27 @@ class BuildJob:
     tag: str
     arguments: Mapping[str, str]
     labels: Mapping[str, str]
+    anew: bool = False  # no step is taken from the builder's cache
 
 
-def run_builder(engine: Engine, builder: Builder, job: BuildJob, say: Say, on_output: Say) -> None:
-    """Build an image; `on_output` gets every line. Raises HostError where it fails."""
+def run_builder(engine: Engine, builder: Builder, job: BuildJob, say: Say, on_output: Say) -> str:
+    """Build an image and return who built it; `on_output` gets every line.
+
+    Raises HostError where it fails.
+    """
     client = None if builder is Builder.CLASSIC else find_buildkit_client()
     if client is not None:
         say(f"building with BuildKit through {client}")
         _build_with_buildkit(engine, client, job, on_output)
-    elif builder is Builder.BUILDKIT:
+        return f"BuildKit, {_output([client, '--version']).strip()}"
+    if builder is Builder.BUILDKIT:
         raise HostError(
             "no docker client with BuildKit on PATH",
             hint="install docker-buildx, or build with the classic builder",
         )
-    else:
-        say("building with the engine's classic builder")
-        _build_classic(engine, job, on_output)
+    say("building with the engine's classic builder")
+    _build_classic(engine, job, on_output)
+    return "classic"
 
 
 def _build_classic(engine: Engine, job: BuildJob, on_output: Say) -> None:
@@ -75,6 +80,7 @@ def _build_classic(engine: Engine, job: BuildJob, on_output: Say) -> None:
             tag=job.tag,
             buildargs=dict(job.arguments),
             labels=dict(job.labels),
+            nocache=job.anew,
             rm=True,
             forcerm=True,
             decode=True,
@@ -89,6 +95,7 @@ def _build_classic(engine: Engine, job: BuildJob, on_output: Say) -> None:
 def _build_with_buildkit(engine: Engine, client: str, job: BuildJob, on_output: Say) -> None:
     """Build from a folder: clients cannot send a tar to every engine newer than themselves."""
     command = [client, "build", "--progress=plain", "--tag", job.tag]
+    command += ["--no-cache"] if job.anew else []
     for name, value in job.arguments.items():
         command += ["--build-arg", f"{name}={value}"]
     for name, value in job.labels.items():

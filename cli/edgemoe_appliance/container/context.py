@@ -28,6 +28,7 @@ _REPOSITORY: Final = ".git"  # of a source; all else in it counts for its digest
 _CACHE: Final = "__pycache__"
 _CA_VARIABLES: Final = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 _CERTIFICATES: Final = "certificates/"
+_SOURCES: Final = "sources"
 _NOTE: Final = b"ca.pem lies here where the network of the build needs its own authority.\n"
 _BLOCK_BYTES: Final = 1 << 20
 
@@ -100,9 +101,9 @@ def list_entries(inputs: BuildInputs) -> list[ContextEntry]:
             ContextEntry(name=f"{_CERTIFICATES}ca.pem", path=_present(inputs.ca_bundle).resolve())
         )
     entries += _below(inputs.shared, "")
-    entries.append(ContextEntry(name="sources/engines.json", content=_describe(inputs.sources)))
+    entries.append(ContextEntry(name=f"{_SOURCES}/engines.json", content=_describe(inputs.sources)))
     for source in inputs.sources:
-        entries += _below(source.folder, f"sources/{source.pin}/", _REPOSITORY)
+        entries += _below(source.folder, f"{_SOURCES}/{source.pin}/", _REPOSITORY)
     for root, parts in (("builder", BUILDER_PARTS), ("app", LIGHT_PARTS)):
         for part in parts:
             entries += _below(inputs.package / part, f"{root}/edgemoe_appliance/{part}")
@@ -153,14 +154,27 @@ def _check_link(path: Path, folder: Path) -> None:
         )
 
 
-def recipe_digest(entries: list[ContextEntry], arguments: Mapping[str, str]) -> str:
-    """Return the sha256 of everything that an image is made from; certificates do not count."""
-    files = [
-        [entry.name, entry.is_executable, entry.link or _content_sha256(entry)]
-        for entry in entries
-        if not entry.name.startswith(_CERTIFICATES)
-    ]
-    return digest_of({"files": files, "arguments": dict(arguments)})
+def part_digests(entries: list[ContextEntry]) -> dict[str, str]:
+    """Return the sha256 of each part of a context: a file at its top, a folder, each source.
+
+    Certificates do not count: nothing of them is in the image.
+    """
+    parts: dict[str, list[list[object]]] = {}
+    for entry in entries:
+        if not entry.name.startswith(_CERTIFICATES):
+            described = [entry.name, entry.is_executable, entry.link or _content_sha256(entry)]
+            parts.setdefault(_part_of(entry.name), []).append(described)
+    return {part: digest_of(files) for part, files in sorted(parts.items())}
+
+
+def _part_of(name: str) -> str:
+    first, *rest = PurePosixPath(name).parts
+    return f"{first}/{rest[0]}" if first == _SOURCES and rest else first
+
+
+def recipe_digest(parts: Mapping[str, str], arguments: Mapping[str, str]) -> str:
+    """Return the sha256 of everything that an image is made from."""
+    return digest_of({"parts": dict(parts), "arguments": dict(arguments)})
 
 
 def _content_sha256(entry: ContextEntry) -> str:

@@ -8,16 +8,10 @@ from pathlib import Path
 from typing import IO, Final
 
 from edgemoe_appliance.container.client import Engine
-from edgemoe_appliance.container.containers import created_container
 from edgemoe_appliance.container.identity import ImageIdentity
-from edgemoe_appliance.container.launch import (
-    ENGINES_FOLDER,
-    IMAGE_USER,
-    LaunchSpec,
-    User,
-    engine_inside,
-)
-from edgemoe_appliance.container.tarstream import open_chunks, open_members, path_below_top
+from edgemoe_appliance.container.inside import opened_image
+from edgemoe_appliance.container.launch import ENGINES_FOLDER, engine_inside
+from edgemoe_appliance.container.tarstream import open_members, path_below_top
 from edgemoe_appliance.engine.build import read_build
 from edgemoe_appliance.engine.probe_build import read_probe
 from edgemoe_appliance.errors import HostError
@@ -30,14 +24,15 @@ _MAX_BYTES: Final = 4 * 10**9
 def read_engines(engine: Engine, identity: ImageIdentity) -> dict[str, EngineBuild]:
     """Return the engines of an image by pin, each with its probe and its paths inside.
 
-    Nothing is run for it. Raises HostError where the image is not one of ours, DigestError where
-    a file is not the one that was built.
+    Nothing is run for it; an image without engines gives none. Raises HostError where it holds
+    other things among them, DigestError where a file is not the one that was built.
     """
     doing = f"read the engines of {identity.reference}"
     with tempfile.TemporaryDirectory() as scratch:
-        with created_container(engine, _reader(identity)) as reader, engine.errors(doing):
-            chunks, _ = engine.api.get_archive(reader.container_id, str(ENGINES_FOLDER))
-            unpack_engines(open_chunks(chunks), Path(scratch))
+        with opened_image(engine, identity) as files, engine.errors(doing):
+            archive = files.stream(str(ENGINES_FOLDER))
+            if archive is not None:
+                unpack_engines(archive, Path(scratch))
         return {folder.name: _read_engine(folder) for folder in sorted(Path(scratch).iterdir())}
 
 
@@ -47,23 +42,6 @@ def _read_engine(folder: Path) -> EngineBuild:
         path=str(probe.library), sha256=probe.sha256, build_key=probe.description.key
     )
     return engine_inside(read_build(folder).model_copy(update={"probe": facts}))
-
-
-def _reader(identity: ImageIdentity) -> LaunchSpec:
-    """Return a container that is never started: it only makes the image's files readable."""
-    return LaunchSpec(
-        name=f"edgemoe-read-{identity.image_id[-12:]}",
-        image_id=identity.image_id,
-        command=(),
-        user=User(uid=IMAGE_USER, gid=IMAGE_USER),
-        groups=(),
-        environment={},
-        labels={},
-        mounts=(),
-        runtime="runc",
-        memory_limit_bytes=None,
-        pids_limit=16,
-    )
 
 
 def unpack_engines(archive: IO[bytes], folder: Path) -> None:

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
-from edgemoe_appliance.container.bases import ImageLock, LockedImage
 from edgemoe_appliance.container.client import Engine, ImageStore
+from edgemoe_appliance.container.settled import settings_digest
 from edgemoe_appliance.container.tarstream import open_chunks, open_members
 from edgemoe_appliance.errors import DigestError, HostError
+from edgemoe_appliance.study.imagelock import ImageLock
 
 RECIPE_LABEL: Final = "edgemoe-appliance.recipe"
 
@@ -32,14 +33,7 @@ class ImageIdentity:
     architecture: str
     size_bytes: int
     labels: Mapping[str, str]
-
-    def as_locked(self) -> LockedImage:
-        """Return what a lock keeps of it."""
-        return LockedImage(
-            config_sha256=self.config_sha256,
-            diff_ids=self.diff_ids,
-            recipe_sha256=self.labels.get(RECIPE_LABEL, ""),
-        )
+    settings_sha256: str
 
 
 def read_identity(engine: Engine, reference: str) -> ImageIdentity | None:
@@ -72,6 +66,7 @@ def _identity(engine: Engine, reference: str, found: Mapping[str, Any]) -> Image
         architecture=str(found.get("Architecture", "")),
         size_bytes=int(found.get("Size") or 0),
         labels=dict(config.get("Labels") or {}),
+        settings_sha256=settings_digest(found),
     )
 
 
@@ -104,7 +99,7 @@ def check_image(engine: Engine, reference: str, lock: ImageLock | None) -> Image
             where=engine.host,
             hint="make it: edgemoe-appliance build",
         )
-    if lock is None or lock.image is None:
+    if lock is None:
         raise DigestError(
             f"the image {reference} is not in the lock",
             hint="build it here: edgemoe-appliance build",

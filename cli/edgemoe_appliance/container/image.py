@@ -11,22 +11,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edgemoe_appliance.container.bases import (
+from edgemoe_appliance.container.bases import choose_base, pin_bases, read_bases
+from edgemoe_appliance.container.builders import Builder, BuildJob, Say, run_builder
+from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.context import (
+    BuildInputs,
+    ContextEntry,
+    list_entries,
+    part_digests,
+    recipe_digest,
+)
+from edgemoe_appliance.container.engines import read_engines
+from edgemoe_appliance.container.identity import RECIPE_LABEL, ImageIdentity, read_identity
+from edgemoe_appliance.container.locking import (
+    describe_image,
+    refuse_differences,
+    renew_lock,
+    require_lock,
+)
+from edgemoe_appliance.container.settled import SOURCE_DATE_EPOCH, settle_image
+from edgemoe_appliance.errors import ConfigError, HostError
+from edgemoe_appliance.study.imagelock import (
+    BASE_ARGUMENTS,
+    ImageInputs,
     ImageLock,
     LockedBase,
     LockedBases,
-    choose_base,
+    compare_inputs,
+    compare_results,
     lock_path,
-    pin_bases,
-    read_bases,
     read_lock,
-    write_lock,
 )
-from edgemoe_appliance.container.builders import Builder, BuildJob, Say, run_builder
-from edgemoe_appliance.container.client import Engine
-from edgemoe_appliance.container.context import BuildInputs, list_entries, recipe_digest
-from edgemoe_appliance.container.identity import RECIPE_LABEL, ImageIdentity, read_identity
-from edgemoe_appliance.errors import ConfigError, HostError
+from edgemoe_appliance.study.plan import EngineBuild
 from edgemoe_appliance.study.units import GIB
 
 # A CMake flag that the build stage's shell can split at spaces without surprise.
@@ -49,7 +65,17 @@ class BuildOrder:
     base: str | None = None
     runtime: str | None = None
     locked: bool = False
+    anew: bool = False  # though it is built already, and without the builder's cache
     builder: Builder = Builder.AUTO
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltImage:
+    """An image that is on the engine, the engines in it by pin, and its lock."""
+
+    identity: ImageIdentity
+    engines: Mapping[str, EngineBuild]
+    lock: ImageLock
 
 
 def image_tag(target_id: str) -> str:
@@ -63,37 +89,86 @@ def build_image(
     images: Path,
     say: Say,
     on_output: Say = lambda _line: None,
-) -> ImageIdentity:
-    """Build the image of a target, or find it built, and lock it.
+) -> BuiltImage:
+    """Build the image of a target, or find it built, and lock it or compare it with its lock.
 
-    `images` is the folder of bases.yaml and the locks; `say` gets what a person should know,
-    `on_output` every line of the builder. Raises DigestError for an unpinned base
-    under `locked`, HostError where the engine cannot build it, ConfigError for an odd flag.
+    `images` is the folder of bases.yaml and the locks; `say` gets what a person should know, each
+    difference under `locked` among it, `on_output` every line of the builder. Raises DigestError
+    under `locked` for an unpinned base or where anything differs, HostError where the engine
+    cannot build it, ConfigError for an odd flag.
     """
-    bases = resolve_bases(engine, order, images, say)
+    target, path = order.target_id, lock_path(images, order.target_id)
+    known = read_lock(images, target)
+    bases = resolve_bases(engine, order, known, images, say=say)
     entries = list_entries(order.inputs)
-    arguments = build_arguments(order, bases)
-    recipe = recipe_digest(entries, {**arguments, **_contents(bases)})
-    tag = image_tag(order.target_id)
-    identity = read_identity(engine, tag)
-    if identity is not None and identity.labels.get(RECIPE_LABEL) == recipe:
-        say(f"{tag} is built from this recipe already")
+    inputs = collect_inputs(order, bases, entries)
+    if order.locked:
+        locked = require_lock(known, images, target)
+        refuse_differences(compare_inputs(locked.inputs, inputs), path, say)
+    builder = _make(engine, order, entries, inputs, say=say, on_output=on_output)
+    identity = _require_image(engine, image_tag(target))
+    engines = read_engines(engine, identity)
+    found = describe_image(engine, identity, engines, inputs, target=target, builder=builder)
+    if order.locked:
+        refuse_differences(compare_results(locked, found), path, say)
     else:
-        labels = {**order.labels, RECIPE_LABEL: recipe}
-        arguments["BUILD_JOBS"] = str(_jobs(engine))
-        job = BuildJob(entries=entries, tag=tag, arguments=arguments, labels=labels)
-        run_builder(engine, order.builder, job, say, on_output)
-        identity = read_identity(engine, tag)
+        locked = renew_lock(images, known, found, say)
+    return BuiltImage(identity=identity, engines=engines, lock=locked)
+
+
+def collect_inputs(
+    order: BuildOrder, bases: LockedBases, entries: list[ContextEntry]
+) -> ImageInputs:
+    """Return what the image of an order is made from. Raises ConfigError for an odd flag."""
+    arguments = build_arguments(order, bases)
+    context = part_digests(entries)
+    # A tag of this machine may have been moved to another image: what bases hold counts.
+    contents = {"base": bases.build.content, "runtime": bases.run.content}
+    given = {name: arguments[name] for name in arguments if name not in BASE_ARGUMENTS}
+    return ImageInputs(
+        bases=bases,
+        arguments=arguments,
+        context=context,
+        recipe_sha256=recipe_digest(context, {**given, **contents}),
+    )
+
+
+def _make(
+    engine: Engine,
+    order: BuildOrder,
+    entries: list[ContextEntry],
+    inputs: ImageInputs,
+    *,
+    say: Say,
+    on_output: Say,
+) -> str | None:
+    """Build an image and return who built it, or None where it is there already."""
+    tag = image_tag(order.target_id)
+    present = read_identity(engine, tag)
+    if (
+        present is not None
+        and present.labels.get(RECIPE_LABEL) == inputs.recipe_sha256
+        and not order.anew
+    ):
+        say(f"{tag} is built from this recipe already")
+        return None
+    job = BuildJob(
+        entries=entries,
+        tag=tag,
+        arguments={**inputs.arguments, "BUILD_JOBS": str(_jobs(engine))},
+        labels={**order.labels, RECIPE_LABEL: inputs.recipe_sha256},
+        anew=order.anew,
+    )
+    builder = run_builder(engine, order.builder, job, say, on_output)
+    settle_image(engine, tag)
+    return builder
+
+
+def _require_image(engine: Engine, tag: str) -> ImageIdentity:
+    identity = read_identity(engine, tag)
     if identity is None:
         raise HostError(f"the builder ended without making {tag}", where=engine.host)
-    _lock(images, ImageLock(target=order.target_id, bases=bases, image=identity.as_locked()), say)
     return identity
-
-
-def _lock(images: Path, lock: ImageLock, say: Say) -> None:
-    if read_lock(images, lock.target) != lock:
-        write_lock(images, lock)
-        say(f"locked in {lock_path(images, lock.target)}")
 
 
 def _jobs(engine: Engine) -> int:
@@ -116,25 +191,28 @@ def build_arguments(order: BuildOrder, bases: LockedBases) -> dict[str, str]:
         "BASE_IMAGE": bases.build.reference,
         "RUNTIME_IMAGE": bases.run.reference,
         "CMAKE_FLAGS": " ".join(f"-D{name}={value}" for name, value in order.cmake.items()),
+        "SOURCE_DATE_EPOCH": str(SOURCE_DATE_EPOCH),
     }
 
 
-def resolve_bases(engine: Engine, order: BuildOrder, images: Path, say: Say) -> LockedBases:
+def resolve_bases(
+    engine: Engine, order: BuildOrder, lock: ImageLock | None, images: Path, *, say: Say
+) -> LockedBases:
     """Return the base images with their digests, all of them present on the engine."""
     config = read_bases(images).bases
     if order.target_id not in config:
         raise ConfigError(f"no base image for {order.target_id}", where=str(images / "bases.yaml"))
-    wanted, lock = config[order.target_id], read_lock(images, order.target_id)
+    wanted = config[order.target_id]
     chosen = LockedBases(
         build=choose_base(
             wanted.build,
-            known=lock.bases.build if lock else None,
+            known=lock.inputs.bases.build if lock else None,
             override=order.base,
             locked=order.locked,
         ),
         run=choose_base(
             wanted.run,
-            known=lock.bases.run if lock else None,
+            known=lock.inputs.bases.run if lock else None,
             override=order.runtime or order.base,
             locked=order.locked,
         ),
@@ -153,14 +231,6 @@ def _present_base(engine: Engine, base: LockedBase, say: Say) -> LockedBase:
     if identity is None:
         raise HostError(f"{base.reference} is not there after its pull", where=engine.host)
     return base.model_copy(update={"config_sha256": identity.config_sha256})
-
-
-def _contents(bases: LockedBases) -> dict[str, str]:
-    """Return what the bases hold: a tag of this machine may have been moved to another image."""
-    return {
-        "base": bases.build.config_sha256 or "",
-        "runtime": bases.run.config_sha256 or "",
-    }
 
 
 def pull_base(engine: Engine, tag: str, say: Say) -> str:

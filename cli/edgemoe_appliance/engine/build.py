@@ -81,7 +81,10 @@ OnProgress = Callable[[BuildProgress], None]
 
 
 class _BuildRecord(Frozen):
-    """build.json: what was built from what, with what, and the digests of the results."""
+    """build.json: what was built from what, with what, and the digests of the results.
+
+    `duration_s` is None in an image, where equal builds are to be equal files.
+    """
 
     schema_version: Literal[1] = 1
     pin: Identifier
@@ -92,7 +95,7 @@ class _BuildRecord(Frozen):
     cmake: dict[str, str]
     compiler: str
     generator: str
-    duration_s: float = Field(ge=0)
+    duration_s: float | None = Field(default=None, ge=0)
     files_sha256: dict[str, Sha256]
     extra_args: tuple[str, ...]
     why: str
