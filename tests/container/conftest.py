@@ -90,7 +90,7 @@ def measurement_image(
         labels={},
         base=base_image,
     )
-    return build_image(docker_engine, order, image_folder, print)
+    return build_image(docker_engine, order, image_folder, print).identity
 
 
 @pytest.fixture(scope="session")

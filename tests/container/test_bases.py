@@ -6,21 +6,17 @@ import pytest
 
 from edgemoe_appliance.container.bases import (
     BaseImage,
-    ImageLock,
-    LockedBase,
-    LockedBases,
-    LockedImage,
-    PinnedBy,
     choose_base,
     parse_override,
     pin_bases,
     read_bases,
-    read_lock,
     write_lock,
 )
-from edgemoe_appliance.errors import ConfigError, DigestError, RecordError
+from edgemoe_appliance.errors import ConfigError, DigestError
 from edgemoe_appliance.study.configs import read_configs
+from edgemoe_appliance.study.imagelock import LockedBase, LockedBases, PinnedBy, read_lock
 from edgemoe_appliance.study.resources import checkout_root
+from tests.study.locks import a_lock
 
 SEEN = "sha256:" + "1" * 64
 OTHER = "sha256:" + "2" * 64
@@ -95,23 +91,18 @@ def test_impossible_override(wrong: str) -> None:
         parse_override(wrong)
 
 
+def test_override_without_digest_is_pinned_by_what_the_lock_says_it_holds() -> None:
+    locked = LockedBase(tag="mine:1", digest=None, pinned_by=PinnedBy.OVERRIDE, config_sha256=OTHER)
+    chosen = choose_base(PINNED, known=locked, override="mine:1", locked=True)
+    assert (chosen.reference, chosen.digest) == ("mine:1", None)
+    with pytest.raises(DigestError):
+        choose_base(PINNED, known=locked, override="other:1", locked=True)
+
+
 def test_lock_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    bases = LockedBases(build=known("a:1", SEEN), run=known("b:1", None))
-    image = LockedImage(config_sha256=SEEN, diff_ids=(SEEN, OTHER), recipe_sha256="f" * 64)
-    lock = ImageLock(target="host", bases=bases, image=image)
-    assert read_lock(tmp_path, "host") is None
-    path = write_lock(tmp_path, lock)
-    assert path == tmp_path / "lock" / "host.json"
+    lock = a_lock()
+    assert write_lock(tmp_path, lock) == tmp_path / "lock" / "host.json"
     assert read_lock(tmp_path, "host") == lock
-
-
-@pytest.mark.parametrize("content", ["", "{}", '{"schema_version": 9}', "nonsense"])
-def test_damaged_lock(tmp_path: Path, content: str) -> None:
-    (tmp_path / "lock").mkdir()
-    (tmp_path / "lock" / "host.json").write_text(content)
-    with pytest.raises(RecordError, match="lock") as caught:
-        read_lock(tmp_path, "host")
-    assert caught.value.exit_code == 7
 
 
 def test_wrong_bases_file_names_the_key(tmp_path: Path) -> None:

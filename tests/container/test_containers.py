@@ -16,7 +16,6 @@ import pytest
 
 from edgemoe_appliance.bench.launcher import LOG_NAME as NATIVE_LOG_NAME
 from edgemoe_appliance.bench.launcher import log_tail
-from edgemoe_appliance.container.bases import ImageLock, LockedBase, LockedBases, PinnedBy
 from edgemoe_appliance.container.client import Engine, ImageStore, open_engine
 from edgemoe_appliance.container.containers import (
     create_container,
@@ -41,6 +40,7 @@ from edgemoe_appliance.study.journal import PLAN_NAME
 from edgemoe_appliance.study.plan import Plan
 from tests.container.images import build_script_image
 from tests.container.plans import HOST_PROFILE, plan
+from tests.study.locks import a_lock
 
 pytestmark = pytest.mark.container
 MakeImage = Callable[[str], ImageIdentity]
@@ -227,6 +227,7 @@ def image_named(name: str) -> ImageIdentity:
         architecture="",
         size_bytes=0,
         labels={},
+        settings_sha256="",
     )
 
 
@@ -234,10 +235,8 @@ def test_image_that_is_not_the_locked_one_is_refused(
     docker_engine: Engine, script_image: MakeImage
 ) -> None:
     built = script_image("echo one")
-    base = LockedBase(tag="a:1", digest=None, pinned_by=PinnedBy.OVERRIDE)
-    lock = ImageLock(
-        target="host", bases=LockedBases(build=base, run=base), image=built.as_locked()
-    )
+    image = a_lock().image.model_copy(update={"config_sha256": built.config_sha256})
+    lock = a_lock(image=image)
     assert check_image(docker_engine, built.reference, lock).image_id == built.image_id
     script_image("echo two")
     with pytest.raises(DigestError, match="locked is") as caught:

@@ -15,6 +15,7 @@ from edgemoe_appliance.container.context import (
     LIGHT_PARTS,
     BuildInputs,
     list_entries,
+    part_digests,
     recipe_digest,
     usual_inputs,
     write_context,
@@ -121,15 +122,23 @@ def test_folder_and_tar_hold_the_same(inputs: BuildInputs, tmp_path: Path) -> No
 def test_recipe_changes_with_content_and_flags_only(
     inputs: BuildInputs, source: PreparedSource, tmp_path: Path
 ) -> None:
-    recipe = recipe_digest(list_entries(inputs), {"CMAKE_FLAGS": "-DA=1"})
-    assert recipe != recipe_digest(list_entries(inputs), {"CMAKE_FLAGS": "-DA=2"})
+    parts = part_digests(list_entries(inputs))
+    recipe = recipe_digest(parts, {"CMAKE_FLAGS": "-DA=1"})
+    assert recipe != recipe_digest(parts, {"CMAKE_FLAGS": "-DA=2"})
     with_bundle = usual_inputs(
         HOST_PROFILE, [source], {"PIP_CERT": str(write(tmp_path / "ca.pem"))}
     )
     assert "certificates/ca.pem" in names(with_bundle)
-    assert recipe == recipe_digest(list_entries(with_bundle), {"CMAKE_FLAGS": "-DA=1"})
+    assert part_digests(list_entries(with_bundle)) == parts
     write(source.folder / "CMakeLists.txt", "project(y)")
-    assert recipe != recipe_digest(list_entries(inputs), {"CMAKE_FLAGS": "-DA=1"})
+    changed = part_digests(list_entries(inputs))
+    assert recipe != recipe_digest(changed, {"CMAKE_FLAGS": "-DA=1"})
+    assert {part for part in parts if parts[part] != changed[part]} == {f"sources/{source.pin}"}
+
+
+def test_parts_of_a_context_are_what_a_person_would_name(inputs: BuildInputs) -> None:
+    named = {"Dockerfile", "app", "builder", "build_engines.py", "requirements.lock"}
+    assert named <= set(part_digests(list_entries(inputs)))
 
 
 def test_jetson_context_differs_in_its_dockerfile_only(

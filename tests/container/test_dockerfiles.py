@@ -23,7 +23,6 @@ from docker.errors import ImageNotFound
 from edgemoe_appliance.container.builders import Builder, find_buildkit_client
 from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.context import usual_inputs
-from edgemoe_appliance.container.engines import read_engines
 from edgemoe_appliance.container.identity import read_identity
 from edgemoe_appliance.container.image import BuildOrder, build_image, image_tag
 from edgemoe_appliance.container.launch import IMAGE_USER
@@ -125,10 +124,10 @@ def test_dockerfile_is_built_whole(
     recipe = f"bases:\n  {order.target_id}:\n    build: {base}\n    run: {base}\n"
     (tmp_path / "bases.yaml").write_text(recipe)
     ordered = dataclasses.replace(order, builder=builder, labels={"builder": builder.value})
-    image = build_image(docker_engine, ordered, tmp_path, print)
-    engines = read_engines(docker_engine, image)
-    assert set(engines) == {"standin"}
-    build = engines["standin"]
+    built = build_image(docker_engine, ordered, tmp_path, print)
+    image = built.identity
+    assert set(built.engines) == {"standin"}
+    build = built.engines["standin"]
     assert {"llama-cli", "llama-bench", "libllama.so", "libggml.so"} == set(build.files_sha256)
     assert build.binary == "/opt/edgemoe/engine/standin/bin/llama-cli"
     assert build.probe is not None

@@ -8,13 +8,13 @@ import hashlib
 import io
 import json
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from docker.errors import APIError
 
-from edgemoe_appliance.container.bases import PinnedBy, read_lock
 from edgemoe_appliance.container.builders import Builder, find_buildkit_client
 from edgemoe_appliance.container.client import Engine, ImageStore
 from edgemoe_appliance.container.context import BuildInputs
@@ -26,6 +26,7 @@ from edgemoe_appliance.container.identity import (
 from edgemoe_appliance.container.image import BuildOrder, build_image, image_tag
 from edgemoe_appliance.container.tarstream import open_chunks
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
+from edgemoe_appliance.study.imagelock import PinnedBy, lock_path, read_lock
 from tests.container.conftest import BASE_TAR
 from tests.container.images import read_file
 from tests.container.registry import ServedImage, serve_image
@@ -37,11 +38,13 @@ ARG RUNTIME_IMAGE
 FROM ${BASE_IMAGE} AS build
 ARG CMAKE_FLAGS
 ARG BUILD_JOBS
+ARG SOURCE_DATE_EPOCH
 COPY app/ /app/
-RUN echo "${CMAKE_FLAGS} jobs ${BUILD_JOBS}" > /flags
+RUN mkdir /made && mv /app/edgemoe_appliance/measure/__main__.py /made/measure.py \\
+ && echo "${CMAKE_FLAGS} jobs ${BUILD_JOBS}" > /made/flags \\
+ && find /made -exec touch -d "@${SOURCE_DATE_EPOCH}" {} +
 FROM ${RUNTIME_IMAGE}
-COPY --from=build /flags /flags
-COPY --from=build /app/edgemoe_appliance/measure/__main__.py /measure.py
+COPY --from=build /made/ /
 """
 
 
@@ -81,7 +84,8 @@ def test_both_builders_make_the_image_and_lock_it(
     folder = images_folder(tmp_path)
     ordered = dataclasses.replace(order, builder=builder)
     lines: list[str] = []
-    image = build_image(docker_engine, ordered, folder, said.append, lines.append)
+    built = build_image(docker_engine, ordered, folder, said.append, lines.append)
+    image = built.identity
     jobs = max(1, min(docker_engine.facts.cores, docker_engine.facts.memory_bytes // 2**31))
     expected = f"-DGGML_NATIVE=OFF jobs {jobs}\n".encode()
     assert read_file(docker_engine, image, "/flags") == expected
@@ -89,16 +93,82 @@ def test_both_builders_make_the_image_and_lock_it(
     assert any("COPY" in line for line in lines), "progress is passed on"
     assert not any("COPY" in line for line in said)
     lock = read_lock(folder, "try")
-    assert lock is not None and lock.image is not None
+    assert lock is not None and lock == built.lock
     assert lock.image.config_sha256 == image.config_sha256
     assert lock.image.diff_ids == image.diff_ids
-    assert lock.bases.build.pinned_by is PinnedBy.OVERRIDE
+    assert lock.tools.builder is not None and builder.value in lock.tools.builder.lower()
+    assert lock.inputs.bases.build.pinned_by is PinnedBy.OVERRIDE
     base = read_identity(docker_engine, order.base or "")
-    assert base is not None and lock.bases.build.config_sha256 == base.config_sha256
-    # Once more: nothing is built.
+    assert base is not None and lock.inputs.bases.build.config_sha256 == base.config_sha256
+    assert image.diff_ids[: lock.image.base_layers] == base.diff_ids
+    # Once more: nothing is built, and the lock stays as it is.
     said.clear()
-    assert build_image(docker_engine, ordered, folder, said.append) == image
+    again = build_image(docker_engine, ordered, folder, said.append)
+    assert (again.identity, again.lock) == (image, lock)
     assert said == [f"{image_tag('try')} is built from this recipe already"]
+
+
+@pytest.mark.parametrize("builder", [Builder.CLASSIC, Builder.BUILDKIT])
+def test_build_without_cache_makes_the_locked_image_to_the_byte(
+    docker_engine: Engine, order: BuildOrder, tmp_path: Path, builder: Builder
+) -> None:
+    if builder is Builder.BUILDKIT and find_buildkit_client() is None:
+        pytest.skip("no client with BuildKit here")
+    folder, said = images_folder(tmp_path), list[str]()
+    ordered = dataclasses.replace(order, builder=builder)
+    first = build_image(docker_engine, ordered, folder, print)
+    kept = lock_path(folder, "try").read_bytes()
+    time.sleep(1.1)  # times in images are whole seconds
+    anew = dataclasses.replace(ordered, locked=True, anew=True)
+    second = build_image(docker_engine, anew, folder, said.append)
+    assert any("building" in line for line in said), "it was really built"
+    assert second.identity == first.identity
+    assert lock_path(folder, "try").read_bytes() == kept
+
+
+def test_locked_without_a_lock_is_refused(
+    docker_engine: Engine, order: BuildOrder, tmp_path: Path, base_image: str
+) -> None:
+    folder = images_folder(tmp_path)
+    with pytest.raises(DigestError) as caught:
+        build_image(docker_engine, dataclasses.replace(order, locked=True), folder, print)
+    assert caught.value.exit_code == 4
+
+
+def test_locked_names_every_input_that_differs_and_builds_nothing(
+    docker_engine: Engine, order: BuildOrder, tmp_path: Path
+) -> None:
+    folder, said = images_folder(tmp_path), list[str]()
+    build_image(docker_engine, order, folder, print)
+    recipe = order.inputs.dockerfile
+    recipe.write_text(recipe.read_text() + "USER 1\n")
+    changed = dataclasses.replace(order, locked=True, cmake={"GGML_NATIVE": "ON"})
+    with pytest.raises(DigestError, match="2 things are not as locked") as caught:
+        build_image(docker_engine, changed, folder, said.append)
+    assert caught.value.exit_code == 4
+    assert "-DGGML_NATIVE=OFF, found -DGGML_NATIVE=ON" in said[0]
+    assert said[1].startswith("build context Dockerfile: ")
+    assert len(said) == 2, "nothing was built"
+
+
+def test_locked_names_every_layer_that_came_out_otherwise(
+    docker_engine: Engine, order: BuildOrder, tmp_path: Path
+) -> None:
+    """A step that writes the time makes another layer each time; the lock is kept."""
+    recipe = order.inputs.dockerfile
+    recipe.write_text(recipe.read_text() + "RUN date +%N > /when\n")
+    folder, said = images_folder(tmp_path), list[str]()
+    first = build_image(docker_engine, order, folder, print)
+    kept = lock_path(folder, "try").read_bytes()
+    anew = dataclasses.replace(order, locked=True, anew=True)
+    with pytest.raises(DigestError, match="not as locked: layer"):
+        build_image(docker_engine, anew, folder, said.append)
+    last = len(first.identity.diff_ids)
+    assert [line.partition(":")[0] for line in said[-2:]] == [
+        f"layer {last}",
+        "config of the image",
+    ]
+    assert lock_path(folder, "try").read_bytes() == kept
 
 
 def test_another_flag_builds_another_image(
@@ -107,7 +177,9 @@ def test_another_flag_builds_another_image(
     folder = images_folder(tmp_path)
     first = build_image(docker_engine, order, folder, print)
     other = dataclasses.replace(order, cmake={"GGML_NATIVE": "ON"})
-    assert build_image(docker_engine, other, folder, print).image_id != first.image_id
+    second = build_image(docker_engine, other, folder, print)
+    assert second.identity.image_id != first.identity.image_id
+    assert second.lock == read_lock(folder, "try") != first.lock
 
 
 @pytest.fixture
@@ -145,8 +217,8 @@ def test_unpinned_base_is_pinned_on_its_first_pull_and_then_good_enough_for_lock
     assert any(served.digest in line and "first use" in line for line in said)
     lock = read_lock(folder, "try")
     assert lock is not None
-    assert lock.bases.build.reference == f"{served.tag}@{served.digest}"
-    assert lock.bases.build.pinned_by is PinnedBy.FIRST_PULL
+    assert lock.inputs.bases.build.reference == f"{served.tag}@{served.digest}"
+    assert lock.inputs.bases.build.pinned_by is PinnedBy.FIRST_PULL
     build_image(docker_engine, locked, folder, print)
 
 

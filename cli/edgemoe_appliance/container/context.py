@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
 import stat
 import tarfile
@@ -205,15 +206,17 @@ def write_context(entries: list[ContextEntry], out: BinaryIO) -> None:
 
 
 def write_folder(entries: list[ContextEntry], folder: Path) -> None:
-    """Write a context into an empty folder."""
+    """Write a context into an empty folder, its files as old as those of the tar."""
     for entry in entries:
         target = folder / entry.name
         target.parent.mkdir(parents=True, exist_ok=True)
         if entry.link is not None:
             target.symlink_to(entry.link)
+            os.utime(target, (0, 0), follow_symlinks=False)
             continue
         if entry.path is None:
             target.write_bytes(entry.content)
         else:
             shutil.copyfile(entry.path, target)
         target.chmod(0o755 if entry.is_executable else 0o644)
+        os.utime(target, (0, 0))

@@ -59,10 +59,10 @@ def export_image(engine: Engine, identity: ImageIdentity, path: Path) -> Exporte
     disk is too small or the engine breaks off, DigestError where it sends other layers than the
     image has.
     """
-    free_bytes = shutil.disk_usage(path.parent).free
-    if free_bytes < 2 * identity.size_bytes:
+    free_bytes, needed_bytes = shutil.disk_usage(path.parent).free, 2 * identity.size_bytes
+    if free_bytes < needed_bytes:
         raise HostError(
-            f"{human_bytes(free_bytes)} free, the image needs {human_bytes(2 * identity.size_bytes)}",
+            f"{human_bytes(free_bytes)} free, the image needs {human_bytes(needed_bytes)}",
             where=str(path.parent),
             hint="free disk space, or leave the image out",
         )
