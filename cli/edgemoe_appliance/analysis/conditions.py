@@ -40,12 +40,25 @@ class Condition:
     @property
     def label(self) -> str:
         """Return what tells this condition from others: setting, threads, tokens."""
-        return f"{self.setting.label}, {self.threads} threads, {self.n_predict} tokens"
+        return self._told(self.setting.label, f"{self.threads} threads")
+
+    @property
+    def label_without_engine(self) -> str:
+        """Return the same without setting and engine, for rows that differ in these."""
+        return self._told(self.setting.target.label, f"{self.threads} threads")
+
+    @property
+    def label_without_threads(self) -> str:
+        """Return the same without threads, for rows that differ in these."""
+        return self._told(self.setting.label)
 
     @property
     def key(self) -> tuple[str, int, int, int, float]:
         """Return what is equal for equal conditions."""
         return (self.setting.id, self.threads, self.n_predict, self.context, self.prompt_scale)
+
+    def _told(self, *parts: str) -> str:
+        return ", ".join([*parts, f"{self.n_predict} tokens"])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

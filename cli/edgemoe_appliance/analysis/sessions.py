@@ -38,9 +38,13 @@ _READ_BLOCK_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What runs must have in common to be pooled: host, target, runtime and engine."""
+    """What runs must have in common to be pooled: host, target, runtime and engine.
+
+    `machine` is equal for settings that differ in their engine alone.
+    """
 
     id: str
+    machine: str
     sessions: tuple[str, ...]
     target_id: str
     target: Target
@@ -212,6 +216,9 @@ class _Settings:
         return tuple(
             Setting(
                 id=setting_id,
+                machine=_machine_digest(
+                    next(iter(self._sessions[setting_id])), plan, attempt.sitting.host
+                ),
                 sessions=tuple(self._sessions[setting_id]),
                 target_id=plan.target_id,
                 target=plan.target,
@@ -233,7 +240,18 @@ class _Settings:
 
 
 def _setting_digest(session: str, plan: Plan, host: HostFacts, header: HeaderRecord) -> str:
-    """Return a digest that is equal where runs may be pooled.
+    """Return a digest that is equal where runs may be pooled."""
+    return digest_of(
+        {
+            "machine": _machine_digest(session, plan, host),
+            "image": header.image,
+            "engine": [header.engine_sha256, header.engine_build_key],
+        }
+    )
+
+
+def _machine_digest(session: str, plan: Plan, host: HostFacts) -> str:
+    """Return a digest that is equal for one machine, target and runtime.
 
     A container has a host name of its own, which says nothing about the machine; so two sessions
     in containers are never taken for the same machine.
@@ -257,8 +275,6 @@ def _setting_digest(session: str, plan: Plan, host: HostFacts, header: HeaderRec
             ),
             "target": plan.target.model_dump(mode="json"),
             "runtime": plan.runtime,
-            "image": header.image,
-            "engine": [header.engine_sha256, header.engine_build_key],
         }
     )
 

@@ -229,14 +229,13 @@ def difference_of_means(
     )
 
 
-def on_common_prompts(first: Sample, second: Sample) -> tuple[Sample, Sample]:
-    """Return both samples without the prompts that only one of them has."""
-    common = first.by_prompt.keys() & second.by_prompt.keys()
-    own, other = (
+def on_common_prompts(*samples: Sample) -> tuple[Sample, ...]:
+    """Return the samples without the prompts that not all of them have."""
+    common = set.intersection(*(set(sample.by_prompt) for sample in samples))
+    return tuple(
         Sample({key: values for key, values in sample.by_prompt.items() if key in common})
-        for sample in (first, second)
+        for sample in samples
     )
-    return own, other
 
 
 def variation_interval(sample: Sample, confidence: float = CONFIDENCE) -> Interval | Absent:

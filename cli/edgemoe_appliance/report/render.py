@@ -29,8 +29,9 @@ _FOLDERS = ("tables", "figures")
 # The names that reports give; a user's own files in these folders have others.
 _OURS = re.compile(
     r"figures/(throughput|memory|prompt-length)-[0-9]+\.(svg|png|pdf)"
-    r"|tables/(hardware|models|procedure|experiments|prompts|throughput|memory|prompt-length"
-    r"|stability|energy|routing|stated|doubts|failures|runs|unfinished|run-doubts|absent)\.csv"
+    r"|tables/(hardware|models|procedure|experiments|prompts|threads|throughput|time|memory"
+    r"|memory-arms|prompt-length|stability|energy|energy-windows|heat|routing|engine-arm|stated"
+    r"|doubts|failures|runs|unfinished|run-doubts|absent)\.csv"
 )
 
 

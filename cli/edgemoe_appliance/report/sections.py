@@ -219,6 +219,7 @@ def _prompts(material: Material) -> Section:
         Prose(paragraphs=(paragraph,)),
         _table(material.tables.procedure),
         _table(material.tables.experiments),
+        _table(material.tables.threads),
         _table(material.tables.prompts),
         Folded(title="Texts as sent", texts=tuple(texts.values())) if texts else None,
     ]
@@ -263,6 +264,8 @@ def _throughput(material: Material) -> Section:
         _nothing_measured(material, material.tables.throughput),
         _figure(material, "throughput"),
         _table(material.tables.throughput),
+        _table(material.tables.time),
+        _table(material.tables.engine_arm),
     ]
     return _section(material, "throughput", "Throughput", blocks, measured=True)
 
@@ -280,6 +283,7 @@ def _memory(material: Material) -> Section:
         _nothing_measured(material, material.tables.memory),
         _figure(material, "memory"),
         _table(material.tables.memory),
+        _table(material.tables.memory_arms),
     ]
     return _section(material, "memory", "Memory", blocks, measured=True)
 
@@ -338,6 +342,8 @@ def _energy(material: Material) -> Section:
             )
         ),
         _table(table),
+        _table(material.tables.energy_windows),
+        _table(material.tables.heat),
     ]
     return _section(material, "energy", "Energy", blocks, measured=measured)
 

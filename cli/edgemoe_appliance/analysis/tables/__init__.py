@@ -9,7 +9,11 @@ from edgemoe_appliance.analysis.conditions import Pool, pools
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.tables.elsewhere import stated_table
 from edgemoe_appliance.analysis.tables.energy import energy_table
+from edgemoe_appliance.analysis.tables.energy_windows import energy_windows_table
+from edgemoe_appliance.analysis.tables.engine_arm import engine_arm_table
+from edgemoe_appliance.analysis.tables.heat import heat_table
 from edgemoe_appliance.analysis.tables.memory import memory_table
+from edgemoe_appliance.analysis.tables.memory_arms import memory_arms_table
 from edgemoe_appliance.analysis.tables.prompt_length import prompt_length_table
 from edgemoe_appliance.analysis.tables.routing import routing_table
 from edgemoe_appliance.analysis.tables.runs import doubts_table, failures_table, runs_table
@@ -21,7 +25,9 @@ from edgemoe_appliance.analysis.tables.setup import (
     prompts_table,
 )
 from edgemoe_appliance.analysis.tables.stability import stability_table
+from edgemoe_appliance.analysis.tables.threads import threads_table
 from edgemoe_appliance.analysis.tables.throughput import throughput_table
+from edgemoe_appliance.analysis.tables.timing import time_table
 from edgemoe_appliance.study.configs import Feeds
 from edgemoe_appliance.study.reference import Study
 
@@ -35,12 +41,18 @@ class Tables:
     procedure: Table
     experiments: Table
     prompts: Table
+    threads: Table
     throughput: Table
+    time: Table
     memory: Table
+    memory_arms: Table
     prompt_length: Table
     stability: Table
     energy: Table
+    energy_windows: Table
+    heat: Table
     routing: Table
+    engine_arm: Table
     stated: Table
     doubts: Table
     failures: Table
@@ -60,12 +72,18 @@ def build_tables(loaded: LoadedSessions | None, study: Study) -> Tables:
         procedure=procedure_table(study),
         experiments=experiments_table(loaded),
         prompts=prompts_table(loaded),
+        threads=threads_table(loaded, study),
         throughput=throughput_table(headline, study),
+        time=time_table(headline, study),
         memory=memory_table(headline, study),
+        memory_arms=memory_arms_table(loaded, study),
         prompt_length=prompt_length_table(_pools(loaded, study, Feeds.PROMPT_LENGTH), study),
         stability=stability_table(headline, study),
         energy=energy_table(headline, study),
+        energy_windows=energy_windows_table(headline, study),
+        heat=heat_table(headline, loaded, study),
         routing=routing_table(loaded, study),
+        engine_arm=engine_arm_table(loaded, study),
         stated=stated_table(study),
         doubts=doubts_table(loaded),
         failures=failures_table(loaded),

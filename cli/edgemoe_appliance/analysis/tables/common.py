@@ -115,6 +115,11 @@ def found_cell(found: Ratio | Difference | Absent, scale: float = 1.0) -> Cell:
     return estimate(found.value, found.interval, scale)
 
 
+def fall_cell(ratio: Ratio | Absent) -> Cell:
+    """Return by how many per cent the top of a ratio lies below its bottom."""
+    return mapped(found_cell(ratio), lambda value: 100 * (1 - value))
+
+
 def baseline_ratio_cell(pool: Pool, models: ModelRuns, metric: str) -> Cell:
     """Return the ratio of a metric's means to the baseline model's in the same condition."""
     base = pool.baseline()
@@ -151,6 +156,13 @@ def _beside_study(
     if figure is None:
         return absent(NOT_PRINTED)
     return mapped(cell, lambda own: compare(own, figure))
+
+
+def outside(value: float, low: float | None, high: float | None) -> float:
+    """Return how far a value lies above a range, below 0 how far below it, 0 inside it."""
+    over = 0.0 if high is None else max(value - high, 0.0)
+    under = 0.0 if low is None else min(value - low, 0.0)
+    return over + under
 
 
 def study_cell(figure: float | None, reasons: tuple[str, ...]) -> Cell:

@@ -20,7 +20,7 @@ def stated_table(study: Study) -> Table:
             cells={
                 "figure": text(figure.of),
                 "name": text(name),
-                "value": text(_printed(figure)),
+                "value": text(stated_in_words(figure)),
                 "section": text(figure.section),
             }
         )
@@ -34,7 +34,8 @@ def stated_table(study: Study) -> Table:
     )
 
 
-def _printed(figure: StatedFigure) -> str:
+def stated_in_words(figure: StatedFigure) -> str:
+    """Return a figure of the text as it is meant there: `about 12`, `0.6 to 2`."""
     if figure.value is None:
         return f"{figure.low:g} to {figure.high:g}"
     sense = {"exact": "", "about": "about ", "at-most": "at most ", "below": "below "}

@@ -7,7 +7,14 @@ study's figures too.
 from __future__ import annotations
 
 from edgemoe_appliance.analysis.cells import Cell, Column, Row, Table, absent, number
-from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, sample_of, why_not_comparable
+from edgemoe_appliance.analysis.conditions import (
+    ModelRuns,
+    Pool,
+    sample_of,
+    sums_sample,
+    why_not_comparable,
+)
+from edgemoe_appliance.analysis.statistics import Sample
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
@@ -15,6 +22,7 @@ from edgemoe_appliance.analysis.tables.common import (
     RUNS_COLUMN,
     STUDY_ROW,
     TOTAL_COLUMN,
+    highest_cell,
     mean_cell,
     model_cell,
     parameter_cells,
@@ -22,6 +30,7 @@ from edgemoe_appliance.analysis.tables.common import (
     ratio_to_study,
     reader_groups,
     run_counts,
+    sample_cell,
     study_cell,
     study_groups,
     study_parameters,
@@ -30,6 +39,17 @@ from edgemoe_appliance.study.reference import Study, StudyDeviceId, StudyModel
 from edgemoe_appliance.study.units import GB, GIB
 
 _RSS = "peak_rss_bytes"
+_FILE_PART = "peak_rss_file_bytes"
+RECLAIMABLE_COLUMN = Column(
+    key="reclaimable_pct",
+    title="Reclaimable",
+    unit="%",
+    digits=1,
+    has_interval=True,
+    metric=_FILE_PART,
+    meaning="file-backed part of the peak: pages that the kernel may drop and read again, no "
+    "demand for memory",
+)
 COLUMNS = (
     MODEL_COLUMN,
     TOTAL_COLUMN,
@@ -46,11 +66,13 @@ COLUMNS = (
     Column(key="anon_gib", title="Anonymous", unit="GiB", digits=2, meaning="heap, KV cache"),
     Column(
         key="file_part_gib",
-        title="File-backed",
+        title="File-backed, reclaimable",
         unit="GiB",
         digits=2,
+        metric=_FILE_PART,
         meaning="mapped model pages; the kernel may drop them",
     ),
+    RECLAIMABLE_COLUMN,
     Column(key="shmem_gib", title="Shared", unit="GiB", digits=2),
     Column(
         key="peak_over_file",
@@ -95,23 +117,28 @@ def _row(pool: Pool, models: ModelRuns, study: Study) -> Row:
     reasons = why_not_comparable(pool, study)
     printed = study.memory(pool.condition.setting.target.study_device, models.model)
     peak = mean_cell(models, _RSS, GIB)
-    peaks = sample_of(models.ok, _RSS)
     file_bytes = float(models.runs["file_bytes"].iloc[0])
     cells = {
         "model": model_cell(models, pool),
         "total_b": parameter_cells(models)["total_b"],
         "file_gb": Cell(value=file_bytes / GB),
         "peak_rss_gib": peak,
-        "max_rss_gib": Cell(value=float(peaks.values.max()) / GIB) if peaks.n else peak,
+        "max_rss_gib": highest_cell(models, _RSS, GIB),
         "anon_gib": plain_mean_cell(models, "peak_rss_anon_bytes", GIB),
-        "file_part_gib": plain_mean_cell(models, "peak_rss_file_bytes", GIB),
+        "file_part_gib": plain_mean_cell(models, _FILE_PART, GIB),
+        "reclaimable_pct": sample_cell(reclaimable_share(models), models.why_absent(_FILE_PART)),
         "shmem_gib": plain_mean_cell(models, "peak_rss_shmem_bytes", GIB),
         **_over_file(peak, file_bytes),
-        **run_counts(peaks.n, models),
+        **run_counts(sample_of(models.ok, _RSS).n, models),
         "study_peak_rss_gib": study_cell(printed.peak_rss_gib, reasons),
         "to_study": ratio_to_study(peak, printed.peak_rss_gib, reasons),
     }
     return Row(cells=cells, model=models.model, twin=models.twin_scale)
+
+
+def reclaimable_share(models: ModelRuns) -> Sample:
+    """Return the file-backed part of each run's peak in per cent of the peak."""
+    return sums_sample(models.ok, (_FILE_PART,), (_RSS,)).scaled(100)
 
 
 def _over_file(peak: Cell, file_bytes: float) -> dict[str, Cell]:
@@ -129,7 +156,7 @@ def _study_cells(
 ) -> dict[str, Cell]:
     printed = study.memory(device, model)
     peak = number(printed.peak_rss_gib, NOT_PRINTED)
-    parts = ("max_rss_gib", "anon_gib", "file_part_gib", "shmem_gib")
+    parts = ("max_rss_gib", "anon_gib", "file_part_gib", "reclaimable_pct", "shmem_gib")
     return {
         "total_b": study_parameters(counted)["total_b"],
         "file_gb": Cell(value=counted.file_gb),

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from typing import get_args
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, Table, absent, estimate, number
-from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, sample_of, why_not_comparable
-from edgemoe_appliance.analysis.statistics import (
-    Absent,
-    Interval,
-    Sample,
-    mean_interval,
-    ratio_of_means,
+from edgemoe_appliance.analysis.cells import Cell, Column, Row, Table, absent, number
+from edgemoe_appliance.analysis.conditions import (
+    ModelRuns,
+    Pool,
+    of_category,
+    sample_of,
+    why_not_comparable,
 )
+from edgemoe_appliance.analysis.statistics import Sample, ratio_of_means
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
     NOT_PRINTED,
     RUNS_COLUMN,
     STUDY_ROW,
+    fall_cell,
+    less_study,
     model_cell,
+    ratio_to_study,
     reader_groups,
     run_counts,
+    sample_cell,
     study_cell,
     study_groups,
 )
@@ -29,6 +33,7 @@ from edgemoe_appliance.study.metrics import Unit
 from edgemoe_appliance.study.reference import LengthClass, Study, StudyDeviceId
 
 LENGTHS: tuple[LengthClass, ...] = get_args(LengthClass)
+_NO_RUN = "no run with this reading"
 _RATE = Unit.TOKENS_PER_S.value
 COLUMNS = (
     MODEL_COLUMN,
@@ -52,7 +57,25 @@ COLUMNS = (
     ),
     RUNS_COLUMN,
     NOT_OK_COLUMN,
+    *(
+        Column(
+            key=f"{length}_to_study",
+            title=f"{length.capitalize()} to study",
+            unit="ratio",
+            digits=3,
+            has_interval=True,
+        )
+        for length in LENGTHS
+    ),
     Column(key="study_fall_pct", title="Study fall", unit="%", digits=1),
+    Column(
+        key="fall_less_study_pp",
+        title="Fall less study",
+        unit="pp",
+        digits=1,
+        has_interval=True,
+        meaning="percentage points",
+    ),
 )
 
 
@@ -77,41 +100,28 @@ def prompt_length_table(pools: tuple[Pool, ...], study: Study) -> Table:
 
 def _row(pool: Pool, models: ModelRuns, study: Study) -> Row:
     samples = {length: _sample(models, length) for length in LENGTHS}
-    device = pool.condition.setting.target.study_device
     reasons = why_not_comparable(pool, study)
+    printed = study.prompt_length(pool.condition.setting.target.study_device, models.model)
+    rates = {length: sample_cell(samples[length], _NO_RUN) for length in LENGTHS}
+    figures = printed.model_dump()
+    fall = fall_cell(ratio_of_means(samples["long"], samples["short"]))
     cells = {
         "model": model_cell(models, pool),
-        **{f"{length}_tok_s": _rate_cell(samples[length]) for length in LENGTHS},
-        "fall_pct": _fall_cell(samples["short"], samples["long"]),
+        **{f"{length}_tok_s": cell for length, cell in rates.items()},
+        "fall_pct": fall,
         **run_counts(sum(sample.n for sample in samples.values()), models),
-        "study_fall_pct": study_cell(study.prompt_length(device, models.model).slope_pct, reasons),
+        **{
+            f"{length}_to_study": ratio_to_study(cell, figures[f"{length}_tok_s"], reasons)
+            for length, cell in rates.items()
+        },
+        "study_fall_pct": study_cell(printed.slope_pct, reasons),
+        "fall_less_study_pp": less_study(fall, printed.slope_pct, reasons),
     }
     return Row(cells=cells, model=models.model, twin=models.twin_scale)
 
 
 def _sample(models: ModelRuns, length: LengthClass) -> Sample:
-    ok = models.ok
-    return sample_of(ok[ok["prompt_category"] == length], "gen_tok_s")
-
-
-def _rate_cell(sample: Sample) -> Cell:
-    if not sample.n:
-        return absent("no run with this reading")
-    return estimate(float(sample.values.mean()), mean_interval(sample))
-
-
-def _fall_cell(short: Sample, long: Sample) -> Cell:
-    ratio = ratio_of_means(long, short)
-    if isinstance(ratio, Absent):
-        return absent(ratio.reason)
-    interval = ratio.interval
-    if isinstance(interval, Interval):
-        interval = Interval(
-            low=100 * (1 - interval.high),
-            high=100 * (1 - interval.low),
-            confidence=interval.confidence,
-        )
-    return Cell(value=100 * (1 - ratio.value), interval=interval)
+    return sample_of(of_category(models, length).ok, "gen_tok_s")
 
 
 def _words(pools: tuple[Pool, ...]) -> tuple[str, ...]:
@@ -143,5 +153,6 @@ def _study_cells(study: Study, device: StudyDeviceId, model: str) -> dict[str, C
         "fall_pct": number(printed.slope_pct, NOT_PRINTED),
         "n": Cell(value=len(LENGTHS) * study.procedure.repetitions),
         "not_ok": absent(NOT_PRINTED),
-        "study_fall_pct": absent(STUDY_ROW),
+        **{f"{length}_to_study": absent(STUDY_ROW) for length in LENGTHS},
+        **{key: absent(STUDY_ROW) for key in ("study_fall_pct", "fall_less_study_pp")},
     }

@@ -243,7 +243,8 @@ class _Line:
             sums_sample(models.ok, self.part.lasts, self.part.tokens)
             for models in (self.models, plain)
         )
-        ratio = ratio_of_means(*on_common_prompts(timed, bare))
+        timed, bare = on_common_prompts(timed, bare)
+        ratio = ratio_of_means(timed, bare)
         return {"slowdown": found_cell(ratio), "slowdown_from": text(_PLAIN_RUNS)}
 
     def _others(self, arm: Arm) -> ModelRuns | None:

@@ -5,7 +5,7 @@ As found by the measuring process and recorded, not as configured or assumed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -96,10 +96,10 @@ def _setting_facts(setting: Setting, study: Study) -> dict[str, Cell]:
         "Why this pin": text(engine.why),
         "Source sha256": text(engine.source_sha256),
         "llama-cli sha256": text(engine.binary_sha256),
-        "CMake options": text(_flags(engine.cmake), "none"),
+        "CMake options": text(flags_in_words(engine.cmake), "none"),
         "Compiler": text(engine.compiler),
         "GPU layers": _layers(setting.target.n_gpu_layers),
-        "Cool-down": text(_cooldown(setting.target.cooldown)),
+        "Cool-down": text(cooldown_in_words(setting.target.cooldown)),
         "Sampling": text(f"{setting.target.sample_hz:g} Hz"),
         "Sessions": text(", ".join(setting.sessions)),
     }
@@ -137,7 +137,8 @@ def _source(source: EngineSource) -> str:
     return "local directory"
 
 
-def _flags(cmake: dict[str, str]) -> str:
+def flags_in_words(cmake: Mapping[str, str]) -> str:
+    """Return build flags on one line."""
     return " ".join(f"{name}={value}" for name, value in cmake.items())
 
 
@@ -145,7 +146,8 @@ def _layers(n_gpu_layers: int | None) -> Cell:
     return text("no accelerator" if n_gpu_layers is None else str(n_gpu_layers))
 
 
-def _cooldown(rule: Cooldown) -> str:
+def cooldown_in_words(rule: Cooldown) -> str:
+    """Return how long a target pauses between runs."""
     if rule.rule is CooldownRule.NONE:
         return "none"
     limit = "" if rule.rule is CooldownRule.FIXED else "until cool, at most "

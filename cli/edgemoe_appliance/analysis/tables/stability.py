@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, Table, absent, number, text
-from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, sample_of
-from edgemoe_appliance.analysis.statistics import Absent, Summary, summarise
+from edgemoe_appliance.analysis.cells import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    absent,
+    estimate,
+    mapped,
+    number,
+    text,
+)
+from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, sample_of, why_not_comparable
+from edgemoe_appliance.analysis.statistics import (
+    Absent,
+    Interval,
+    Summary,
+    summarise,
+    variation_interval,
+)
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
     NOT_PRINTED,
     RUNS_COLUMN,
+    STUDY_ROW,
     model_cell,
+    outside,
     reader_groups,
     run_counts,
     study_groups,
@@ -24,6 +42,7 @@ COLUMNS = (
         title="CV, all runs",
         unit="%",
         digits=1,
+        has_interval=True,
         meaning="the study's figure: prompts and repetitions pooled",
     ),
     Column(
@@ -43,6 +62,16 @@ COLUMNS = (
     Column(key="below_limit", title="CV below limit", meaning="the study's limit"),
     RUNS_COLUMN,
     NOT_OK_COLUMN,
+    Column(key="study_cv_pct", title="Study CV", unit="%", digits=1, meaning="a value, or bounds"),
+    Column(
+        key="beyond_study_pp",
+        title="Outside of study",
+        unit="pp",
+        digits=1,
+        has_interval=True,
+        meaning="how far the CV lies above (or, if negative, below) the value or the bounds that "
+        "the study prints; 0 is within",
+    ),
 )
 
 
@@ -55,7 +84,7 @@ def stability_table(pools: tuple[Pool, ...], study: Study) -> Table:
         where=str(study.tables.stability.where),
         columns=COLUMNS,
         groups=(
-            *reader_groups(pools, study, lambda pool, models: _row(pool, models, limit)),
+            *reader_groups(pools, study, lambda pool, models: _row(pool, models, study)),
             *study_groups(
                 study,
                 study.tables.stability,
@@ -68,23 +97,33 @@ def stability_table(pools: tuple[Pool, ...], study: Study) -> Table:
     )
 
 
-def _row(pool: Pool, models: ModelRuns, limit: float | None) -> Row:
-    summary = summarise(sample_of(models.ok, "gen_tok_s"))
+def _row(pool: Pool, models: ModelRuns, study: Study) -> Row:
+    sample = sample_of(models.ok, "gen_tok_s")
+    summary = summarise(sample)
     if isinstance(summary, Absent):
         reason = models.why_absent("gen_tok_s")
         figures = {column.key: absent(reason) for column in COLUMNS[1:5]}
         n = 0
     else:
-        figures, n = _figures(summary, limit), summary.n
-    cells = {"model": model_cell(models, pool), **figures, **run_counts(n, models)}
+        limit = study.stated["cv_threshold_pct"].value
+        figures, n = _figures(summary, variation_interval(sample), limit), summary.n
+    printed = study.stability(pool.condition.setting.target.study_device, models.model)
+    cells = {
+        "model": model_cell(models, pool),
+        **figures,
+        **run_counts(n, models),
+        **_beside_study(figures["cv_pct"], printed, why_not_comparable(pool, study)),
+    }
     return Row(cells=cells, model=models.model, twin=models.twin_scale)
 
 
-def _figures(summary: Summary, limit: float | None) -> dict[str, Cell]:
+def _figures(summary: Summary, interval: Interval | Absent, limit: float | None) -> dict[str, Cell]:
     within = summary.sd_within
     spread = 100 * (summary.maximum - summary.minimum) / summary.mean
     return {
-        "cv_pct": number(summary.cv_pct),
+        "cv_pct": number(summary.cv_pct)
+        if isinstance(summary.cv_pct, Absent)
+        else estimate(summary.cv_pct, interval),
         "cv_within_pct": number(
             within if isinstance(within, Absent) else 100 * within / summary.mean
         ),
@@ -93,6 +132,16 @@ def _figures(summary: Summary, limit: float | None) -> dict[str, Cell]:
             None if isinstance(summary.cv_pct, Absent) else summary.cv_pct, limit
         ),
     }
+
+
+def _beside_study(cv: Cell, printed: Stability, reasons: tuple[str, ...]) -> dict[str, Cell]:
+    shown = absent("; ".join(reasons)) if reasons else _printed_cv(printed)
+    if shown.value is None:
+        return dict.fromkeys(("study_cv_pct", "beyond_study_pp"), shown)
+    low = printed.cv_pct or printed.cv_at_least_pct
+    high = printed.cv_pct or printed.cv_at_most_pct
+    beyond = mapped(cv, lambda own: outside(own, low, high))
+    return {"study_cv_pct": shown, "beyond_study_pp": beyond}
 
 
 def _below(cv_pct: float | None, limit: float | None) -> Cell:
@@ -110,6 +159,7 @@ def _study_cells(printed: Stability, runs: int, limit: float | None) -> dict[str
         "below_limit": _below(highest, limit),
         "n": Cell(value=runs),
         "not_ok": absent(NOT_PRINTED),
+        **{key: absent(STUDY_ROW) for key in ("study_cv_pct", "beyond_study_pp")},
     }
 
 
