@@ -14,16 +14,18 @@ from edgemoe_appliance.analysis.audit.findings import (
     Confidence,
     Examined,
     Finding,
+    Told,
     first_absent,
     known_numbers,
     plain_number,
 )
 from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
-from edgemoe_appliance.analysis.claims.measures import applied, measure
+from edgemoe_appliance.analysis.claims.measures import Found, applied, ratio_of
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.claims.verdicts import Number
 from edgemoe_appliance.analysis.claims.words import in_words
+from edgemoe_appliance.analysis.conditions import BASELINE
 from edgemoe_appliance.study.configs import Feeds
 
 # Sampling between decodes is in the energy and not in the rate: a few hundredths.
@@ -43,13 +45,13 @@ class _Window:
 _WINDOWS = (
     _Window(
         id="energy-window",
-        words="energy per token as the study counts it",
+        words="as the study counts it",
         energy=Quantity.ENERGY_PER_TOKEN,
         power=Quantity.AVERAGE_POWER,
     ),
     _Window(
         id="energy-generation",
-        words="energy per token of generation alone",
+        words="of generation alone",
         energy=Quantity.GENERATION_ENERGY_PER_TOKEN,
         power=Quantity.GENERATION_POWER,
     ),
@@ -65,6 +67,7 @@ def check_windows(evidence: Evidence) -> Iterator[Finding]:
             ]
             tested = [each for each in findings if each.verdict is not AuditVerdict.NOT_TESTED]
             yield from tested or _none_tested(evidence, place, window, findings)
+        yield _ratio_finding(evidence, place)
 
 
 def _none_tested(
@@ -80,7 +83,7 @@ def _examined(evidence: Evidence, place: Place, window: _Window, model: str | No
     return Examined(
         id=".".join([window.id, place.id, *([model] if model else [])]),
         test="energy x rate / power",
-        subject=f"{window.words}{name}, {place.label}",
+        subject=f"energy per token{name}, {window.words}, {place.label}",
         where=place.label,
         source=evidence.source,
     )
@@ -88,13 +91,14 @@ def _examined(evidence: Evidence, place: Place, window: _Window, model: str | No
 
 def _finding(evidence: Evidence, place: Place, window: _Window, model: str) -> Finding:
     examined = _examined(evidence, place, window, model)
-    energy, power, rate, tokens = (
-        measure(evidence, place, Term(quantity=quantity, model=model))
+    energy, power, rate, tokens, peak = (
+        evidence.read(place, Term(quantity=quantity, model=model))
         for quantity in (
             window.energy,
             window.power,
             Quantity.GENERATION_RATE,
             Quantity.GENERATED_TOKENS,
+            Quantity.PEAK_POWER,
         )
     )
     implied = applied(lambda e, r, p: e * r / p, energy, rate, power)
@@ -104,7 +108,8 @@ def _finding(evidence: Evidence, place: Place, window: _Window, model: str) -> F
         return examined.not_tested("energy, rate or power is not above 0")
     alone = applied(lambda p, r: p / r, power, rate)
     other = applied(lambda w, n, r: (w - 1) * n / r, implied, tokens, rate)
-    rest_pct = 100 * (1 - 1 / implied.value)
+    # However much generation draws, it is not above the highest power that was seen.
+    least = applied(lambda p, r, e: 100 * (1 - p / (r * e)), peak, rate, energy)
     numbers = (
         *known_numbers(
             ("implied_window_ratio", "implied window to time of generation", "ratio", implied),
@@ -112,13 +117,25 @@ def _finding(evidence: Evidence, place: Place, window: _Window, model: str) -> F
             ("generation_j_per_token", "power / rate", "J/tok", alone),
             ("rate_tok_s", "generation rate", "tok/s", rate),
             ("power_w", "average power", "W", power),
+            ("peak_power_w", "highest power", "W", peak),
             ("other_s", "time in the window that is not generation, per run", "s", other),
+            ("other_least_pct", "energy not of generation, at the highest power", "%", least),
         ),
         *_of_median(evidence, place, window, (implied, energy, model)),
-        plain_number("other_pct", "share of the energy that is not generation", "%", rest_pct),
+        plain_number(
+            "other_pct",
+            "energy not of generation, at the average power",
+            "%",
+            100 * (1 - 1 / implied.value),
+        ),
     )
     verdict = _verdict(implied)
-    return examined.finding(verdict, numbers, _reading(verdict, implied, other), _sure(implied))
+    told = Told(
+        brief=f"implies {in_words(implied.value)} times the time of generation",
+        reading=_reading(verdict, implied, other, least),
+        sure=_sure(implied),
+    )
+    return examined.finding(verdict, numbers, told)
 
 
 def _of_median(
@@ -146,7 +163,7 @@ def _verdict(implied: Estimate) -> AuditVerdict:
     return AuditVerdict.UNDECIDED
 
 
-def _reading(verdict: AuditVerdict, implied: Estimate, other: object) -> str:
+def _reading(verdict: AuditVerdict, implied: Estimate, other: Found, least: Found) -> str:
     window = f"The window implied is {in_words(implied.value)} times the time of generation"
     if verdict is AuditVerdict.CONSISTENT:
         return f"{window}: the energy can be that of generation alone."
@@ -154,12 +171,17 @@ def _reading(verdict: AuditVerdict, implied: Estimate, other: object) -> str:
         return f"{window}, from {in_words(low_of(implied))} to {in_words(high_of(implied))}: open."
     if implied.value < 1:
         return f"{window}: less than generation needs at that power; the parts do not fit together."
-    rest = f"{100 * (1 - 1 / implied.value):.0f} % of the energy"
-    time = f" and {in_words(other.value)} s of a run" if isinstance(other, Estimate) else ""
-    return (
-        f"{window}: {rest}{time} went into something else than generating, so this is no energy "
-        "per generated token but that of a longer call shared out over its tokens."
+    time = f"{in_words(other.value)} s of a run" if isinstance(other, Estimate) else "other time"
+    text = (
+        f"{window}: {time} went into something else than generating, so this is no energy per "
+        "generated token but that of a longer call shared out over its tokens."
     )
+    if isinstance(least, Estimate) and least.value > 0:
+        text += (
+            f" Even at the highest power seen, generation takes at most "
+            f"{100 - least.value:.0f} % of it."
+        )
+    return text
 
 
 def _sure(implied: Estimate) -> tuple[Confidence, str]:
@@ -167,3 +189,53 @@ def _sure(implied: Estimate) -> tuple[Confidence, str]:
     if distance > 0.05:
         return Confidence.HIGH, "beyond all rounding; a mean of ratios differs from it by per cents"
     return Confidence.MEDIUM, "a mean of ratios over runs differs from the ratio by per cents"
+
+
+def _ratio_finding(evidence: Evidence, place: Place) -> Finding:
+    """Return what remains of the ratio of energies when generation alone is counted.
+
+    Generation draws at least the average power of the window and at most the highest power seen.
+    """
+    moe, base = evidence.reference.moe, BASELINE
+    name = evidence.reference.model_name
+    examined = Examined(
+        id=f"energy-ratio.{place.id}",
+        test="ratio of energies, generation alone",
+        subject=f"energy per token, {name(moe)} / {name(base)}, {place.label}",
+        where=place.label,
+        source=evidence.source,
+    )
+
+    def of(model: str, power: Quantity) -> Found:
+        rate = evidence.read(place, Term(quantity=Quantity.GENERATION_RATE, model=model))
+        return ratio_of(evidence.read(place, Term(quantity=power, model=model)), rate)
+
+    counted = ratio_of(
+        *(evidence.read(place, Term(quantity=_WINDOWS[0].energy, model=m)) for m in (moe, base))
+    )
+    least = ratio_of(of(moe, Quantity.AVERAGE_POWER), of(base, Quantity.PEAK_POWER))
+    most = ratio_of(of(moe, Quantity.PEAK_POWER), of(base, Quantity.AVERAGE_POWER))
+    if not (
+        isinstance(counted, Estimate) and isinstance(least, Estimate) and isinstance(most, Estimate)
+    ):
+        return examined.not_tested(first_absent(counted, least, most))
+    numbers = known_numbers(
+        ("counted_ratio", "ratio as counted", "ratio", counted),
+        ("generation_least_ratio", "ratio of generation alone, at least", "ratio", least),
+        ("generation_most_ratio", "ratio of generation alone, at most", "ratio", most),
+    )
+    beyond = low_of(counted) > high_of(most) or high_of(counted) < low_of(least)
+    bounds = f"{in_words(least.value)} to {in_words(most.value)}"
+    reading = (
+        f"Counted, the ratio is {in_words(counted.value)}; of generation alone it is {bounds}, by "
+        "rates and powers"
+    )
+    reading += ": the rest comes from what else the windows hold." if beyond else ": it can be."
+    told = Told(
+        brief=f"{in_words(counted.value)} as counted, {bounds} by generation alone",
+        reading=reading,
+        sure=(Confidence.MEDIUM, "generation is taken to draw no less than the window's average"),
+    )
+    return examined.finding(
+        AuditVerdict.INCONSISTENT if beyond else AuditVerdict.CONSISTENT, numbers, told
+    )

@@ -35,8 +35,9 @@ class Confidence(str, Enum):
 class Finding:
     """One figure, tested.
 
-    `test` names what was tested, `subject` of what, `where` the section or the condition.
-    `confidence_why` says what the confidence rests on; `missing` why there was no test.
+    `test` names what was tested, `subject` of what, `where` the section or the condition. `brief`
+    says in a few words what came out, to stand behind the subject in a list. `confidence_why` says
+    what the confidence rests on; `missing` why there was no test.
     """
 
     id: str
@@ -46,10 +47,20 @@ class Finding:
     source: Source
     verdict: AuditVerdict
     numbers: tuple[Number, ...]
+    brief: str
     reading: str
     confidence: Confidence
     confidence_why: str
     missing: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A finding in words: `brief`, `reading`, and how `sure` with what that rests on."""
+
+    brief: str
+    reading: str
+    sure: tuple[Confidence, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +77,7 @@ class Examined:
         self,
         verdict: AuditVerdict,
         numbers: tuple[Number, ...],
-        reading: str,
-        sure: tuple[Confidence, str],
+        told: Told,
     ) -> Finding:
         """Return what was found."""
         return Finding(
@@ -78,9 +88,10 @@ class Examined:
             source=self.source,
             verdict=verdict,
             numbers=numbers,
-            reading=reading,
-            confidence=sure[0],
-            confidence_why=sure[1],
+            brief=told.brief,
+            reading=told.reading,
+            confidence=told.sure[0],
+            confidence_why=told.sure[1],
         )
 
     def not_tested(self, reason: str) -> Finding:
@@ -93,6 +104,7 @@ class Examined:
             source=self.source,
             verdict=AuditVerdict.NOT_TESTED,
             numbers=(),
+            brief=reason,
             reading=f"Not tested: {reason}.",
             confidence=Confidence.NONE,
             confidence_why="the figures are not there",

@@ -9,6 +9,7 @@ from edgemoe_appliance.analysis.audit.findings import (
     Confidence,
     Examined,
     Finding,
+    Told,
     first_absent,
     known_numbers,
 )
@@ -16,7 +17,7 @@ from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_o
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.measures import Found, applied
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
-from edgemoe_appliance.analysis.claims.words import in_words, with_unit
+from edgemoe_appliance.analysis.claims.words import capitalised, in_words, with_unit
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.study.configs import Feeds
 
@@ -58,7 +59,9 @@ def _fits(evidence: Evidence, place: Place, model: str) -> Finding:
         ("peak_bytes", "peak resident memory", "B", peak),
         ("physical_bytes", "physical memory", "B", physical),
     )
-    verdict, reading = AuditVerdict.CONSISTENT, f"{in_words(100 * share.value)} % of the memory."
+    verdict = AuditVerdict.CONSISTENT
+    brief = f"{in_words(100 * share.value)} % of the memory"
+    reading = f"{brief}."
     if low_of(share) > 1:
         verdict = AuditVerdict.INCONSISTENT
         reading = (
@@ -73,7 +76,7 @@ def _fits(evidence: Evidence, place: Place, model: str) -> Finding:
         )
     sure = Confidence.MEDIUM if high_of(share) > 1 and low_of(share) < _CLEAR else Confidence.HIGH
     why = "a nominal GB is 10^9 or 2^30 bytes; the kernel and the firmware keep some of either"
-    return examined.finding(verdict, numbers, reading, (sure, why))
+    return examined.finding(verdict, numbers, Told(brief=brief, reading=reading, sure=(sure, why)))
 
 
 def _reclaimable(evidence: Evidence, place: Place, model: str) -> Finding:
@@ -110,8 +113,11 @@ def _reclaimable(evidence: Evidence, place: Place, model: str) -> Finding:
     return examined.finding(
         AuditVerdict.CONSISTENT if is_demand else AuditVerdict.INCONSISTENT,
         numbers,
-        reading[:1].upper() + reading[1:],
-        sure,
+        Told(
+            brief=f"{file_words}{_told(pages)} of {_told(peak)} can be dropped",
+            reading=capitalised(reading),
+            sure=sure,
+        ),
     )
 
 

@@ -2,104 +2,87 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.audit.findings import (
     AuditVerdict,
     Confidence,
     Examined,
     Finding,
+    Told,
+    known_numbers,
     plain_number,
 )
 from edgemoe_appliance.analysis.claims.estimates import Estimate
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
+from edgemoe_appliance.analysis.claims.measures import measure, ratio_of
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
-from edgemoe_appliance.analysis.claims.verdicts import Number
 from edgemoe_appliance.analysis.claims.words import in_words
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.configs import Feeds, ModelRole
+from edgemoe_appliance.study.configs import Feeds
 
 _SECTION = "section 4.6"
-_NODES = ("routing_nodes", "ffn_nodes")
 # "About" of the text: a fifth either way.
 _ABOUT = 0.2
 
 
 def check_nodes(evidence: Evidence) -> Iterator[Finding]:
     """Yield whether the printed counts of nodes can be those of a run, and of a graph."""
-    counts = _counts(evidence)
-    if counts is None:
-        return
     if evidence.source == "study":
-        yield _evaluations(evidence, counts)
+        yield from _of_a_run(evidence)
     for place in evidence.places(Feeds.ROUTING):
-        yield _others(evidence, place, counts)
+        yield _others(evidence, place)
 
 
-def _counts(evidence: Evidence) -> Mapping[str, int] | None:
-    """Return printed nodes, layers, used experts and tokens, None where one is not printed."""
-    study, figure = evidence.reference.study, evidence.reference.printed.figure
-    moe = [model for model in study.models.values() if model.role is ModelRole.MOE]
-    nodes = [figure(f"stated/{key}") for key in _NODES]
-    known = [each for each in nodes if isinstance(each, Estimate)]
-    if len(known) < len(nodes) or not moe or not moe[0].layers or not moe[0].experts_used:
-        return None
-    return {
-        "routing_nodes": int(known[0].value),
-        "ffn_nodes": int(known[1].value),
-        "layers": moe[0].layers,
-        "experts_used": moe[0].experts_used,
-        "tokens": study.procedure.max_new_tokens,
-    }
+def _of_a_run(evidence: Evidence) -> Iterator[Finding]:
+    """Yield for each printed count of nodes how many evaluations of the graph it is."""
+    graph, layers = evidence.reference.tests.graph, evidence.reference.moe_layers
+    for kind, per_layer in (("routing", graph.routing_per_layer), ("ffn", graph.expert_per_layer)):
+        count = evidence.reference.printed.figure(f"stated/{kind}_nodes")
+        if isinstance(count, Estimate):
+            yield _evaluations(evidence, kind, count.value, per_layer * layers)
 
 
-def _evaluations(evidence: Evidence, counts: Mapping[str, int]) -> Finding:
-    """Return how often the counts let the graph be evaluated, beside the tokens of a run."""
+def _evaluations(evidence: Evidence, kind: str, count: float, per_graph: int) -> Finding:
+    """Return how often a count lets the graph be evaluated, beside the tokens of a run.
+
+    A run evaluates it once for the prompt, which gives the first token, and once for each of the
+    others but the last, which nothing follows.
+    """
+    words = "routing" if kind == "routing" else "expert"
     examined = Examined(
-        id="nodes.evaluations",
+        id=f"nodes.{kind}",
         test="counts of nodes",
-        subject="routing and expert nodes of a patched run",
+        subject=f"{words} nodes of a patched run",
         where=_SECTION,
         source=evidence.source,
     )
-    layers, tokens = counts["layers"], counts["tokens"]
-    graphs = math.gcd(counts["routing_nodes"], counts["ffn_nodes"]) // layers
-    per_layer = [counts[key] / layers for key in _NODES]
-    divides = all(counts[key] % layers == 0 for key in _NODES)
-    fits = divides and graphs > 0 and graphs % tokens == 0
-    numbers: tuple[Number, ...] = (
-        *(plain_number(key, key.replace("_", " "), "1", counts[key]) for key in counts),
-        plain_number("evaluations", "evaluations of the graph, at most", "1", graphs),
-        *(
-            plain_number(f"{key}_per_layer", f"{key.replace('_', ' ')} per layer", "1", value)
-            for key, value in zip(_NODES, per_layer, strict=True)
-        ),
-        *(
-            plain_number(
-                f"{key}_per_expert",
-                f"{key.replace('_', ' ')} per layer and used expert",
-                "1",
-                value / counts["experts_used"],
-            )
-            for key, value in zip(_NODES, per_layer, strict=True)
-        ),
+    graph, tokens = evidence.reference.tests.graph, evidence.reference.study.procedure
+    evaluations, wanted = count / per_graph, tokens.max_new_tokens
+    numbers = (
+        plain_number("nodes", f"{words} nodes as stated", "1", count),
+        plain_number("nodes_per_evaluation", "such nodes in a graph", "1", per_graph),
+        plain_number("evaluations", "evaluations of the graph that they make", "1", evaluations),
+        plain_number("tokens", "tokens of a run", "1", wanted),
+        plain_number("wanted_nodes", "such nodes in a run of all tokens", "1", wanted * per_graph),
     )
-    told = [in_words(value) for value in per_layer]
-    reading = f"Over {layers} layers they are {told[0]} and {told[1]} nodes per layer"
-    if divides and graphs:
-        reading += (
-            f", at most {graphs} evaluations of the graph with "
-            f"{per_layer[0] / graphs:g} and {per_layer[1] / graphs:g} nodes per layer"
-        )
-    reading += f"; a run of {tokens} tokens evaluates it {tokens} times, the prompt pass included"
-    reading += "." if fits else ": these are not the nodes of such a run."
-    verdict = AuditVerdict.CONSISTENT if fits else AuditVerdict.INCONSISTENT
-    why = "every evaluation has the same nodes; a run that stopped early has fewer evaluations"
-    return examined.finding(verdict, numbers, reading, (Confidence.MEDIUM, why))
+    fits = evaluations == wanted
+    reading = (
+        f"A graph has {per_graph} such nodes, so {count:g} are {in_words(evaluations)} evaluations "
+        f"of it; a run of {wanted} tokens makes {wanted}, with {wanted * per_graph} nodes"
+    )
+    reading += "." if fits else ": these are the nodes of a shorter run, if of a run at all."
+    told = Told(
+        brief=f"{count:g} are {in_words(evaluations)} evaluations; {wanted} tokens take {wanted}",
+        reading=reading,
+        sure=(Confidence.MEDIUM, f"the graph: {graph.source}; runs may stop early"),
+    )
+    return examined.finding(
+        AuditVerdict.CONSISTENT if fits else AuditVerdict.INCONSISTENT, numbers, told
+    )
 
 
-def _others(evidence: Evidence, place: Place, counts: Mapping[str, int]) -> Finding:
+def _others(evidence: Evidence, place: Place) -> Finding:
     """Return how many nodes lie outside the MoE blocks of a graph that was counted."""
     examined = Examined(
         id=f"nodes.others.{place.id}",
@@ -108,28 +91,29 @@ def _others(evidence: Evidence, place: Place, counts: Mapping[str, int]) -> Find
         where=_SECTION,
         source=evidence.source,
     )
-    moe = [
-        key for key, model in evidence.reference.study.models.items() if model.role is ModelRole.MOE
-    ]
-    found = evidence.read(place, Term(quantity=Quantity.GRAPH_NODES, model=moe[0]))
+    moe, graph = evidence.reference.moe, evidence.reference.tests.graph
+    every = evidence.read(place, Term(quantity=Quantity.GRAPH_NODES, model=moe))
+    outside = measure(evidence, place, Term(quantity=Quantity.NODES_OUTSIDE, model=moe))
     stated = evidence.reference.printed.figure("stated/other_over_moe_nodes_ratio")
-    graphs = math.gcd(counts["routing_nodes"], counts["ffn_nodes"]) // counts["layers"]
-    if isinstance(found, Absent) or isinstance(stated, Absent) or not graphs:
-        return examined.not_tested(found.reason if isinstance(found, Absent) else "not printed")
-    inside = sum(counts[key] for key in _NODES) / graphs
-    ratio = (found.value - inside) / inside
-    agree = abs(ratio / stated.value - 1) <= _ABOUT
-    reading = (
-        f"The probe counts {in_words(found.value)} nodes per token; with the {in_words(inside)} "
-        f"that the study's counts put into MoE blocks that is {in_words(ratio)} to 1, stated as "
-        f"about {in_words(stated.value)} to 1."
+    departure = ratio_of(outside, stated)
+    if isinstance(outside, Absent) or isinstance(departure, Absent):
+        return examined.not_tested(
+            outside.reason if isinstance(outside, Absent) else "it is not stated"
+        )
+    inside = graph.inside(evidence.reference.moe_layers)
+    numbers = known_numbers(
+        ("nodes_per_token", "nodes per token", "1", every),
+        ("others_ratio", "nodes outside to inside", "ratio", outside),
+        ("stated_ratio", "as stated", "ratio", stated),
     )
-    numbers = (
-        plain_number("nodes_per_token", "nodes per token", "1", found.value),
-        plain_number("moe_nodes", "nodes in MoE blocks, by the study's counts", "1", inside),
-        plain_number("others_ratio", "nodes outside to inside", "ratio", ratio),
-        plain_number("stated_ratio", "as stated", "ratio", stated.value),
+    agree = abs(departure.value - 1) <= _ABOUT
+    brief = f"{in_words(outside.value)} to 1"
+    told = Told(
+        brief=brief,
+        reading=f"Of the nodes of a token {inside} have names that the study's patch looks for; "
+        f"outside to inside that is {brief}.",
+        sure=(Confidence.MEDIUM, f"nodes depend on the engine's version; {graph.source}"),
     )
-    verdict = AuditVerdict.CONSISTENT if agree else AuditVerdict.INCONSISTENT
-    why = "nodes depend on the engine's version"
-    return examined.finding(verdict, numbers, reading, (Confidence.MEDIUM, why))
+    return examined.finding(
+        AuditVerdict.CONSISTENT if agree else AuditVerdict.INCONSISTENT, numbers, told
+    )

@@ -15,17 +15,18 @@ from edgemoe_appliance.analysis.audit.findings import (
     Confidence,
     Examined,
     Finding,
+    Told,
     known_numbers,
     plain_number,
 )
-from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, scaled
+from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.measures import Found, applied, measure
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.claims.verdicts import Number
 from edgemoe_appliance.analysis.claims.words import in_words
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.configs import Arm, Feeds, ModelRole
+from edgemoe_appliance.study.configs import Arm, Feeds
 from edgemoe_appliance.study.reference import Stratum
 
 # Bounds narrower than this part of the share leave it as it is.
@@ -63,8 +64,7 @@ def check_observer(evidence: Evidence) -> Iterator[Finding]:
     """Yield for each routing share how far its own measurement leaves it open."""
     for place in evidence.places(Feeds.ROUTING):
         for model in evidence.models(place):
-            known = evidence.reference.study.models.get(model)
-            if known is not None and known.role is ModelRole.MOE:
+            if evidence.reference.is_moe(model):
                 for stratum in get_args(Stratum):
                     yield _finding(evidence, place, model, stratum)
 
@@ -85,6 +85,10 @@ def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> 
         place,
         Term(quantity=Quantity.ROUTING_SHARE, model=model, stratum=stratum, arm=Arm.PROBE_BOUNDARY),
     )
+    slowdown, rotated = (
+        measure(evidence, place, Term(quantity=quantity, model=model))
+        for quantity in (Quantity.SLOWDOWN, Quantity.ROTATED_SLOWDOWN)
+    )
     evenly = _spread_evenly(evidence, times)
     numbers = (
         *known_numbers(
@@ -93,6 +97,8 @@ def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> 
             ("experts_s", "time of the experts, per run", "s", times.experts),
             ("added_s", "time that timing adds to a run", "s", times.added),
             ("generation_s", "generation of a run without timing", "s", times.generation),
+            ("slowdown_ratio", "rate without timing to rate with it", "ratio", slowdown),
+            ("rotated_slowdown_pct", "slowdown, decodes of both kinds in turn", "%", rotated),
             ("sparse_share_pct", "share, synchronised at edges of groups only", "%", sparse),
         ),
         plain_number("least_pct", "share, all added time in routing", "%", times.least_pct),
@@ -101,10 +107,19 @@ def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> 
     )
     verdict, reading = _judged(times, sparse, is_decode=stratum == "decode-dominated")
     if evenly:
-        reading += f" Spread evenly over the nodes it would be {in_words(evenly[0].value)} %."
+        reading += (
+            " Were the added time the same for every node, the share would be "
+            f"{in_words(evenly[0].value)} %."
+        )
     why = "the added time is that of generation; a prompt pass is slowed down too"
     sure = Confidence.MEDIUM if stratum == "decode-dominated" else Confidence.LOW
-    return examined.finding(verdict, numbers, reading, (sure, why))
+    told = Told(
+        brief=f"{in_words(times.share.value)} %, may be {in_words(times.least_pct)} to "
+        f"{in_words(times.most_pct)} %",
+        reading=reading,
+        sure=(sure, why),
+    )
+    return examined.finding(verdict, numbers, told)
 
 
 def _judged(times: _Times, sparse: Found, *, is_decode: bool) -> tuple[AuditVerdict, str]:
@@ -152,21 +167,19 @@ def _times(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> _T
 
 
 def _spread_evenly(evidence: Evidence, times: _Times) -> tuple[Number, ...]:
-    """Return the share were the added time the same for every node, where nodes were counted."""
-    if evidence.source != "study":
-        return ()
-    figure = evidence.reference.printed.figure
-    counted = [figure(f"stated/{key}") for key in ("routing_nodes", "ffn_nodes")]
-    others = figure("stated/other_over_moe_nodes_ratio")
-    nodes = [each.value for each in counted if isinstance(each, Estimate)]
-    if len(nodes) < 2 or isinstance(others, Absent):
-        return ()
-    every = sum(nodes) * (1 + others.value)
+    """Return the share were the added time the same for every node of the graph."""
+    graph, layers = evidence.reference.tests.graph, evidence.reference.moe_layers
+    per_node = times.added.value / graph.nodes
     routing, experts = (
-        max(0.0, time.value - scaled(times.added, of / every).value)
-        for time, of in zip((times.routing, times.experts), nodes, strict=True)
+        max(0.0, time.value - layers * nodes * per_node)
+        for time, nodes in (
+            (times.routing, graph.routing_per_layer),
+            (times.experts, graph.expert_per_layer),
+        )
     )
-    label = "share, added time spread evenly over the nodes"
+    if routing + experts <= 0:
+        return ()
+    label = "share, added time the same for every node"
     return (plain_number("even_pct", label, "%", _share_pct(routing, experts)),)
 
 

@@ -9,12 +9,13 @@ from edgemoe_appliance.analysis.audit.findings import (
     Confidence,
     Examined,
     Finding,
+    Told,
     plain_number,
 )
-from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
+from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Statement
 from edgemoe_appliance.analysis.claims.verdicts import Number, number_of
-from edgemoe_appliance.analysis.claims.words import number_in_words
+from edgemoe_appliance.analysis.claims.words import number_in_words, with_unit
 from edgemoe_appliance.analysis.statistics import Absent
 
 # Bounds that only touch, but for the last digit of a floating-point number, meet.
@@ -55,13 +56,19 @@ def _finding(examined: Examined, statement: Statement, again: Estimate) -> Findi
     said = number_of("said", f"{statement.subject}, as said", statement.unit, statement.said)
     result = number_of("again", f"the same, from {statement.how}", statement.unit, again)
     agree = meet(statement.said, again)
-    begin = f"{_said(statement, examined)}; {statement.how} gives "
-    end = "the two agree" if agree else "no rounding brings the two together"
+    begin = f"{_said(statement)}; {statement.how} gives "
+    end = "the two agree"
+    if not agree:
+        is_rounded = Basis.ROUNDING in (said.basis, result.basis)
+        end = "no rounding brings the two together" if is_rounded else "the two differ"
     return examined.finding(
         AuditVerdict.CONSISTENT if agree else AuditVerdict.INCONSISTENT,
         (said, result, *_parts(statement)),
-        f"{begin}{number_in_words(result)}: {end}.",
-        _SURE,
+        Told(
+            brief=f"said {_said(statement)}; comes to {with_unit(again.value, statement.unit)}",
+            reading=f"{_SAID[examined.source]} {begin}{number_in_words(result)}: {end}.",
+            sure=_SURE,
+        ),
     )
 
 
@@ -71,7 +78,7 @@ def _unit_finding(
     said = number_of("said", f"{statement.subject}, as said", statement.unit, statement.said)
     like = number_of("like_units", "the same in like units", statement.unit, again)
     bare = number_of("numerals", "the numerals alone", statement.unit, numerals)
-    begin = f"{_said(statement, examined)}; {statement.how}"
+    begin = f"{_SAID[examined.source]} {_said(statement)}; {statement.how}"
     if meet(statement.said, again):
         verdict, text = AuditVerdict.CONSISTENT, f"{begin} is {number_in_words(like)}: they agree"
     elif meet(statement.said, numerals):
@@ -83,12 +90,17 @@ def _unit_finding(
     else:
         verdict = AuditVerdict.INCONSISTENT
         text = f"{begin} is {number_in_words(like)}, {number_in_words(bare)} without units: neither"
-    return examined.finding(verdict, (said, like, bare, *_parts(statement)), f"{text}.", _SURE)
+    told = Told(
+        brief=f"said {_said(statement)}; {with_unit(again.value, statement.unit)} in like units",
+        reading=f"{text}.",
+        sure=_SURE,
+    )
+    return examined.finding(verdict, (said, like, bare, *_parts(statement)), told)
 
 
-def _said(statement: Statement, examined: Examined) -> str:
+def _said(statement: Statement) -> str:
     unit = "" if statement.unit in _WITHOUT_UNIT else f" {statement.unit}"
-    return f"{_SAID[examined.source]} {statement.said_text}{unit}"
+    return f"{statement.said_text}{unit}"
 
 
 def _parts(statement: Statement) -> Iterator[Number]:

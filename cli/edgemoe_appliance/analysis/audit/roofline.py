@@ -15,18 +15,19 @@ from edgemoe_appliance.analysis.audit.findings import (
     Confidence,
     Examined,
     Finding,
+    Told,
     first_absent,
     known_numbers,
     plain_number,
 )
-from edgemoe_appliance.analysis.claims.estimates import Estimate, exact, high_of, low_of
+from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
-from edgemoe_appliance.analysis.claims.measures import Found, applied
+from edgemoe_appliance.analysis.claims.measures import Found, applied, measure
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.claims.verdicts import Number
 from edgemoe_appliance.analysis.claims.words import in_words
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.configs import Feeds, ModelRole
+from edgemoe_appliance.study.configs import Feeds
 from edgemoe_appliance.study.units import GB
 
 # Another memory clock than the declared one moves a ceiling by up to half.
@@ -42,7 +43,7 @@ def check_roofline(evidence: Evidence) -> Iterator[Finding]:
             continue
         for model in evidence.models(place):
             yield _ceiling(evidence, place, model, total=False)
-            if _is_moe(evidence, model):
+            if evidence.reference.is_moe(model):
                 yield _ceiling(evidence, place, model, total=True)
             yield _utilisation(evidence, place, model)
 
@@ -56,11 +57,6 @@ def _without_bandwidth(evidence: Evidence, place: Place, absent: Absent) -> Find
         source=evidence.source,
     )
     return examined.not_tested(absent.reason)
-
-
-def _is_moe(evidence: Evidence, model: str) -> bool:
-    known = evidence.reference.study.models.get(model)
-    return known is not None and known.role is ModelRole.MOE
 
 
 def _ceiling(evidence: Evidence, place: Place, model: str, *, total: bool) -> Finding:
@@ -91,8 +87,14 @@ def _ceiling(evidence: Evidence, place: Place, model: str, *, total: bool) -> Fi
         ("bytes_per_token_gb", "read for a token", "GB", _in_gb(size)),
     )
     verdict = _verdict(share)
-    reading = _ceiling_reading(verdict, numbers, words)
-    return examined.finding(verdict, numbers, reading, _sure(evidence, place, share))
+    told = Told(
+        brief=f"{in_words(rate.value)} tok/s, at most {in_words(ceiling.value)}"
+        if isinstance(rate, Estimate) and isinstance(ceiling, Estimate)
+        else "",
+        reading=_ceiling_reading(verdict, numbers, words),
+        sure=_sure(evidence, place, share),
+    )
+    return examined.finding(verdict, numbers, told)
 
 
 def _ceiling_reading(verdict: AuditVerdict, numbers: tuple[Number, ...], words: str) -> str:
@@ -137,13 +139,17 @@ def _utilisation(evidence: Evidence, place: Place, model: str) -> Finding:
         ("s_mbu_without_head_pct", "S-MBU without the output head", "%", headless),
         ("s_mfu_pct", "S-MFU", "%", arithmetic),
     )
-    others = _dense_median(evidence, place) if _is_moe(evidence, model) else None
+    others = _dense_median(evidence, place) if evidence.reference.is_moe(model) else None
     if others is not None:
         numbers += (plain_number("dense_s_mbu_pct", "S-MBU, median of the dense", "%", others),)
     share = applied(lambda u: u / 100, bandwidth_used)
     verdict = _verdict(share) if isinstance(share, Estimate) else AuditVerdict.UNDECIDED
-    reading = _utilisation_reading(bandwidth_used, arithmetic, others)
-    return examined.finding(verdict, numbers, reading, _sure(evidence, place, share))
+    told = Told(
+        brief=f"{in_words(bandwidth_used.value)} % of the bandwidth",
+        reading=_utilisation_reading(bandwidth_used, arithmetic, others),
+        sure=_sure(evidence, place, share),
+    )
+    return examined.finding(verdict, numbers, told)
 
 
 def _utilisation_reading(used: Estimate, arithmetic: Found, others: float | None) -> str:
@@ -160,16 +166,8 @@ def _utilisation_reading(used: Estimate, arithmetic: Found, others: float | None
     )
 
 
-def _s_mbu(evidence: Evidence, place: Place, model: str) -> Estimate | Absent:
-    """Return traffic to peak bandwidth in per cent; without cache where its size is not told."""
-    cache = _read(evidence, place, Quantity.CACHE_BYTES, model)
-    return applied(
-        lambda r, w, c, b: 100 * r * (w + c) / b,
-        _read(evidence, place, Quantity.GENERATION_RATE, model),
-        _read(evidence, place, Quantity.ACTIVE_BYTES, model),
-        exact(0.0) if isinstance(cache, Absent) else cache,
-        _read(evidence, place, Quantity.BANDWIDTH, model),
-    )
+def _s_mbu(evidence: Evidence, place: Place, model: str) -> Found:
+    return measure(evidence, place, Term(quantity=Quantity.BANDWIDTH_USE, model=model))
 
 
 def _s_mfu(evidence: Evidence, place: Place, model: str) -> Found:
@@ -182,7 +180,7 @@ def _s_mfu(evidence: Evidence, place: Place, model: str) -> Found:
 
 
 def _dense_median(evidence: Evidence, place: Place) -> float | None:
-    dense = (model for model in evidence.models(place) if not _is_moe(evidence, model))
+    dense = (model for model in evidence.models(place) if not evidence.reference.is_moe(model))
     found = [_s_mbu(evidence, place, model) for model in dense]
     values = [each.value for each in found if isinstance(each, Estimate)]
     return median(values) or None if values else None

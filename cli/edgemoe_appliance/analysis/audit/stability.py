@@ -9,9 +9,10 @@ from edgemoe_appliance.analysis.audit.findings import (
     Confidence,
     Examined,
     Finding,
+    Told,
     known_numbers,
 )
-from edgemoe_appliance.analysis.claims.estimates import high_of, low_of
+from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.claims.words import in_words
@@ -46,25 +47,42 @@ def _finding(evidence: Evidence, place: Place, model: str) -> Finding:
         ("variation_pct", "variation over all runs", "%", variation),
     )
     is_floor = evidence.source == "study"
-    least = "At least " if is_floor else ""
-    what = "prompts of other lengths" if is_floor else "other prompts"
-    reading = f"{least}{in_words(share.value)} % of the variance comes from {what}"
-    if low_of(share) > _ALL_PCT:
-        verdict = AuditVerdict.INCONSISTENT
-        reading += ": more than there is. The variation cannot be that of these runs."
-    elif low_of(share) >= _MOST_PCT:
-        verdict = AuditVerdict.INCONSISTENT
-        reading += ": the variation says little about repetitions."
-    elif high_of(share) < _LITTLE_PCT:
-        verdict = AuditVerdict.UNDECIDED if is_floor else AuditVerdict.CONSISTENT
+    verdict, reading = _judged(share, is_floor=is_floor)
+    likely = evidence.read(place, term.of(Quantity.LIKELY_PROMPT_VARIANCE))
+    told_likely = ""
+    if isinstance(likely, Estimate):
+        told_likely = f", likely {in_words(likely.value)} %,"
+        label = "the same, were the long-context prompts as slow as the long one"
+        numbers += known_numbers(("likely_variance_pct", label, "%", likely))
         reading += (
-            ", the rest from other prompts or repetitions."
-            if is_floor
-            else ": the variation is that of repetitions."
+            " Were the long-context prompts as slow as the long one, it would be "
+            f"{in_words(likely.value)} %."
         )
-    else:
-        verdict = AuditVerdict.UNDECIDED
-        reading += "; the variation mixes prompts with repetitions."
-    why = "from the means of the three lengths alone" if is_floor else "from all runs"
-    sure = Confidence.MEDIUM if is_floor else Confidence.HIGH
-    return examined.finding(verdict, numbers, reading, (sure, why))
+    least = "at least " if is_floor else ""
+    why = "from the means of the three lengths alone" if is_floor else "a share without interval"
+    told = Told(
+        brief=f"{least}{in_words(share.value)} %{told_likely} of the variance lies between prompts",
+        reading=reading,
+        sure=(Confidence.MEDIUM, why),
+    )
+    return examined.finding(verdict, numbers, told)
+
+
+def _judged(share: Estimate, *, is_floor: bool) -> tuple[AuditVerdict, str]:
+    """Return the verdict on a share in per cent, or on the least that it can be."""
+    least, what = ("At least ", "three lengths of prompt") if is_floor else ("", "prompts")
+    begin = f"{least}{in_words(share.value)} % of the variance lies between {what}"
+    if low_of(share) > _ALL_PCT:
+        return (
+            AuditVerdict.INCONSISTENT,
+            f"{begin}: more than there is. The variation cannot be that of these runs.",
+        )
+    if low_of(share) >= _MOST_PCT:
+        return (
+            AuditVerdict.INCONSISTENT,
+            f"{begin}, not between repetitions: it says little about how stable they are.",
+        )
+    if high_of(share) < _LITTLE_PCT and not is_floor:
+        return AuditVerdict.CONSISTENT, f"{begin}: the variation is that of repetitions."
+    rest = "; the rest is other prompts and repetitions, which the figures do not tell apart"
+    return AuditVerdict.UNDECIDED, f"{begin}{rest if is_floor else ', the rest between runs'}."

@@ -79,18 +79,6 @@ class Limits(Frozen):
         beyond = bounds.low >= self.high if self.below is not None else bounds.low > self.high
         return beneath or beyond
 
-    def __str__(self) -> str:
-        """Return the limits in words: `0.85 to 0.95`, `below 9`."""
-        if self.about is not None or None not in (self.at_least, self.at_most):
-            return f"{self.low:.4g} to {self.high:.4g}"
-        words = (
-            ("above", self.above),
-            ("at least", self.at_least),
-            ("below", self.below),
-            ("at most", self.at_most),
-        )
-        return " and ".join(f"{word} {value:.4g}" for word, value in words if value is not None)
-
 
 class TermSpec(Frozen):
     """A number by its quantity; model and device are filled in from the check where absent."""
@@ -219,6 +207,23 @@ class DevicePeaks(Frozen):
     flops_source: str
 
 
+class GraphFacts(Frozen):
+    """The nodes of the MoE model's graph for one token, and where that is known from.
+
+    `routing_per_layer` and `expert_per_layer` are those that carry the names which the study's
+    patch looks for.
+    """
+
+    nodes: int = Field(gt=0)
+    routing_per_layer: int = Field(gt=0)
+    expert_per_layer: int = Field(gt=0)
+    source: str
+
+    def inside(self, layers: int) -> int:
+        """Return the named nodes inside the MoE blocks of all layers."""
+        return layers * (self.routing_per_layer + self.expert_per_layer)
+
+
 Operation = Literal["ratio", "fall", "share", "sum", "difference", "product", "same", "added-time"]
 
 
@@ -226,8 +231,9 @@ class Recomputed(Frozen):
     """A printed figure and how it follows from others.
 
     `said` and `parts` name figures; `*` in `said` stands for any key, `{1}`, `{2}` in parts for
-    what it stood for; a part without `/` stands beside `said`. The result is multiplied by
-    `factor`. `id` has `{1}`, `{2}` where `said` has `*`.
+    what it stood for; a part without `/` stands beside `said`; `published/MODEL/total` and
+    `/active` are the counts of models.yaml, in billions. The result is multiplied by `factor`.
+    `id` has `{1}`, `{2}` where `said` has `*`.
     """
 
     id: str
@@ -251,10 +257,11 @@ class UnitCheck(Frozen):
 
 
 class ClaimsConfig(Frozen):
-    """claims.yaml: the claims by id, peaks of the devices, figures to work out again."""
+    """claims.yaml: the claims by id, peaks of devices, the graph, figures to work out again."""
 
     claims: dict[ClaimId, ClaimTest]
     peaks: dict[StudyDeviceId, DevicePeaks]
+    graph: GraphFacts
     recomputed: tuple[Recomputed, ...]
     units: tuple[UnitCheck, ...]
 

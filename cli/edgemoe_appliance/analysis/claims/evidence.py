@@ -34,8 +34,9 @@ class Place:
     """One condition. `device` is the study's device that its hardware is, None for another.
 
     `shortfalls` say why only directions can be read from it, even for that device; `cautions`
-    are to be told with every verdict that rests on it. Places of a table come closest to the
-    study first.
+    are to be told with every verdict that rests on it. `twin_scale` is the smallest of reduced
+    twins that ran there, `prompt_scale` the share of the prompts' words that was sent. Places of
+    a table come closest to the study first.
     """
 
     id: str
@@ -44,7 +45,13 @@ class Place:
     device: StudyDeviceId | None
     shortfalls: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
-    is_reduced: bool = False
+    twin_scale: Literal["tiny", "thin"] | None = None
+    prompt_scale: float = 1.0
+
+    @property
+    def is_reduced(self) -> bool:
+        """Return whether reduced twins ran in place of the models."""
+        return self.twin_scale is not None
 
 
 @dataclass(frozen=True, kw_only=True)

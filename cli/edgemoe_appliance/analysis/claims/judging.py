@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from edgemoe_appliance.analysis.claims.bearing import why_not_borne
 from edgemoe_appliance.analysis.claims.config import ClaimsConfig, ClaimTest, Limits
 from edgemoe_appliance.analysis.claims.estimates import Basis, Bounds, Estimate
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place, Scope
@@ -18,7 +19,13 @@ from edgemoe_appliance.analysis.claims.verdicts import (
     Verdict,
     number_of,
 )
-from edgemoe_appliance.analysis.claims.words import capitalised, joined, number_in_words
+from edgemoe_appliance.analysis.claims.words import (
+    capitalised,
+    joined,
+    limits_in_words,
+    number_in_words,
+    with_unit,
+)
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.study.configs import Feeds
 from edgemoe_appliance.study.reference import StudyClaim, StudyDeviceId
@@ -99,6 +106,7 @@ def _judge(evidence: Evidence, claim: StudyClaim, test: ClaimTest) -> ClaimVerdi
         verdict=verdict,
         scope=_joint_scope(parts),
         reading=_reading(verdict, parts, stages),
+        brief=_brief(verdict, parts),
         tolerance=test.why,
         parts=parts,
         scope_reasons=tuple(dict.fromkeys(r for stage in stages for r in stage.reasons)),
@@ -117,6 +125,7 @@ def _untestable(evidence: Evidence, claim: StudyClaim, test: ClaimTest) -> Claim
         verdict=Verdict.NOT_TESTED,
         scope=Scope.NONE,
         reading=f"Not testable: {reason}.",
+        brief=f"not testable: {reason}",
         tolerance=test.why,
         parts=(),
         missing=(reason,),
@@ -127,6 +136,8 @@ def _answer(evidence: Evidence, question: Question, named: Sequence[StudyDeviceI
     stage = _stage(evidence, question, named)
     if isinstance(stage, Absent):
         return _unanswered(question, stage.reason)
+    if reason := _why_not_borne(question, stage):
+        return _unanswered(question, reason, stage)
     limits = question.asked if stage.scope is Scope.FULL else question.direction
     if limits is None:
         return _unanswered(question, _why_no_direction(evidence, question, stage), stage)
@@ -139,7 +150,15 @@ def _answer(evidence: Evidence, question: Question, named: Sequence[StudyDeviceI
     stood_in = stage.scope is Scope.DIRECTION and len(set(places)) == 1
     # On hardware that stands for both devices the same question is asked once.
     terms = tuple(a.term for a in question.terms) if stood_in else question.terms
-    return _Answered(part=part, stage=stage, key=(question.about, terms, places, str(limits)))
+    return _Answered(
+        part=part, stage=stage, key=(question.about, terms, places, limits.model_dump_json())
+    )
+
+
+def _why_not_borne(question: Question, stage: _Stage) -> str:
+    """Return why the places of a stage cannot bear a question, empty if they can."""
+    reasons = [why_not_borne(stage.places[asked.device], asked.term) for asked in question.terms]
+    return joined(reasons)
 
 
 def _why_no_direction(evidence: Evidence, question: Question, stage: _Stage) -> str:
@@ -156,9 +175,10 @@ def _unanswered(question: Question, reason: str, stage: _Stage | None = None) ->
         verdict=Verdict.NOT_TESTED,
         scope=Scope.NONE,
         where=stage.label if stage else "",
-        asked=str(question.asked),
+        asked=_limits_in_words(question, question.asked),
         numbers=(),
         reading=reason,
+        brief=reason,
         missing=reason,
     )
     return _Answered(part=part, stage=None, key=(question.about, question.terms, reason))
@@ -173,13 +193,15 @@ def _part(
 ) -> Part:
     verdict = verdict_of(found.bounds, limits)
     more = more_runs(found, limits) if verdict is Verdict.INCONCLUSIVE else None
+    judged = numbers if question.about == "same-side" else numbers[:1]
     return Part(
         verdict=verdict,
         scope=stage.scope,
         where=stage.label,
         asked=_limits_in_words(question, limits),
         numbers=numbers,
-        reading=_part_reading(question, stage, limits, numbers),
+        reading=_told(question, stage, limits, tuple(map(_with_bounds, judged))),
+        brief=_told(question, stage, limits, tuple(map(_without_bounds, judged))),
         more_runs=more,
         limits=None if question.about == "same-side" else limits,
     )
@@ -251,17 +273,35 @@ def _numbers(shown: Sequence[Shown]) -> Iterator[Number]:
 
 
 def _limits_in_words(question: Question, limits: Limits) -> str:
-    return "the same side of 1 on both" if question.about == "same-side" else str(limits)
+    if question.about == "same-side":
+        return "the same side of 1 on both"
+    return limits_in_words(limits, question.unit)
 
 
-def _part_reading(
-    question: Question, stage: _Stage, limits: Limits, numbers: tuple[Number, ...]
-) -> str:
+def _with_bounds(number: Number) -> str:
+    return f"{number.label}: {number_in_words(number)}"
+
+
+def _without_bounds(number: Number) -> str:
+    return f"{number.label}: {with_unit(number.value, number.unit)}"
+
+
+def _told(question: Question, stage: _Stage, limits: Limits, numbers: tuple[str, ...]) -> str:
     """Return the judged number, or the two of a comparison of orders, and what was asked."""
-    judged = numbers if question.about == "same-side" else numbers[:1]
-    told = " and ".join(f"{n.label}: {number_in_words(n)}" for n in judged)
+    told = " and ".join(numbers)
     where = f" on {stage.label}" if len(stage.places) == 1 else ""
     return f"{told}{where}, asked {_limits_in_words(question, limits)}"
+
+
+def _brief(verdict: Verdict, parts: Sequence[Part]) -> str:
+    """Return the first of the parts that decide, what would settle it, and how many more."""
+    deciding = list({p.brief: p for p in parts if p.verdict is verdict}.values())
+    first = deciding[0]
+    settled = f" ({first.more_runs.text})" if first.more_runs is not None else ""
+    if verdict is Verdict.INCONCLUSIVE and _by_rounding(deciding):
+        settled = " (the printed digits leave it open)"
+    others = f" (and {len(deciding) - 1} more)" if len(deciding) > 1 else ""
+    return f"{first.brief}{settled}{others}"
 
 
 def _reading(verdict: Verdict, parts: Sequence[Part], stages: Sequence[_Stage]) -> str:
@@ -284,8 +324,7 @@ def _reading(verdict: Verdict, parts: Sequence[Part], stages: Sequence[_Stage]) 
     sentences += [f"{capitalised(more)}."] if more else []
     if any(stage.scope is Scope.DIRECTION for stage in stages):
         is_reduced = any(p.is_reduced for stage in stages for p in stage.places.values())
-        on_twins = ", AT BEST: REDUCED TWINS" if is_reduced else ""
-        sentences.append(f"DIRECTION ONLY{on_twins}.")
+        sentences.append("Direction only, from reduced twins." if is_reduced else "Direction only.")
     elif any(stage.cautions for stage in stages):
         cautions = [caution for stage in stages for caution in stage.cautions]
         sentences.append(capitalised(f"{joined(cautions)}."))

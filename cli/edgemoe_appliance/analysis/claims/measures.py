@@ -93,11 +93,49 @@ def _total_traffic_share(evidence: Evidence, place: Place, term: Term) -> Found:
     return applied(lambda r, s, b: r * s / b, rate, size, bandwidth)
 
 
+def _bandwidth_use(evidence: Evidence, place: Place, term: Term) -> Found:
+    """Return traffic to peak bandwidth in per cent, the cache counted where its size is told.
+
+    Source: S-MBU of MoE-CAP (arXiv 2412.07067); here the output head is counted, as it is read
+    for every token, and the lookup of one input row is not.
+    """
+    cache = evidence.read(place, term.of(Quantity.CACHE_BYTES))
+    return applied(
+        lambda r, w, c, b: 100 * r * (w + c) / b,
+        evidence.read(place, term.of(Quantity.GENERATION_RATE)),
+        evidence.read(place, term.of(Quantity.ACTIVE_BYTES)),
+        exact(0.0) if isinstance(cache, Absent) else cache,
+        evidence.read(place, term.of(Quantity.BANDWIDTH)),
+    )
+
+
+def _implied_window(evidence: Evidence, place: Place, term: Term) -> Found:
+    """Return how many times the time of generation the energy per token implies."""
+    energy, rate, power = (
+        evidence.read(place, term.of(quantity))
+        for quantity in (
+            Quantity.ENERGY_PER_TOKEN,
+            Quantity.GENERATION_RATE,
+            Quantity.AVERAGE_POWER,
+        )
+    )
+    return ratio_of(applied(lambda e, r: e * r, energy, rate), power)
+
+
+def _nodes_outside(evidence: Evidence, place: Place, term: Term) -> Found:
+    inside = evidence.reference.tests.graph.inside(evidence.reference.moe_layers)
+    nodes = evidence.read(place, term.of(Quantity.GRAPH_NODES))
+    return applied(lambda every: (every - inside) / inside, nodes)
+
+
 _DERIVED: Mapping[Quantity, Callable[[Evidence, Place, Term], Found]] = {
     Quantity.TIME_PER_TOKEN: _time_per_token,
     Quantity.FALL_WITH_LENGTH: _fall_with_length,
     Quantity.BEHIND_FASTEST_DENSE: _behind_fastest_dense,
     Quantity.SLOWDOWN: _slowdown,
     Quantity.PROBE_COST: _probe_cost,
+    Quantity.BANDWIDTH_USE: _bandwidth_use,
+    Quantity.IMPLIED_WINDOW: _implied_window,
+    Quantity.NODES_OUTSIDE: _nodes_outside,
     Quantity.TOTAL_TRAFFIC_SHARE: _total_traffic_share,
 }

@@ -55,9 +55,12 @@ class PrintedFigures:
         return self.digits.get(name) or self.digits[f"{name}/value"]
 
     def matching(self, pattern: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Yield the names that a pattern fits, with what each `*` stands for."""
+        """Yield the names that a pattern fits, with what each `*` stands for.
+
+        The ends of a range, NAME/low and NAME/high, are figures of their own too.
+        """
         expression = re.compile(re.escape(pattern).replace(r"\*", "([^/]+)"))
-        for name in dict.fromkeys(map(_without_range_key, self.digits)):
+        for name in dict.fromkeys((*map(_without_range_key, self.digits), *self.digits)):
             found = expression.fullmatch(name)
             if found:
                 yield name, found.groups()

@@ -15,6 +15,7 @@ class Quantity(str, Enum):
     GENERATION_RATE = "generation-rate"
     RATE_VARIATION = "rate-variation"
     PROMPT_VARIANCE = "prompt-variance"
+    LIKELY_PROMPT_VARIANCE = "likely-prompt-variance"
     PEAK_MEMORY = "peak-memory"
     FILE_BACKED_MEMORY = "file-backed-memory"
     SWAP = "swap"
@@ -25,6 +26,8 @@ class Quantity(str, Enum):
     ACTIVE_BYTES = "active-bytes"
     HEAD_BYTES = "head-bytes"
     CACHE_BYTES = "cache-bytes"
+    CACHE_BYTES_PER_TOKEN = "cache-bytes-per-token"  # noqa: S105
+    DEVICE_MEMORY = "device-memory"
     BANDWIDTH = "bandwidth"
     PEAK_FLOPS = "peak-flops"
     GENERATED_TOKENS = "generated-tokens"
@@ -33,6 +36,7 @@ class Quantity(str, Enum):
     ENERGY_PER_TOKEN = "energy-per-token"  # noqa: S105  a quantity, not a password
     MEDIAN_ENERGY_PER_TOKEN = "median-energy-per-token"  # noqa: S105
     AVERAGE_POWER = "average-power"
+    PEAK_POWER = "peak-power"
     GENERATION_ENERGY_PER_TOKEN = "generation-energy-per-token"  # noqa: S105
     GENERATION_POWER = "generation-power"
     PEAK_TEMPERATURE = "peak-temperature"
@@ -43,12 +47,16 @@ class Quantity(str, Enum):
     UNPROBED_RATE = "unprobed-rate"
     THREAD_LOSS = "thread-loss"
     GRAPH_NODES = "graph-nodes"
+    ROTATED_SLOWDOWN = "rotated-slowdown"
     TIME_PER_TOKEN = "time-per-token"  # noqa: S105
     FALL_WITH_LENGTH = "fall-with-length"
     BEHIND_FASTEST_DENSE = "behind-fastest-dense"
     SLOWDOWN = "slowdown"
     PROBE_COST = "probe-cost"
     TOTAL_TRAFFIC_SHARE = "total-traffic-share"
+    BANDWIDTH_USE = "bandwidth-use"
+    IMPLIED_WINDOW = "implied-window"
+    NODES_OUTSIDE = "nodes-outside"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +72,9 @@ _FACTS = {
     Quantity.GENERATION_RATE: QuantityFacts(title="generation rate", unit="tok/s"),
     Quantity.RATE_VARIATION: QuantityFacts(title="variation of the rate", unit="%"),
     Quantity.PROMPT_VARIANCE: QuantityFacts(title="variance between prompts", unit="%"),
+    Quantity.LIKELY_PROMPT_VARIANCE: QuantityFacts(
+        title="variance between prompts, long texts alike", unit="%"
+    ),
     Quantity.PEAK_MEMORY: QuantityFacts(title="peak resident memory", unit="B"),
     Quantity.FILE_BACKED_MEMORY: QuantityFacts(title="file-backed resident memory", unit="B"),
     Quantity.SWAP: QuantityFacts(title="swap used by the engine", unit="B"),
@@ -76,6 +87,8 @@ _FACTS = {
     Quantity.CACHE_BYTES: QuantityFacts(title="cache bytes read per token", unit="B"),
     Quantity.BANDWIDTH: QuantityFacts(title="memory bandwidth", unit="B/s"),
     Quantity.PEAK_FLOPS: QuantityFacts(title="peak arithmetic rate", unit="FLOP/s"),
+    Quantity.CACHE_BYTES_PER_TOKEN: QuantityFacts(title="cache of one token", unit="B"),
+    Quantity.DEVICE_MEMORY: QuantityFacts(title="memory of the device's own", unit="B"),
     Quantity.GENERATED_TOKENS: QuantityFacts(title="generated tokens", unit="tokens"),
     Quantity.LENGTH_RATE: QuantityFacts(
         title="generation rate", unit="tok/s", feeds=Feeds.PROMPT_LENGTH
@@ -86,6 +99,7 @@ _FACTS = {
     Quantity.ENERGY_PER_TOKEN: QuantityFacts(title="energy per token", unit="J/tok"),
     Quantity.MEDIAN_ENERGY_PER_TOKEN: QuantityFacts(title="median energy per token", unit="J/tok"),
     Quantity.AVERAGE_POWER: QuantityFacts(title="average power", unit="W"),
+    Quantity.PEAK_POWER: QuantityFacts(title="highest power", unit="W"),
     Quantity.GENERATION_ENERGY_PER_TOKEN: QuantityFacts(
         title="energy per token of generation alone", unit="J/tok"
     ),
@@ -103,6 +117,11 @@ _FACTS = {
     Quantity.GRAPH_NODES: QuantityFacts(
         title="nodes of the graph per token", unit="1", feeds=Feeds.ROUTING
     ),
+    Quantity.ROTATED_SLOWDOWN: QuantityFacts(
+        title="slowdown by timing every node, decodes of both kinds in turn",
+        unit="%",
+        feeds=Feeds.ROUTING,
+    ),
     Quantity.THREAD_LOSS: QuantityFacts(
         title="loss against the best number of threads", unit="%", feeds=Feeds.THREADS
     ),
@@ -118,6 +137,11 @@ _FACTS = {
     ),
     Quantity.PROBE_COST: QuantityFacts(
         title="time that timing every node adds to a token", unit="s", feeds=Feeds.ROUTING
+    ),
+    Quantity.BANDWIDTH_USE: QuantityFacts(title="bandwidth used (S-MBU)", unit="%"),
+    Quantity.IMPLIED_WINDOW: QuantityFacts(title="energy per token x rate / power", unit="ratio"),
+    Quantity.NODES_OUTSIDE: QuantityFacts(
+        title="nodes outside the MoE blocks to those inside", unit="ratio", feeds=Feeds.ROUTING
     ),
     Quantity.TOTAL_TRAFFIC_SHARE: QuantityFacts(
         title="traffic of all weights for every token, to the peak bandwidth,", unit="ratio"

@@ -57,12 +57,13 @@ class Shown:
 class Question:
     """One number that must be within limits.
 
-    `terms` are what it is made of; `answer` gives the number and what stands behind it, the number
-    first. `direction` is what other hardware is held to, None where that says nothing; `anywhere`
-    is true where hardware does not matter.
+    `terms` are what it is made of; `answer` gives the number, in `unit`, and what stands behind it,
+    the number first. `direction` is what other hardware is held to, None where that says nothing;
+    `anywhere` is true where hardware does not matter.
     """
 
     about: str
+    unit: str
     terms: tuple[Asked, ...]
     table: Feeds
     asked: Limits
@@ -114,6 +115,7 @@ def _level_question(check: LevelCheck, asked: Asked) -> Question:
 
     return Question(
         about="level",
+        unit=facts_of(asked.term.quantity).unit,
         terms=(asked,),
         table=_table(asked),
         asked=check.asked,
@@ -140,6 +142,7 @@ def _ratio_question(top: Asked, bottom: Asked, check: RatioCheck | _AboveOne) ->
 
     return Question(
         about="ratio",
+        unit="ratio",
         terms=(top, bottom),
         table=_table(top),
         asked=check.asked,
@@ -150,19 +153,23 @@ def _ratio_question(top: Asked, bottom: Asked, check: RatioCheck | _AboveOne) ->
 
 
 def _difference_question(check: DifferenceCheck, top: Asked, bottom: Asked) -> Question:
+    own = facts_of(top.term.quantity).unit
+    unit = "points" if own == "%" else own
+
     def answer(evidence: Evidence, places: Places) -> tuple[Found, tuple[Shown, ...]]:
         parts = [_shown(evidence, places, each) for each in (top, bottom)]
         found = applied(lambda a, b: a - b, *(part.found for part in parts))
         whole = Shown(
             key=f"difference.{_pair_key(places, top, bottom)}",
             label=_pair_label(evidence, places, (top, bottom), "less"),
-            unit="points" if parts[0].unit == "%" else parts[0].unit,
+            unit=unit,
             found=found,
         )
         return found, (whole, *parts)
 
     return Question(
         about="difference",
+        unit=unit,
         terms=(top, bottom),
         table=_table(top),
         asked=check.asked,
@@ -198,6 +205,7 @@ def _product_question(check: ProductCheck, device: StudyDeviceId) -> Question:
 
     return Question(
         about="product",
+        unit="ratio",
         terms=tuple(asked for each in (whole, *factors) for asked in each),
         table=_table(whole[0]),
         asked=check.asked,
@@ -232,6 +240,7 @@ def _same_side_question(one: tuple[Asked, Asked], other: tuple[Asked, Asked]) ->
 
     return Question(
         about="same-side",
+        unit="ratio",
         terms=(*one, *other),
         table=_table(one[0]),
         asked=_ABOVE_ZERO,

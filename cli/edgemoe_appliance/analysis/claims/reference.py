@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgemoe_appliance.analysis.claims.config import CLAIMS_FILE, ClaimsConfig, read_claims
 from edgemoe_appliance.analysis.claims.printed import PrintedFigures, read_printed
-from edgemoe_appliance.study.configs import Configs, read_configs
+from edgemoe_appliance.study.configs import Configs, ModelRole, read_configs
 from edgemoe_appliance.study.reference import Study, read_study
 from edgemoe_appliance.study.resources import resource_folder
 
@@ -20,6 +20,22 @@ class Reference:
     printed: PrintedFigures
     configs: Configs
     tests: ClaimsConfig
+
+    @property
+    def moe(self) -> str:
+        """Return the id of the study's Mixture-of-Experts model."""
+        models = self.study.models.items()
+        return next(name for name, model in models if model.role is ModelRole.MOE)
+
+    @property
+    def moe_layers(self) -> int:
+        """Return the layers of that model."""
+        return self.configs.models.models[self.moe].shape.block_count
+
+    def is_moe(self, model: str) -> bool:
+        """Return whether a model is a Mixture-of-Experts by the study's roles."""
+        known = self.study.models.get(model)
+        return known is not None and known.role is ModelRole.MOE
 
     def model_name(self, model: str | None) -> str:
         """Return the name of a model as the study's tables shorten it."""

@@ -20,6 +20,7 @@ from edgemoe_appliance.analysis.claims.session_statements import session_stateme
 from edgemoe_appliance.analysis.claims.shapes import count_weights
 from edgemoe_appliance.analysis.claims.spread import (
     mean_estimate,
+    median_estimate,
     prompt_variance,
     ratio_estimate,
     variation_estimate,
@@ -39,8 +40,9 @@ from edgemoe_appliance.analysis.conditions import (
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.statistics import Absent, Sample
 from edgemoe_appliance.study.configs import Arm, Feeds, GitSource
+from edgemoe_appliance.study.records import Status
 
-_PROBED = (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY)
+_PROBED = (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY, Arm.PROBE_ROTATE)
 _MEANS: Mapping[Quantity, str] = {
     Quantity.GENERATION_RATE: "gen_tok_s",
     Quantity.LENGTH_RATE: "gen_tok_s",
@@ -54,9 +56,12 @@ _MEANS: Mapping[Quantity, str] = {
     Quantity.GENERATION_ENERGY_PER_TOKEN: "j_per_token_gross",
     Quantity.GENERATION_POWER: "power_generate_w",
     Quantity.GRAPH_NODES: "probe_nodes_per_decode",
+    Quantity.ROTATED_SLOWDOWN: "probe_slowdown_per_node_pct",
+    Quantity.DEVICE_MEMORY: "nvmap_peak_bytes",
 }
 _HIGHEST: Mapping[Quantity, str] = {
     Quantity.PEAK_TEMPERATURE: "temp_peak_c",
+    Quantity.PEAK_POWER: "power_study_peak_w",
     Quantity.SWAP: "peak_process_swap_bytes",
 }
 _OF_FILES: Mapping[Quantity, str] = {
@@ -171,7 +176,8 @@ class SessionEvidence:
             device=setting.target.study_device,
             shortfalls=shortfalls,
             cautions=tuple(self._cautions(pool, scales, is_pin=is_pin)),
-            is_reduced=bool(scales & {"tiny", "thin"}),
+            twin_scale="tiny" if "tiny" in scales else "thin" if "thin" in scales else None,
+            prompt_scale=pool.condition.prompt_scale,
         )
         ok = sum(len(models.ok) for each in group.values() for models in each.models)
         is_device = setting.target.study_device is not None
@@ -204,6 +210,8 @@ class SessionEvidence:
         """Return the runs of a model, cut to the length or stratum that is asked for."""
         found = self._of(place)
         arm = term.arm if term.quantity in _PROBED_QUANTITIES else Arm.PLAIN
+        if term.quantity is Quantity.ROTATED_SLOWDOWN:
+            arm = Arm.PROBE_ROTATE
         threads = term.threads or found.condition.threads
         pool = found.pools.get((arm, threads))
         if pool is None:
@@ -238,10 +246,12 @@ class SessionEvidence:
         if quantity in _HIGHEST:
             return _highest(runs, _HIGHEST[quantity])
         special: Mapping[Quantity, Callable[[ModelRuns], Estimate | Absent]] = {
-            Quantity.COMPLETED: lambda r: exact(100 * len(r.ok) / len(r.runs)),
+            Quantity.COMPLETED: _completed,
             Quantity.RATE_VARIATION: lambda r: variation_estimate(sample_of(r.ok, "gen_tok_s")),
             Quantity.PROMPT_VARIANCE: lambda r: prompt_variance(sample_of(r.ok, "gen_tok_s")),
             Quantity.MEDIAN_ENERGY_PER_TOKEN: lambda r: _median(r, "j_per_token_study"),
+            Quantity.LIKELY_PROMPT_VARIANCE: lambda _: Absent(reason="prompts were measured"),
+            Quantity.CACHE_BYTES_PER_TOKEN: self._cache_bytes_per_token,
             Quantity.HEAD_BYTES: self._head_bytes,
             Quantity.CACHE_BYTES: self._cache_bytes,
         }
@@ -282,12 +292,15 @@ class SessionEvidence:
 
     def _cache_bytes(self, runs: ModelRuns) -> Estimate | Absent:
         """Return what a token reads of the cache, half of the generated tokens being there."""
-        planned = [s.plan.models.get(runs.model) for s in self._loaded.sessions]
-        per_token = [m.kv_bytes_per_token for m in planned if m and m.sha256 == runs.sha256]
         tokens = runs.ok["prompt_tokens"] + runs.ok["generated_tokens"] / 2
-        if not per_token or not tokens.notna().any():
+        if not tokens.notna().any():
             return Absent(reason="the runs tell no number of tokens")
-        return exact(per_token[0] * float(tokens.mean()))
+        return scaled(self._cache_bytes_per_token(runs), max(1.0, float(tokens.mean())))
+
+    def _cache_bytes_per_token(self, runs: ModelRuns) -> Estimate:
+        """Return what the session's plan says of the model file."""
+        planned = (session.plan.models.get(runs.model) for session in self._loaded.sessions)
+        return exact(next(m.kv_bytes_per_token for m in planned if m and m.sha256 == runs.sha256))
 
 
 def _mean_sample(runs: ModelRuns, quantity: Quantity) -> Sample | Absent:
@@ -317,10 +330,16 @@ def _highest(runs: ModelRuns, column: str) -> Estimate | Absent:
 
 
 def _median(runs: ModelRuns, column: str) -> Estimate | Absent:
-    values = runs.ok[column].dropna()
-    if values.empty:
-        return Absent(reason=runs.why_absent(column))
-    return Estimate(value=float(values.median()), bounds=Absent(reason="no interval of a median"))
+    sample = sample_of(runs.ok, column)
+    return median_estimate(sample) if sample.n else Absent(reason=runs.why_absent(column))
+
+
+def _completed(runs: ModelRuns) -> Estimate | Absent:
+    """Return the share of runs that ended well; runs that other causes spoilt do not count."""
+    counted = runs.runs[runs.runs["status"] != Status.INVALID.value]
+    if counted.empty:
+        return Absent(reason="every run was spoilt from outside")
+    return exact(100 * len(runs.ok) / len(counted))
 
 
 def _fall(found: Estimate) -> Estimate:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from edgemoe_appliance.study.configs import ModelShape
 
+_HALF_PRECISION = 2  # llama.cpp's default for the cache
+
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
@@ -34,6 +36,12 @@ class Weights:
     def read_per_token(self) -> int:
         """Return the weights that one token reads."""
         return self.attention + self.router + self.active_experts + self.head
+
+
+def cache_bytes(shape: ModelShape) -> int:
+    """Return the bytes that one token adds to the cache of keys and values, in half precision."""
+    per_layer = shape.head_count_kv * (shape.key_length + shape.value_length)
+    return _HALF_PRECISION * shape.block_count * per_layer
 
 
 def count_weights(shape: ModelShape) -> Weights:

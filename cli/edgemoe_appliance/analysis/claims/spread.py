@@ -61,6 +61,37 @@ def variation_estimate(sample: Sample) -> Estimate | Absent:
     return Estimate(value=summary.cv_pct, bounds=_as_bounds(interval), repeats=repeats)
 
 
+def median_estimate(sample: Sample) -> Estimate:
+    """Return the median of all runs of a sample that is not empty.
+
+    The interval is that of the median of the prompts' medians, between two of them in order: it
+    asks nothing of their distribution and covers more often than it says. Source: Conover,
+    Practical Nonparametric Statistics (1999), 3.2.
+    """
+    value = float(np.median(sample.values))
+    medians = sorted(float(np.median(values)) for values in sample.by_prompt.values())
+    prompts = len(medians)
+    repeats = Repeats(
+        repetitions=max(1, round(sample.n / prompts)), prompts=prompts, within_share=0.0
+    )
+    if prompts < _MIN_PROMPTS:
+        reason = f"{prompts} prompts; an interval of a median needs {_MIN_PROMPTS}"
+        return Estimate(value=value, bounds=Absent(reason=reason), repeats=repeats)
+    place = _tail_place(prompts)
+    low, high = min(value, medians[place]), max(value, medians[-1 - place])
+    bounds = Bounds(low=low, high=high, basis=Basis.INTERVAL)
+    return Estimate(value=value, bounds=bounds, repeats=repeats)
+
+
+def _tail_place(count: int) -> int:
+    """Return how many values may be left out at each end of an interval of the median."""
+    below, place = 0.0, -1
+    while below <= (1 - CONFIDENCE) / 2:
+        place += 1
+        below += math.comb(count, place) / 2**count
+    return max(0, place - 1)
+
+
 def prompt_variance(sample: Sample) -> Estimate | Absent:
     """Return the part of the variance of single runs that lies between prompts, in per cent."""
     summary = summarise(sample)

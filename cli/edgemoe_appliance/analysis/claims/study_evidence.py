@@ -22,7 +22,7 @@ from edgemoe_appliance.analysis.claims.estimates import (
 from edgemoe_appliance.analysis.claims.evidence import Place, Source, Statement
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.claims.reference import Reference
-from edgemoe_appliance.analysis.claims.shapes import count_weights
+from edgemoe_appliance.analysis.claims.shapes import cache_bytes, count_weights
 from edgemoe_appliance.analysis.claims.study_statements import printed_statements
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.study.configs import Arm, Feeds, Target
@@ -39,6 +39,7 @@ _FIGURES: Mapping[Quantity, tuple[str, float]] = {
     Quantity.ENERGY_PER_TOKEN: ("tables/energy/cells/{device}/{model}/mean_j_per_tok", 1),
     Quantity.MEDIAN_ENERGY_PER_TOKEN: ("tables/energy/cells/{device}/{model}/median_j_per_tok", 1),
     Quantity.AVERAGE_POWER: ("tables/energy/cells/{device}/{model}/avg_power_w", 1),
+    Quantity.PEAK_POWER: ("tables/energy/cells/{device}/{model}/peak_power_w", 1),
     Quantity.PEAK_TEMPERATURE: ("tables/energy/cells/{device}/{model}/peak_soc_c", 1),
     Quantity.LENGTH_RATE: ("tables/prompt_length/cells/{device}/{model}/{length}_tok_s", 1),
     Quantity.PROBED_RATE: ("tables/slowdown/cells/{device}/{model}/patched_tok_s", 1),
@@ -50,12 +51,22 @@ _FIGURES: Mapping[Quantity, tuple[str, float]] = {
     Quantity.TOTAL_PARAMETERS: ("models/{model}/total_parameters_billion", _BILLION),
     Quantity.ACTIVE_PARAMETERS: ("models/{model}/active_parameters_billion", _BILLION),
 }
+_ENERGY = (
+    Quantity.ENERGY_PER_TOKEN,
+    Quantity.MEDIAN_ENERGY_PER_TOKEN,
+    Quantity.AVERAGE_POWER,
+    Quantity.PEAK_POWER,
+    Quantity.GENERATION_ENERGY_PER_TOKEN,
+    Quantity.GENERATION_POWER,
+)
+_OF_SHAPES = (Quantity.ACTIVE_BYTES, Quantity.HEAD_BYTES, Quantity.CACHE_BYTES_PER_TOKEN)
 _WHY_ABSENT: Mapping[Quantity, str] = {
     Quantity.SWAP: "the study prints no figure of swap",
     Quantity.FILE_BACKED_MEMORY: "the study does not print the parts of resident memory",
     Quantity.COMPLETED: "the study prints no status of single runs",
     Quantity.THREAD_LOSS: "the study prints no rate by number of threads",
-    Quantity.GRAPH_NODES: "the study prints no number of nodes of a graph",
+    Quantity.ROTATED_SLOWDOWN: "the study timed every node of a run or none",
+    Quantity.DEVICE_MEMORY: "the study prints no figure of device memory",
     Quantity.CACHE_BYTES: "the study prints no number of tokens of its prompts",
     Quantity.GENERATION_ENERGY_PER_TOKEN: "the study prints no energy of generation alone",
     Quantity.GENERATION_POWER: "the study prints no power of generation alone",
@@ -94,10 +105,8 @@ class StudyEvidence:
 
     def read(self, place: Place, term: Term) -> Estimate | Absent:
         """Return a printed figure, or why there is none."""
-        if term.quantity in _WHY_ABSENT:
-            return Absent(reason=_WHY_ABSENT[term.quantity])
-        if term.arm is not Arm.PROBE_PER_NODE:
-            return Absent(reason="the study timed every node, no groups of them")
+        if reason := self._why_absent(place, term):
+            return Absent(reason=reason)
         if term.quantity in _FIGURES:
             pattern, factor = _FIGURES[term.quantity]
             name = pattern.format(
@@ -130,15 +139,20 @@ class StudyEvidence:
             Quantity.GENERATED_TOKENS: exact(study.procedure.max_new_tokens),
             Quantity.PEAK_FLOPS: exact(self.reference.tests.peaks[device].flops),
             Quantity.BANDWIDTH: self._bandwidth(device),
+            Quantity.GRAPH_NODES: exact(self.reference.tests.graph.nodes),
         }
         if term.quantity in facts:
             return facts[term.quantity]
         if term.quantity is Quantity.RATE_VARIATION:
             return self._variation(f"tables/stability/cells/{device}/{term.model}")
         if term.quantity is Quantity.PROMPT_VARIANCE:
-            return self._prompt_variance(device, term)
-        if term.quantity in (Quantity.ACTIVE_BYTES, Quantity.HEAD_BYTES):
-            return self._bytes(term)
+            return self._prompt_variance(device, term, more_long=0)
+        if term.quantity is Quantity.LIKELY_PROMPT_VARIANCE:
+            # Categories of equal size; long context is one of them.
+            in_category = study.procedure.prompts // study.procedure.prompt_categories
+            return self._prompt_variance(device, term, more_long=in_category)
+        if term.quantity in _OF_SHAPES:
+            return self._of_shape(term)
         return Absent(reason=NOT_PRINTED)
 
     def _variation(self, cell: str) -> Estimate | Absent:
@@ -155,10 +169,14 @@ class StudyEvidence:
             least = low.bounds.low
         return within(least, high.bounds.high, Basis.ROUNDING, value=high.value)
 
-    def _prompt_variance(self, device: StudyDeviceId, term: Term) -> Estimate | Absent:
-        """Return the part of the variance that the means of the three lengths alone bring, in %.
+    def _prompt_variance(
+        self, device: StudyDeviceId, term: Term, more_long: int
+    ) -> Estimate | Absent:
+        """Return the part of the variance that lies between the three lengths and the rest, in %.
 
-        They are among the pooled runs, each as often as there are repetitions.
+        Their runs are among the pooled ones; the mean of the other runs follows from theirs and
+        from that of all. What those differ by among themselves would come on top. `more_long` of
+        the other prompts are taken to run as the long one does.
         """
         procedure, figure = self.reference.study.procedure, self.reference.printed.figure
         cells = f"cells/{device}/{term.model}"
@@ -173,25 +191,43 @@ class StudyEvidence:
         known = [each for each in (mean, variation, *lengths) if isinstance(each, Estimate)]
         if len(known) < 2 + len(lengths):
             return Absent(reason=NOT_PRINTED)
-        weight = procedure.repetitions / (procedure.headline_runs_per_cell - 1)
-        return combine(
-            lambda m, cv, *rates: (
-                100 * weight * sum((rate - m) ** 2 for rate in rates) / (m * cv / 100) ** 2
-            ),
-            *known,
-        )
+        runs, each = procedure.headline_runs_per_cell, procedure.repetitions
+        prompts = {"short": 1, "medium": 1, "long": 1 + more_long}
+        counts = [each * prompts[length] for length in procedure.prompt_length_words]
+        others = runs - sum(counts)
+
+        def share_pct(m: float, cv: float, *rates: float) -> float:
+            told = list(zip(counts, rates, strict=True))
+            rest = (runs * m - sum(n * rate for n, rate in told)) / others
+            squares = sum(n * (rate - m) ** 2 for n, rate in (*told, (others, rest)))
+            return 100 * squares / ((runs - 1) * (m * cv / 100) ** 2)
+
+        return combine(share_pct, *known)
 
     def _bandwidth(self, device: StudyDeviceId) -> Estimate | Absent:
         targets = self.reference.configs.devices.targets.values()
         found = [target for target in targets if target.study_device == device]
         return bandwidth_of(found[0]) if found else Absent(reason="no target is that device")
 
-    def _bytes(self, term: Term) -> Estimate | Absent:
-        """Return bytes read per token: the share of the weights, at the file's mean size."""
+    def _why_absent(self, place: Place, term: Term) -> str:
+        """Return why the study has no such number, empty where it may have one."""
+        device = self.reference.study.devices.get(place.device) if place.device else None
+        if device is not None and term.quantity in _ENERGY and not device.energy_reported:
+            return f"the study reports no energy on {place.label}"
+        if term.length and "{length}" not in _FIGURES.get(term.quantity, ("{length}",))[0]:
+            return "the study does not print it by length of prompt"
+        if term.arm is not Arm.PROBE_PER_NODE:
+            return "the study timed every node, no groups of them"
+        return _WHY_ABSENT.get(term.quantity, "")
+
+    def _of_shape(self, term: Term) -> Estimate | Absent:
+        """Return bytes of the cache, or of weights: their share at the file's mean size."""
         size = self.reference.printed.figure(f"models/{term.model}/file_gb")
         entry = self.reference.configs.models.models.get(term.model or "")
         if isinstance(size, Absent) or entry is None:
             return Absent(reason="the shape of the model is not known")
+        if term.quantity is Quantity.CACHE_BYTES_PER_TOKEN:
+            return exact(cache_bytes(entry.shape))
         weights = count_weights(entry.shape)
         part = weights.head if term.quantity is Quantity.HEAD_BYTES else weights.read_per_token
         return scaled(size, GB * part / weights.total)

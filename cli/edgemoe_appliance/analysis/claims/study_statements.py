@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from edgemoe_appliance.analysis.claims.config import Operation, Recomputed, UnitCheck
+from edgemoe_appliance.analysis.claims.config import (
+    CLAIMS_FILE,
+    Operation,
+    Recomputed,
+    UnitCheck,
+)
 from edgemoe_appliance.analysis.claims.estimates import Estimate, combine, exact, ratio, scaled
 from edgemoe_appliance.analysis.claims.evidence import Statement
 from edgemoe_appliance.analysis.claims.reference import Reference
 from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.study.units import GB, GIB
 
 _BILLION = 1e9
+_PUBLISHED = "published/"
 _OPERATIONS: Mapping[Operation, Callable[..., float]] = {
     "ratio": lambda a, b: a / b,
     "fall": lambda a, b: 100 * (1 - a / b),
@@ -29,10 +36,11 @@ _IN_WORDS: Mapping[Operation, str] = {
     "share": "100 {0} / ({0} + {1})",
     "difference": "{0} - {1}",
     "product": "{0} x {1}",
-    "same": "{0}",
+    "same": "the count that is published, {0},",
     "added-time": "(1 / {0} - 1 / {1}) / (1 / {2} - 1 / {3})",
 }
 _UNITS = {
+    "_parameters_billion": "billion",
     "_j_per_tok": "J/tok",
     "_tok_s": "tok/s",
     "_pct": "%",
@@ -48,34 +56,30 @@ _UNITS = {
 
 
 def printed_statements(reference: Reference) -> Iterator[Statement]:
-    """Yield every printed figure that is declared to follow from others, and nominal sizes."""
+    """Yield every printed figure that is declared to follow from others."""
     for entry in reference.tests.recomputed:
         for name, captures in reference.printed.matching(entry.said):
             yield from _recomputed(reference, entry, name, captures)
     for check in reference.tests.units:
         for name, captures in reference.printed.matching(check.said):
             yield from _in_like_units(reference, check, name, captures)
-    yield from _nominal_sizes(reference)
 
 
 def _recomputed(
     reference: Reference, entry: Recomputed, name: str, captures: tuple[str, ...]
 ) -> Iterator[Statement]:
     names = [_part_name(part, name, captures) for part in entry.parts]
-    parts = _printed(reference, names)
-    said = reference.printed.figure(name)
-    if isinstance(said, Absent) or isinstance(parts, Absent):
-        return
+    parts, texts = zip(*(_part(reference, each) for each in names), strict=True)
     again = combine(_OPERATIONS[entry.by], *parts)
     yield Statement(
         id=_filled(entry.id, captures),
         subject=_subject(reference, entry.of, captures),
         where=f"section {entry.section}",
-        said=said,
-        said_text=reference.printed.text(name),
+        said=_part(reference, name)[0],
+        said_text=_said_text(reference, name),
         again=again if isinstance(again, Absent) else scaled(again, entry.factor),
         unit=_unit(name),
-        how=_in_words(entry, [reference.printed.text(each) for each in names]),
+        how=_in_words(entry, texts),
         parts=_by_name(names, parts),
     )
 
@@ -84,10 +88,7 @@ def _in_like_units(
     reference: Reference, check: UnitCheck, name: str, captures: tuple[str, ...]
 ) -> Iterator[Statement]:
     names = [_part_name(part, name, captures) for part in (check.top, check.bottom) if part]
-    parts = _printed(reference, names)
-    said = reference.printed.figure(name)
-    if isinstance(said, Absent) or isinstance(parts, Absent):
-        return
+    parts, texts = zip(*(_part(reference, each) for each in names), strict=True)
     like = [scaled(part, _bytes_in(each)) for each, part in zip(names, parts, strict=True)]
     again = _quotient(like)
     if check.bottom is None and isinstance(again, Estimate):
@@ -96,45 +97,41 @@ def _in_like_units(
         id=_filled(check.id, captures),
         subject=_subject(reference, check.of, captures),
         where=f"section {check.section}",
-        said=said,
-        said_text=reference.printed.text(name),
+        said=_part(reference, name)[0],
+        said_text=_said_text(reference, name),
         again=again,
         numerals=_quotient(parts),
         unit=_unit(name),
-        how=" / ".join(f"{reference.printed.text(each)} {_unit(each)}" for each in names),
+        how=" / ".join(f"{t} {_unit(n)}" for t, n in zip(texts, names, strict=True)),
         parts=_by_name(names, parts),
     )
 
 
-def _nominal_sizes(reference: Reference) -> Iterator[Statement]:
-    for model, entry in reference.configs.models.models.items():
-        for kind, published in (
-            ("total", entry.published_parameters_total),
-            ("active", entry.published_parameters_active),
-        ):
-            figure = f"models/{model}/{kind}_parameters_billion"
-            said = reference.printed.figure(figure)
-            if isinstance(said, Estimate):
-                yield Statement(
-                    id=f"parameters.{model}.{kind}",
-                    subject=f"{kind} parameters of {reference.model_name(model)}",
-                    where="section 3.3",
-                    said=said,
-                    said_text=reference.printed.text(figure),
-                    again=exact(published / _BILLION),
-                    unit="billion",
-                    how="the published count of the original model",
-                )
+def _part(reference: Reference, name: str) -> tuple[Estimate, str]:
+    """Return a figure and its digits: a printed one, or a published count in billions.
+
+    Raises ConfigError where there is none of this name.
+    """
+    if name.startswith(_PUBLISHED):
+        model, kind = name.removeprefix(_PUBLISHED).split("/")
+        shape = reference.configs.models.models[model]
+        counts = {
+            "total": shape.published_parameters_total,
+            "active": shape.published_parameters_active,
+        }
+        count = counts[kind] / _BILLION
+        return exact(count), f"{count:.4g}"
+    figure = reference.printed.figure(name)
+    if isinstance(figure, Absent):
+        raise ConfigError(f"{name}: no such figure", where=CLAIMS_FILE, hint="see study.yaml")
+    return figure, reference.printed.text(name)
 
 
-def _printed(reference: Reference, names: Sequence[str]) -> list[Estimate] | Absent:
-    found = []
-    for name in names:
-        figure = reference.printed.figure(name)
-        if isinstance(figure, Absent):
-            return figure
-        found.append(figure)
-    return found
+def _said_text(reference: Reference, name: str) -> str:
+    """Return a figure in its printed digits, with `about` where the text has it."""
+    stated = reference.study.stated.get(name.removeprefix("stated/"))
+    about = "about " if stated is not None and stated.sense == "about" else ""
+    return f"{about}{reference.printed.text(name)}"
 
 
 def _quotient(parts: Sequence[Estimate]) -> Estimate | Absent:
@@ -162,9 +159,9 @@ def _subject(reference: Reference, words: str, captures: tuple[str, ...]) -> str
 
 
 def _in_words(entry: Recomputed, parts: Sequence[str]) -> str:
-    shown = [f"({part})" if " " in part else part for part in parts]
+    shown = [f"({part})" if " to " in part else part for part in parts]
     words = " + ".join(shown) if entry.by == "sum" else _IN_WORDS[entry.by].format(*shown)
-    return words if entry.factor == 1 else f"{words} x {entry.factor:g}"
+    return words if entry.factor == 1 else f"({words}) x {entry.factor:.4g}"
 
 
 def _by_name(names: Sequence[str], parts: Sequence[Estimate]) -> tuple[tuple[str, float], ...]:
@@ -177,7 +174,8 @@ def _by_name(names: Sequence[str], parts: Sequence[Estimate]) -> tuple[tuple[str
 
 def _unit(name: str) -> str:
     """Return the unit that a figure's name ends in, as printed."""
-    return next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "1")
+    whole = name.removesuffix("/low").removesuffix("/high")
+    return next((unit for ending, unit in _UNITS.items() if whole.endswith(ending)), "1")
 
 
 def _bytes_in(name: str) -> float:

@@ -41,8 +41,8 @@ class Part:
 
     `where` is the condition, or the two, that it was read in; `asked` says the limits that it was
     held to, `limits` are their numbers. The first of `numbers` was judged, the others stand behind
-    it; where two had to be on the same side of 1, both were, and there are no `limits`. A part that
-    was not tested has its reason in `missing`.
+    it; where two had to be on the same side of 1, both were, and there are no `limits`. `brief` is
+    the reading without bounds. A part that was not tested has its reason in `missing`.
     """
 
     verdict: Verdict
@@ -51,6 +51,7 @@ class Part:
     asked: str
     numbers: tuple[Number, ...]
     reading: str
+    brief: str = ""
     missing: str = ""
     more_runs: MoreRuns | None = None
     limits: Limits | None = None
@@ -60,7 +61,8 @@ class Part:
 class ClaimVerdict:
     """A claim, judged.
 
-    `statement` is the claim in this project's words, `tolerance` what its limits rest on.
+    `statement` is the claim in this project's words, `tolerance` what its limits rest on, `brief`
+    the number that decides, or what is missing, on one line.
     `scope_reasons` say why it is the direction only, `cautions` are to be read with the verdict,
     `missing` is what was not there.
     """
@@ -74,6 +76,7 @@ class ClaimVerdict:
     reading: str
     tolerance: str
     parts: tuple[Part, ...]
+    brief: str = ""
     scope_reasons: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgemoe_appliance.analysis.claims.config import Limits
 from edgemoe_appliance.analysis.claims.estimates import Basis
 from edgemoe_appliance.analysis.claims.verdicts import Number
 from edgemoe_appliance.study.units import GB
@@ -41,6 +42,23 @@ def number_in_words(number: Number) -> str:
     factor, _ = _LARGE.get(number.unit, (1.0, number.unit))
     low, high = in_words(number.low / factor), in_words(number.high / factor)
     return f"{text} ({low} to {high}{_BOUNDS[number.basis]})"
+
+
+def limits_in_words(limits: Limits, unit: str) -> str:
+    """Return limits in the unit of a number: `0.85 to 0.95`, `below 9 %`."""
+    factor, shown = _LARGE.get(unit, (1.0, unit))
+    low, high = (in_words(end / factor) for end in (limits.low, limits.high))
+    if limits.about is not None or None not in (limits.at_least, limits.at_most):
+        text = f"{low} to {high}"
+    else:
+        ends = (
+            ("above", limits.above, low),
+            ("at least", limits.at_least, low),
+            ("below", limits.below, high),
+            ("at most", limits.at_most, high),
+        )
+        text = " and ".join(f"{word} {told}" for word, end, told in ends if end is not None)
+    return text if shown in _WITHOUT_UNIT else f"{text} {shown}"
 
 
 def joined(texts: tuple[str, ...] | list[str]) -> str:

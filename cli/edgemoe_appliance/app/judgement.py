@@ -1,0 +1,195 @@
+"""Verdicts and findings as lines of a terminal: what was decided first, in full on request.
+
+Lines are wrapped to a width and hang below their first word. Text that may come from journals is
+cut and kept on its line.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from edgemoe_appliance.study.base import on_one_line
+
+# Loading pandas takes a second: only the command itself pays for it.
+if TYPE_CHECKING:
+    from edgemoe_appliance.analysis.audit import Finding
+    from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Part
+
+_MOST_CHARACTERS = 1500
+_MOST_ALIKE = 5
+_ID_WIDTH = 6
+# Verdicts in the order in which they are told: title, style.
+_CLAIM_GROUPS = {
+    "not_reproduced": ("not reproduced", "bold red"),
+    "inconclusive": ("inconclusive", "bold yellow"),
+    "reproduced": ("reproduced", "bold green"),
+    "not_tested": ("not tested", "bold dim"),
+}
+_AUDIT_WORDS = {
+    "inconsistent": ("does not fit", "red"),
+    "undecided": ("open", "yellow"),
+    "consistent": ("fits", "green"),
+    "not_tested": ("not tested", "dim"),
+}
+
+
+def overview(
+    verdicts: Sequence[ClaimVerdict], findings: Sequence[Finding], width: int
+) -> Iterator[Text]:
+    """Yield verdicts by what came out, then the audits that do not fit or are open."""
+    yield from _title(verdicts)
+    yield from _notes(verdicts, width)
+    for value, (title, style) in _CLAIM_GROUPS.items():
+        group = [verdict for verdict in verdicts if verdict.verdict.value == value]
+        if group:
+            yield Text()
+            yield Text(f"{title.upper()} ({len(group)})", style=style)
+        for verdict in group:
+            yield from _claim_lines(verdict, width)
+    yield Text()
+    yield from _audit_lines(findings, width)
+
+
+def claim_in_full(verdict: ClaimVerdict, width: int) -> Iterator[Text]:
+    """Yield everything about one claim."""
+    title, style = _CLAIM_GROUPS[verdict.verdict.value]
+    scope = ", direction only" if verdict.scope.value == "direction" else ""
+    yield Text.assemble(
+        (verdict.id, "bold"), "  ", (f"{title}{scope}", style), f"  (section {verdict.section})"
+    )
+    yield from _wrapped(verdict.statement, width, "  ", style="bold")
+    yield from _wrapped(f"limits: {verdict.tolerance}", width, "  ")
+    for part in verdict.parts:
+        yield from _part_lines(part, width)
+    if not verdict.parts:
+        yield from _wrapped(verdict.reading, width, "  ")
+    for reason in verdict.scope_reasons:
+        yield from _wrapped(f"direction only: {reason}", width, "  ", style="yellow")
+    for caution in verdict.cautions:
+        yield from _wrapped(f"note: {caution}", width, "  ", style="yellow")
+
+
+def finding_in_full(finding: Finding, width: int) -> Iterator[Text]:
+    """Yield everything about one finding."""
+    word, style = _AUDIT_WORDS[finding.verdict.value]
+    yield Text.assemble((on_one_line(finding.id), "bold"), "  ", (word, f"bold {style}"))
+    yield from _wrapped(f"{finding.test}: {finding.subject}", width, "  ", style="bold")
+    yield from _wrapped(finding.reading, width, "  ")
+    for number in finding.numbers:
+        yield from _wrapped(f"{number.label}: {_in_words(number)}", width, "    ")
+    sure = f"how sure: {finding.confidence.value}, {finding.confidence_why}"
+    yield from _wrapped(sure, width, "  ", style="dim")
+
+
+def _title(verdicts: Sequence[ClaimVerdict]) -> Iterator[Text]:
+    is_study = all(verdict.source == "study" for verdict in verdicts)
+    what = "on its own printed figures" if is_study else "on your runs"
+    yield Text(f"The study's {len(verdicts)} claims, tested {what}", style="bold")
+    counts = Counter(verdict.verdict.value for verdict in verdicts)
+    told = [f"{counts[v]} {title}" for v, (title, _) in _CLAIM_GROUPS.items() if counts[v]]
+    yield Text(", ".join(told))
+    directions = sum(verdict.scope.value == "direction" for verdict in verdicts)
+    if directions:
+        yield Text(f"{directions} of them in direction only, marked ~", style="yellow")
+
+
+def _notes(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Text]:
+    """Yield what bears on many verdicts, each once."""
+    notes = (note for v in verdicts for note in (*v.scope_reasons, *v.cautions))
+    for note in dict.fromkeys(notes):
+        yield from _wrapped(f"note: {note}", width, "", style="yellow")
+
+
+def _claim_lines(verdict: ClaimVerdict, width: int) -> Iterator[Text]:
+    mark = "~" if verdict.scope.value == "direction" else " "
+    name = f" {mark}{verdict.id}".ljust(_ID_WIDTH) + " "
+    if verdict.verdict.value == "reproduced":
+        yield from _wrapped(f"{verdict.statement} ({_held(verdict)})", width, name)
+        return
+    yield from _wrapped(verdict.statement, width, name)
+    yield from _wrapped(verdict.brief, width, " " * len(name), style="dim")
+
+
+def _held(verdict: ClaimVerdict) -> str:
+    """Return the number of a claim that holds, or how many hold."""
+    if len(verdict.parts) != 1 or not verdict.parts[0].numbers:
+        return f"all {len(verdict.parts)} tests"
+    (part,) = verdict.parts
+    return f"{_value(part.numbers[0])}; asked {part.asked}"
+
+
+def _part_lines(part: Part, width: int) -> Iterator[Text]:
+    title, style = _CLAIM_GROUPS[part.verdict.value]
+    yield from _wrapped(part.reading, width, f"  - {title}: ", style=style.removeprefix("bold "))
+    if part.more_runs is not None:
+        yield from _wrapped(part.more_runs.text, width, "    ")
+
+
+def _audit_lines(findings: Sequence[Finding], width: int) -> Iterator[Text]:
+    counts = Counter(finding.verdict.value for finding in findings)
+    told = [f"{counts[v]} {_plural(v, counts[v])}" for v in _AUDIT_WORDS if counts[v]]
+    yield Text("AUDITS: can the figures mean what is said of them?", style="bold")
+    yield Text(", ".join(told))
+    for test in dict.fromkeys(finding.test for finding in findings):
+        group = [finding for finding in findings if finding.test == test]
+        if any(finding.verdict.value in ("inconsistent", "undecided") for finding in group):
+            yield from _group_lines(test, group, width)
+
+
+def _group_lines(test: str, group: Sequence[Finding], width: int) -> Iterator[Text]:
+    yield Text()
+    yield Text(f"{test} ({len(group)} tested)", style="bold")
+    for value in ("inconsistent", "undecided"):
+        word, style = _AUDIT_WORDS[value]
+        found = [finding for finding in group if finding.verdict.value == value]
+        for finding in found[:_MOST_ALIKE]:
+            text = f"{finding.subject}: {finding.brief}"
+            yield from _wrapped(text, width, f"  {word}: ", style=style)
+        if len(found) > _MOST_ALIKE:
+            family = found[0].id.partition(".")[0]
+            yield Text(f"  {word}: {len(found) - _MOST_ALIKE} more (--show {family})", style=style)
+
+
+def _plural(value: str, count: int) -> str:
+    word = _AUDIT_WORDS[value][0]
+    return {"does not fit": "do not fit", "fits": "fit"}.get(word, word) if count != 1 else word
+
+
+def _value(number: Number) -> str:
+    from edgemoe_appliance.analysis.claims.words import with_unit  # noqa: PLC0415
+
+    return with_unit(number.value, number.unit)
+
+
+def _in_words(number: Number) -> str:
+    from edgemoe_appliance.analysis.claims.words import number_in_words  # noqa: PLC0415
+
+    plain = number.low is None and not number.why_unbound
+    return _value(number) if plain else number_in_words(number)
+
+
+def _wrapped(text: str, width: int, first: str, style: str = "") -> Iterator[Text]:
+    """Yield a text after `first`, its further lines below its beginning; `first` has the style."""
+    lines = textwrap.wrap(
+        on_one_line(text, _MOST_CHARACTERS), max(20, width - len(first)), break_on_hyphens=False
+    )
+    for place, line in enumerate(lines):
+        begin = first if place == 0 else " " * len(first)
+        is_marked = first.strip() and not first.strip().startswith(("c", "~"))
+        yield Text.assemble((begin, style), (line, "" if is_marked else style))
+
+
+def matching(wanted: Iterable[str], ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the ids that are wanted, by name or by the family before the dot, and what is none."""
+    found: list[str] = []
+    unknown: list[str] = []
+    for name in wanted:
+        hits = [each for each in ids if each == name or each.startswith(f"{name}.")]
+        found += hits
+        unknown += [] if hits else [name]
+    return list(dict.fromkeys(found)), unknown
