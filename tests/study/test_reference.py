@@ -124,6 +124,7 @@ STATED = {  # a value, or a range
     "routing_share_m2_pct": 33,
     "ffn_over_routing_m2_ratio": 2,
     "total_parameters_ratio": 7,
+    "olmoe_memory_tax_m2_gb": 4.5,
     "dense_peak_jetson_gb": (1.87, 3.44),
 }
 CLAIMS = {  # section and numbers
@@ -159,6 +160,19 @@ CLAIMS = {  # section and numbers
     "c27": ("5.2", {}),
     "c28": ("4.5", {}),
     "c29": ("5.1", {"parameters_ratio": 7}),
+    "c30": ("3.5", {}),
+    "c31": ("3.5", {"low_pct": 0.6, "high_pct": 2.0}),
+    "c32": ("4.2", {}),
+    "c33": ("4.2", {}),
+    "c34": ("4.5", {}),
+    "c35": ("4.5", {"envelope_w": 15}),
+    "c36": ("4.6", {"nodes_ratio": 4}),
+    "c37": ("5.1", {"memory_gb": 4.5}),
+    "c38": ("5.3", {}),
+    "c39": ("5.3", {}),
+    "c40": ("5.4", {}),
+    "c41": ("5.5", {}),
+    "c42": ("7", {}),
 }
 
 

@@ -42,7 +42,7 @@ def overview(
     verdicts: Sequence[ClaimVerdict], findings: Sequence[Finding], width: int
 ) -> Iterator[Text]:
     """Yield verdicts by what came out, then the audits that do not fit or are open."""
-    yield from _title(verdicts)
+    yield from _title(verdicts, width)
     yield from _notes(verdicts, width)
     for value, (title, style) in _CLAIM_GROUPS.items():
         group = [verdict for verdict in verdicts if verdict.verdict.value == value]
@@ -86,13 +86,13 @@ def finding_in_full(finding: Finding, width: int) -> Iterator[Text]:
     yield from _wrapped(sure, width, "  ", style="dim")
 
 
-def _title(verdicts: Sequence[ClaimVerdict]) -> Iterator[Text]:
+def _title(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Text]:
     is_study = all(verdict.source == "study" for verdict in verdicts)
     what = "on its own printed figures" if is_study else "on your runs"
-    yield Text(f"The study's {len(verdicts)} claims, tested {what}", style="bold")
+    yield from _wrapped(f"The study's {len(verdicts)} claims, tested {what}", width, "", "bold")
     counts = Counter(verdict.verdict.value for verdict in verdicts)
     told = [f"{counts[v]} {title}" for v, (title, _) in _CLAIM_GROUPS.items() if counts[v]]
-    yield Text(", ".join(told))
+    yield from _wrapped(", ".join(told), width, "")
     directions = sum(verdict.scope.value == "direction" for verdict in verdicts)
     if directions:
         yield Text(f"{directions} of them in direction only, marked ~", style="yellow")
@@ -133,8 +133,8 @@ def _part_lines(part: Part, width: int) -> Iterator[Text]:
 def _audit_lines(findings: Sequence[Finding], width: int) -> Iterator[Text]:
     counts = Counter(finding.verdict.value for finding in findings)
     told = [f"{counts[v]} {_plural(v, counts[v])}" for v in _AUDIT_WORDS if counts[v]]
-    yield Text("AUDITS: can the figures mean what is said of them?", style="bold")
-    yield Text(", ".join(told))
+    yield Text("AUDITS: can the figures mean what is said?", style="bold")
+    yield from _wrapped(", ".join(told), width, "")
     for test in dict.fromkeys(finding.test for finding in findings):
         group = [finding for finding in findings if finding.test == test]
         if any(finding.verdict.value in ("inconsistent", "undecided") for finding in group):
@@ -143,7 +143,7 @@ def _audit_lines(findings: Sequence[Finding], width: int) -> Iterator[Text]:
 
 def _group_lines(test: str, group: Sequence[Finding], width: int) -> Iterator[Text]:
     yield Text()
-    yield Text(f"{test} ({len(group)} tested)", style="bold")
+    yield from _wrapped(f"{test} ({len(group)} tested)", width, "", style="bold")
     for value in ("inconsistent", "undecided"):
         word, style = _AUDIT_WORDS[value]
         found = [finding for finding in group if finding.verdict.value == value]
@@ -174,14 +174,16 @@ def _in_words(number: Number) -> str:
 
 
 def _wrapped(text: str, width: int, first: str, style: str = "") -> Iterator[Text]:
-    """Yield a text after `first`, its further lines below its beginning; `first` has the style."""
+    """Yield a text after `first`, its further lines below its beginning.
+
+    The style is that of the words in `first`, where there are any, else of the text.
+    """
     lines = textwrap.wrap(
         on_one_line(text, _MOST_CHARACTERS), max(20, width - len(first)), break_on_hyphens=False
     )
     for place, line in enumerate(lines):
-        begin = first if place == 0 else " " * len(first)
-        is_marked = first.strip() and not first.strip().startswith(("c", "~"))
-        yield Text.assemble((begin, style), (line, "" if is_marked else style))
+        begin = " " * len(first) if place else first
+        yield Text.assemble((begin, style), (line, "" if first.strip() else style))
 
 
 def matching(wanted: Iterable[str], ids: Sequence[str]) -> tuple[list[str], list[str]]:

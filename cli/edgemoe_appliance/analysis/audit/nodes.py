@@ -28,9 +28,11 @@ _ABOUT = 0.2
 
 def check_nodes(evidence: Evidence) -> Iterator[Finding]:
     """Yield whether the printed counts of nodes can be those of a run, and of a graph."""
+    places = evidence.places(Feeds.ROUTING)
     if evidence.source == "study":
         yield from _of_a_run(evidence)
-    for place in evidence.places(Feeds.ROUTING):
+        places = places[:1]  # a graph is the same on both devices
+    for place in places:
         yield _others(evidence, place)
 
 
@@ -85,10 +87,10 @@ def _evaluations(evidence: Evidence, kind: str, count: float, per_graph: int) ->
 def _others(evidence: Evidence, place: Place) -> Finding:
     """Return how many nodes lie outside the MoE blocks of a graph that was counted."""
     examined = Examined(
-        id=f"nodes.others.{place.id}",
+        id="nodes.others" if evidence.source == "study" else f"nodes.others.{place.id}",
         test="counts of nodes",
-        subject=f"nodes outside the MoE blocks to those inside, {place.label}",
-        where=_SECTION,
+        subject="nodes outside the MoE blocks to those inside",
+        where=_SECTION if evidence.source == "study" else place.label,
         source=evidence.source,
     )
     moe, graph = evidence.reference.moe, evidence.reference.tests.graph

@@ -1,0 +1,98 @@
+"""What `claims` prints: the study against itself as kept here, at any width, from any names."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.analysis.audit import Finding, audit
+from edgemoe_appliance.analysis.claims import (
+    ClaimVerdict,
+    Scope,
+    StudyEvidence,
+    judge_claims,
+    read_reference,
+)
+from edgemoe_appliance.app.judgement import claim_in_full, finding_in_full, matching, overview
+
+GOLDEN = Path(__file__).parent / "golden"
+Judged = tuple[tuple[ClaimVerdict, ...], tuple[Finding, ...]]
+
+
+@pytest.fixture(scope="module")
+def judged() -> Judged:
+    reference = read_reference()
+    evidence = StudyEvidence(reference)
+    return judge_claims(evidence, reference.tests), audit(evidence)
+
+
+def kept(name: str, lines: list[str]) -> None:
+    """Set ACCEPT_GOLDEN=1 to take the present output as right, then read the difference."""
+    text = "".join(f"{line.rstrip()}\n" for line in lines)
+    if os.environ.get("ACCEPT_GOLDEN"):
+        GOLDEN.mkdir(exist_ok=True)
+        (GOLDEN / name).write_text(text, encoding="utf-8")
+    assert text == (GOLDEN / name).read_text(encoding="utf-8")
+
+
+def test_the_study_against_itself_is_told_as_kept_here(judged: Judged) -> None:
+    kept("claims-study.txt", [line.plain for line in overview(*judged, 80)])
+
+
+def test_a_claim_and_an_audit_in_full_are_told_as_kept_here(judged: Judged) -> None:
+    verdicts, findings = judged
+    told = [line for v in verdicts if v.id in ("c4", "c24", "c41") for line in claim_in_full(v, 80)]
+    told += [
+        line
+        for finding in findings
+        if finding.id == "energy-window.jetson.olmoe-1b-7b"
+        for line in finding_in_full(finding, 80)
+    ]
+    kept("claims-in-full.txt", [line.plain for line in told])
+
+
+@pytest.mark.parametrize("width", [50, 80, 120])
+def test_no_line_is_wider_than_asked(judged: Judged, width: int) -> None:
+    assert max(line.cell_len for line in overview(*judged, width)) <= width
+
+
+def test_every_claim_stands_in_the_overview_once(judged: Judged) -> None:
+    verdicts, findings = judged
+    lines = [line.plain for line in overview(verdicts, findings, 200)]
+    for verdict in verdicts:
+        assert sum(line.strip().startswith(f"{verdict.id} ") for line in lines) == 1
+
+
+def test_directions_are_marked_and_said(judged: Judged) -> None:
+    verdicts, findings = judged
+    reduced = "REDUCED TWINS (scale thin), not the models: a direction at best"
+    one = replace(verdicts[0], scope=Scope.DIRECTION, source="reader", cautions=(reduced,))
+    lines = [line.plain for line in overview((one, *verdicts[1:]), findings, 100)]
+    assert "1 of them in direction only, marked ~" in lines
+    assert f"note: {reduced}" in lines
+    assert any(line.startswith(" ~c1 ") for line in lines)
+
+
+def test_a_hostile_name_stays_on_its_line_and_has_no_markup(judged: Judged) -> None:
+    verdicts, findings = judged
+    hostile = "\x1b[31m[red]" + "\n" * 3 + "\u202e" + "x" * 5000
+    one = replace(verdicts[0], statement=hostile, brief=hostile, cautions=(hostile,))
+    other = replace(findings[3], subject=hostile, brief=hostile, id=f"energy-window.{hostile}")
+    lines = [
+        *overview((one,), (other,), 80),
+        *claim_in_full(one, 80),
+        *finding_in_full(other, 80),
+    ]
+    assert all(line.plain.isprintable() for line in lines)
+    assert any("[red]" in line.plain for line in lines)
+    assert sum(len(line.plain) for line in lines) < 25_000
+
+
+def test_ids_are_found_by_name_and_by_family() -> None:
+    ids = ["c1", "c10", "roofline.total.m2", "roofline.active.m2"]
+    assert matching(["c1"], ids) == (["c1"], [])
+    assert matching(["roofline", "c10", "c10"], ids) == ([*ids[2:], "c10"], [])
+    assert matching(["roof", "c2"], ids) == ([], ["roof", "c2"])
