@@ -20,6 +20,7 @@ from edgemoe_appliance.analysis.statistics import (
     Summary,
     difference_of_means,
     mean_interval,
+    median_interval,
     on_common_prompts,
     ratio_of_means,
     student_t,
@@ -178,6 +179,14 @@ def test_three_units_are_judged_by_students_t_alone() -> None:
     of_prompts = interval_of({"a": [10.0, 10.0], "b": [11.0, 11.0], "c": [13.0, 13.0]})
     assert of_runs.half_width == pytest.approx(half, rel=1e-5)
     assert of_prompts == of_runs
+
+
+def test_the_interval_of_a_median_lies_between_two_prompts() -> None:
+    medians = {f"p{i:02d}": [float(i), i + 0.1, i + 0.2] for i in range(15)}
+    # Of 15 prompts 3 may be left out at each end: 2 x P(at most 3 of 15) is 3.5 %, with 4 it is 12.
+    assert median_interval(Sample(medians)) == Interval(low=3.1, high=11.1)
+    found = median_interval(Sample({f"p{i}": [1.0] for i in range(4)}))
+    assert found == Absent(reason="4 prompts; an interval of a median needs 5")
 
 
 def test_unpaired_sides_bring_their_freedom_together() -> None:

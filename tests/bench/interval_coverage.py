@@ -15,6 +15,7 @@ import numpy as np
 from edgemoe_appliance.analysis.claims.estimates import Estimate, ratio
 from edgemoe_appliance.analysis.claims.spread import (
     mean_estimate,
+    median_estimate,
     ratio_estimate,
     variation_estimate,
 )
@@ -37,6 +38,10 @@ class Case:
 def _true_mean(setup: Setup) -> float:
     variance = setup.shared**2 + setup.own**2 + setup.noise**2
     return BASE_TOK_S * float(np.exp(variance / 2))
+
+
+def _true_median(setup: Setup) -> float:
+    return BASE_TOK_S
 
 
 def _true_variation(setup: Setup) -> float:
@@ -91,6 +96,11 @@ CASES: Mapping[str, Case] = {
         )
         for repetitions in (3, 6)
     },
+    "median": Case(
+        setup=Setup(),
+        truth=_true_median,
+        estimate=lambda study: median_estimate(study.samples[1]),
+    ),
     "ratio of two intervals": Case(setup=UNPAIRED, truth=_true_ratio, estimate=_of_means),
     **{
         f"variation, {prompts} prompts": Case(

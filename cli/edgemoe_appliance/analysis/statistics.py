@@ -121,6 +121,11 @@ class Sample:
         """Return the values times a factor."""
         return Sample({key: factor * values for key, values in self.by_prompt.items()})
 
+    @property
+    def median(self) -> float:
+        """Return the median of all values; there must be one."""
+        return float(np.median(self.values))
+
     def digest(self) -> bytes:
         """Return a digest that is equal for equal samples."""
         sha = hashlib.sha256()
@@ -235,6 +240,27 @@ def on_common_prompts(*samples: Sample) -> tuple[Sample, ...]:
     return tuple(
         Sample({key: values for key, values in sample.by_prompt.items() if key in common})
         for sample in samples
+    )
+
+
+def median_interval(sample: Sample, confidence: float = CONFIDENCE) -> Interval | Absent:
+    """Return the interval of the median of all runs: from one prompt's median to another's.
+
+    It asks nothing of their distribution and covers more often than it says. Source: Conover,
+    Practical Nonparametric Statistics (1999), 3.2.
+    """
+    medians = sorted(float(np.median(values)) for values in sample.by_prompt.values())
+    if len(medians) < _MIN_LEFT_OUT:
+        count = _counted(len(medians), "prompt")
+        return Absent(reason=f"{count}; an interval of a median needs {_MIN_LEFT_OUT}")
+    left_out, beyond = 0, 1 / 2 ** len(medians)
+    while (more := beyond + math.comb(len(medians), left_out + 1) / 2 ** len(medians)) <= (
+        1 - confidence
+    ) / 2:
+        left_out, beyond = left_out + 1, more
+    low, high = medians[left_out], medians[-1 - left_out]
+    return Interval(
+        low=min(low, sample.median), high=max(high, sample.median), confidence=confidence
     )
 
 

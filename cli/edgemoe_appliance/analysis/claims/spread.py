@@ -13,6 +13,7 @@ from edgemoe_appliance.analysis.statistics import (
     Interval,
     Sample,
     mean_interval,
+    median_interval,
     ratio_of_means,
     student_t,
     summarise,
@@ -62,34 +63,13 @@ def variation_estimate(sample: Sample) -> Estimate | Absent:
 
 
 def median_estimate(sample: Sample) -> Estimate:
-    """Return the median of all runs of a sample that is not empty.
-
-    The interval is that of the median of the prompts' medians, between two of them in order: it
-    asks nothing of their distribution and covers more often than it says. Source: Conover,
-    Practical Nonparametric Statistics (1999), 3.2.
-    """
-    value = float(np.median(sample.values))
-    medians = sorted(float(np.median(values)) for values in sample.by_prompt.values())
-    prompts = len(medians)
-    repeats = Repeats(
-        repetitions=max(1, round(sample.n / prompts)), prompts=prompts, within_share=0.0
+    """Return the median of all runs of a sample that is not empty."""
+    interval = median_interval(sample)
+    return Estimate(
+        value=sample.median,
+        bounds=_as_bounds(interval),
+        repeats=_repeats(sample, interval, 0.0) if isinstance(interval, Interval) else None,
     )
-    if prompts < _MIN_PROMPTS:
-        reason = f"{prompts} prompts; an interval of a median needs {_MIN_PROMPTS}"
-        return Estimate(value=value, bounds=Absent(reason=reason), repeats=repeats)
-    place = _tail_place(prompts)
-    low, high = min(value, medians[place]), max(value, medians[-1 - place])
-    bounds = Bounds(low=low, high=high, basis=Basis.INTERVAL)
-    return Estimate(value=value, bounds=bounds, repeats=repeats)
-
-
-def _tail_place(count: int) -> int:
-    """Return how many values may be left out at each end of an interval of the median."""
-    below, place = 0.0, -1
-    while below <= (1 - CONFIDENCE) / 2:
-        place += 1
-        below += math.comb(count, place) / 2**count
-    return max(0, place - 1)
 
 
 def prompt_variance(sample: Sample) -> Estimate | Absent:
