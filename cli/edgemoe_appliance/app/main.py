@@ -7,7 +7,17 @@ import sys
 import typer
 
 from edgemoe_appliance import __version__
-from edgemoe_appliance.app import bench, claims, compare, doctor, engine, measure, models, report
+from edgemoe_appliance.app import (
+    archive,
+    bench,
+    claims,
+    compare,
+    doctor,
+    engine,
+    measure,
+    models,
+    report,
+)
 from edgemoe_appliance.app.console import ERR, say
 from edgemoe_appliance.errors import ApplianceError, InterruptedByUserError
 
@@ -19,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (doctor, models, engine, bench, report, claims, compare, measure):
+for group in (doctor, models, engine, bench, report, claims, compare, archive, measure):
     group.register(app)
 
 

@@ -1,0 +1,96 @@
+"""`archive` and `verify`: one file for one session, and whether it says what its contents say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgemoe_appliance.app.console import print_json, say
+from edgemoe_appliance.app.report import session_folders
+from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.bench.identity import read_identity
+from edgemoe_appliance.errors import VerificationError
+from edgemoe_appliance.study.base import on_one_line
+from edgemoe_appliance.study.units import human_bytes
+
+# Loading pandas takes a second: only the commands themselves pay for it.
+if TYPE_CHECKING:
+    from edgemoe_appliance.archive.results import Verification
+
+_SUFFIX = ".tar"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(archive)
+    app.command()(verify)
+
+
+def archive(
+    session: Annotated[str, typer.Argument(help="A session by name or folder.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write. (default: results/SESSION.tar)")
+    ] = None,
+    image_archive: Annotated[
+        Path | None,
+        typer.Option(help="The container image as a file (OCI or Docker), to be included."),
+    ] = None,
+) -> None:
+    """Write one file with everything of a session: raw runs, report, verdicts, provenance."""
+    from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
+    from edgemoe_appliance.archive.bundle import ArchiveRequest, write_archive  # noqa: PLC0415
+
+    folders = default_folders()
+    (folder,) = session_folders([session], folders)
+    written = write_archive(
+        ArchiveRequest(
+            folder=folder,
+            images=folders.images,
+            out=out or folders.results / f"{folder.name}{_SUFFIX}",
+            maker=read_maker(read_identity()),
+            image_file=image_archive,
+        )
+    )
+    for name, reason in written.about.absent.items():
+        say(f"not included: {name}: {reason}")
+    for name in written.about.left_out:
+        say(f"left out: samples/{on_one_line(name)}: no record names it")
+    say(f"{written.files} files, {human_bytes(written.archive_bytes)}")
+    say(f"sha256: {written.sha256}")
+    say(f"archive: {written.path}")
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(help="An archive.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check an archive: every digest and schema, and tables and verdicts from the raw runs."""
+    from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
+    from edgemoe_appliance.archive.verify import verify_archive  # noqa: PLC0415
+
+    found = verify_archive(file, read_maker(read_identity()))
+    if as_json:
+        print_json(found.document())
+    else:
+        _print(found)
+    if not found.is_good:
+        raise VerificationError(
+            f"{len(found.mismatches)} mismatches", where=str(file), hint="do not rely on it"
+        )
+
+
+def _print(found: Verification) -> None:
+    for note in found.notes:
+        say(f"note: {note}")
+    for mismatch in found.mismatches:
+        say(f"{mismatch.kind.value}: {mismatch}")
+    if found.is_good:
+        say(
+            f"good: {found.files} files have their digests, {found.recomputed} of them were made "
+            "again from the raw runs and are the same"
+        )
+    if found.session is not None:
+        say(f"session: {found.session}")
+    say(f"sha256: {found.sha256}")

@@ -1,0 +1,110 @@
+"""Which appliance made an archive, and what the archive says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import Field, ValidationError
+
+from edgemoe_appliance.errors import RecordError
+from edgemoe_appliance.study.base import Frozen, digest_of, on_one_line
+from edgemoe_appliance.study.configs import Identifier, Sha256
+from edgemoe_appliance.study.plan import ApplianceIdentity
+from edgemoe_appliance.study.resources import resource_folder
+
+ABOUT_SCHEMA: Final = 1
+# Their versions decide how figures are drawn and sums are rounded.
+_DRAWING: Final = ("matplotlib", "numpy", "pandas", "duckdb", "jinja2")
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+# What tables, claims and pages follow from, beside the code.
+_RESOURCES: Final = ("configs", "data/reference", "report_templates")
+
+
+class Maker(Frozen):
+    """An appliance at work: two of equal `code_sha256` and libraries render the same bytes."""
+
+    appliance: ApplianceIdentity
+    code_sha256: Sha256
+    python: str
+    machine: str
+    libraries: dict[str, str]
+
+    @property
+    def label(self) -> str:
+        """Return a short name: `edgemoe-appliance 0.1.0, code 0123456789ab`."""
+        return f"edgemoe-appliance {self.appliance.version}, code {self.code_sha256[:12]}"
+
+    def draws_like(self, other: Maker) -> bool:
+        """Return whether pictures of both can be compared byte for byte."""
+        return (self.libraries, self.machine) == (other.libraries, other.machine)
+
+    def difference(self, other: Maker) -> str:
+        """Return in what two makers differ that can change what they render; empty for nothing."""
+        parts = [] if self.code_sha256 == other.code_sha256 else [f"{self.label} / {other.label}"]
+        parts += [
+            f"{name} {self.libraries.get(name, 'unknown')} / {other.libraries.get(name, 'unknown')}"
+            for name in sorted({*self.libraries, *other.libraries})
+            if self.libraries.get(name) != other.libraries.get(name)
+        ]
+        return "; ".join(parts)
+
+
+class About(Frozen):
+    """about.json: the maker, and the reason for each file that the archive lacks.
+
+    `left_out` are files of the session folder that no record names.
+    """
+
+    schema_version: Literal[1] = ABOUT_SCHEMA
+    kind: Literal["edgemoe-appliance archive"] = "edgemoe-appliance archive"
+    session: Identifier
+    maker: Maker
+    absent: dict[str, str] = Field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+
+
+def parse_about(content: bytes) -> About:
+    """Parse about.json. Raises RecordError where it is damaged or newer."""
+    try:
+        return About.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "about"
+        raise RecordError(on_one_line(f"{key}: {first['msg']}", 300)) from error
+
+
+def read_maker(identity: ApplianceIdentity) -> Maker:
+    """Return the appliance that runs here."""
+    return Maker(
+        appliance=identity,
+        code_sha256=_code_digest(),
+        python=platform.python_version(),
+        machine=f"{platform.system()} {platform.machine()}",
+        libraries={name: _version(name) for name in _DRAWING},
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _code_digest() -> str:
+    """Return the digest of the code and of the resources that results follow from."""
+    parts = {"code": dict(_digests(_PACKAGE, "*.py"))}
+    parts |= {name: dict(_digests(resource_folder(name), "*")) for name in _RESOURCES}
+    return digest_of(parts)
+
+
+def _digests(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:
+    for path in sorted(folder.rglob(pattern)):
+        if path.is_file():
+            name = path.relative_to(folder).as_posix()
+            yield name, hashlib.sha256(path.read_bytes()).hexdigest()

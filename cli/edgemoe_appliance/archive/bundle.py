@@ -1,0 +1,296 @@
+"""Writing an archive: everything of one session into one file, whole or not at all.
+
+What would not verify is not archived: raw files are compared with the journal on the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from edgemoe_appliance.archive import layout
+from edgemoe_appliance.archive.about import About, Maker
+from edgemoe_appliance.archive.crate import Described, build_crate
+from edgemoe_appliance.archive.derived import Basis, derive_files, json_bytes
+from edgemoe_appliance.archive.environment import build_sbom, read_environment
+from edgemoe_appliance.archive.facts import JournalFacts, read_journal_facts
+from edgemoe_appliance.archive.image import build_statement, parse_lock
+from edgemoe_appliance.archive.layout import FileEntry
+from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, Limits
+from edgemoe_appliance.archive.manifest import build_manifest
+from edgemoe_appliance.archive.tarball import CHUNK_BYTES, Member, TarWriter
+from edgemoe_appliance.errors import ConfigError, HostError, RecordError
+from edgemoe_appliance.study.configs import ModelsConfig, read_configs
+from edgemoe_appliance.study.files import open_atomically
+from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME, SAMPLES_FOLDER
+from edgemoe_appliance.study.plan import Plan, read_plan
+from edgemoe_appliance.study.resources import checkout_root, resource_folder
+
+_NO_CHECKOUT: Final = "an installation does not carry it; a checkout does"
+Content = bytes | Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveRequest:
+    """What is to be archived: a session folder, the folder of image locks, an image as a file."""
+
+    folder: Path
+    images: Path
+    out: Path
+    maker: Maker
+    image_file: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archived:
+    """An archive that was written; `about` says what it lacks."""
+
+    path: Path
+    sha256: str
+    archive_bytes: int
+    files: int
+    about: About
+
+
+def write_archive(request: ArchiveRequest, limits: Limits = DEFAULT_LIMITS) -> Archived:
+    """Write the archive of a session.
+
+    Raises RecordError where the session is damaged or lacks a raw file that its journal names,
+    ConfigError for an image of a session that ran without one, HostError where the file cannot be
+    written or would be too large to be verified.
+    """
+    collected = _Collector(request).collect()
+    _check_limits(collected, limits)
+    try:
+        request.out.parent.mkdir(parents=True, exist_ok=True)
+        with open_atomically(request.out) as file:
+            writer = TarWriter(file)
+            entries = _write_files(writer, collected)
+    except OSError as error:
+        raise HostError(
+            f"the archive cannot be written ({error.strerror})",
+            where=str(error.filename or request.out),
+            hint="free disk space, or name another file with --out",
+        ) from error
+    return Archived(
+        path=request.out,
+        sha256=writer.sha256,
+        archive_bytes=writer.written_bytes,
+        files=len(entries),
+        about=collected.about,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Collected:
+    """The files of an archive before it is written, and what describes them.
+
+    `digests` are those that records give for some of the files.
+    """
+
+    plan: Plan
+    facts: JournalFacts
+    models: ModelsConfig
+    about: About
+    files: dict[str, Content]
+    digests: dict[str, str]
+
+
+class _Collector:
+    """Gathers the files of one session; nothing large is read into memory."""
+
+    def __init__(self, request: ArchiveRequest) -> None:
+        self._request = request
+        self._files: dict[str, Content] = {}
+        self._digests: dict[str, str] = {}
+        self._absent: dict[str, str] = {}
+
+    def collect(self) -> _Collected:
+        """Return everything."""
+        folder = self._request.folder
+        plan = read_plan(folder / PLAN_NAME)
+        journal_sha256 = sha256_of(folder / JOURNAL_NAME)
+        facts = read_journal_facts(folder / JOURNAL_NAME)
+        models = read_configs(resource_folder("configs")).models
+        self._digests[layout.JOURNAL] = journal_sha256
+        self._add_session(folder, facts)
+        self._add_appliance()
+        self._add_image(plan)
+        self._files[layout.SBOM] = build_sbom(read_environment(), _moment(facts.ended_utc))
+        self._files |= derive_files(Basis(folder=folder, plan=plan, facts=facts, models=models))
+        about = self._about(plan, facts)
+        self._files[layout.ABOUT] = json_bytes(about.model_dump(mode="json"))
+        return _Collected(
+            plan=plan,
+            facts=facts,
+            models=models,
+            about=about,
+            files=self._files,
+            digests=self._digests,
+        )
+
+    def _about(self, plan: Plan, facts: JournalFacts) -> About:
+        samples = self._request.folder / SAMPLES_FOLDER
+        there = {path.name for path in samples.iterdir()} if samples.is_dir() else set()
+        return About(
+            session=plan.session,
+            maker=self._request.maker,
+            absent=self._absent,
+            left_out=tuple(sorted(there - set(facts.raw))),
+        )
+
+    def _add_session(self, folder: Path, facts: JournalFacts) -> None:
+        self._files[layout.PLAN] = folder / PLAN_NAME
+        self._files[layout.JOURNAL] = folder / JOURNAL_NAME
+        for name, file in facts.raw.items():
+            path = folder / SAMPLES_FOLDER / name
+            if not path.is_file():
+                raise RecordError(
+                    "the journal names this raw file, and it is missing",
+                    where=str(path),
+                    hint="bring it back",
+                )
+            self._files[layout.SAMPLES + name] = path
+            self._digests[layout.SAMPLES + name] = file.sha256
+
+    def _add_appliance(self) -> None:
+        configs = resource_folder("configs")
+        self._files |= {layout.CONFIGS + name: configs / name for name in layout.CONFIG_NAMES}
+        self._files[layout.STUDY] = resource_folder("data/reference") / "study.yaml"
+        root = checkout_root()
+        for name in layout.CHECKOUT_NAMES:
+            if root is not None and (root / name).is_file():
+                self._files[name] = root / name
+            else:
+                self._absent[name] = _NO_CHECKOUT
+
+    def _add_image(self, plan: Plan) -> None:
+        image_file = self._request.image_file
+        if plan.image is None:
+            if image_file is not None:
+                raise ConfigError(
+                    f"session {plan.session} ran without a container: no image belongs to it",
+                    where=str(image_file),
+                    hint="leave out --image-archive",
+                )
+            return
+        lock = self._read_lock(plan)
+        image_sha256 = None
+        if image_file is not None:
+            image_sha256 = sha256_of(image_file)
+            self._files[layout.IMAGE] = image_file
+            self._digests[layout.IMAGE] = image_sha256
+        parsed = parse_lock(lock) if lock is not None else None
+        self._files[layout.STATEMENT] = build_statement(plan, parsed, image_sha256)
+
+    def _read_lock(self, plan: Plan) -> bytes | None:
+        """Return the lock of the image that the plan was run in; what is locked now may differ."""
+        path = self._request.images / "lock" / f"{plan.target_id}.json"
+        if not path.is_file():
+            self._absent[layout.LOCK] = "no lock lay beside the session"
+            return None
+        content = path.read_bytes()
+        lock = parse_lock(content)
+        if not lock.belongs_to(plan):
+            self._absent[layout.LOCK] = f"what is locked now is another image: {lock.config_sha256}"
+            return None
+        self._files[layout.LOCK] = content
+        return content
+
+
+def sha256_of(path: Path) -> str:
+    """Return the digest (hex) of a file. Raises RecordError where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        for data in _chunks(path):
+            digest.update(data)
+    except OSError as error:
+        raise RecordError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    return digest.hexdigest()
+
+
+def _moment(utc: str) -> datetime:
+    try:
+        return datetime.fromisoformat(utc.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise RecordError(f"{utc!r} is no time", where=JOURNAL_NAME) from error
+
+
+def _check_limits(collected: _Collected, limits: Limits) -> None:
+    """Refuse what a verification would refuse."""
+    files = collected.files
+    journal = _size(files[layout.JOURNAL])
+    for what, value, most in (
+        ("files", len(files), limits.entries),
+        ("bytes of journal", journal, limits.journal_bytes),
+        ("bytes of plan", _size(files[layout.PLAN]), limits.document_bytes),
+    ):
+        if value > most:
+            raise HostError(
+                f"{value} {what}: an archive holds at most {most}",
+                where=collected.plan.session,
+                hint="split the experiments over several sessions",
+            )
+
+
+def _write_files(writer: TarWriter, collected: _Collected) -> list[FileEntry]:
+    """Write all files, the description and the manifest last, and return the entries."""
+    root = collected.plan.session
+    entries = []
+    for name in sorted(collected.files):
+        entry = _write(writer, root, name, collected.files[name])
+        _check_digest(entry, collected.digests.get(name))
+        entries.append(entry)
+    crate = build_crate(
+        Described(
+            files=entries,
+            about=collected.about,
+            plan=collected.plan,
+            facts=collected.facts,
+            models=collected.models,
+        )
+    )
+    entries.append(_write(writer, root, layout.CRATE, crate))
+    entries.append(_write(writer, root, layout.MANIFEST, build_manifest(entries)))
+    writer.finish()
+    return entries
+
+
+def _write(writer: TarWriter, root: str, name: str, content: Content) -> FileEntry:
+    member = Member(name=f"{root}/{name}", size=_size(content))
+    chunks = [content] if isinstance(content, bytes) else _chunks(content)
+    return FileEntry(name=name, size=member.size, sha256=writer.add(member, chunks))
+
+
+def _check_digest(entry: FileEntry, wanted: str | None) -> None:
+    if wanted is None or wanted == entry.sha256:
+        return
+    if entry.name == layout.JOURNAL:
+        raise RecordError(
+            "changed while it was archived", where=entry.name, hint="wait until the bench has ended"
+        )
+    raise RecordError(
+        f"sha256 is {entry.sha256}, the journal says {wanted}",
+        where=entry.name,
+        hint="bring back the file that was recorded",
+    )
+
+
+def _size(content: Content) -> int:
+    if isinstance(content, bytes):
+        return len(content)
+    facts = content.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise RecordError("is no ordinary file", where=str(content))
+    return facts.st_size
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while data := file.read(CHUNK_BYTES):
+            yield data

@@ -1,0 +1,140 @@
+"""The files of an archive that follow from the others.
+
+They are made when it is written, and again when it is verified: pure functions of the session,
+its configuration and the appliance's code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from edgemoe_appliance.analysis import LoadedSessions, load_sessions
+from edgemoe_appliance.analysis.audit import audit, judgement_document
+from edgemoe_appliance.analysis.claims import SessionEvidence, judge_claims, read_reference
+from edgemoe_appliance.archive import layout
+from edgemoe_appliance.archive.facts import JournalFacts
+from edgemoe_appliance.errors import RecordError
+from edgemoe_appliance.report.render import render_files
+from edgemoe_appliance.study.configs import ModelEntry, ModelsConfig
+from edgemoe_appliance.study.plan import EngineBuild, Plan, PlannedModel
+from edgemoe_appliance.study.records import SittingRecord, records_json_schema
+from edgemoe_appliance.study.reference import read_study
+
+_README: Final = """\
+# Session {session}
+
+An archive of edgemoe-appliance: one measuring session with everything that its figures follow
+from. `ro-crate-metadata.json` describes each file.
+
+- `report/report.html`: the report; `report/tables/` and `report/figures/` hold its parts,
+  `report/claims.json` the verdicts.
+- `session/`: the plan, the journal of runs and the raw readings.
+- `as-run/`: prompts, experiments, engines, models and host, as the plan and the journal have them.
+- `configs/`, `data/`: the appliance's configuration and the study's figures, for comparison.
+- `sbom.cdx.json`, `requirements.lock`: the software of the environment that made this archive.
+
+To check every digest without the appliance, unpack the archive, then in its folder:
+
+    sha256sum --check {manifest}
+
+To check digests, schemas and that tables, claims and pages follow from the raw runs:
+
+    edgemoe-appliance verify FILE
+
+Both show that the archive agrees with itself. That it is the one its authors made is shown by the
+sha256 of the file, which `archive` prints, from another place.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """What the derived files follow from; `folder` holds the plan and the journal."""
+
+    folder: Path
+    plan: Plan
+    facts: JournalFacts
+    models: ModelsConfig
+
+
+def derive_files(basis: Basis) -> dict[str, bytes]:
+    """Return the derived files by name.
+
+    Raises RecordError where the session is damaged or foreign.
+    """
+    plan = basis.plan
+    files = {
+        layout.README: _README.format(session=plan.session, manifest=layout.MANIFEST).encode(),
+        layout.SCHEMA: json_bytes(records_json_schema()),
+    }
+    as_run: dict[str, Any] = {
+        "target.json": {"id": plan.target_id, **plan.target.model_dump(mode="json")},
+        "experiments.json": {k: v.model_dump(mode="json") for k, v in plan.experiments.items()},
+        "engines.json": {pin: _engine(build) for pin, build in plan.engines.items()},
+        "models.json": {k: _model(v, basis.models) for k, v in plan.models.items()},
+        "host.json": [_host(sitting.record) for sitting in basis.facts.sittings],
+    }
+    files |= {layout.AS_RUN + name: json_bytes(value) for name, value in as_run.items()}
+    return {**files, **_prompts(plan), **_results(load_sessions([basis.folder]))}
+
+
+def json_bytes(value: object) -> bytes:
+    """Return a document as indented JSON, equal for equal values."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode(errors="replace")
+
+
+def _results(loaded: LoadedSessions) -> dict[str, bytes]:
+    reference = read_reference()
+    evidence = SessionEvidence(loaded, reference)
+    document = judgement_document(judge_claims(evidence, reference.tests), audit(evidence))
+    files = {layout.REPORT + k: v for k, v in render_files(loaded, read_study()).items()}
+    return {**files, layout.CLAIMS: json_bytes(document)}
+
+
+def _prompts(plan: Plan) -> Mapping[str, bytes]:
+    """Return the text of each prompt, as it was sent."""
+    files = {}
+    for key, prompt in plan.prompts.items():
+        experiment, _, rest = key.partition("/")
+        if experiment not in plan.experiments or rest != prompt.id:
+            raise RecordError(f"prompt {key!r} belongs to no experiment", where=layout.PLAN)
+        files[f"{layout.AS_RUN}prompts/{experiment}/{prompt.id}.txt"] = prompt.text.encode(
+            errors="replace"
+        )
+    return files
+
+
+def _engine(build: EngineBuild) -> dict[str, Any]:
+    """Return what identifies a build; where it lay on its machine does not."""
+    data = build.model_dump(mode="json", exclude={"binary"})
+    if data["probe"] is not None:
+        del data["probe"]["path"]
+    return data
+
+
+def _model(model: PlannedModel, catalogue: ModelsConfig) -> dict[str, Any]:
+    """Return digest, size and source of a model file."""
+    data = model.model_dump(mode="json", exclude={"path"})
+    entry = catalogue.models.get(model.id)
+    return {**data, "source": model_source(model, entry)}
+
+
+def model_source(model: PlannedModel, entry: ModelEntry | None) -> dict[str, Any]:
+    """Return where a model file comes from: a repository, or the appliance that wrote a twin."""
+    if model.twin_scale is not None:
+        return {"kind": "twin", "written_by": "edgemoe-appliance models twin"}
+    if entry is None or entry.sha256 != model.sha256:
+        return {"kind": "unknown", "why": "no model of configs/models.yaml has this digest"}
+    kept = {"repository", "revision", "file", "licence", "gated", "quantization"}
+    return {"kind": "repository", **entry.model_dump(mode="json", include=kept)}
+
+
+def _host(sitting: SittingRecord) -> dict[str, Any]:
+    """Return what a sitting says of its machine."""
+    kept = {"started_utc", "host", "power", "heat", "cgroup", "findings", "appliance"}
+    data: dict[str, Any] = sitting.model_dump(mode="json", include=kept)
+    return data

@@ -1,0 +1,109 @@
+"""Which file of an archive lies where, and what every file of it is. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME, SAMPLES_FOLDER
+
+ABOUT: Final = "about.json"
+README: Final = "README.md"
+PLAN: Final = f"session/{PLAN_NAME}"
+JOURNAL: Final = f"session/{JOURNAL_NAME}"
+SAMPLES: Final = f"session/{SAMPLES_FOLDER}/"
+AS_RUN: Final = "as-run/"
+CONFIGS: Final = "configs/"
+CONFIG_NAMES: Final = (
+    "claims.yaml",
+    "devices.yaml",
+    "engines.yaml",
+    "experiments.yaml",
+    "models.yaml",
+    "prompts.yaml",
+)
+STUDY: Final = "data/reference/study.yaml"
+SCHEMA: Final = "data/schema/records.v1.json"
+LOCK: Final = "images/lock.json"
+IMAGE: Final = "images/image.tar"
+STATEMENT: Final = "images/image.intoto.json"
+SBOM: Final = "sbom.cdx.json"
+REPORT: Final = "report/"
+CLAIMS: Final = f"{REPORT}claims.json"
+# Of the checkout that the archive was made in.
+CHECKOUT_NAMES: Final = ("CITATION.cff", "LICENSE", "requirements.lock")
+CRATE: Final = "ro-crate-metadata.json"
+MANIFEST: Final = "manifest-sha256.txt"
+
+# Files that an archive must have, or name in `about.json` with the reason why it has not.
+GIVEN: Final = (
+    *CHECKOUT_NAMES,
+    *(CONFIGS + name for name in CONFIG_NAMES),
+    STUDY,
+    SBOM,
+)
+_TYPES: Final = {
+    ".cff": "text/yaml",
+    ".css": "text/css",
+    ".csv": "text/csv",
+    ".gz": "application/gzip",
+    ".html": "text/html",
+    ".ipynb": "application/x-ipynb+json",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".lock": "text/plain",
+    ".md": "text/markdown",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".tar": "application/x-tar",
+    ".tex": "application/x-tex",
+    ".txt": "text/plain",
+    ".yaml": "text/yaml",
+}
+_WHAT: Final = {
+    ABOUT: "Which appliance made this archive, and what it could not include",
+    README: "How to read and check this archive",
+    PLAN: "The plan: everything that was to be run, resolved",
+    JOURNAL: "The journal: every run as it was recorded, one JSON record a line",
+    STUDY: "Every figure that the study prints",
+    SCHEMA: "The JSON Schema of a line of the journal",
+    LOCK: "The lock of the container image that the runs were made in",
+    IMAGE: "The container image that the runs were made in",
+    STATEMENT: "in-toto statement: what the container image was made from",
+    SBOM: "CycloneDX: Python and system packages of the environment that made this archive",
+    CLAIMS: "Verdicts on the study's claims and audits of figures",
+    f"{REPORT}report.html": "The report: the paper's tables with these runs beside them",
+    "CITATION.cff": "How to cite the appliance",
+    "LICENSE": "The licence of the appliance",
+    "requirements.lock": "The Python packages of the appliance, by digest",
+    MANIFEST: "sha256 of every other file, as sha256sum --check reads it",
+}
+_BELOW: Final = {
+    SAMPLES: "Raw readings of one run",
+    CONFIGS: "Configuration of the appliance",
+    AS_RUN: "What was run, as the plan and the journal have it",
+    f"{REPORT}tables/": "A table of the report",
+    f"{REPORT}figures/": "A figure of the report",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """One file of an archive with its size and digest."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+def media_type(name: str) -> str:
+    """Return the media type of a file by the end of its name."""
+    end = name[name.rfind(".") :] if "." in name else ""
+    return "text/plain" if name == "LICENSE" else _TYPES.get(end, "application/octet-stream")
+
+
+def description(name: str) -> str:
+    """Return what a file is, in one line."""
+    folder = next((text for start, text in _BELOW.items() if name.startswith(start)), "")
+    return _WHAT.get(name) or folder or "A file of the report"

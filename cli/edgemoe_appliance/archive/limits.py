@@ -1,0 +1,23 @@
+"""How large an archive and its parts may be: what bounds the memory and disk of a verification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgemoe_appliance.study.units import MIB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds for archives that are written and for those that are read.
+
+    `document_bytes` is for each file that is parsed as a whole; the journal is read line by line.
+    Both are copied to disk. Samples, pictures and images are only streamed and have no bound.
+    """
+
+    entries: int = 100_000
+    journal_bytes: int = 1024 * MIB
+    document_bytes: int = 64 * MIB
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,156 @@
+"""Reading an archive that a stranger may have made: every digest, and the documents to check.
+
+Streams from beginning to end. Samples, pictures and images are only hashed; what is parsed later
+is copied below a folder of the caller's, under names of ours alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from edgemoe_appliance.archive import layout
+from edgemoe_appliance.archive.layout import FileEntry
+from edgemoe_appliance.archive.limits import Limits
+from edgemoe_appliance.archive.results import Kind, Mismatch
+from edgemoe_appliance.archive.tarball import Member, TarReader
+from edgemoe_appliance.errors import HostError, RecordError, VerificationError
+
+# What is looked into; everything else is compared by its digest.
+_COPIED: Final = frozenset(
+    {
+        layout.ABOUT,
+        layout.PLAN,
+        layout.JOURNAL,
+        layout.STUDY,
+        layout.LOCK,
+        layout.SBOM,
+        layout.CRATE,
+        layout.MANIFEST,
+        *(layout.CONFIGS + name for name in layout.CONFIG_NAMES),
+    }
+)
+
+
+@dataclass(kw_only=True)
+class ReadArchive:
+    """What reading has shown. `is_whole` is False where it had to stop before the end."""
+
+    folder: Path
+    sha256: str = ""
+    archive_bytes: int = 0
+    root: str | None = None
+    entries: dict[str, FileEntry] = field(default_factory=dict)
+    mismatches: list[Mismatch] = field(default_factory=list)
+    is_whole: bool = True
+
+    def content(self, name: str) -> bytes:
+        """Return a copied document. Raises RecordError where the archive has none of that name."""
+        if name not in self.entries:
+            raise RecordError("is missing", where=name)
+        return (self.folder / name).read_bytes()
+
+
+def read_archive(path: Path, folder: Path, limits: Limits) -> ReadArchive:
+    """Read an archive; `folder` is empty and gets the documents.
+
+    What is wrong with the archive stands in the result. Raises HostError where the file cannot be
+    read, or the documents cannot be written.
+    """
+    try:
+        with path.open("rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise HostError("is no ordinary file", where=str(path))
+            reading = _Reading(file, facts.st_size, folder, limits)
+            return reading.run(path.name)
+    except OSError as error:
+        raise HostError(
+            f"cannot be read ({error.strerror})", where=str(error.filename or path)
+        ) from error
+
+
+class _Reading:
+    """One pass over an archive."""
+
+    def __init__(self, file: BinaryIO, file_bytes: int, folder: Path, limits: Limits) -> None:
+        self._reader = TarReader(file, file_bytes)
+        self._limits = limits
+        self._found = ReadArchive(folder=folder, archive_bytes=file_bytes)
+        self._folded: set[str] = set()
+
+    def run(self, archive_name: str) -> ReadArchive:
+        """Read everything that can be read."""
+        found = self._found
+        try:
+            for member in self._reader.members():
+                self._take(member)
+            self._check_order()
+        except VerificationError as error:
+            name = error.where or archive_name
+            found.mismatches.append(Mismatch(file=name, kind=Kind.FORM, what=error.what))
+            found.is_whole = False
+            self._reader.drain()
+        found.sha256 = self._reader.sha256
+        return found
+
+    def _take(self, member: Member) -> None:
+        name = self._name_inside(member.name)
+        if len(self._found.entries) >= self._limits.entries:
+            raise _stop(name, f"is one file too many: at most {self._limits.entries} are read")
+        if name.casefold() in self._folded:
+            raise _stop(
+                name, "is there twice, or differs from another in upper and lower case alone"
+            )
+        self._folded.add(name.casefold())
+        digest = hashlib.sha256()
+        if name in _COPIED:
+            self._copy(name, member, digest)
+        else:
+            for data in self._reader.chunks():
+                digest.update(data)
+        self._found.entries[name] = FileEntry(
+            name=name, size=member.size, sha256=digest.hexdigest()
+        )
+
+    def _name_inside(self, whole: str) -> str:
+        root, _, name = whole.partition("/")
+        if not name:
+            raise _stop(whole, "lies outside the one folder of an archive")
+        if self._found.root is None:
+            self._found.root = root
+        elif root != self._found.root:
+            raise _stop(whole, f"lies outside the folder {self._found.root}")
+        return name
+
+    def _copy(self, name: str, member: Member, digest: hashlib._Hash) -> None:
+        is_journal = name == layout.JOURNAL
+        most = self._limits.journal_bytes if is_journal else self._limits.document_bytes
+        if member.size > most:
+            raise _stop(name, f"has {member.size} bytes; at most {most} are read")
+        target = self._found.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as file:
+            for data in self._reader.chunks():
+                digest.update(data)
+                file.write(data)
+
+    def _check_order(self) -> None:
+        """Check that files lie in the one order that equal contents have."""
+        names = list(self._found.entries)
+        last = [name for name in (layout.CRATE, layout.MANIFEST) if name in self._found.entries]
+        wanted = [*sorted(set(names) - set(last)), *last]
+        for name, right in zip(names, wanted, strict=True):
+            if name != right:
+                self._found.mismatches.append(
+                    Mismatch(file=name, kind=Kind.FORM, what=f"lies where {right} must lie")
+                )
+                return
+
+
+def _stop(name: str, what: str) -> VerificationError:
+    return VerificationError(what, where=name)

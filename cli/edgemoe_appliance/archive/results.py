@@ -1,0 +1,91 @@
+"""What a verification found: every mismatch by file, not a yes or no."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from edgemoe_appliance.archive.about import Maker
+from edgemoe_appliance.study.base import on_one_line
+
+_MOST_CHARACTERS = 400
+
+
+class Kind(str, Enum):
+    """What a mismatch is about."""
+
+    FORM = "form"  # the archive itself is damaged, or of a form that is refused
+    DIGEST = "digest"  # a size or sha256 is not the one that is written down
+    FILES = "files"  # a file is missing, or is one too many
+    SCHEMA = "schema"  # a document is not of its schema, or records do not belong together
+    CONTENT = "content"  # two documents of the archive say different things
+    RECOMPUTED = "recomputed"  # a file is not what the raw runs give
+    IMAGE = "image"  # the image, its lock and its statement do not belong together
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mismatch:
+    """One thing that is not as it must be, and the file of the archive that it is about."""
+
+    file: str
+    kind: Kind
+    what: str
+
+    def __str__(self) -> str:
+        """Return it on one line, harmless to print."""
+        return f"{on_one_line(self.file, 300)}: {on_one_line(self.what, _MOST_CHARACTERS)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """Something that could not be checked, or that a reader should know; no mismatch."""
+
+    file: str
+    what: str
+
+    def __str__(self) -> str:
+        """Return it on one line, harmless to print."""
+        return f"{on_one_line(self.file, 300)}: {on_one_line(self.what, _MOST_CHARACTERS)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """The outcome of a verification. `made_by` is None where the archive does not tell.
+
+    `recomputed` counts the files that were made again from the raw runs and compared.
+    """
+
+    archive: str
+    sha256: str
+    archive_bytes: int
+    session: str | None
+    files: int
+    recomputed: int
+    made_by: Maker | None
+    verified_by: Maker
+    mismatches: tuple[Mismatch, ...]
+    notes: tuple[Note, ...] = field(default=())
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether nothing differs."""
+        return not self.mismatches
+
+    def document(self) -> dict[str, Any]:
+        """Return it as one plain document, for programs that read it."""
+        return {
+            "archive": self.archive,
+            "sha256": self.sha256,
+            "bytes": self.archive_bytes,
+            "session": self.session,
+            "files": self.files,
+            "recomputed": self.recomputed,
+            "made_by": self.made_by.model_dump(mode="json") if self.made_by else None,
+            "verified_by": self.verified_by.model_dump(mode="json"),
+            "good": self.is_good,
+            "mismatches": [
+                {"file": m.file, "kind": m.kind.value, "what": m.what} for m in self.mismatches
+            ],
+            "notes": [{"file": note.file, "what": note.what} for note in self.notes],
+        }

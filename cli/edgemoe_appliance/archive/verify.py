@@ -1,0 +1,255 @@
+"""Verifying an archive with nothing but the file and the appliance.
+
+The journal and the plan are believed to be what was recorded; everything that follows from them is
+made again and compared. Nothing in the file is executed, and nothing is written outside a private
+folder that is always removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, TypeVar
+
+from edgemoe_appliance.archive import checks, layout
+from edgemoe_appliance.archive.about import About, Maker, parse_about
+from edgemoe_appliance.archive.crate import Described, build_crate
+from edgemoe_appliance.archive.derived import Basis, derive_files
+from edgemoe_appliance.archive.environment import check_sbom
+from edgemoe_appliance.archive.facts import JournalFacts, read_journal_facts
+from edgemoe_appliance.archive.image import Lock, build_statement, parse_lock
+from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, Limits
+from edgemoe_appliance.archive.manifest import parse_manifest
+from edgemoe_appliance.archive.reading import ReadArchive, read_archive
+from edgemoe_appliance.archive.results import Kind, Mismatch, Note, Verification
+from edgemoe_appliance.errors import ApplianceError
+from edgemoe_appliance.study.configs import Configs, read_configs
+from edgemoe_appliance.study.plan import Plan, read_plan
+from edgemoe_appliance.study.resources import resource_folder
+
+_PICTURES: Final = (".png", ".pdf")
+# The appliance's own say what is judged, and how: those of a stranger do not.
+_JUDGING: Final = (f"{layout.CONFIGS}claims.yaml", layout.STUDY)
+ValueT = TypeVar("ValueT")
+
+
+def verify_archive(path: Path, maker: Maker, limits: Limits = DEFAULT_LIMITS) -> Verification:
+    """Check an archive and return everything that is wrong with it.
+
+    `maker` is the appliance that runs here. Raises HostError where the file cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgemoe-verify-") as name:
+        read = read_archive(path, Path(name).resolve(), limits)
+        verifier = _Verifier(read, maker)
+        if read.is_whole:
+            verifier.run()
+        return verifier.result(path.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """The documents of an archive, parsed; `lock` is None where there is none."""
+
+    about: About
+    plan: Plan
+    facts: JournalFacts
+    configs: Configs
+    lock: Lock | None
+
+
+class _Verifier:
+    """Checks one archive that was read whole, and collects what is wrong with it."""
+
+    def __init__(self, read: ReadArchive, maker: Maker) -> None:
+        self._read = read
+        self._maker = maker
+        self._mismatches = list(read.mismatches)
+        self._notes: list[Note] = []
+        self._opened: _Opened | None = None
+        self._recomputed = 0
+
+    def result(self, archive_name: str) -> Verification:
+        """Return what was found."""
+        read, opened = self._read, self._opened
+        return Verification(
+            archive=archive_name,
+            sha256=read.sha256,
+            archive_bytes=read.archive_bytes,
+            session=opened.plan.session if opened else None,
+            files=len(read.entries),
+            recomputed=self._recomputed,
+            made_by=opened.about.maker if opened else None,
+            verified_by=self._maker,
+            mismatches=tuple(dict.fromkeys(self._mismatches)),
+            notes=tuple(self._notes),
+        )
+
+    def run(self) -> None:
+        """Check digests, then documents, then what follows from them."""
+        stated = self._check_digests()
+        self._opened = self._open()
+        if self._opened is None:
+            self._note(layout.REPORT, "nothing was recomputed, as the session cannot be read")
+            return
+        self._check_documents(self._opened)
+        expected = self._recompute(self._opened)
+        if expected is not None:
+            self._check_files(self._opened, expected)
+            self._check_crate(self._opened, stated)
+
+    def _check_digests(self) -> Mapping[str, tuple[str, int | None]]:
+        """Compare every file with manifest and description; return what the latter states."""
+        entries = self._read.entries
+        manifest = self._parse(layout.MANIFEST, self._manifest) or {}
+        crate = self._parse(layout.CRATE, self._crate_files) or {}
+        documents = {layout.MANIFEST: manifest, layout.CRATE: crate}
+        documents = {name: stated for name, stated in documents.items() if stated}
+        self._mismatches += checks.check_digests(entries, documents)
+        for name, stated in documents.items():
+            left_out = {layout.MANIFEST} | ({layout.CRATE} if name == layout.CRATE else set())
+            self._mismatches += checks.check_listed(entries, name, stated, left_out)
+        return crate
+
+    def _manifest(self) -> dict[str, tuple[str, int | None]]:
+        digests = parse_manifest(self._read.content(layout.MANIFEST))
+        return {name: (digest, None) for name, digest in digests.items()}
+
+    def _crate_files(self) -> dict[str, tuple[str, int | None]]:
+        return checks.parse_crate_files(self._read.content(layout.CRATE))
+
+    def _open(self) -> _Opened | None:
+        folder, content = self._read.folder, self._read.content
+        about = self._parse(layout.ABOUT, lambda: parse_about(content(layout.ABOUT)))
+        plan = self._parse(layout.PLAN, lambda: read_plan(folder / layout.PLAN))
+        facts = self._parse(layout.JOURNAL, lambda: read_journal_facts(folder / layout.JOURNAL))
+        configs = self._parse(layout.CONFIGS, lambda: read_configs(folder / layout.CONFIGS))
+        lock = None
+        if layout.LOCK in self._read.entries:
+            lock = self._parse(layout.LOCK, lambda: parse_lock(content(layout.LOCK)))
+        self._parse(layout.SBOM, lambda: check_sbom(content(layout.SBOM)))
+        if about is None or plan is None or facts is None or configs is None:
+            return None
+        return _Opened(about=about, plan=plan, facts=facts, configs=configs, lock=lock)
+
+    def _parse(self, name: str, parse: Callable[[], ValueT]) -> ValueT | None:
+        """Return what a document holds; what is wrong with it is noted down."""
+        try:
+            return parse()
+        except ApplianceError as error:
+            self._add(name, Kind.SCHEMA, self._inside(error))
+            return None
+
+    def _inside(self, error: ApplianceError) -> str:
+        """Return an error without the folder that the archive was copied to."""
+        return str(error).replace(f"{self._read.folder}/", "")
+
+    def _check_documents(self, opened: _Opened) -> None:
+        entries = self._read.entries
+        self._mismatches += checks.check_about(opened.about, opened.plan, self._read.root)
+        self._mismatches += checks.check_plan(opened.plan, opened.facts)
+        self._mismatches += checks.check_raw_files(entries, opened.facts)
+        self._mismatches += checks.check_image(opened.plan, opened.facts, opened.lock)
+        self._check_appliance_files(opened.about.maker)
+        for name, reason in opened.about.absent.items():
+            self._note(name, f"not in the archive: {reason}")
+        for name in opened.about.left_out:
+            self._note(layout.SAMPLES + name, "left out: no record names it")
+
+    def _check_appliance_files(self, made_by: Maker) -> None:
+        """Compare configuration and the study's figures with the appliance's own."""
+        same_code = made_by.code_sha256 == self._maker.code_sha256
+        for name in (*(layout.CONFIGS + name for name in layout.CONFIG_NAMES), layout.STUDY):
+            own = resource_folder(str(Path(name).parent)) / Path(name).name
+            entry = self._read.entries.get(name)
+            if entry is None or entry.sha256 == hashlib.sha256(own.read_bytes()).hexdigest():
+                continue
+            if same_code or name in _JUDGING:
+                what = "is not this appliance's own, by which verdicts were recomputed"
+                self._add(name, Kind.CONTENT, what + self._versions(made_by))
+            else:
+                self._note(name, "is not this appliance's own" + self._versions(made_by))
+
+    def _recompute(self, opened: _Opened) -> dict[str, bytes] | None:
+        """Make the derived files again and compare them."""
+        basis = Basis(
+            folder=self._read.folder / "session",
+            plan=opened.plan,
+            facts=opened.facts,
+            models=opened.configs.models,
+        )
+        expected = self._parse(layout.JOURNAL, lambda: derive_files(basis))
+        if expected is None:
+            return None
+        if opened.plan.image is not None:
+            image = self._read.entries.get(layout.IMAGE)
+            image_sha256 = image.sha256 if image else None
+            statement = build_statement(opened.plan, opened.lock, image_sha256)
+            expected[layout.STATEMENT] = statement
+        for name, content in expected.items():
+            self._compare(name, content, opened.about.maker)
+        return expected
+
+    def _compare(self, name: str, content: bytes, made_by: Maker) -> None:
+        entry = self._read.entries.get(name)
+        if entry is None:
+            return
+        same = entry.sha256 == hashlib.sha256(content).hexdigest()
+        if not same and name.endswith(_PICTURES) and not made_by.draws_like(self._maker):
+            self._note(name, "not compared: drawn elsewhere; the SVG of the same figure is")
+            return
+        self._recomputed += 1
+        if not same:
+            kind = Kind.IMAGE if name == layout.STATEMENT else Kind.RECOMPUTED
+            source = f"{layout.PLAN} and {layout.JOURNAL}"
+            self._add(name, kind, f"is not what {source} give{self._versions(made_by)}")
+
+    def _versions(self, made_by: Maker) -> str:
+        difference = made_by.difference(self._maker)
+        return f" (made / verified with other software: {difference})" if difference else ""
+
+    def _check_files(self, opened: _Opened, expected: Iterable[str]) -> None:
+        absent = opened.about.absent
+        raw = (layout.SAMPLES + name for name in opened.facts.raw)
+        boxed = (layout.LOCK,) if opened.plan.image is not None else ()
+        wanted = {layout.ABOUT, layout.PLAN, layout.JOURNAL, layout.CRATE, layout.MANIFEST}
+        wanted |= {*layout.GIVEN, *boxed} - set(absent)
+        wanted |= {*raw, *expected}
+        allowed = (layout.IMAGE,) if opened.plan.image is not None else ()
+        self._mismatches += checks.check_files(self._read.entries, wanted, allowed)
+
+    def _check_crate(self, opened: _Opened, stated: Mapping[str, tuple[str, int | None]]) -> None:
+        """Make the description again, of the digests that it states: those were compared."""
+        content = self._parse(layout.CRATE, lambda: self._read.content(layout.CRATE))
+        files = list(_as_stated(self._read, stated))
+        if content is None or not stated:
+            return
+        described = Described(
+            files=files,
+            about=opened.about,
+            plan=opened.plan,
+            facts=opened.facts,
+            models=opened.configs.models,
+        )
+        self._recomputed += 1
+        if build_crate(described) != content:
+            what = "is not the description that the files give"
+            self._add(layout.CRATE, Kind.RECOMPUTED, what + self._versions(opened.about.maker))
+
+    def _add(self, file: str, kind: Kind, what: str) -> None:
+        self._mismatches.append(Mismatch(file=file, kind=kind, what=what))
+
+    def _note(self, file: str, what: str) -> None:
+        self._notes.append(Note(file=file, what=what))
+
+
+def _as_stated(
+    read: ReadArchive, stated: Mapping[str, tuple[str, int | None]]
+) -> Iterator[layout.FileEntry]:
+    """Yield the files as a description states them, in their order."""
+    for name in sorted(set(read.entries) - {layout.CRATE, layout.MANIFEST}):
+        entry = read.entries[name]
+        digest, size = stated.get(name, (entry.sha256, entry.size))
+        yield replace(entry, sha256=digest, size=entry.size if size is None else size)

@@ -1,0 +1,83 @@
+"""One small archive for all tests of the room; what follows from a session is made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.analysis import statistics
+from edgemoe_appliance.archive import bundle, verify
+from edgemoe_appliance.archive.derived import Basis, derive_files
+from edgemoe_appliance.study.configs import Configs, read_configs
+from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME
+from tests.archive.sessions import archive, contents, write_small_session
+
+Derive = Callable[[Basis], dict[str, bytes]]
+ReadConfigs = Callable[[Path], Configs]
+
+
+@pytest.fixture(scope="session")
+def derive_once() -> Derive:
+    """Return `derive_files` with a memory: it is a pure function of plan, journal and models."""
+    known: dict[tuple[bytes, bytes, str], dict[str, bytes]] = {}
+
+    def derive(basis: Basis) -> dict[str, bytes]:
+        key = (
+            (basis.folder / PLAN_NAME).read_bytes(),
+            (basis.folder / JOURNAL_NAME).read_bytes(),
+            basis.models.model_dump_json(),
+        )
+        if key not in known:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(statistics, "RESAMPLES", 200)
+                known[key] = derive_files(basis)
+        return dict(known[key])
+
+    return derive
+
+
+@pytest.fixture(scope="session")
+def read_once() -> ReadConfigs:
+    """Return `read_configs` with a memory of the configuration that was read well."""
+    known: dict[tuple[tuple[str, bytes], ...], Configs] = {}
+
+    def read(folder: Path) -> Configs:
+        key = tuple((path.name, path.read_bytes()) for path in sorted(folder.glob("*.yaml")))
+        if key not in known:
+            known[key] = read_configs(folder)
+        return known[key]
+
+    return read
+
+
+@pytest.fixture(autouse=True)
+def _work_once(
+    monkeypatch: pytest.MonkeyPatch, derive_once: Derive, read_once: ReadConfigs
+) -> None:
+    for module in (bundle, verify):
+        monkeypatch.setattr(module, "derive_files", derive_once)
+        monkeypatch.setattr(module, "read_configs", read_once)
+
+
+@pytest.fixture(scope="session")
+def small_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small session; tests leave it as it is."""
+    return write_small_session(tmp_path_factory.mktemp("raw"))
+
+
+@pytest.fixture(scope="session")
+def small_archive(
+    tmp_path_factory: pytest.TempPathFactory, small_session: Path, derive_once: Derive
+) -> Path:
+    """Return the archive of the small session; tests leave it as it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle, "derive_files", derive_once)
+        return archive(small_session, tmp_path_factory.mktemp("archive") / "small.tar").path
+
+
+@pytest.fixture(scope="session")
+def small_files(small_archive: Path) -> dict[str, bytes]:
+    """Return what is in the archive; tests copy it before they change it."""
+    return contents(small_archive)
