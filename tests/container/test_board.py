@@ -9,7 +9,7 @@ import pytest
 
 from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.identity import ImageIdentity
-from edgemoe_appliance.container.launch import DEVICE_TREE_MODEL, BoardFiles
+from edgemoe_appliance.container.launch import BoardFiles
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.study.configs import PowerSource
@@ -17,15 +17,17 @@ from edgemoe_appliance.study.journal import PLAN_NAME
 from tests.container.images import build_script_image
 from tests.container.plans import HOST_PROFILE, plan
 from tests.container.test_containers import follow
+from tests.measure.boards import JETSON
 from tests.measure.power.test_tegraline import JETPACK6_ROOT
 
 pytestmark = pytest.mark.container
 RELEASE = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64\n"
 MODEL = "NVIDIA Jetson Orin Nano Developer Kit\0"
 # What the measuring process does with them: find the meter, read it for a second.
-LOOK = f"""
+LOOK = """
 import json, time
 from pathlib import Path
+from edgemoe_appliance.measure.hardware import read_hardware
 from edgemoe_appliance.measure.power.tegrastats import find_tegrastats
 from edgemoe_appliance.measure.sysfs import SystemRoots
 meter = find_tegrastats(SystemRoots())
@@ -33,12 +35,12 @@ with meter:
     begin = time.monotonic_ns()
     time.sleep(2)
     readings = [r for r in meter.read() if r.rail == "VDD_IN"]
-Path("/session/seen.json").write_text(json.dumps({{
+Path("/session/seen.json").write_text(json.dumps({
     "powers_w": [r.power_w for r in readings],
     "times_s": [(r.t_mono_ns - begin) / 1e9 for r in readings],
     "release": Path("/etc/nv_tegra_release").read_text(),
-    "model": Path("{DEVICE_TREE_MODEL}").read_text(),
-}}))
+    "hardware": read_hardware(SystemRoots(), {}).model_dump(),
+}))
 """
 
 
@@ -50,10 +52,14 @@ def board(tmp_path: Path) -> BoardFiles:
     program.chmod(0o755)
     (tmp_path / "release").write_text(RELEASE)
     (tmp_path / "model").write_text(MODEL)
+    (tmp_path / "mode").write_text(JETSON["var/lib/nvpmodel/status"])
+    (tmp_path / "modes").write_text(JETSON["etc/nvpmodel.conf"])
     return BoardFiles(
         tegrastats=str(program),
         release=str(tmp_path / "release"),
         device_tree_model=str(tmp_path / "model"),
+        power_mode=str(tmp_path / "mode"),
+        power_modes=str(tmp_path / "modes"),
     )
 
 
@@ -81,7 +87,10 @@ def test_tegrastats_release_and_model_are_read_inside(
     assert follow(launcher.launch(session)) == 0, (session / "measure.log").read_text()
     seen = json.loads((session / "seen.json").read_text())
     assert seen["release"] == RELEASE
-    assert seen["model"] == MODEL
+    hardware = seen["hardware"]
+    assert hardware["device"] == MODEL.rstrip("\0")
+    assert (hardware["release"], hardware["jetpack"]) == ("R36.4.3", "6.2")
+    assert hardware["power_mode"] == {"id": 0, "name": "15W"}
     assert set(seen["powers_w"]) == {6.426}
     assert 10 <= len(seen["powers_w"]) <= 21
     gaps = [b - a for a, b in zip(seen["times_s"], seen["times_s"][1:], strict=False)]

@@ -6,7 +6,6 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from edgemoe_appliance.container.launch import (
-    DEVICE_TREE_MODEL,
     IMAGE_USER,
     BoardFiles,
     Exchange,
@@ -19,6 +18,7 @@ from edgemoe_appliance.container.launch import (
 )
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.study.configs import PowerSource
+from edgemoe_appliance.study.hardware import DEVICE_TREE_MODEL
 from edgemoe_appliance.study.plan import Plan, ProbeFacts
 from tests.container.plans import JETSON_PROFILE, plan
 
@@ -62,7 +62,7 @@ def test_jetson_container_sees_the_boards_own_files() -> None:
     mounts = mounts_of(spec)
     assert mounts["/usr/bin/tegrastats"] == ("bind", "/usr/bin/tegrastats", True)
     assert mounts["/etc/nv_tegra_release"] == ("bind", "/etc/nv_tegra_release", True)
-    assert mounts[str(DEVICE_TREE_MODEL)][1] == "/sys/firmware/devicetree/base/model"
+    assert mounts[DEVICE_TREE_MODEL][1] == "/sys/firmware/devicetree/base/model"
     assert spec.runtime == "nvidia"
     assert spec.groups == ("video",)
     assert spec.environment["NVIDIA_VISIBLE_DEVICES"] == "all"

@@ -8,9 +8,9 @@ from edgemoe_appliance.doctor.jetson import (
     check_jetson,
     parse_clocks,
     parse_power_mode,
-    parse_release,
 )
 from edgemoe_appliance.study.findings import Finding, Level
+from edgemoe_appliance.study.l4t import parse_release
 
 RELEASE = "# R36 (release), REVISION: {}, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: x\n"
 BUDDYINFO = """Node 0, zone      DMA  9  8  7  6  5  4  3  2  1  1  0

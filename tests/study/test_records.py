@@ -55,6 +55,15 @@ def test_a_record_comes_back_from_its_line(
     assert record_line(parse_record(line, WHERE)) == line
 
 
+def test_a_sitting_of_before_facts_were_kept_is_still_read() -> None:
+    data = a_sitting().model_dump(mode="json")
+    for later in ("power", "heat", "cgroup", "hardware"):
+        del data[later]
+    record = parse_record(json.dumps(data).encode(), WHERE)
+    assert isinstance(record, SittingRecord)
+    assert record.hardware is None
+
+
 @given(st.text())
 def test_any_text_fits_a_line(text: str) -> None:
     line = record_line(an_end(stderr_tail=text))

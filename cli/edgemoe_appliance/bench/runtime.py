@@ -28,6 +28,7 @@ from edgemoe_appliance.engine.source import PreparedSource, choose_pin
 from edgemoe_appliance.engine.tools import require_tool
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.study.configs import Configs, ContainerProfile, Target
+from edgemoe_appliance.study.hardware import POWER_MODE_FILE, POWER_MODES_FILE
 from edgemoe_appliance.study.plan import EngineBuild, ProbeFacts
 
 _COMPILER = "c++"
@@ -144,7 +145,7 @@ class ContainerRuntime:
         profile = container_profile(target_id, target)
         sources = obtain_sources(configs, wanted.pins, self._folders, steps)
         built = self._image(target_id, target, profile, sources, steps)
-        board = BoardFiles() if target.study_device == "jetson" else None
+        board = find_board_files(self._engine) if target.study_device == "jetson" else None
         return Supply(
             kind="container",
             engines={source.pin: built.engines[source.pin] for source in sources},
@@ -197,6 +198,15 @@ def open_runtime(
         return
     with open_engine(docker_host) as engine:
         yield ContainerRuntime(engine, folders, options)
+
+
+def find_board_files(engine: Engine) -> BoardFiles:
+    """Return the files of a board; those of its power mode where they are seen to be there."""
+
+    def present(path: str) -> str | None:
+        return path if engine.shares_files and Path(path).is_file() else None
+
+    return BoardFiles(power_mode=present(POWER_MODE_FILE), power_modes=present(POWER_MODES_FILE))
 
 
 def container_profile(target_id: str, target: Target) -> ContainerProfile:

@@ -19,6 +19,11 @@ from typing import Final, Literal
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.study.configs import ContainerProfile, PowerSource
+from edgemoe_appliance.study.hardware import (
+    DEVICE_TREE_MODEL,
+    POWER_MODE_FILE,
+    POWER_MODES_FILE,
+)
 from edgemoe_appliance.study.plan import (
     ENGINE_PROGRAM,
     EngineBuild,
@@ -31,7 +36,6 @@ SESSION_FOLDER: Final = PurePosixPath("/session")
 MODELS_FOLDER: Final = PurePosixPath("/models")
 ENGINES_FOLDER: Final = PurePosixPath("/opt/edgemoe/engine")
 PLAN_IN_CONTAINER_NAME: Final = "session.container.json"
-DEVICE_TREE_MODEL: Final = PurePosixPath("/etc/edgemoe/device-tree-model")
 
 SESSION_LABEL: Final = "edgemoe-appliance.session"
 FOLDER_LABEL: Final = "edgemoe-appliance.folder"
@@ -80,6 +84,9 @@ class BoardFiles:
     release: str = "/etc/nv_tegra_release"
     # Behind /proc/device-tree/model; /sys/firmware is hidden from containers.
     device_tree_model: str = "/sys/firmware/devicetree/base/model"
+    # Shown where they are known to be there: a missing source would keep a container from starting.
+    power_mode: str | None = None
+    power_modes: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,8 +277,16 @@ def _board_mounts(board: BoardFiles) -> list[MountSpec]:
         ),
         _board_mount(
             board.device_tree_model,
-            DEVICE_TREE_MODEL,
+            PurePosixPath(DEVICE_TREE_MODEL),
             "which board the figures belong to",
+        ),
+        *(
+            _board_mount(source, PurePosixPath(target), "the power mode of the figures, by name")
+            for source, target in (
+                (board.power_mode, POWER_MODE_FILE),
+                (board.power_modes, POWER_MODES_FILE),
+            )
+            if source is not None
         ),
     ]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edgemoe_appliance.doctor.host import read_line, read_text
 from edgemoe_appliance.study.findings import Finding, Level
+from edgemoe_appliance.study.l4t import Release, parse_release
 
 _COMMAND_TIMEOUT_S = 10
 # Clock caps of the Orin Nano 8 GB by power mode: CPU in kHz, GPU and EMC in Hz.
@@ -26,23 +27,6 @@ _STUDY_MODE = "15W"
 _FRAGMENTING_RELEASE = (36, 4, 7)
 # A board that has just started has hundreds of 4 MiB blocks; one seen failing had one or two.
 _FEW_BLOCKS = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class Release:
-    """A Jetson Linux release: R36 revision 4.3 is (36, 4, 3)."""
-
-    version: tuple[int, ...]
-    text: str
-
-
-def parse_release(text: str) -> Release | None:
-    """Parse /etc/nv_tegra_release, or return None where it is not one."""
-    match = re.search(r"# R(\d+) \(release\), REVISION: (\d+(?:\.\d+)*)", text)
-    if not match:
-        return None
-    numbers = (match[1], *match[2].split("."))
-    return Release(version=tuple(map(int, numbers)), text=".".join(numbers))
 
 
 def parse_power_mode(text: str) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from edgemoe_appliance.engine.argv import prompt_file_bytes, scrubbed_environment
 from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.measure.facts import power_facts, read_cgroup_facts, read_heat_facts
+from edgemoe_appliance.measure.hardware import read_hardware
 from edgemoe_appliance.measure.host import read_host_facts
 from edgemoe_appliance.measure.instruments import open_instruments
 from edgemoe_appliance.measure.interruption import Interruption
@@ -56,7 +57,7 @@ def measure_session(
             with _open_context(
                 plan, folder, environment, interruption=interruption, roots=roots
             ) as context:
-                journal.append(_sitting(context, environment))
+                journal.append(_sitting(context, environment, roots or SystemRoots()))
                 _make_runs(context, journal, interruption)
         ends = [journal.progress.ends[run.id] for run in all_runs(plan, journal.progress)]
     return SittingOutcome(done=len(ends), not_ok=sum(end.status is not Status.OK for end in ends))
@@ -149,7 +150,9 @@ def write_prompts(plan: Plan, folder: Path) -> None:
         (folder / f"{prompt.sha256}.txt").write_bytes(prompt_file_bytes(prompt.text))
 
 
-def _sitting(context: RunContext, environment: Mapping[str, str]) -> SittingRecord:
+def _sitting(
+    context: RunContext, environment: Mapping[str, str], roots: SystemRoots
+) -> SittingRecord:
     plan, instruments = context.plan, context.instruments
     removed = scrubbed_environment(environment)[1]
     return SittingRecord(
@@ -162,4 +165,5 @@ def _sitting(context: RunContext, environment: Mapping[str, str]) -> SittingReco
         power=power_facts(instruments.power),
         heat=read_heat_facts(instruments.heat),
         cgroup=read_cgroup_facts(instruments),
+        hardware=read_hardware(roots, instruments.heat.read().temps_c),
     )

@@ -24,6 +24,7 @@ from edgemoe_appliance.study.base import (
 )
 from edgemoe_appliance.study.configs import Identifier, PowerSource, Sha256
 from edgemoe_appliance.study.findings import Finding
+from edgemoe_appliance.study.hardware import HardwareFacts
 from edgemoe_appliance.study.metrics import METRICS
 from edgemoe_appliance.study.plan import ApplianceIdentity, RunSpec
 
@@ -161,7 +162,7 @@ class CgroupFacts(Frozen):
 class SittingRecord(Frozen):
     """One stretch of measuring: a session that is resumed has several.
 
-    The last three are None in records of before they were kept.
+    The last four are None in records of before they were kept.
     """
 
     schema_version: Literal[1] = RECORD_SCHEMA
@@ -175,6 +176,7 @@ class SittingRecord(Frozen):
     power: PowerFacts | None = None
     heat: HeatFacts | None = None
     cgroup: CgroupFacts | None = None
+    hardware: HardwareFacts | None = None
 
 
 class HeaderRecord(Frozen):

@@ -1,0 +1,74 @@
+"""Clocks as the kernel shows them: of processors, of devices, of a Jetson's memory.
+
+Read from sysfs, so that a container sees what the host sees; jetson_clocks shows the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgemoe_appliance.measure.absences import Absences, line, number
+from edgemoe_appliance.measure.sysfs import SystemRoots, read_text
+from edgemoe_appliance.study.hardware import Clock
+
+_KHZ = 1000
+# Of a Jetson's memory controller, for root only.
+_EMC = "sys/kernel/debug/bpmp/debug/clk/emc"
+
+
+def read_clocks(absences: Absences) -> tuple[Clock, ...]:
+    """Read all clocks; a group that shows none is absent with its reason."""
+    roots = absences.roots
+    groups = {
+        "processor clocks": (
+            tuple(_processor_clocks(roots)),
+            "no cpufreq policy below /sys/devices/system/cpu/cpufreq",
+        ),
+        "device clocks": (tuple(_device_clocks(roots)), "nothing in /sys/class/devfreq"),
+        "memory clock": (tuple(_memory_clock(roots)), f"/{_EMC} cannot be read"),
+    }
+    for fact, (clocks, reason) in groups.items():
+        if not clocks:
+            absences.missing(fact, reason)
+    return tuple(clock for clocks, _ in groups.values() for clock in clocks)
+
+
+def _processor_clocks(roots: SystemRoots) -> Iterator[Clock]:
+    """Yield a clock for each policy: processors that share one have one. Source: cpufreq docs."""
+    for folder in roots.found("sys/devices/system/cpu/cpufreq/policy*"):
+        members = line(read_text(folder / "related_cpus")) or folder.name.removeprefix("policy")
+        yield Clock(
+            name=f"processors {members}",
+            governor=line(read_text(folder / "scaling_governor")),
+            minimum_hz=number(folder / "scaling_min_freq", _KHZ),
+            maximum_hz=number(folder / "scaling_max_freq", _KHZ),
+            current_hz=number(folder / "scaling_cur_freq", _KHZ),
+        )
+
+
+def _device_clocks(roots: SystemRoots) -> Iterator[Clock]:
+    """Yield the clocks of devices, a Jetson's GPU among them. Source: sysfs-class-devfreq."""
+    for folder in roots.found("sys/class/devfreq/*"):
+        yield Clock(
+            name=folder.name,
+            governor=line(read_text(folder / "governor")),
+            minimum_hz=number(folder / "min_freq"),
+            maximum_hz=number(folder / "max_freq"),
+            current_hz=number(folder / "cur_freq"),
+        )
+
+
+def _memory_clock(roots: SystemRoots) -> Iterator[Clock]:
+    folder = roots.below(_EMC)
+    if _is_readable(folder / "rate"):
+        yield Clock(
+            name="EMC",
+            minimum_hz=number(folder / "min_rate"),
+            maximum_hz=number(folder / "max_rate"),
+            current_hz=number(folder / "rate"),
+        )
+
+
+def _is_readable(path: Path) -> bool:
+    return read_text(path) is not None

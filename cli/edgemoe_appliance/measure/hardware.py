@@ -1,0 +1,169 @@
+"""The hardware record of a sitting: what the study kept by hand, read from the machine itself.
+
+Files alone are read and no program of the board is run, so that it is the same in a container
+without privileges. Serial numbers are not read.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import subprocess
+
+from edgemoe_appliance.measure.absences import Absences, line
+from edgemoe_appliance.measure.clocks import read_clocks
+from edgemoe_appliance.measure.cooling import read_cooling, read_fans
+from edgemoe_appliance.measure.sysfs import SystemRoots, read_text
+from edgemoe_appliance.study.hardware import (
+    DEVICE_TREE_MODEL,
+    POWER_MODE_FILE,
+    POWER_MODES_FILE,
+    HardwareFacts,
+    PowerMode,
+    SwapArea,
+)
+from edgemoe_appliance.study.l4t import Release, parse_release
+from edgemoe_appliance.study.units import KIB
+
+_DMI = "sys/class/dmi/id"
+# Maker, product and its version, without serial numbers.
+_PRODUCT_NAMES = ("sys_vendor", "product_name", "product_version")
+_TOOL_S = 10
+_SWAP_COLUMNS = 5
+
+
+def read_hardware(roots: SystemRoots, temps_c: dict[str, float]) -> HardwareFacts:
+    """Read the record; `temps_c` are the temperatures of the sitting's own sensors by name."""
+    absences = Absences(roots)
+    release = _read_release(absences)
+    return HardwareFacts(
+        device=_read_device(absences),
+        firmware=_read_firmware(absences),
+        release=None if release is None else f"R{release.text}",
+        jetpack=_jetpack(release, absences),
+        kernel=f"{platform.release()} {platform.version()}".strip(),
+        system=_read_system(absences),
+        power_mode=_read_power_mode(absences),
+        clocks=read_clocks(absences),
+        swap=_read_swap(absences),
+        fans=read_fans(absences),
+        cooling=read_cooling(absences),
+        temps_c=_known(temps_c, absences),
+        absent=dict(sorted(absences.reasons.items())),
+    )
+
+
+def _read_device(absences: Absences) -> str | None:
+    """Return the board's name: from its device tree, else from DMI, else from a Mac's kernel."""
+    roots = absences.roots
+    for path in (DEVICE_TREE_MODEL.lstrip("/"), "proc/device-tree/model"):
+        found = line((read_text(roots.below(path)) or "").strip("\0 "))
+        if found:
+            return found
+    if platform.system() == "Darwin":
+        return _read_mac_model(absences)
+    names = [line(read_text(roots.below(f"{_DMI}/{name}"))) for name in _PRODUCT_NAMES]
+    known = list(dict.fromkeys(name for name in names if name))
+    if not known:
+        absences.missing("device", f"neither a device tree nor names in /{_DMI}")
+    return " ".join(known) or None
+
+
+def _read_mac_model(absences: Absences) -> str | None:
+    try:
+        done = subprocess.run(
+            ["/usr/sbin/sysctl", "-n", "hw.model"], capture_output=True, timeout=_TOOL_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        absences.missing("device", f"sysctl hw.model: {type(error).__name__}")
+        return None
+    return done.stdout.decode(errors="replace").strip() or None
+
+
+def _read_firmware(absences: Absences) -> str | None:
+    roots = absences.roots
+    names = ("bios_vendor", "bios_version", "bios_date")
+    known = [text for name in names if (text := line(read_text(roots.below(f"{_DMI}/{name}"))))]
+    if not known:
+        absences.missing("firmware", f"/{_DMI} names none")
+    return " ".join(known) or None
+
+
+def _read_release(absences: Absences) -> Release | None:
+    path = "etc/nv_tegra_release"
+    text = absences.text("release", path)
+    release = parse_release(text or "")
+    if text and release is None:
+        absences.missing("release", f"/{path} says {line(text)!r}")
+    return release
+
+
+def _jetpack(release: Release | None, absences: Absences) -> str | None:
+    if release is None:
+        absences.missing("jetpack", "no release of Jetson Linux is known")
+    elif release.jetpack is None:
+        absences.missing("jetpack", f"none is known here for Jetson Linux {release.text}")
+    return release.jetpack if release else None
+
+
+def _read_system(absences: Absences) -> str | None:
+    if platform.system() == "Darwin":
+        return f"macOS {platform.mac_ver()[0]}"
+    text = absences.text("system", "etc/os-release", "usr/lib/os-release") or ""
+    match = re.search(r'^PRETTY_NAME="?([^"\n]+)"?$', text, re.MULTILINE)
+    if text and match is None:
+        absences.missing("system", "/etc/os-release has no PRETTY_NAME")
+    return match[1] if match else None
+
+
+def _read_power_mode(absences: Absences) -> PowerMode | None:
+    """Return the mode that nvpmodel keeps, its name out of the board's table of modes."""
+    status = absences.text("power mode", POWER_MODE_FILE.lstrip("/"))
+    match = re.search(r"pmode:(\d+)", status or "")
+    if match is None:
+        if status:
+            absences.missing("power mode", f"{POWER_MODE_FILE} says {line(status)!r}")
+        return None
+    mode_id = int(match[1])
+    table = absences.text("name of the power mode", POWER_MODES_FILE.lstrip("/"))
+    name = None if table is None else parse_power_modes(table).get(mode_id)
+    if table is not None and name is None:
+        absences.missing("name of the power mode", f"{POWER_MODES_FILE} has no mode {mode_id}")
+    return PowerMode(id=mode_id, name=name)
+
+
+def parse_power_modes(table: str) -> dict[int, str]:
+    """Return the names of power modes by id: `< POWER_MODEL ID=0 NAME=15W >` in nvpmodel.conf."""
+    pattern = r"^\s*<\s*POWER_MODEL\s+ID=(\d+)\s+NAME=(\S+)\s*>"
+    return {int(found[1]): found[2] for found in re.finditer(pattern, table, re.MULTILINE)}
+
+
+def _read_swap(absences: Absences) -> tuple[SwapArea, ...]:
+    """Return the swap areas; none at all is a fact, and no reason is given for it."""
+    text = absences.text("swap", "proc/swaps")
+    lines = (text or "").splitlines()[1:]
+    return tuple(
+        _swap_area(words, absences.roots)
+        for words in map(str.split, lines)
+        if len(words) == _SWAP_COLUMNS and words[2].isdigit() and words[3].isdigit()
+    )
+
+
+def _swap_area(words: list[str], roots: SystemRoots) -> SwapArea:
+    """Return an area out of its line of /proc/swaps: name, kind, size and use in KiB, priority."""
+    device = words[0].rpartition("/")[2]
+    algorithms = read_text(roots.below(f"sys/block/{device}/comp_algorithm")) or ""
+    chosen = re.search(r"\[(\S+)\]", algorithms)
+    return SwapArea(
+        name=words[0],
+        size_bytes=int(words[2]) * KIB,
+        used_bytes=int(words[3]) * KIB,
+        priority=int(words[4]),
+        compression=chosen[1] if chosen else None,
+    )
+
+
+def _known(temps_c: dict[str, float], absences: Absences) -> dict[str, float]:
+    if not temps_c:
+        absences.missing("temperatures", "no sensor gives a temperature")
+    return temps_c
