@@ -64,6 +64,7 @@ def test_a_session_measures_every_run_and_says_with_what(plan: Plan, tmp_path: P
     assert (seen[-1].done, seen[-1].total, seen[-1].not_ok) == (4, 4, 0)
     sitting, *others = records(tmp_path)
     assert isinstance(sitting, SittingRecord)
+    assert sitting.hardware is not None and sitting.hardware.kernel
     assert sitting.plan_digest == plan.digest
     assert [record.kind for record in others] == ["header", "end"] * 4
     for header, end in zip(others[::2], others[1::2], strict=True):

@@ -125,6 +125,8 @@ def test_session_measured_in_a_container_comes_home_whole(
     assert (outcome.progress.done, outcome.progress.not_ok) == (1, 0)
     sitting, header, end = records(folder)
     assert isinstance(sitting, SittingRecord) and sitting.host.in_container
+    assert sitting.hardware is not None
+    assert sitting.hardware.system == "Debian GNU/Linux 12 (bookworm)"
     assert sitting.plan_digest == plan.digest
     assert isinstance(header, HeaderRecord) and header.image == measurement_image.config_sha256
     assert header.argv[0] == "/opt/edgemoe/engine/b4447/bin/llama-cli"
