@@ -13,6 +13,7 @@ from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.study.configs import Arm, Experiment, Order, Prompt, PromptSet
 from edgemoe_appliance.study.plan import (
     Plan,
+    PrecisionRule,
     ProbeFacts,
     RunSpec,
     expand_runs,
@@ -78,8 +79,9 @@ def test_the_longest_id_is_still_a_file_name() -> None:
     assert len(f"{spec.id}.json.gz") <= 240
 
 
-def test_repetitions_share_a_cell_and_arms_do_not() -> None:
+def test_repetitions_and_prompts_share_a_cell_and_arms_do_not() -> None:
     assert a_spec(1).cell == a_spec(2).cell
+    assert a_spec(1).cell == a_spec(1).model_copy(update={"prompt": "qa-bread"}).cell
     assert a_spec(1).cell != a_spec(1).model_copy(update={"arm": Arm.NO_MMAP}).cell
 
 
@@ -310,3 +312,28 @@ def test_a_plan_has_room_for_the_repetitions_that_heat_adds_and_no_others() -> N
     assert all(plan.has_room_for(a_spec(repetition)) for repetition in range(1, 6))
     assert not plan.has_room_for(a_spec(6))
     assert not plan.has_room_for(a_spec(2).model_copy(update={"threads": 1}))
+
+
+def by_need(at_most: int) -> Plan:
+    return a_plan().model_copy(update={"precision": PrecisionRule(within=0.02, at_most=at_most)})
+
+
+def test_a_rule_of_precision_gives_room_up_to_its_cap() -> None:
+    plan = by_need(at_most=8)
+    assert all(plan.has_room_for(a_spec(repetition)) for repetition in range(1, 9))
+    assert not plan.has_room_for(a_spec(9))
+    assert by_need(at_most=2).has_room_for(a_spec(5))  # heat may still raise it to five
+
+
+def test_the_digest_sees_a_rule_of_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len({a_plan().digest, by_need(8).digest, by_need(9).digest}) == 3
+    # Without one it is the digest of before there were any: older sessions still resume.
+    monkeypatch.setattr("edgemoe_appliance.study.plan.digest_of", sorted)
+    assert "precision" in by_need(8).digest
+    assert "precision" not in a_plan().digest
+
+
+@pytest.mark.parametrize("change", [{"within": 0}, {"within": 0.6}, {"at_most": 1}])
+def test_a_rule_of_precision_that_could_not_end_is_refused(change: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        PrecisionRule.model_validate({"within": 0.02, "at_most": 10} | change)

@@ -10,11 +10,14 @@ import typer
 
 from edgemoe_appliance.app.console import BenchBoard, TerminalSteps, say
 from edgemoe_appliance.app.options import (
+    AtMostOption,
     BaseOption,
     DockerHostOption,
     LockedOption,
     RuntimeImageOption,
     RuntimeOption,
+    UntilPreciseOption,
+    precision_rule,
 )
 from edgemoe_appliance.app.report import print_summary, write_session_report
 from edgemoe_appliance.bench.folders import Folders, default_folders
@@ -62,6 +65,8 @@ def bench(
     twins: Annotated[
         TwinScale | None, typer.Option(help="Measure twins of this scale, not the real models.")
     ] = None,
+    until_precise: UntilPreciseOption = None,
+    at_most: AtMostOption = None,
     runtime: RuntimeOption = RuntimeKind.NATIVE,
     docker_host: DockerHostOption = None,
     base_image: BaseOption = None,
@@ -72,14 +77,17 @@ def bench(
     ] = False,
 ) -> None:
     """Measure experiments on a target; what a session holds already is not measured again."""
+    precision = precision_rule(until_precise, at_most)
     configs = read_configs(resource_folder("configs"))
     experiments = tuple(experiment or ("smoke",))
+    name = default_session(target, experiments, twins, runtime)
     request = BenchRequest(
         target=target,
         experiments=experiments,
-        session=session or default_session(target, experiments, twins, runtime),
+        session=session or (f"{name}-by-need" if precision else name),
         pin=pin,
         twins=twins,
+        precision=precision,
     )
     folders = default_folders()
     docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None
@@ -141,7 +149,8 @@ def _measure_all(prepared: Prepared, folders: Folders) -> RunFailedError | None:
 
 def _measure(prepared: Prepared, folders: Folders) -> None:
     plan, board = prepared.plan, BenchBoard()
-    say(f"measuring {len(plan.runs)} runs, {plan.threads} threads, session {plan.session}")
+    sure = "at least " if plan.precision else ""
+    say(f"measuring {sure}{len(plan.runs)} runs, {plan.threads} threads, session {plan.session}")
     with board.shown():
         run_bench(plan, folders.sessions / plan.session, prepared.launcher, board.update)
 

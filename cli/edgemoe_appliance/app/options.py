@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 import typer
+from pydantic import ValidationError
 
 from edgemoe_appliance.bench.runtime import RuntimeKind
+from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.study.plan import LEAST_REPETITIONS, PrecisionRule
+
+# With as many, an experiment of a single prompt has the ten samples that the rule asks for.
+USUAL_MOST: Final = 10
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%")
 
 RuntimeOption = Annotated[
     RuntimeKind, typer.Option(help="Measure bare on this machine, or in a container.")
@@ -24,3 +32,42 @@ RuntimeImageOption = Annotated[
 LockedOption = Annotated[
     bool, typer.Option("--locked", help="Refuse base images whose digest is not pinned.")
 ]
+UntilPreciseOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PERCENT",
+        help="Repeat by need: until the 90 % interval of each model's mean generation rate is "
+        "within, say, 2%.  (default: the experiment's own repetitions)",
+    ),
+]
+AtMostOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help=f"With --until-precise: repetitions of a prompt at most.  (default: {USUAL_MOST})",
+    ),
+]
+
+
+def precision_rule(until_precise: str | None, at_most: int | None) -> PrecisionRule | None:
+    """Return the rule that two options ask for; None without the first.
+
+    Raises ConfigError where they do not make one.
+    """
+    if until_precise is None:
+        if at_most is not None:
+            raise ConfigError(
+                "--at-most says nothing without --until-precise", hint="add --until-precise 2%"
+            )
+        return None
+    percent = _PERCENT.fullmatch(until_precise.strip())
+    if percent is None:
+        raise ConfigError(f"--until-precise {until_precise!r} is no percentage", hint="as in 2%")
+    most = USUAL_MOST if at_most is None else at_most
+    try:
+        return PrecisionRule(within=float(percent[1]) / 100, at_most=most)
+    except ValidationError as error:
+        raise ConfigError(
+            f"--until-precise {until_precise} --at-most {most} cannot be kept",
+            hint=f"above 0 and up to 50 %, {LEAST_REPETITIONS} to 1000 repetitions",
+        ) from error

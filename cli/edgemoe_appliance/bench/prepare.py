@@ -17,18 +17,29 @@ from edgemoe_appliance.models.store import model_path, planned_model, read_model
 from edgemoe_appliance.models.twin import build_twin, write_twin
 from edgemoe_appliance.study.configs import Configs, Experiment, Target
 from edgemoe_appliance.study.findings import Finding
-from edgemoe_appliance.study.plan import Plan, PlannedModel, expand_prompts, expand_runs
+from edgemoe_appliance.study.plan import (
+    LEAST_REPETITIONS,
+    Plan,
+    PlannedModel,
+    PrecisionRule,
+    expand_prompts,
+    expand_runs,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchRequest:
-    """What the user asked for; `pin` None means the default with its fallback."""
+    """What the user asked for; `pin` None means the default with its fallback.
+
+    Without `precision` each experiment has its own fixed repetitions.
+    """
 
     target: str
     experiments: tuple[str, ...]
     session: str
     pin: str | None
     twins: TwinScale | None
+    precision: PrecisionRule | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,15 +93,24 @@ def prepare_bench(
         experiments=experiments,
         order_seed=seed,
         runs=expand_runs(
-            experiments,
+            _sure(experiments) if request.precision else experiments,
             target=request.target,
             pin=next(iter(supply.engines)),
             threads=threads,
             seed=seed,
         ),
         findings=findings,
+        precision=request.precision,
     )
     return Prepared(plan=plan, launcher=supply.launcher)
+
+
+def _sure(experiments: dict[str, Experiment]) -> dict[str, Experiment]:
+    """Return the experiments with the repetitions that are made whatever comes out of them."""
+    return {
+        name: experiment.model_copy(update={"repetitions": LEAST_REPETITIONS})
+        for name, experiment in experiments.items()
+    }
 
 
 def _pins(request: BenchRequest, experiments: dict[str, Experiment]) -> list[str | None]:

@@ -15,7 +15,7 @@ from edgemoe_appliance.study.journal import (
     JournalTail,
 )
 from edgemoe_appliance.study.plan import Plan, RunSpec
-from edgemoe_appliance.study.records import EndRecord, Status
+from edgemoe_appliance.study.records import EndRecord, HeaderRecord, Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class ModelProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchProgress:
-    """One look at a session."""
+    """One look at a session; `total` grows by the runs that heat or a rule of precision adds."""
 
     total: int
     done: int
@@ -53,6 +53,8 @@ class ProgressReader:
         """Return where the session is now."""
         for record in self._tail.poll():
             self._progress.add(record)
+            if isinstance(record, HeaderRecord):
+                self._specs.setdefault(record.run_id, record.spec)
         ends = [
             end
             for run_id, end in self._progress.ends.items()

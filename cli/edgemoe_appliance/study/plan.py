@@ -39,6 +39,8 @@ from edgemoe_appliance.study.findings import Finding
 
 PLAN_SCHEMA: Final = 1
 ENGINE_PROGRAM: Final = "llama-cli"
+# Made in any case where repetitions go by need: one alone tells no spread between repetitions.
+LEAST_REPETITIONS: Final = 2
 
 
 class RunSpec(Frozen):
@@ -64,12 +66,11 @@ class RunSpec(Frozen):
 
     @property
     def cell(self) -> tuple[str, ...]:
-        """Return what the repetitions of one measurement have in common."""
+        """Return what the runs behind one mean have in common: all but prompt and repetition."""
         return (
             self.target,
             self.pin,
             self.model,
-            self.prompt,
             self.experiment,
             str(self.threads),
             self.arm.value,
@@ -154,6 +155,16 @@ class ApplianceIdentity(Frozen):
     git_dirty: bool | None
 
 
+class PrecisionRule(Frozen):
+    """Repetitions by need: until the mean rate of a cell is known `within` a share of it.
+
+    The runs of such a plan are those made in any case; a cell gets `at_most` repetitions.
+    """
+
+    within: float = Field(gt=0, le=0.5)
+    at_most: int = Field(ge=LEAST_REPETITIONS, le=1000)
+
+
 class Plan(Frozen):
     """Everything one session needs, resolved: no name is looked up after this."""
 
@@ -172,6 +183,7 @@ class Plan(Frozen):
     order_seed: int
     runs: tuple[RunSpec, ...] = Field(min_length=1)
     findings: tuple[Finding, ...] = ()
+    precision: PrecisionRule | None = None
 
     @model_validator(mode="after")
     def _resolved(self) -> Plan:
@@ -209,17 +221,24 @@ class Plan(Frozen):
         for model in data["models"].values():
             del model["path"]
         del data["appliance"], data["findings"]
+        # Fixed repetitions have the digest that they had before there were others.
+        if data["precision"] is None:
+            del data["precision"]
         return digest_of(data)
 
     def has_room_for(self, run: RunSpec) -> bool:
-        """Return whether a run is planned, or is one that heat adds to a planned one.
+        """Return whether a run is planned, or is a repetition that may be added to a planned one.
 
-        A model that ran hot is repeated up to the repetitions of the target's thermal rule.
+        A model that ran hot is repeated up to the repetitions of the target's thermal rule, a
+        cell that is not known well enough up to those of the rule of precision.
         """
         if run in self.runs:
             return True
+        most = self.target.thermal.repetitions
+        if self.precision is not None:
+            most = max(most, self.precision.at_most)
         first = run.model_copy(update={"repetition": 1})
-        return run.repetition <= self.target.thermal.repetitions and first in self.runs
+        return run.repetition <= most and first in self.runs
 
     def prompt_of(self, run: RunSpec) -> PlannedPrompt:
         """Return the prompt text that a run sends."""
