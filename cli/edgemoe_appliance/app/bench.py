@@ -152,7 +152,10 @@ def _measure(prepared: Prepared, folders: Folders) -> None:
     sure = "at least " if plan.precision else ""
     say(f"measuring {sure}{len(plan.runs)} runs, {plan.threads} threads, session {plan.session}")
     with board.shown():
-        run_bench(plan, folders.sessions / plan.session, prepared.launcher, board.update)
+        folder = folders.sessions / plan.session
+        outcome = run_bench(plan, folder, prepared.launcher, board.update)
+    if plan.precision:
+        say(f"{outcome.progress.done} runs were enough, or as many as are allowed")
 
 
 def _check_host(

@@ -67,7 +67,8 @@ class BenchBoard:
         step = _PLAIN_STEPS * progress.done // max(1, progress.total)
         if step > self._printed:
             self._printed = step
-            say(f"  {progress.done} of {progress.total} runs")
+            sure = "at least " if progress.by_need else ""
+            say(f"  {progress.done} of {sure}{progress.total} runs")
 
 
 def _board(bar: Progress, progress: BenchProgress) -> Table:

@@ -28,9 +28,10 @@ class ModelProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchProgress:
-    """One look at a session; `total` grows by the runs that heat or a rule of precision adds."""
+    """One look at a session; `total` grows by the runs that heat adds, or need where `by_need`."""
 
     total: int
+    by_need: bool
     done: int
     not_ok: int
     current: RunSpec | None
@@ -45,6 +46,7 @@ class ProgressReader:
         """Start with what the journal already holds."""
         self._specs = {run.id: run for run in plan.runs}
         self._order = tuple(plan.models)
+        self._by_need = plan.precision is not None
         self._tail = JournalTail(folder / JOURNAL_NAME)
         self._live = folder / LIVE_NAME
         self._progress = JournalProgress()
@@ -63,6 +65,7 @@ class ProgressReader:
         run_id, state = self._read_live()
         return BenchProgress(
             total=len(self._specs),
+            by_need=self._by_need,
             done=len(ends),
             not_ok=sum(end.status is not Status.OK for end in ends),
             current=self._specs.get(run_id),
