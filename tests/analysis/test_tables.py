@@ -12,29 +12,34 @@ import pytest
 
 from edgemoe_appliance.analysis import LoadedSessions, load_sessions, statistics
 from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table
-from edgemoe_appliance.analysis.conditions import pools, why_not_comparable
+from edgemoe_appliance.analysis.conditions import added_by_heat, pools, why_not_comparable
 from edgemoe_appliance.analysis.csvfile import frame_csv, table_csv
 from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.tables import Tables, build_tables
 from edgemoe_appliance.analysis.tables.runs import runs_table
 from edgemoe_appliance.study.configs import Feeds
-from edgemoe_appliance.study.plan import RunSpec
-from edgemoe_appliance.study.records import Status
+from edgemoe_appliance.study.plan import PrecisionRule, RunSpec
+from edgemoe_appliance.study.records import Status, record_line
 from edgemoe_appliance.study.reference import Study, read_study
 from edgemoe_appliance.study.units import GB, GIB
 from tests.analysis.journals import (
     FILE_BYTES,
     LENGTH_PROMPTS,
     Synthetic,
+    build_end,
+    build_header,
     build_plan,
     doubted,
     failed,
+    journal_lines,
     metrics_of,
     rate_of,
+    write_lines,
     write_session,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
+SMALL_MATRIX = Synthetic(models=("olmoe-1b-7b", "llama-3.2-1b"))
 # Hardware, models and procedure of the study, so that figures may stand beside it.
 LIKE_THE_STUDY = Synthetic(study_device="m2", twin_scale=None)
 
@@ -267,6 +272,28 @@ def test_doubts_are_counted_by_code(tmp_path: Path, study: Study) -> None:
     (row,) = build_tables(loaded, study).doubts.rows()
     assert (row.cells["runs"].value, row.cells["of"].value) == (3, 180)
     assert "busy (other_cpu_pct 31)" in str(row.cells["example"].value)
+
+
+def test_repetitions_by_need_are_said_and_are_not_put_down_to_heat(
+    tmp_path: Path, study: Study
+) -> None:
+    fixed = build_plan(SMALL_MATRIX)
+    rule = PrecisionRule(within=0.02, at_most=10)
+    plan = fixed.model_copy(update={"precision": rule})
+    further = build_header(plan, plan.runs[0].model_copy(update={"repetition": 9}))
+    added = [record_line(further), record_line(build_end(further))]
+    lines = [*journal_lines(plan, SMALL_MATRIX), *added]
+    loaded = load_sessions([write_lines(tmp_path / "by-need", plan, lines)])
+    tables = build_tables(loaded, study)
+    (note,) = tables.procedure.notes
+    assert note.startswith(f"Session {plan.session}: repetitions were not fixed but went by need")
+    assert "within 2 %" in note
+    assert "2 to 10 times" in note
+    row = next(iter(tables.experiments.rows()))
+    assert row.cells["repetitions"].value == "2 to 10, by need"
+    pool = pools(loaded, study, Feeds.HEADLINE)[0]
+    assert sum(added_by_heat(models, loaded) for models in pool.models) == 0
+    assert build_tables(load(tmp_path, SMALL_MATRIX), study).procedure.notes == ()
 
 
 def test_experiments_say_how_far_they_came(tmp_path: Path, study: Study) -> None:

@@ -245,10 +245,17 @@ def above(models: ModelRuns, metric: str, limit: float) -> int:
 
 
 def added_by_heat(models: ModelRuns, loaded: LoadedSessions) -> int:
-    """Return how many of the runs stand in no plan: heat added them."""
-    planned = {(s.key, spec.id) for s in loaded.sessions for spec in s.plan.runs}
+    """Return how many of the runs stand in no plan of fixed repetitions: heat added them.
+
+    Where repetitions go by need, what heat asked for cannot be told apart and is not counted.
+    """
+    fixed = {
+        session.key: {spec.id for spec in session.plan.runs}
+        for session in loaded.sessions
+        if session.plan.precision is None
+    }
     made = zip(models.runs["session"], models.runs["run_id"], strict=True)
-    return sum((str(session), str(run)) not in planned for session, run in made)
+    return sum(str(run) not in fixed[session] for session, run in made if session in fixed)
 
 
 def texts_of(models: ModelRuns) -> Mapping[str, frozenset[str]]:

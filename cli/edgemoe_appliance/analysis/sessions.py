@@ -71,7 +71,7 @@ class ExampleCommand:
 class SessionFacts:
     """One session: its plan, its sittings, and how far it came (counts of runs).
 
-    `added` are runs that heat added to the plan; `not_started` are planned and have no end.
+    `added` are runs that heat or need added to the plan; `not_started` are planned and have no end.
     """
 
     key: str

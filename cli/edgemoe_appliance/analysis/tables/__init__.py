@@ -69,7 +69,7 @@ def build_tables(loaded: LoadedSessions | None, study: Study) -> Tables:
     return Tables(
         hardware=hardware_table(loaded, study),
         models=models_table(loaded, study),
-        procedure=procedure_table(study),
+        procedure=procedure_table(loaded, study),
         experiments=experiments_table(loaded),
         prompts=prompts_table(loaded),
         threads=threads_table(loaded, study),

@@ -32,11 +32,12 @@ from edgemoe_appliance.study.configs import (
     Cooldown,
     CooldownRule,
     EngineSource,
+    Experiment,
     GitSource,
     ModelRole,
     SdistSource,
 )
-from edgemoe_appliance.study.plan import PlannedModel
+from edgemoe_appliance.study.plan import LEAST_REPETITIONS, PlannedModel, PrecisionRule
 from edgemoe_appliance.study.reference import Study, StudyDevice, TokenBounds
 from edgemoe_appliance.study.units import GB, gb, gib
 
@@ -270,8 +271,8 @@ def prompts_table(loaded: LoadedSessions | None) -> Table:
     )
 
 
-def procedure_table(study: Study) -> Table:
-    """Return how the study measured, fact by fact."""
+def procedure_table(loaded: LoadedSessions | None, study: Study) -> Table:
+    """Return how the study measured, fact by fact, and where repetitions here went by need."""
     given = study.procedure
     sweep = given.thread_sweep
     words = {str(key): bounds for key, bounds in given.prompt_length_words.items()}
@@ -307,7 +308,28 @@ def procedure_table(study: Study) -> Table:
         where="sections 3.2 to 3.5, 4.3 and 4.6",
         columns=(Column(key="fact", title="Fact"), Column(key="value", title="Study")),
         groups=(RowGroup(label="", source="study", rows=rows),),
+        notes=tuple(
+            f"Session {session.key}: {_need_in_words(session.plan.precision)}"
+            for session in (loaded.sessions if loaded else ())
+            if session.plan.precision is not None
+        ),
     )
+
+
+def _need_in_words(rule: PrecisionRule) -> str:
+    return (
+        "repetitions were not fixed but went by need: a model's runs of an experiment were "
+        f"repeated, {LEAST_REPETITIONS} to {rule.at_most} times, until the 90 % interval of their "
+        f"mean generation rate was within {100 * rule.within:g} % of it, or until more "
+        "repetitions of the same prompts could not bring it there."
+    )
+
+
+def _repetitions(session: SessionFacts, experiment: Experiment) -> Cell:
+    rule = session.plan.precision
+    if rule is None:
+        return count(experiment.repetitions)
+    return text(f"{LEAST_REPETITIONS} to {rule.at_most}, by need")
 
 
 def bounds_in_words(bounds: TokenBounds) -> str:
@@ -360,7 +382,7 @@ def _experiment_rows(session: SessionFacts, runs: pd.DataFrame) -> Sequence[Row]
             "experiment": text(name),
             "feeds": text(", ".join(feeds.value for feeds in experiment.feeds), "the runs only"),
             "prompts": count(len(experiment.prompts)),
-            "repetitions": count(experiment.repetitions),
+            "repetitions": _repetitions(session, experiment),
             "n_predict": count(experiment.n_predict),
             "words_pct": number(100 * experiment.prompt_scale),
             "order": text(experiment.order.value),
