@@ -31,6 +31,7 @@ from edgemoe_appliance.study.plan import (
     Plan,
     PlannedModel,
     PlannedPrompt,
+    ProbeFacts,
     RunSpec,
     expand_runs,
     prompt_key,
@@ -86,6 +87,8 @@ class Synthetic:
     names: Mapping[str, str] = field(default_factory=dict)
     prompt_text: str = "A synthetic prompt of seven plain words."
     model_sha256: Mapping[str, str] = field(default_factory=dict)
+    experiments: Mapping[str, Experiment] = field(default_factory=dict)  # beside the usual two
+    compilers: Mapping[str, str] = field(default_factory=dict)
 
 
 def build_target(synthetic: Synthetic) -> Target:
@@ -123,7 +126,25 @@ def build_experiments(synthetic: Synthetic) -> dict[str, Experiment]:
             ignore_eos=True,
             **common,
         )
-    return experiments
+    return {**experiments, **synthetic.experiments}
+
+
+def build_engine(synthetic: Synthetic, pin: str) -> EngineBuild:
+    engine = synthetic.engine if pin == synthetic.pin else f"{synthetic.engine}-{pin}"
+    arms = {arm for each in build_experiments(synthetic).values() for arm in each.arms}
+    probe = ProbeFacts(path="/engine/probe.so", sha256=sha256("probe"), build_key=sha256("key"))
+    return EngineBuild(
+        pin=pin,
+        source=DirectorySource(kind="directory", path="/engine"),
+        source_sha256=sha256("source"),
+        build_key=sha256(engine + "-key"),
+        cmake={"GGML_NATIVE": "ON"},
+        compiler=synthetic.compilers.get(pin, "synthetic compiler 1.0"),
+        binary="/engine/llama-cli",
+        files_sha256={"llama-cli": sha256(engine)},
+        probe=probe if any(arm.is_probed for arm in arms) else None,
+        why="made up for a test",
+    )
 
 
 def build_prompts(
@@ -174,17 +195,8 @@ def build_plan(synthetic: Synthetic) -> Plan:
         runtime="container" if synthetic.in_container else "native",
         appliance=ApplianceIdentity(version="0.0.0", git_head="f" * 40, git_dirty=False),
         engines={
-            synthetic.pin: EngineBuild(
-                pin=synthetic.pin,
-                source=DirectorySource(kind="directory", path="/engine"),
-                source_sha256=sha256("source"),
-                build_key=sha256(synthetic.engine + "-key"),
-                cmake={"GGML_NATIVE": "ON"},
-                compiler="synthetic compiler 1.0",
-                binary="/engine/llama-cli",
-                files_sha256={"llama-cli": sha256(synthetic.engine)},
-                why="made up for a test",
-            )
+            pin: build_engine(synthetic, pin)
+            for pin in (synthetic.pin, *(p for e in experiments.values() for p in e.pins))
         },
         models=build_models(synthetic),
         prompts=build_prompts(synthetic, experiments),
