@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -60,7 +62,7 @@ class Page(HTMLParser):
             self.unbalanced.append(f"/{tag}")
 
     def handle_data(self, data: str) -> None:
-        if self._open and self._open[-1] != "style":
+        if self._open and self._open[-1] not in ("style", "script"):
             self.text.append(data)
 
     def values(self, attribute: str) -> Iterator[str]:
@@ -70,6 +72,16 @@ class Page(HTMLParser):
 
     def tags(self) -> set[str]:
         return {tag for tag, _ in self.elements}
+
+
+def only_our_script(page: Page, html: str) -> bool:
+    """Return whether the page has one script, whose digest its policy names, and no handlers."""
+    scripts = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(scripts[0].encode()).digest()).decode()
+    policy = next(a["content"] for tag, a in page.elements if "http-equiv" in a)
+    handlers = [name for _, attrs in page.elements for name in attrs if name.startswith("on")]
+    tags = [tag for tag, _ in page.elements if tag == "script"]
+    return len(tags) == len(scripts) == 1 and f"'sha256-{digest}'" in str(policy) and not handlers
 
 
 def read(paths: ReportPaths) -> str:
@@ -127,7 +139,8 @@ def test_the_page_is_whole_and_refers_to_nothing_outside(
     html = read(paths)
     page = Page(html)
     assert not page.unbalanced
-    assert not page.tags() & {"script", "link", "img", "iframe", "object", "embed", "form"}
+    assert not page.tags() & {"link", "img", "iframe", "object", "embed", "form", "base"}
+    assert only_our_script(page, html)
     assert not list(page.values("src"))
     assert "@import" not in html
     assert not re.search(r"url\((?!#)", html)
@@ -162,7 +175,7 @@ def test_sections_come_in_the_order_of_the_paper(report: ReportPaths) -> None:
     headings = re.findall(r'<section id="([^"]+)"', read(report))
     assert headings == [
         "hardware", "models", "prompts", "metrics", "throughput", "memory", "prompt-length",
-        "stability", "energy", "routing", "threats", "runs",
+        "stability", "energy", "routing", "claims", "audit", "threats", "runs",
     ]  # fmt: skip
 
 
@@ -215,8 +228,8 @@ def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path, study: Study) -> N
     paths = write_report(loaded, tmp_path / "out", study)
     page = Page(read(paths))
     assert not page.unbalanced
-    assert not page.tags() & {"script", "img"}
-    assert not [name for _, attrs in page.elements for name in attrs if name.startswith("on")]
+    assert "img" not in page.tags()
+    assert only_our_script(page, read(paths))
     text = "".join(page.text)
     assert text.count(HOSTILE) >= 4  # name, prompt, detail, doubt
     assert "49" not in re.findall(r"<img src=x onerror=alert\(1\)>(\S+)", text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table, absent
 from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.report.context import TableView
 from edgemoe_appliance.report.views import build_table_view, printable
 
 
@@ -17,12 +18,16 @@ def table_of(*rows: Row, notes: tuple[str, ...] = ()) -> Table:
     )
 
 
+def view_of(table: Table) -> TableView:
+    return build_table_view(table, lambda table, group: f"{table.id}: {group.label}")
+
+
 def row(name: str, x: Cell, twin: str | None = None) -> Row:
     return Row(cells={"name": Cell(value=name), "x": x}, model="olmoe-1b-7b", twin=twin)
 
 
 def test_numbers_intervals_and_reasons() -> None:
-    view = build_table_view(
+    view = view_of(
         table_of(
             row("a", Cell(value=1.25, interval=Interval(low=1.0, high=1.5))),
             row("b", absent("no sensor")),
@@ -39,22 +44,20 @@ def test_numbers_intervals_and_reasons() -> None:
 
 
 def test_a_column_without_values_is_named_with_its_reason() -> None:
-    view = build_table_view(table_of(row("a", absent("no sensor"))))
+    view = view_of(table_of(row("a", absent("no sensor"))))
     assert [column.title for column in view.columns] == ["Name"]
     assert view.notes == ("Left out: X (no sensor).",)
 
 
 def test_a_digest_is_shortened_and_kept_as_a_hint() -> None:
-    cell = build_table_view(table_of(row("e" * 64, Cell(value=1)))).groups[0].rows[0].cells[0]
+    cell = view_of(table_of(row("e" * 64, Cell(value=1)))).groups[0].rows[0].cells[0]
     assert (cell.text, cell.hint) == ("e" * 12, "e" * 64)
 
 
 def test_twins_of_one_scale_are_said_once_and_mixed_ones_on_each_row() -> None:
-    same = build_table_view(table_of(row("a", Cell(value=1), "thin"))).groups[0]
+    same = view_of(table_of(row("a", Cell(value=1), "thin"))).groups[0]
     assert (same.twin, same.rows[0].twin) == ("thin", "")
-    mixed = build_table_view(
-        table_of(row("a", Cell(value=1), "thin"), row("b", Cell(value=1)))
-    ).groups[0]
+    mixed = view_of(table_of(row("a", Cell(value=1), "thin"), row("b", Cell(value=1)))).groups[0]
     assert (mixed.twin, [each.twin for each in mixed.rows]) == ("", ["thin", ""])
 
 

@@ -11,6 +11,8 @@ from typing import Literal, TypeAlias
 
 from markupsafe import Markup
 
+from edgemoe_appliance.report.judged_context import AnswerView, Audits, Claims
+
 Tone = Literal["twin", "absent", "warn", "note"]
 
 
@@ -27,12 +29,17 @@ class CellView:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnView:
-    """A column's head; `meaning` says what the number is."""
+    """A column's head; `meaning` says what the number is, `metric` names its entry in the registry.
 
+    `key` is the column's name in the CSV.
+    """
+
+    key: str
     title: str
     unit: str
     meaning: str
     numeric: bool
+    metric: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +57,14 @@ class GroupView:
     """Rows under one heading; those of the study are set apart.
 
     `twin` is the scale where all rows are of twins of one scale; the rows then do not repeat it.
+    `source` is where the rows come from, for a citation.
     """
 
     label: str
     is_study: bool
     twin: str
     rows: tuple[RowView, ...]
+    source: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +77,11 @@ class Footnote:
 
 @dataclass(frozen=True, kw_only=True)
 class TableView:
-    """A table ready to print; `csv` holds its numbers in full, `is_long` gives it a box."""
+    """A table ready to print; `csv` holds its numbers in full, `latex` is it as printed.
+
+    `is_long` gives it a box, `is_sortable` a filter and heads that sort. `statuses` are the values
+    that its runs have.
+    """
 
     id: str
     number: int
@@ -79,7 +92,10 @@ class TableView:
     footnotes: tuple[Footnote, ...]
     notes: tuple[str, ...]
     csv: str
+    latex: str
     is_long: bool
+    is_sortable: bool = False
+    statuses: tuple[str, ...] = ()
     kind: Literal["table"] = "table"
 
 
@@ -186,7 +202,9 @@ class Metrics:
     kind: Literal["metrics"] = "metrics"
 
 
-Block: TypeAlias = TableView | FigureView | Notice | Prose | Facts | Folded | Metrics
+Block: TypeAlias = (
+    TableView | FigureView | Notice | Prose | Facts | Folded | Metrics | Claims | Audits
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,14 +231,23 @@ class KeyFigure:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportContext:
-    """The whole page; `sections` are numbered as they stand."""
+    """The whole page; `sections` are numbered as they stand.
+
+    `script` is the whole script of the page and `script_digest` what its policy knows it by.
+    `version` and `confidence_pct` go into citations.
+    """
 
     title: str
     heading: str
     lead: tuple[str, ...]
+    answer: AnswerView
     key_title: str
     key_figures: tuple[KeyFigure, ...]
     banner: Notice | None
     sections: tuple[Section, ...]
     sources: tuple[Fact, ...]
+    version: str
+    confidence_pct: int
     style: Markup = field(repr=False)
+    script: Markup = field(repr=False)
+    script_digest: str

@@ -11,15 +11,18 @@ from edgemoe_appliance.analysis.cells import Table
 from edgemoe_appliance.analysis.conditions import MOE
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.analysis.statistics import Interval
+from edgemoe_appliance.analysis.tables.common import CONFIDENCE_PCT
 from edgemoe_appliance.report.context import Fact, KeyFigure, Notice, ReportContext
+from edgemoe_appliance.report.judged_views import build_answer
 from edgemoe_appliance.report.numbers import format_interval, format_number
 from edgemoe_appliance.report.palette import css_variables
+from edgemoe_appliance.report.script import PageScript
 from edgemoe_appliance.report.sections import TWIN_TITLE, Material, build_sections
 from edgemoe_appliance.report.views import printable
 from edgemoe_appliance.study.reference import Study
 
 
-def build_context(material: Material, style: str) -> ReportContext:
+def build_context(material: Material, style: str, script: PageScript) -> ReportContext:
     """Return everything the template prints; `style` is the style sheet of the page."""
     loaded = material.loaded
     names = ", ".join(session.key for session in loaded.sessions) if loaded else ""
@@ -27,6 +30,7 @@ def build_context(material: Material, style: str) -> ReportContext:
         title=f"MoE on edge hardware, run again: {names}" if loaded else "The study's own figures",
         heading="MoE on edge hardware, run again" if loaded else "The study's own figures",
         lead=tuple(map(printable, _lead(material))),
+        answer=build_answer(material.judgement),
         key_title="OLMoE's generation rate as a share of Llama-3.2-1B's",
         key_figures=tuple(_key_figures(material.tables.throughput)),
         banner=_banner(material),
@@ -34,6 +38,10 @@ def build_context(material: Material, style: str) -> ReportContext:
         sources=tuple(_sources(loaded, material.study)),
         # Both are this room's own text; nothing of a journal enters them.
         style=Markup(css_variables() + style),  # noqa: S704
+        version=f"edgemoe-appliance {__version__}",
+        confidence_pct=CONFIDENCE_PCT,
+        script=script.text,
+        script_digest=script.digest,
     )
 
 

@@ -14,24 +14,32 @@ import jinja2
 from edgemoe_appliance.analysis.csvfile import frame_csv, table_csv
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.tables import build_tables
+from edgemoe_appliance.analysis.tables.judged import audits_table, claims_table
 from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.report.context import ReportContext, TableView
 from edgemoe_appliance.report.figures import build_figures
+from edgemoe_appliance.report.judgement import judge
+from edgemoe_appliance.report.latex import render_latex
 from edgemoe_appliance.report.page import build_context
+from edgemoe_appliance.report.script import read_script
 from edgemoe_appliance.report.sections import FIGURE_FILES, Material
 from edgemoe_appliance.study.files import write_atomically
 from edgemoe_appliance.study.reference import Study
 from edgemoe_appliance.study.resources import resource_folder
 
 PAGE_NAME = "report.html"
+NOTEBOOK_NAME = "analysis.ipynb"
+_TEMPLATES = "report_templates"
 # The runs have a file with all their columns; the table shows some of them.
 _OTHERWISE = ("runs",)
 _FOLDERS = ("tables", "figures")
 # The names that reports give; a user's own files in these folders have others.
 _OURS = re.compile(
-    r"figures/(throughput|memory|prompt-length)-[0-9]+\.(svg|png|pdf)"
+    r"figures/(throughput|memory|prompt-length|stability|energy|routing|roofline)-[0-9]+"
+    r"\.(svg|png|pdf)"
     r"|tables/(hardware|models|procedure|experiments|prompts|threads|throughput|time|memory"
     r"|memory-arms|prompt-length|stability|energy|energy-windows|heat|routing|engine-arm|stated"
-    r"|doubts|failures|runs|unfinished|run-doubts|absent)\.csv"
+    r"|claims|audits|doubts|failures|runs|unfinished|run-doubts|absent)\.(csv|tex)"
 )
 
 
@@ -60,31 +68,41 @@ def render_reference_report(out_dir: Path, study: Study) -> ReportPaths:
 def render_files(loaded: LoadedSessions | None, study: Study) -> dict[str, bytes]:
     """Return the files of a report by relative path, the page last."""
     material = build_material(loaded, study)
-    files: dict[str, bytes] = {
-        f"tables/{table.id}.csv": table_csv(table)
-        for table in material.tables.all()
-        if table.groups and table.id not in _OTHERWISE
+    folder = resource_folder(_TEMPLATES)
+    context = _context(material, folder)
+    return {
+        **_table_files(material),
+        **_latex_files(context),
+        **_figure_files(material),
+        NOTEBOOK_NAME: (folder / NOTEBOOK_NAME).read_bytes(),
+        PAGE_NAME: _page(context, folder).encode(),
     }
-    if loaded is not None:
-        frames = {"runs": loaded.runs, "unfinished": loaded.unfinished}
-        frames |= {"run-doubts": loaded.doubts, "absent": loaded.absent}
-        files |= {f"tables/{name}.csv": frame_csv(frame) for name, frame in frames.items()}
-    for figure in material.figures:
-        for panel in figure.panels:
-            files |= {f"figures/{panel.name}.{kind}": panel.as_file(kind) for kind in FIGURE_FILES}
-    return {**files, PAGE_NAME: render_page(material).encode()}
 
 
 def build_material(loaded: LoadedSessions | None, study: Study) -> Material:
-    """Return the tables and figures of a report."""
+    """Return the tables, figures and verdicts of a report."""
     tables = build_tables(loaded, study)
-    figures = build_figures(tables, study)
-    return Material(loaded=loaded, study=study, tables=tables, figures=figures)
+    return Material(
+        loaded=loaded,
+        study=study,
+        tables=tables,
+        figures=build_figures(tables, study),
+        judgement=judge(loaded, study),
+    )
 
 
 def render_page(material: Material) -> str:
     """Return the page as one self-contained HTML document."""
-    folder = resource_folder("report_templates")
+    folder = resource_folder(_TEMPLATES)
+    return _page(_context(material, folder), folder)
+
+
+def _context(material: Material, folder: Path) -> ReportContext:
+    style = (folder / "report.css").read_text(encoding="utf-8")
+    return build_context(material, style, read_script(folder))
+
+
+def _page(context: ReportContext, folder: Path) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
@@ -93,9 +111,37 @@ def render_page(material: Material) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    style = (folder / "report.css").read_text(encoding="utf-8")
-    template = environment.get_template("report.html.j2")
-    return template.render(report=build_context(material, style))
+    return environment.get_template("report.html.j2").render(report=context)
+
+
+def _table_files(material: Material) -> dict[str, bytes]:
+    judgement = material.judgement
+    tables = [table for table in material.tables.all() if table.id not in _OTHERWISE]
+    tables.append(claims_table(judgement.verdicts, judgement.own_verdicts or ()))
+    tables.append(audits_table(judgement.findings, judgement.own_findings or ()))
+    files = {f"tables/{table.id}.csv": table_csv(table) for table in tables if table.groups}
+    loaded = material.loaded
+    if loaded is None:
+        return files
+    frames = {"runs": loaded.runs, "unfinished": loaded.unfinished}
+    frames |= {"run-doubts": loaded.doubts, "absent": loaded.absent}
+    return files | {f"tables/{name}.csv": frame_csv(frame) for name, frame in frames.items()}
+
+
+def _latex_files(context: ReportContext) -> dict[str, bytes]:
+    """Return the tables that stand on the page, as printed there."""
+    blocks = (block for section in context.sections for block in section.blocks)
+    tables = (block for block in blocks if isinstance(block, TableView))
+    return {table.latex: render_latex(table).encode() for table in tables}
+
+
+def _figure_files(material: Material) -> dict[str, bytes]:
+    panels = (panel for figure in material.figures for panel in figure.panels)
+    return {
+        f"figures/{panel.name}.{kind}": panel.as_file(kind)
+        for panel in panels
+        for kind in FIGURE_FILES
+    }
 
 
 def _write_files(files: dict[str, bytes], out_dir: Path) -> ReportPaths:

@@ -16,6 +16,8 @@ from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.tables import Tables
 from edgemoe_appliance.analysis.tables.common import CONFIDENCE_PCT
 from edgemoe_appliance.analysis.threats import Threat, Weight, find_threats, twin_scales
+from edgemoe_appliance.report.audit_views import build_audits
+from edgemoe_appliance.report.citations import Citations
 from edgemoe_appliance.report.context import (
     Block,
     Fact,
@@ -34,6 +36,8 @@ from edgemoe_appliance.report.context import (
 )
 from edgemoe_appliance.report.drawing import FileKind, themed
 from edgemoe_appliance.report.figures import FigureSet
+from edgemoe_appliance.report.judged_views import build_claims
+from edgemoe_appliance.report.judgement import Judgement
 from edgemoe_appliance.report.views import build_table_view, printable
 from edgemoe_appliance.study.metrics import METRICS, Unit
 from edgemoe_appliance.study.reference import Study
@@ -56,6 +60,7 @@ class Material:
     study: Study
     tables: Tables
     figures: tuple[FigureSet, ...]
+    judgement: Judgement
 
     @property
     def twin_scales(self) -> str:
@@ -89,6 +94,8 @@ def build_sections(material: Material) -> tuple[Section, ...]:
         _energy(material),
         _routing(material),
         _stated(material),
+        _claims(material),
+        _audit(material),
         _threats(material),
         _runs(material),
     )
@@ -136,9 +143,10 @@ def _section(
     )
 
 
-def _table(table: Table) -> TableView | None:
+def _table(material: Material, table: Table) -> TableView | None:
     """Return a table, None where it has no row."""
-    return build_table_view(table) if table.groups else None
+    cite = Citations(loaded=material.loaded, study=material.study).of
+    return build_table_view(table, cite) if table.groups else None
 
 
 def _figure(material: Material, name: str) -> FigureView | None:
@@ -183,7 +191,7 @@ def _hardware(material: Material) -> Section:
                 "what the study states of its two devices.",
             )
         ),
-        _table(material.tables.hardware),
+        _table(material, material.tables.hardware),
         Folded(title="Exact command of each model's first run", texts=tuple(commands))
         if commands
         else None,
@@ -200,7 +208,7 @@ def _models(material: Material) -> Section:
                 "fewer bytes per token than its file holds.",
             )
         ),
-        _table(material.tables.models),
+        _table(material, material.tables.models),
     ]
     return _section(material, "models", "Models", blocks, measured=True)
 
@@ -217,10 +225,10 @@ def _prompts(material: Material) -> Section:
     )
     blocks = [
         Prose(paragraphs=(paragraph,)),
-        _table(material.tables.procedure),
-        _table(material.tables.experiments),
-        _table(material.tables.threads),
-        _table(material.tables.prompts),
+        _table(material, material.tables.procedure),
+        _table(material, material.tables.experiments),
+        _table(material, material.tables.threads),
+        _table(material, material.tables.prompts),
         Folded(title="Texts as sent", texts=tuple(texts.values())) if texts else None,
     ]
     return _section(material, "prompts", "Prompts and procedure", blocks, measured=False)
@@ -263,9 +271,9 @@ def _throughput(material: Material) -> Section:
         ),
         _nothing_measured(material, material.tables.throughput),
         _figure(material, "throughput"),
-        _table(material.tables.throughput),
-        _table(material.tables.time),
-        _table(material.tables.engine_arm),
+        _table(material, material.tables.throughput),
+        _table(material, material.tables.time),
+        _table(material, material.tables.engine_arm),
     ]
     return _section(material, "throughput", "Throughput", blocks, measured=True)
 
@@ -282,8 +290,8 @@ def _memory(material: Material) -> Section:
         ),
         _nothing_measured(material, material.tables.memory),
         _figure(material, "memory"),
-        _table(material.tables.memory),
-        _table(material.tables.memory_arms),
+        _table(material, material.tables.memory),
+        _table(material, material.tables.memory_arms),
     ]
     return _section(material, "memory", "Memory", blocks, measured=True)
 
@@ -299,7 +307,7 @@ def _prompt_length(material: Material) -> Section:
         ),
         _nothing_measured(material, material.tables.prompt_length),
         _figure(material, "prompt-length"),
-        _table(material.tables.prompt_length),
+        _table(material, material.tables.prompt_length),
     ]
     return _section(material, "prompt-length", "Prompt length", blocks, measured=True)
 
@@ -314,7 +322,7 @@ def _stability(material: Material) -> Section:
             )
         ),
         _nothing_measured(material, material.tables.stability),
-        _table(material.tables.stability),
+        _table(material, material.tables.stability),
     ]
     return _section(material, "stability", "Stability", blocks, measured=True)
 
@@ -341,9 +349,9 @@ def _energy(material: Material) -> Section:
                 "its inference window, divided by the generated tokens.",
             )
         ),
-        _table(table),
-        _table(material.tables.energy_windows),
-        _table(material.tables.heat),
+        _table(material, table),
+        _table(material, material.tables.energy_windows),
+        _table(material, material.tables.heat),
     ]
     return _section(material, "energy", "Energy", blocks, measured=measured)
 
@@ -375,7 +383,7 @@ def _routing(material: Material) -> Section:
                 "share stands beside the slowdown of the mode that measured it.",
             )
         ),
-        _table(table),
+        _table(material, table),
     ]
     return _section(material, "routing", "Routing inside the MoE blocks", blocks, measured=measured)
 
@@ -402,9 +410,34 @@ def _stated(material: Material) -> Section:
         return Section(id="stated", number="", title="", blocks=())
     blocks = [
         Prose(paragraphs=("Numbers that the study prints in its text and in no table.",)),
-        _table(material.tables.stated),
+        _table(material, material.tables.stated),
     ]
     return _section(material, "stated", "Figures in the text", blocks, measured=False)
+
+
+def _claims(material: Material) -> Section:
+    paragraph = (
+        "Each claim of the study is a declared test on numbers: a band shows what is asked, a bar "
+        "what the number is known within, a dot the number. A claim is reproduced where the bar "
+        "lies inside the band for every part, not reproduced where it lies wholly outside for "
+        "one. The study's own figures go through the same tests; their bars are the rounding of "
+        "their digits."
+    )
+    blocks: list[Block] = [Prose(paragraphs=(paragraph,)), build_claims(material.judgement)]
+    return _section(material, "claims", "Discussion: the claims", blocks, measured=True)
+
+
+def _audit(material: Material) -> Section:
+    judgement = material.judgement
+    paragraph = (
+        "Whether figures can mean what is said of them: each test is declared once and run on "
+        "measured and printed figures alike. What does not fit comes first."
+    )
+    own = build_audits("The study's figures", judgement.own_findings or judgement.findings)
+    blocks: list[Block] = [Prose(paragraphs=(paragraph,))]
+    if judgement.own_findings is not None:
+        blocks.append(build_audits("The figures of these sessions", judgement.findings))
+    return _section(material, "audit", "Audit of the figures", [*blocks, own], measured=False)
 
 
 def _threats(material: Material) -> Section:
@@ -420,7 +453,7 @@ def _threats(material: Material) -> Section:
             )
         ),
         Facts(facts=tuple(map(_threat, threats))) if threats else _no_threats(),
-        _table(material.tables.doubts),
+        _table(material, material.tables.doubts),
     ]
     return _section(material, "threats", "Threats to validity", blocks, measured=False)
 
@@ -445,8 +478,8 @@ def _runs(material: Material) -> Section:
     blocks: list[Block | None] = []
     if material.loaded is not None:
         blocks = [
-            _table(material.tables.failures) or _all_well(),
-            _table(material.tables.runs),
+            _table(material, material.tables.failures) or _all_well(),
+            _table(material, material.tables.runs),
         ]
     return _section(material, "runs", "The runs one by one", blocks, measured=True)
 

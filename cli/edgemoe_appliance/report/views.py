@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.analysis.statistics import Absent, Interval
@@ -19,9 +20,13 @@ from edgemoe_appliance.report.context import (
 )
 from edgemoe_appliance.report.numbers import format_interval, format_number
 from edgemoe_appliance.report.palette import model_role
+from edgemoe_appliance.study.metrics import METRICS
 
 # A table with more rows scrolls in a box of its own.
 _LONG_ROWS = 45
+# A page with larger tables is slow to open; the CSV holds all rows and columns.
+MOST_ROWS = 500
+_MOST_COLUMNS = 24
 _NO_VALUE = "\N{EN DASH}"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -34,9 +39,13 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(_REPLACEMENT, text)
 
 
-def build_table_view(table: Table) -> TableView:
-    """Return a table as it is printed; a column without any value is named in a note instead."""
-    shown = [column for column in table.columns if _is_shown(table, column)]
+def build_table_view(table: Table, cite: Callable[[Table, RowGroup], str]) -> TableView:
+    """Return a table as it is printed; a column without any value is named in a note instead.
+
+    `cite` says where the rows of a group come from.
+    """
+    filled = [column for column in table.columns if _is_shown(table, column)]
+    shown = filled[:_MOST_COLUMNS]
     notes = _Footnotes()
     groups = tuple(
         GroupView(
@@ -44,9 +53,11 @@ def build_table_view(table: Table) -> TableView:
             is_study=group.source == "study",
             twin=_common_twin(group),
             rows=tuple(_row_view(row, shown, notes, _common_twin(group)) for row in group.rows),
+            source=printable(cite(table, group)),
         )
-        for group in table.groups
+        for group in _first_rows(table)
     )
+    statuses = {cell.value for row in table.rows() if (cell := row.cells.get("status"))}
     return TableView(
         id=table.id,
         number=0,  # given when its place on the page is known
@@ -55,10 +66,36 @@ def build_table_view(table: Table) -> TableView:
         columns=tuple(_column_view(table, column) for column in shown),
         groups=groups,
         footnotes=notes.all(),
-        notes=(*map(printable, table.notes), *_left_out(table, shown)),
+        notes=(
+            *map(printable, table.notes),
+            *_cut(table, filled),
+            *_left_out(table, filled),
+        ),
         csv=f"tables/{table.id}.csv",
+        latex=f"tables/{table.id}.tex",
         is_long=sum(len(group.rows) for group in groups) > _LONG_ROWS,
+        is_sortable=bool(statuses),
+        statuses=tuple(sorted(map(str, statuses))),
     )
+
+
+def _first_rows(table: Table) -> Iterable[RowGroup]:
+    """Yield the groups with as many rows as a page can hold."""
+    left = MOST_ROWS
+    for group in table.groups:
+        if left:
+            kept = group.rows[:left]
+            left -= len(kept)
+            yield replace(group, rows=kept)
+
+
+def _cut(table: Table, filled: Sequence[Column]) -> Iterable[str]:
+    """Yield what of a table is not on the page because there is too much of it."""
+    rows = sum(len(group.rows) for group in table.groups)
+    if rows > MOST_ROWS:
+        yield f"{MOST_ROWS} of {rows} rows; all are in {table.id}.csv."
+    if len(filled) > _MOST_COLUMNS:
+        yield f"{_MOST_COLUMNS} of {len(filled)} columns; all are in {table.id}.csv."
 
 
 def _is_shown(table: Table, column: Column) -> bool:
@@ -67,10 +104,12 @@ def _is_shown(table: Table, column: Column) -> bool:
 
 def _column_view(table: Table, column: Column) -> ColumnView:
     return ColumnView(
+        key=printable(column.key),
         title=printable(column.title),
         unit=column.unit,
         meaning=column.meaning,
         numeric=any(row.cells[column.key].number is not None for row in table.rows()),
+        metric=column.metric or (column.key if column.key in METRICS else ""),
     )
 
 

@@ -34,14 +34,19 @@ def with_unit(value: float, unit: str) -> str:
 
 def number_in_words(number: Number) -> str:
     """Return a number with its bounds: `0.899 (0.8982 to 0.8993 by rounding)`."""
-    text = with_unit(number.value, number.unit)
+    text, bounds = with_unit(number.value, number.unit), bounds_in_words(number)
+    return f"{text} ({bounds})" if bounds else text
+
+
+def bounds_in_words(number: Number) -> str:
+    """Return what a number is known within or why that is not known, nothing for an exact one."""
     if number.low is None or number.high is None:
-        return f"{text} (no interval: {number.why_unbound})"
+        return f"no interval: {number.why_unbound}"
     if number.basis is None or number.basis is Basis.EXACT:
-        return text
+        return ""
     factor, _ = _LARGE.get(number.unit, (1.0, number.unit))
     low, high = in_words(number.low / factor), in_words(number.high / factor)
-    return f"{text} ({low} to {high}{_BOUNDS[number.basis]})"
+    return f"{low} to {high}{_BOUNDS[number.basis]}"
 
 
 def limits_in_words(limits: Limits, unit: str) -> str:

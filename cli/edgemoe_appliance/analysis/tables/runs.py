@@ -22,7 +22,7 @@ from edgemoe_appliance.study.metrics import METRICS
 from edgemoe_appliance.study.units import GIB
 
 # A page with more rows than this is slow to open; all runs are in the CSV.
-MAX_ROWS = 1_000
+MAX_ROWS = 500
 _SPEC_COLUMNS = (
     Column(key="model", title="Model"),
     Column(key="experiment", title="Experiment"),
