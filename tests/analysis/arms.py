@@ -196,6 +196,8 @@ def routing(spec: RunSpec) -> dict[str, float]:
         return {
             "probe_slowdown_per_node_pct": 50.0 + spec.repetition,
             "probe_slowdown_boundary_pct": 10.0 + spec.repetition,
+            "routing_share_decode_per_node_pct": 18.0,
+            "routing_share_decode_boundary_pct": 16.0,
         }
     if spec.arm not in ROUTING_S:
         return {}

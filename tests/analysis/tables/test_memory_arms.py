@@ -26,7 +26,7 @@ from tests.analysis.arms import (
 )
 from tests.analysis.journals import FILE_BYTES, Changes, write_session
 
-PLAIN, READ_IN, LESS = "mapped (plain)", "read in (no-mmap)", "no-mmap less plain"
+PLAIN, READ_IN, LESS = "mapped", "read in", "difference"
 
 
 def table_of(root: Path, changes: Changes = outcome, arms: tuple[Arm, ...] = MEMORY.arms) -> Table:
@@ -59,7 +59,7 @@ def test_the_difference_of_the_arms_has_an_interval(tmp_path: Path) -> None:
     assert cells["anon_gib"].number == pytest.approx(FILE_BYTES[DENSE] / GIB)
     assert cells["peak_rss_gib"].number == pytest.approx(0)
     assert isinstance(cells["anon_gib"].interval, Interval)
-    assert cells["n"].absent == "the runs of both rows above"
+    assert cells["n"].absent == "the difference is of both rows above"
 
 
 def test_a_part_that_no_kernel_showed_is_absent_with_its_reason(tmp_path: Path) -> None:

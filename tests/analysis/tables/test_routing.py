@@ -16,7 +16,7 @@ from edgemoe_appliance.study.reference import Study, read_study
 from tests.analysis.arms import ROUTING, outcome, session
 from tests.analysis.journals import Synthetic, write_session
 
-SHORT, BETWEEN, LONG = "decode-dominated", "neither", "prefill-heavy"
+SHORT, BETWEEN, LONG = "at most 200 tokens", "other lengths", "at least 500 tokens"
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def row_of(table: Table, stratum: str, part: str, mode: str) -> Row:
     (found,) = [
         row
         for row in table.rows("reader")
-        if str(row.cells["stratum"].value).startswith(stratum)
-        and (row.cells["part"].value, row.cells["mode"].value) == (part, mode)
+        if tuple(row.cells[key].value for key in ("stratum", "part", "mode"))
+        == (stratum, part, mode)
     ]
     return found
 
@@ -77,6 +77,8 @@ def test_modes_in_turn_tell_the_slowdown_of_generation(tmp_path: Path, study: St
         cells = row_of(table, SHORT, "generation", mode).cells
         assert cells["slowdown"].number == pytest.approx(expected)
         assert cells["slowdown_from"].value == "modes in turn"
+        share = 18 if mode == "every node" else 16
+        assert cells["turn_share_pct"].number == pytest.approx(share)
 
 
 def test_plain_runs_tell_it_of_the_other_parts(tmp_path: Path, study: Study) -> None:
@@ -94,6 +96,7 @@ def test_plain_runs_stand_in_where_no_run_took_turns(tmp_path: Path, study: Stud
     cells = row_of(table, SHORT, "generation", "every node").cells
     assert cells["slowdown"].number == pytest.approx(1.5)
     assert cells["slowdown_from"].value == "plain runs"
+    assert cells["turn_share_pct"].absent.startswith("no run with the modes in turn")
 
 
 def test_without_either_there_is_no_slowdown(tmp_path: Path, study: Study) -> None:

@@ -27,10 +27,10 @@ from edgemoe_appliance.study.configs import Arm, Feeds
 from edgemoe_appliance.study.reference import Study
 from edgemoe_appliance.study.units import GIB
 
-_ARMS = {Arm.PLAIN: "mapped (plain)", Arm.NO_MMAP: "read in (no-mmap)"}
-_DIFFERENCE = "no-mmap less plain"
+_ARMS = {Arm.PLAIN: "mapped", Arm.NO_MMAP: "read in"}
+_DIFFERENCE = "difference"
 _NO_ARM = "runs of this model in one of the two arms only"
-_OF_BOTH = "the runs of both rows above"
+_OF_BOTH = "the difference is of both rows above"
 _UNITS = {"GiB": GIB}
 
 
@@ -77,7 +77,12 @@ _PARTS = (
 )
 COLUMNS = (
     MODEL_COLUMN,
-    Column(key="arm", title="Model file", meaning="how the engine takes the weights"),
+    Column(
+        key="arm",
+        title="Model file",
+        meaning="mapped is the plain arm and llama.cpp's default, read in is --no-mmap; the "
+        "difference is read in less mapped",
+    ),
     _PARTS[0],
     RECLAIMABLE_COLUMN,
     *_PARTS[1:],

@@ -61,12 +61,18 @@ _ROTATED = {
     Arm.PROBE_PER_NODE: "probe_slowdown_per_node_pct",
     Arm.PROBE_BOUNDARY: "probe_slowdown_boundary_pct",
 }
+_TURN_SHARES = {
+    Arm.PROBE_PER_NODE: "routing_share_decode_per_node_pct",
+    Arm.PROBE_BOUNDARY: "routing_share_decode_boundary_pct",
+}
 _ARMS = (*_MODES, Arm.PROBE_ROTATE, Arm.PLAIN)
 _IN_TURN = "modes in turn"
 _PLAIN_RUNS = "plain runs"
 _TWO_ENGINES = "generation, patched and unpatched engine, all prompts"
 _NO_BASE = "neither a run with the modes in turn nor a plain run with these prompts"
-_OTHER_PROMPTS = "neither class of the study"
+_NO_TURNS = "no run with the modes in turn and these prompts"
+_ONE_BATCH = "of generation only: a prompt is one pass"
+_OTHER_PROMPTS = "other lengths"
 _UNKNOWN_CODE = "probe-unknown-nodes"
 _MEDIAN = "routing_share_decode_median_pct"
 _UNKNOWN = "probe_unknown_nodes"
@@ -115,7 +121,12 @@ _TIME_COLUMNS = (
 )
 COLUMNS = (
     MODEL_COLUMN,
-    Column(key="stratum", title="Prompts", meaning="by tokens, as the engine counted them"),
+    Column(
+        key="stratum",
+        title="Prompts",
+        meaning="by tokens, as the engine counted them; the study calls its two classes "
+        "decode-dominated and prefill-heavy",
+    ),
     Column(key="part", title="Part", meaning="the study prints sums over the whole run"),
     Column(key="mode", title="Timed at", meaning="where the probe waits for the device"),
     *_TIME_COLUMNS,
@@ -134,6 +145,14 @@ COLUMNS = (
         digits=2,
         meaning="median over the decodes of a run, mean over runs: one disturbed decode does not "
         "move it",
+    ),
+    Column(
+        key="turn_share_pct",
+        title="Share, in turn",
+        unit=_PCT,
+        digits=2,
+        has_interval=True,
+        meaning="median over decodes of this mode in runs whose modes take turns, mean over runs",
     ),
     Column(
         key="slowdown",
@@ -214,6 +233,7 @@ class _Line:
             "moe_ms": _time_cell(models, moe, reason),
             "routing_share_pct": sample_cell(share, reason),
             "median_share_pct": self._median_cell(),
+            "turn_share_pct": self._turn_share_cell(),
             **self._slowdown_cells(),
             "unknown_nodes": highest_cell(models, _UNKNOWN),
             **run_counts(share.n, models),
@@ -223,8 +243,14 @@ class _Line:
 
     def _median_cell(self) -> Cell:
         if self.part is not _GENERATION:
-            return absent("of generation only: one prompt pass has no median")
+            return absent(_ONE_BATCH)
         return plain_mean_cell(self.models, _MEDIAN)
+
+    def _turn_share_cell(self) -> Cell:
+        rotated = self._others(Arm.PROBE_ROTATE)
+        if self.part is not _GENERATION:
+            return absent(_ONE_BATCH)
+        return absent(_NO_TURNS) if rotated is None else mean_cell(rotated, _TURN_SHARES[self.mode])
 
     def _slowdown_cells(self) -> dict[str, Cell]:
         """Return the slowdown from modes in turn, else from plain runs, and from which."""
@@ -298,7 +324,7 @@ def _strata(models: ModelRuns, study: Study) -> dict[Stratum | None, ModelRuns]:
 def _in_words(stratum: Stratum | None, study: Study) -> str:
     if stratum is None:
         return _OTHER_PROMPTS
-    return f"{stratum} ({bounds_in_words(study.procedure.routing_strata_tokens[stratum])})"
+    return bounds_in_words(study.procedure.routing_strata_tokens[stratum])
 
 
 def _time_cell(models: ModelRuns, times: tuple[str, ...], reason: str) -> Cell:
@@ -335,6 +361,7 @@ def _study_row(study: Study, device: StudyDeviceId, stratum: Stratum) -> Row:
         "moe_ms": number(printed.moe_ms, NOT_PRINTED),
         "routing_share_pct": number(printed.routing_share_pct, NOT_PRINTED),
         "median_share_pct": absent(NOT_PRINTED),
+        "turn_share_pct": absent(NOT_PRINTED),
         "slowdown": number(slowdown, NOT_PRINTED),
         "slowdown_from": text(_TWO_ENGINES if slowdown else None, NOT_PRINTED),
         "unknown_nodes": absent(NOT_PRINTED),
