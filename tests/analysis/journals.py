@@ -89,6 +89,7 @@ class Synthetic:
     model_sha256: Mapping[str, str] = field(default_factory=dict)
     experiments: Mapping[str, Experiment] = field(default_factory=dict)  # beside the usual two
     compilers: Mapping[str, str] = field(default_factory=dict)
+    bandwidth_gb_s: float | None = None
 
 
 def build_target(synthetic: Synthetic) -> Target:
@@ -103,6 +104,7 @@ def build_target(synthetic: Synthetic) -> Target:
         sample_hz=10,
         run_timeout_s=600,
         study_device=synthetic.study_device,
+        bandwidth_gb_s=synthetic.bandwidth_gb_s,
     )
 
 

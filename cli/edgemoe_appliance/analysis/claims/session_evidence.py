@@ -99,10 +99,12 @@ class SessionEvidence:
     source: Source = "reader"
 
     def __init__(self, loaded: LoadedSessions, reference: Reference) -> None:
-        """Take the sessions; pools are made when they are asked for, once."""
+        """Take the sessions; pools, numbers and ratios are made when asked for, once each."""
         self.reference = reference
         self._loaded = loaded
         self._found = lru_cache(maxsize=None)(self._find)
+        self._numbers = lru_cache(maxsize=None)(self._read)
+        self._ratios = lru_cache(maxsize=None)(self._ratio)
 
     def places(self, table: Feeds) -> Sequence[Place]:
         """Return the conditions with runs for a table, closest to the study first."""
@@ -115,6 +117,17 @@ class SessionEvidence:
 
     def read(self, place: Place, term: Term) -> Estimate | Absent:
         """Return what was measured, with its interval, or why it was not."""
+        return self._numbers(place, term)
+
+    def ratio(self, place: Place, top: Term, bottom: Term) -> Estimate | Absent:
+        """Return a ratio; where both sides are means of runs, their prompts are paired."""
+        return self._ratios(place, top, bottom)
+
+    def statements(self) -> Sequence[Statement]:
+        """Return the metrics of runs that follow from others, and the counts of runs."""
+        return tuple(session_statements(self._loaded, self.reference))
+
+    def _read(self, place: Place, term: Term) -> Estimate | Absent:
         setting = self._of(place).condition.setting
         if term.quantity is Quantity.PHYSICAL_MEMORY:
             return exact(setting.host.memory_bytes)
@@ -127,8 +140,7 @@ class SessionEvidence:
         runs = self._runs(place, term)
         return runs if isinstance(runs, Absent) else self._of_runs(runs, term.quantity)
 
-    def ratio(self, place: Place, top: Term, bottom: Term) -> Estimate | Absent:
-        """Return a ratio; where both sides are means of runs, their prompts are paired."""
+    def _ratio(self, place: Place, top: Term, bottom: Term) -> Estimate | Absent:
         above, below = self._sample(place, top), self._sample(place, bottom)
         if isinstance(above, Sample) and isinstance(below, Sample):
             return ratio_estimate(above, below)
@@ -136,10 +148,6 @@ class SessionEvidence:
         if isinstance(numerator, Absent):
             return numerator
         return denominator if isinstance(denominator, Absent) else ratio(numerator, denominator)
-
-    def statements(self) -> Sequence[Statement]:
-        """Return the metrics of runs that follow from others, and the counts of runs."""
-        return tuple(session_statements(self._loaded, self.reference))
 
     def _find(self, table: Feeds) -> tuple[_Found, ...]:
         arms = (Arm.PLAIN, *_PROBED) if table is Feeds.ROUTING else (Arm.PLAIN,)

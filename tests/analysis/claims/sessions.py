@@ -1,0 +1,119 @@
+"""Synthetic sessions for verdicts and audits: what a run reads is worked out from a few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from edgemoe_appliance.analysis import load_sessions
+from edgemoe_appliance.analysis.audit import Finding, audit
+from edgemoe_appliance.analysis.claims import (
+    ClaimVerdict,
+    Reference,
+    SessionEvidence,
+    judge_claims,
+    read_reference,
+)
+from edgemoe_appliance.study.configs import Arm, Experiment, Feeds
+from edgemoe_appliance.study.plan import RunSpec
+from tests.analysis.journals import EFFICIENCY_PROMPTS, Synthetic, metrics_of, write_session
+
+OLMOE, LLAMA, QWEN, GEMMA = "olmoe-1b-7b", "llama-3.2-1b", "qwen2.5-1.5b", "gemma-2-2b"
+# The study's hardware and procedure with real models, so that limits apply in full.
+JETSON = Synthetic(
+    session="jetson",
+    study_device="jetson",
+    twin_scale=None,
+    memory_bytes=8 * 10**9,
+    bandwidth_gb_s=68.3,
+)
+M2 = replace(JETSON, session="m2", study_device="m2", memory_bytes=16 * 10**9, bandwidth_gb_s=200.0)
+ELSEWHERE = Synthetic(session="elsewhere", twin_scale=None)
+ROUTING = Experiment(
+    title="Routing",
+    feeds=(Feeds.ROUTING,),
+    models=(OLMOE,),
+    prompts=EFFICIENCY_PROMPTS,
+    repetitions=3,
+    n_predict=256,
+    arms=(Arm.PLAIN, Arm.PROBE_BOUNDARY, Arm.PROBE_PER_NODE, Arm.PROBE_ROTATE),
+)
+SWEEP = Experiment(
+    title="Threads",
+    feeds=(Feeds.THREADS,),
+    models=(OLMOE, LLAMA, QWEN, GEMMA),
+    prompts=EFFICIENCY_PROMPTS[:3],
+    repetitions=3,
+    n_predict=256,
+    threads=(4, 6, 8),
+)
+RATES = {LLAMA: 33.4, QWEN: 24.6, OLMOE: 22.9, GEMMA: 15.4}
+
+Metrics = Callable[[RunSpec], Mapping[str, float]]
+
+
+@lru_cache(maxsize=1)
+def reference() -> Reference:
+    return read_reference()
+
+
+def scatter(spec: RunSpec, prompts: float = 0.002, repetitions: float = 0.001) -> float:
+    """Return a factor about 1: a model's own at each prompt, and one of each run."""
+    of_prompt = Random(f"{spec.model} {spec.prompt}")
+    of_run = Random(f"{spec.model} {spec.prompt} {spec.repetition}")
+    return 1 + of_prompt.gauss(0, prompts) + of_run.gauss(0, repetitions)
+
+
+def with_rates(rates: Mapping[str, float], more: Metrics = lambda _: {}) -> Metrics:
+    return lambda spec: {"gen_tok_s": rates[spec.model] * scatter(spec), **more(spec)}
+
+
+def evidence_of(
+    root: Path,
+    *sessions: tuple[Synthetic, Metrics],
+    ends: Callable[[RunSpec], Mapping[str, Any]] = lambda _: {},
+) -> SessionEvidence:
+    """Return the evidence of sessions, each with what its runs read beyond the usual."""
+    folders = []
+    for synthetic, metrics in sessions:
+
+        def changes(_: int, spec: RunSpec, metrics: Metrics = metrics) -> Mapping[str, Any]:
+            return {"metrics": metrics_of(spec) | dict(metrics(spec))} | dict(ends(spec))
+
+        folders.append(write_session(root, synthetic, changes))
+    return SessionEvidence(load_sessions(folders), reference())
+
+
+def judged(evidence: SessionEvidence) -> dict[str, ClaimVerdict]:
+    return {verdict.id: verdict for verdict in judge_claims(evidence, reference().tests)}
+
+
+def audited(evidence: SessionEvidence) -> dict[str, Finding]:
+    return {finding.id: finding for finding in audit(evidence)}
+
+
+def routing(spec: RunSpec) -> dict[str, float]:
+    """Return the routing of a run of `ROUTING`: half of the prompts are long."""
+    if spec.experiment != "router_overhead":
+        return {}
+    is_long = EFFICIENCY_PROMPTS.index(spec.prompt) >= len(EFFICIENCY_PROMPTS) // 2
+    rates = {Arm.PLAIN: 22.9, Arm.PROBE_BOUNDARY: 22.5, Arm.PROBE_PER_NODE: 18.2}
+    metrics = {
+        "gen_tok_s": rates.get(spec.arm, 22.0) * scatter(spec),
+        "prompt_tokens": 900.0 if is_long else 40.0,
+    }
+    if spec.arm in (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY):
+        metrics |= {
+            "routing_decode_s": 0.6 * scatter(spec),
+            "routing_prompt_s": 0.05,
+            "expert_ffn_decode_s": 6.5 * scatter(spec),
+            "expert_ffn_prompt_s": 2.5 if is_long else 0.2,
+            "probe_nodes_per_decode": 950.0,
+        }
+    if spec.arm is Arm.PROBE_ROTATE:
+        metrics |= {"probe_slowdown_per_node_pct": 25.0 + spec.repetition}
+    return metrics

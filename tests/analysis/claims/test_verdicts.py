@@ -1,0 +1,217 @@
+"""Verdicts on sessions: each kind, how far it reaches, and what it may not rest on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.analysis.claims import Scope, Verdict
+from edgemoe_appliance.study.plan import RunSpec
+from edgemoe_appliance.study.records import Status
+from tests.analysis.claims.sessions import (
+    ELSEWHERE,
+    GEMMA,
+    JETSON,
+    LLAMA,
+    M2,
+    OLMOE,
+    QWEN,
+    RATES,
+    ROUTING,
+    SWEEP,
+    evidence_of,
+    judged,
+    routing,
+    scatter,
+    with_rates,
+)
+from tests.analysis.journals import failed
+
+DECIDED = (Verdict.REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE)
+M2_RATES = {LLAMA: 127.4, OLMOE: 114.5, QWEN: 88.0, GEMMA: 59.9}
+
+
+def test_a_ratio_inside_its_limits_is_reproduced(tmp_path: Path) -> None:
+    found = judged(evidence_of(tmp_path, (JETSON, with_rates(RATES))))["c2"]
+    assert (found.verdict, found.scope) == (Verdict.REPRODUCED, Scope.FULL)
+    (part,) = found.parts
+    assert part.asked == "0.64 to 0.74"
+    number = part.numbers[0]
+    assert number.value == pytest.approx(22.9 / 33.4, rel=0.005)
+    assert number.low is not None
+    assert number.high is not None
+    assert number.low < number.value < number.high
+    assert not found.scope_reasons
+
+
+def test_a_ratio_outside_is_not_reproduced(tmp_path: Path) -> None:
+    rates = RATES | {OLMOE: 30.0}
+    found = judged(evidence_of(tmp_path, (JETSON, with_rates(rates))))
+    assert found["c2"].verdict is Verdict.NOT_REPRODUCED
+    assert "generation rate, OLMoE-1B-7B / Llama-3.2-1B: 0.89" in found["c2"].brief
+
+
+def test_an_open_ratio_says_how_many_more_repetitions_settle_it(tmp_path: Path) -> None:
+    def noisy(spec: RunSpec) -> dict[str, float]:
+        factor = 0.735 if spec.model == OLMOE else 1.0
+        return {"gen_tok_s": 33.4 * factor * scatter(spec, prompts=0, repetitions=0.12)}
+
+    found = judged(evidence_of(tmp_path, (JETSON, noisy)))["c2"]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    (more,) = found.more_runs
+    assert more.repetitions is not None
+    assert 1 <= more.repetitions < 100
+    assert f"{more.repetitions} more repetition" in found.brief
+
+
+def test_an_open_ratio_says_how_many_more_prompts_where_repetitions_do_not_help(
+    tmp_path: Path,
+) -> None:
+    def by_prompt(spec: RunSpec) -> dict[str, float]:
+        factor = 0.72 if spec.model == OLMOE else 1.0
+        return {"gen_tok_s": 33.4 * factor * scatter(spec, prompts=0.08, repetitions=0.001)}
+
+    found = judged(evidence_of(tmp_path, (JETSON, by_prompt)))["c2"]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    (more,) = found.more_runs
+    assert more.repetitions is None
+    assert more.prompts is not None
+    assert more.prompts >= 1
+
+
+def test_what_was_not_read_is_not_tested_for_the_recorded_reason(tmp_path: Path) -> None:
+    ends = {"absent": {"j_per_token_study": "no power source on this host"}}
+    evidence = evidence_of(tmp_path, (JETSON, with_rates(RATES)), ends=lambda _: ends)
+    found = judged(evidence)["c11"]
+    assert found.verdict is Verdict.NOT_TESTED
+    assert "no power source on this host" in found.missing[0]
+
+
+def test_other_hardware_is_held_to_the_direction_and_says_so(tmp_path: Path) -> None:
+    rates = RATES | {OLMOE: 33.0}  # 1 % slower: far from both stated numbers
+    found = judged(evidence_of(tmp_path, (ELSEWHERE, with_rates(rates))))
+    for claim in ("c1", "c2"):
+        assert (found[claim].verdict, found[claim].scope) == (Verdict.REPRODUCED, Scope.DIRECTION)
+        assert found[claim].parts[0].asked == "below 1"
+        assert found[claim].reading.endswith("Direction only.")
+        assert "not on the study's" in found[claim].scope_reasons[0]
+
+
+def test_what_other_hardware_cannot_tell_is_not_tested_there(tmp_path: Path) -> None:
+    found = judged(evidence_of(tmp_path, (ELSEWHERE, with_rates(RATES))))
+    assert "other hardware says nothing here" in found["c7"].missing[0]
+    assert found["c5"].verdict is Verdict.NOT_TESTED
+    assert "on M2 and Jetson" in found["c5"].missing[0]
+
+
+def test_a_pair_of_devices_is_compared_in_order(tmp_path: Path) -> None:
+    same = M2_RATES | {OLMOE: 80.0}  # below Qwen2.5 on both
+    evidence = evidence_of(tmp_path, (JETSON, with_rates(RATES)), (M2, with_rates(same)))
+    found = judged(evidence)
+    assert found["c5"].verdict is Verdict.REPRODUCED
+    assert found["c4"].verdict is Verdict.NOT_REPRODUCED
+
+
+def test_the_study_s_own_rates_do_not_come_in_one_order(tmp_path: Path) -> None:
+    evidence = evidence_of(tmp_path, (JETSON, with_rates(RATES)), (M2, with_rates(M2_RATES)))
+    found = judged(evidence)
+    assert found["c5"].verdict is Verdict.NOT_REPRODUCED
+    assert found["c1"].verdict is found["c17"].verdict is Verdict.REPRODUCED
+
+
+def test_reduced_twins_bear_ratios_of_rates_in_direction_and_no_memory(tmp_path: Path) -> None:
+    thin = replace(JETSON, twin_scale="thin")
+    found = judged(evidence_of(tmp_path, (thin, with_rates(RATES))))
+    assert (found["c2"].verdict, found["c2"].scope) == (Verdict.REPRODUCED, Scope.DIRECTION)
+    assert "from reduced twins" in found["c2"].reading
+    assert any("REDUCED TWINS" in caution for caution in found["c2"].cautions)
+    for claim in ("c6", "c19", "c20", "c21", "c42"):
+        assert found[claim].verdict is Verdict.NOT_TESTED, claim
+        assert any("a reduced twin's memory" in reason for reason in found[claim].missing)
+    assert "whole models" in found["c18"].missing[0]
+
+
+def test_tiny_twins_bear_no_verdict(tmp_path: Path) -> None:
+    tiny = replace(JETSON, twin_scale="tiny")
+    found = judged(evidence_of(tmp_path, (tiny, with_rates(RATES))))
+    assert {verdict.verdict for verdict in found.values()} == {Verdict.NOT_TESTED}
+    assert "processor's caches" in found["c2"].missing[0]
+
+
+def test_cut_prompts_bear_nothing_about_length(tmp_path: Path) -> None:
+    cut = replace(ELSEWHERE, prompt_scale=0.06)
+    found = judged(evidence_of(tmp_path, (cut, with_rates(RATES))))
+    assert found["c8"].verdict is Verdict.NOT_TESTED
+    assert "cut to 6 % of their words" in found["c8"].missing[0]
+    assert found["c1"].verdict is Verdict.REPRODUCED
+
+
+def test_full_scale_twins_bear_the_limits_and_are_told(tmp_path: Path) -> None:
+    full = replace(JETSON, twin_scale="full")
+    found = judged(evidence_of(tmp_path, (full, with_rates(RATES))))["c2"]
+    assert (found.verdict, found.scope) == (Verdict.REPRODUCED, Scope.FULL)
+    assert any("full-scale twins" in caution for caution in found.cautions)
+    assert "full-scale twins" in found.reading.lower()
+
+
+def test_falls_with_length_are_judged_from_three_repetitions(tmp_path: Path) -> None:
+    def falling(spec: RunSpec) -> dict[str, float]:
+        fall = {"length-long": 0.95 if spec.model == OLMOE else 0.9}.get(spec.prompt, 1.0)
+        return {"gen_tok_s": RATES[spec.model] * fall * (1 + 0.001 * spec.repetition)}
+
+    # The claim is of both devices, so both are asked for.
+    evidence = evidence_of(tmp_path, (JETSON, falling), (M2, falling))
+    assert judged(evidence)["c8"].verdict is Verdict.REPRODUCED
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [(Status.OOM, Verdict.NOT_REPRODUCED), (Status.INVALID, Verdict.REPRODUCED)],
+)
+def test_a_run_out_of_memory_is_a_result_and_a_spoilt_one_is_none(
+    tmp_path: Path, status: Status, verdict: Verdict
+) -> None:
+    def ends(spec: RunSpec) -> dict[str, object]:
+        first = (spec.model, spec.prompt, spec.repetition) == (OLMOE, "length-long", 1)
+        return failed(status, "ended") if first else {}
+
+    evidence = evidence_of(tmp_path, (JETSON, with_rates(RATES)), ends=ends)
+    assert judged(evidence)["c9"].verdict is verdict
+
+
+def test_a_sweep_of_threads(tmp_path: Path) -> None:
+    def by_threads(spec: RunSpec) -> dict[str, float]:
+        loss = {4: 0.9, 6: 0.985, 8: 1.0}[spec.threads]
+        return {"gen_tok_s": M2_RATES[spec.model] * loss * scatter(spec)}
+
+    sweep = replace(M2, experiments={"thread_sweep": SWEEP})
+    found = judged(evidence_of(tmp_path, (sweep, by_threads)))
+    assert found["c22"].verdict is Verdict.REPRODUCED
+    assert found["c22"].parts[0].numbers[0].value == pytest.approx(1.5, abs=0.5)
+    assert found["c31"].verdict is Verdict.REPRODUCED
+
+
+def test_routing_is_read_from_the_probed_runs_by_stratum(tmp_path: Path) -> None:
+    routed = replace(JETSON, experiments={"router_overhead": ROUTING})
+    found = judged(evidence_of(tmp_path, (routed, routing)))
+    assert found["c14"].verdict is Verdict.REPRODUCED
+    share = found["c14"].parts[0].numbers[0]
+    assert share.value == pytest.approx(100 * 0.65 / 7.35, rel=0.01)
+    assert found["c26"].verdict is Verdict.REPRODUCED
+    on_m2, on_jetson = found["c23"].parts
+    assert on_m2.missing == "no runs of router_overhead on M2"
+    assert on_jetson.verdict is Verdict.REPRODUCED
+    assert found["c36"].verdict is Verdict.REPRODUCED
+
+
+def test_every_verdict_of_a_session_says_what_it_rests_on(tmp_path: Path) -> None:
+    found = judged(evidence_of(tmp_path, (ELSEWHERE, with_rates(RATES))))
+    for verdict in found.values():
+        assert verdict.source == "reader"
+        assert verdict.reading
+        assert verdict.brief
+        for part in verdict.parts:
+            assert bool(part.missing) == (part.verdict is Verdict.NOT_TESTED)
+            assert bool(part.numbers) == (part.verdict in DECIDED)
