@@ -258,6 +258,12 @@ def added_by_heat(models: ModelRuns, loaded: LoadedSessions) -> int:
     return sum(str(run) not in fixed[session] for session, run in made if session in fixed)
 
 
+def has_reading(pool: Pool, metrics: Iterable[str]) -> bool:
+    """Return whether any run of a pool has a reading of any of some metrics."""
+    keys = list(metrics)
+    return any(bool(models.runs[keys].notna().any(axis=None)) for models in pool.models)
+
+
 def texts_of(models: ModelRuns) -> Mapping[str, frozenset[str]]:
     """Return the digests of the generated texts by digest of the prompt as sent."""
     texts = models.ok[models.ok["text_sha256"].notna()]

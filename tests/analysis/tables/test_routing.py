@@ -16,7 +16,7 @@ from edgemoe_appliance.study.reference import Study, read_study
 from tests.analysis.arms import ROUTING, outcome, session
 from tests.analysis.journals import Synthetic, write_session
 
-SHORT, BETWEEN, LONG = "at most 200 tokens", "other lengths", "at least 500 tokens"
+SHORT, BETWEEN, LONG = "at most 200 tokens", "other or unknown lengths", "at least 500 tokens"
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from edgemoe_appliance.analysis.cells import (
@@ -193,12 +193,6 @@ def own_group(pool: Pool, study: Study, rows: tuple[Row, ...], label: str = "") 
         notes=why_not_comparable(pool, study),
         sessions=setting.sessions,
     )
-
-
-def has_reading(pool: Pool, metrics: Iterable[str]) -> bool:
-    """Return whether any run of a pool has a reading of any of some metrics."""
-    keys = list(metrics)
-    return any(bool(models.runs[keys].notna().any(axis=None)) for models in pool.models)
 
 
 def study_groups(

@@ -13,6 +13,7 @@ from edgemoe_appliance.analysis.conditions import (
     BASELINE,
     ModelRuns,
     Pool,
+    has_reading,
     sample_of,
     why_not_comparable,
 )
@@ -24,7 +25,6 @@ from edgemoe_appliance.analysis.tables.common import (
     RUNS_COLUMN,
     STUDY_ROW,
     baseline_ratio_cell,
-    has_reading,
     highest_cell,
     mean_cell,
     model_cell,

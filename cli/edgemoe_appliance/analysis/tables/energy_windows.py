@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from edgemoe_appliance.analysis.cells import Cell, Column, Row, Table, absent, text
-from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, sample_of
+from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, has_reading, sample_of
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
     RUNS_COLUMN,
-    has_reading,
     highest_cell,
     mean_cell,
     model_cell,

@@ -23,6 +23,7 @@ from edgemoe_appliance.analysis.conditions import (
     Pool,
     above,
     added_by_heat,
+    has_reading,
     why_not_comparable,
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
@@ -32,7 +33,6 @@ from edgemoe_appliance.analysis.tables.common import (
     NOT_PRINTED,
     RUNS_COLUMN,
     STUDY_ROW,
-    has_reading,
     highest_cell,
     less_study,
     mean_cell,
