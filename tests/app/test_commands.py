@@ -43,6 +43,8 @@ def test_the_version_is_told() -> None:
         (("bench", "--at-most", "5"), 2, ("says nothing without --until-precise",)),
         (("build", "--pin", "b1"), 2, ("'b1' is not a pin", "b4404")),
         (("report", "no-such-session"), 7, ("no such session",)),
+        (("claims", "no-such-session"), 7, ("no such session",)),
+        (("claims", "--show", "c99"), 2, ("c99: neither a claim nor an audit", "c1 to c42")),
         (("models", "twin", "gpt-5"), 2, ("unknown model 'gpt-5'", "olmoe-1b-7b")),
         (("nonsense",), 2, ("No such command",)),
     ],
@@ -85,3 +87,20 @@ def test_the_reference_report_needs_no_session(tmp_path: Path) -> None:
     done = run("report", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_claims_print_one_document_whatever_the_verdicts() -> None:
+    done = run("claims", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    assert set(document) == {"claims", "audits"}
+    assert {"id", "verdict"} <= set(document["claims"][0])
+    assert {"id", "verdict", "numbers"} <= set(document["audits"][0])
+
+
+def test_one_claim_is_told_in_full() -> None:
+    done = run("claims", "--show", "c6")
+    assert done.returncode == 0
+    assert done.stdout.startswith("c6  not reproduced  (section 4.2)\n")
+    assert "c7" not in done.stdout
+    assert len(json.loads(run("claims", "--show", "roofline", "--json").stdout)["audits"]) == 10

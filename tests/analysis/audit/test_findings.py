@@ -1,0 +1,318 @@
+"""Audits: each verdict of each test, on synthetic sessions and on the study's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgemoe_appliance.analysis.audit import (
+    AuditVerdict,
+    Confidence,
+    Finding,
+    audit,
+    judgement_document,
+)
+from edgemoe_appliance.analysis.claims import StudyEvidence
+from edgemoe_appliance.study.configs import Arm
+from edgemoe_appliance.study.plan import RunSpec
+from tests.analysis.claims.sessions import (
+    ELSEWHERE,
+    GEMMA,
+    JETSON,
+    LLAMA,
+    OLMOE,
+    QWEN,
+    RATES,
+    ROUTING,
+    Metrics,
+    audited,
+    evidence_of,
+    reference,
+    routing,
+    scatter,
+    with_rates,
+)
+from tests.analysis.journals import FILE_BYTES, failed
+
+CONSISTENT, INCONSISTENT = AuditVerdict.CONSISTENT, AuditVerdict.INCONSISTENT
+UNDECIDED, NOT_TESTED = AuditVerdict.UNDECIDED, AuditVerdict.NOT_TESTED
+
+
+@pytest.fixture(scope="module")
+def of_study() -> dict[str, Finding]:
+    return {finding.id: finding for finding in audit(StudyEvidence(reference()))}
+
+
+def values(finding: Finding) -> dict[str, float]:
+    return {number.key: number.value for number in finding.numbers}
+
+
+# By hand from the study's tables; nothing of this stands in the code or the configuration.
+@pytest.mark.parametrize(
+    ("finding", "key", "value"),
+    [
+        ("energy-window.jetson.llama-3.2-1b", "implied_window_ratio", 0.45 * 33.4 / 11.31),
+        ("energy-window.jetson.qwen2.5-1.5b", "implied_window_ratio", 0.56 * 24.6 / 11.32),
+        ("energy-window.jetson.gemma-2-2b", "implied_window_ratio", 0.93 * 15.4 / 11.67),
+        ("energy-window.jetson.olmoe-1b-7b", "implied_window_ratio", 0.96 * 22.9 / 8.49),
+        (
+            "energy-window.jetson.olmoe-1b-7b",
+            "other_least_pct",
+            100 * (1 - 10.97 / (22.9 * 0.96)),
+        ),
+        ("energy-ratio.jetson", "generation_most_ratio", (10.97 / 22.9) / (11.31 / 33.4)),
+        ("roofline.total.jetson.olmoe-1b-7b", "ceiling_tok_s", 68.3 / 4.21),
+        ("roofline.total.m2.olmoe-1b-7b", "ceiling_tok_s", 200 / 4.21),
+        ("reclaimable.jetson.olmoe-1b-7b", "demand_bytes", 8.01 * 2**30 - 4.21e9),
+        ("observer.m2.olmoe-1b-7b.decode-dominated", "generation_s", 256 / 114.5),
+        ("observer.jetson.olmoe-1b-7b.decode-dominated", "added_s", 256 / 18.2 - 256 / 22.9),
+        ("nodes.routing", "evaluations", 6240 / 96),
+        ("nodes.ffn", "evaluations", 5200 / 80),
+        ("recomputed.runs.patched", "again", 36),
+        ("recomputed.runs.strata.m2", "again", 36),
+        ("recomputed.memory.tax", "again", (4.49 - 0.98) * 1.073741824),
+        ("recomputed.routing.share.m2.decode-dominated", "again", 100 * 2871 / 8458),
+        ("recomputed.slowdown.sync-as-added-time", "again", 10.742),
+        ("recomputed.parameters.olmoe-over-llama.published", "again", 5.5989),
+        ("units.peak-over-file.jetson.olmoe-1b-7b", "like_units", 8.01 * 1.073741824 / 4.21),
+        ("units.peak.dense-most.jetson", "like_units", 3.44 * 1.073741824),
+    ],
+)
+def test_what_the_study_s_figures_cannot_mean(
+    of_study: dict[str, Finding], finding: str, key: str, value: float
+) -> None:
+    found = of_study[finding]
+    if not finding.startswith("observer.jetson"):
+        assert found.verdict is INCONSISTENT
+    assert values(found)[key] == pytest.approx(value, rel=2e-4)
+
+
+def test_pooled_variation_of_the_study_lies_mostly_between_prompts(
+    of_study: dict[str, Finding],
+) -> None:
+    found = values(of_study["variation.m2.llama-3.2-1b"])
+    mean, cv, rates = 127.4, 8.1, (134.4, 130.2, 107.8)
+    rest = (45 * mean - 3 * sum(rates)) / 36
+    squares = 3 * sum((rate - mean) ** 2 for rate in rates) + 36 * (rest - mean) ** 2
+    assert found["prompt_variance_pct"] == pytest.approx(
+        100 * squares / (44 * (mean * cv / 100) ** 2)
+    )
+    assert 85 < found["likely_variance_pct"] < 100
+
+
+def test_every_finding_says_what_was_tested_and_how_sure(of_study: dict[str, Finding]) -> None:
+    for finding in of_study.values():
+        assert finding.test
+        assert finding.subject
+        assert finding.reading
+        assert finding.brief
+        assert finding.confidence_why
+        is_tested = finding.verdict is not NOT_TESTED
+        assert is_tested == bool(finding.numbers) == (not finding.missing)
+        assert is_tested == (finding.confidence is not Confidence.NONE)
+
+
+def test_the_document_has_one_entry_each_and_only_numbers(of_study: dict[str, Finding]) -> None:
+    document = judgement_document((), tuple(of_study.values()))
+    assert [entry["id"] for entry in document["audits"]] == list(of_study)
+    for entry in document["audits"]:
+        assert all(isinstance(value, float) for value in entry["numbers"].values())
+        assert set(entry["units"]) == {key for key in entry["numbers"] if key in entry["units"]}
+
+
+def energetic(window: float, peak_w: float = 12.0) -> Metrics:
+    """Return runs whose energy implies a window of so many times their generation."""
+
+    def metrics(spec: RunSpec) -> dict[str, float]:
+        rate = RATES[spec.model] * scatter(spec)
+        return {
+            "gen_tok_s": rate,
+            "power_study_w": 10.0,
+            "power_study_peak_w": peak_w,
+            "j_per_token_study": window * 10.0 / rate,
+            "j_per_token_gross": 10.0 / rate,
+            "power_generate_w": 10.0,
+        }
+
+    return metrics
+
+
+@pytest.mark.parametrize(
+    ("window", "verdict"), [(1.0, CONSISTENT), (1.5, INCONSISTENT), (0.8, INCONSISTENT)]
+)
+def test_energy_windows(tmp_path: Path, window: float, verdict: AuditVerdict) -> None:
+    found = audited(evidence_of(tmp_path, (JETSON, energetic(window))))
+    whole = found["energy-window.A.olmoe-1b-7b"]
+    assert whole.verdict is verdict
+    assert values(whole)["implied_window_ratio"] == pytest.approx(window, rel=0.01)
+    assert found["energy-generation.A.olmoe-1b-7b"].verdict is CONSISTENT
+    assert found["energy-ratio.A"].verdict is CONSISTENT
+
+
+def test_an_energy_window_at_the_limit_is_open(tmp_path: Path) -> None:
+    def rough(spec: RunSpec) -> dict[str, float]:
+        return {**energetic(1.05)(spec), "power_study_w": 10.0 * scatter(spec, 0.05, 0.05)}
+
+    found = audited(evidence_of(tmp_path, (JETSON, rough)))
+    assert found["energy-window.A.olmoe-1b-7b"].verdict is UNDECIDED
+
+
+def test_without_a_power_source_energy_is_not_tested_once_and_says_why(tmp_path: Path) -> None:
+    ends: Mapping[str, Any] = {"absent": {"j_per_token_study": "no power source on this host"}}
+    evidence = evidence_of(tmp_path, (JETSON, with_rates(RATES)), ends=lambda _: ends)
+    found = audited(evidence)["energy-window.A"]
+    assert found.verdict is NOT_TESTED
+    assert "no power source on this host" in found.missing
+
+
+@pytest.mark.parametrize(
+    ("rate", "active", "total"),
+    # Of the synthetic OLMoE a token uses 2 GB of 4 GB; the bandwidth is 68.3 GB/s.
+    [
+        (10.0, CONSISTENT, CONSISTENT),
+        (25.0, CONSISTENT, INCONSISTENT),
+        (40.0, INCONSISTENT, INCONSISTENT),
+    ],
+)
+def test_rooflines(tmp_path: Path, rate: float, active: AuditVerdict, total: AuditVerdict) -> None:
+    rates = dict.fromkeys((OLMOE, LLAMA, QWEN, GEMMA), rate)
+    found = audited(evidence_of(tmp_path, (JETSON, with_rates(rates))))
+    assert found["roofline.active.A.olmoe-1b-7b"].verdict is active
+    assert found["roofline.total.A.olmoe-1b-7b"].verdict is total
+    assert "roofline.total.A.llama-3.2-1b" not in found
+
+
+def test_a_rate_at_the_roof_is_open(tmp_path: Path) -> None:
+    rates = RATES | {OLMOE: 68.3 / 4}
+    found = audited(evidence_of(tmp_path, (JETSON, with_rates(rates))))
+    assert found["roofline.total.A.olmoe-1b-7b"].verdict is UNDECIDED
+
+
+def test_utilisation_counts_the_head_and_the_cache(tmp_path: Path) -> None:
+    found = audited(evidence_of(tmp_path, (JETSON, with_rates(RATES))))
+    numbers = values(found["utilisation.A.olmoe-1b-7b"])
+    cache = 1024 * (12 + 128)  # bytes per token x (prompt + half of the generated tokens)
+    traffic = 22.9 * (FILE_BYTES[OLMOE] // 2 + cache)
+    assert numbers["s_mbu_pct"] == pytest.approx(100 * traffic / 68.3e9, rel=0.005)
+    assert numbers["s_mbu_without_head_pct"] < numbers["s_mbu_pct"]
+    # Twice the active parameters for each token.
+    flops = 2 * FILE_BYTES[OLMOE] * 22.9
+    assert numbers["s_mfu_pct"] == pytest.approx(100 * flops / 1.25e12, rel=0.005)
+
+
+def test_without_a_bandwidth_no_roofline_is_drawn(tmp_path: Path) -> None:
+    found = audited(evidence_of(tmp_path, (ELSEWHERE, with_rates(RATES))))["roofline.A"]
+    assert found.verdict is NOT_TESTED
+    assert "bandwidth_gb_s" in found.missing
+
+
+@pytest.mark.parametrize(
+    ("peak", "file_pages", "resident", "reclaimable"),
+    [
+        (4.4e9, 4.0e9, CONSISTENT, CONSISTENT),
+        (7.6e9, 4.0e9, CONSISTENT, INCONSISTENT),  # at the ceiling, but half of it can be dropped
+        (7.6e9, 0.1e9, CONSISTENT, CONSISTENT),  # at the ceiling, and all of it is needed
+        (8.6e9, 4.0e9, INCONSISTENT, INCONSISTENT),
+    ],
+)
+def test_memory(
+    tmp_path: Path,
+    peak: float,
+    file_pages: float,
+    resident: AuditVerdict,
+    reclaimable: AuditVerdict,
+) -> None:
+    def memory(spec: RunSpec) -> dict[str, float]:
+        return {"peak_rss_bytes": peak, "peak_rss_file_bytes": file_pages}
+
+    found = audited(evidence_of(tmp_path, (JETSON, memory)))
+    assert found["resident.A.olmoe-1b-7b"].verdict is resident
+    drop = found["reclaimable.A.olmoe-1b-7b"]
+    assert (drop.verdict, drop.confidence) == (reclaimable, Confidence.HIGH)
+    assert values(drop)["demand_bytes"] == pytest.approx(peak - file_pages)
+
+
+ROUTED = replace(JETSON, experiments={"router_overhead": ROUTING})
+
+
+def test_the_observer_effect_stands_beside_the_slowdown_that_was_measured(tmp_path: Path) -> None:
+    found = audited(evidence_of(tmp_path, (ROUTED, routing)))
+    observer = found["observer.A.olmoe-1b-7b.decode-dominated"]
+    numbers = values(observer)
+    assert numbers["slowdown_ratio"] == pytest.approx(22.9 / 18.2, rel=0.005)
+    assert numbers["rotated_slowdown_pct"] == pytest.approx(27)
+    assert numbers["added_s"] == pytest.approx(256 / 18.2 - 256 / 22.9, rel=0.02)
+    assert numbers["least_pct"] <= numbers["share_pct"] <= numbers["most_pct"]
+    # Synchronised at the edges of groups only, the share is the same: it stands.
+    assert observer.verdict is CONSISTENT
+    assert found["nodes.others.A"].verdict is CONSISTENT
+
+
+def test_a_share_without_a_second_arm_is_open_and_more_than_the_run_is_refused(
+    tmp_path: Path,
+) -> None:
+    alone = replace(
+        JETSON,
+        experiments={
+            "router_overhead": ROUTING.model_copy(update={"arms": (Arm.PLAIN, Arm.PROBE_PER_NODE)})
+        },
+    )
+    open_one = audited(evidence_of(tmp_path / "a", (alone, routing)))
+    assert open_one["observer.A.olmoe-1b-7b.decode-dominated"].verdict is UNDECIDED
+
+    def inflated(spec: RunSpec) -> dict[str, float]:
+        return {k: v * 30 if k == "routing_decode_s" else v for k, v in routing(spec).items()}
+
+    refused = audited(evidence_of(tmp_path / "b", (alone, inflated)))
+    assert refused["observer.A.olmoe-1b-7b.decode-dominated"].verdict is INCONSISTENT
+
+
+def test_another_graph_is_noticed(tmp_path: Path) -> None:
+    def larger(spec: RunSpec) -> dict[str, float]:
+        return {k: 3000.0 if k == "probe_nodes_per_decode" else v for k, v in routing(spec).items()}
+
+    assert (
+        audited(evidence_of(tmp_path, (ROUTED, larger)))["nodes.others.A"].verdict is INCONSISTENT
+    )
+
+
+@pytest.mark.parametrize(
+    ("prompts", "repetitions", "verdict"),
+    [(0.1, 0.001, INCONSISTENT), (0.0, 0.05, CONSISTENT), (0.02, 0.03, UNDECIDED)],
+)
+def test_variation_is_told_apart(
+    tmp_path: Path, prompts: float, repetitions: float, verdict: AuditVerdict
+) -> None:
+    def spread(spec: RunSpec) -> dict[str, float]:
+        return {"gen_tok_s": RATES[spec.model] * scatter(spec, prompts, repetitions)}
+
+    found = audited(evidence_of(tmp_path, (JETSON, spread)))
+    verdicts = {model: found[f"variation.A.{model}"].verdict for model in RATES}
+    assert verdict in verdicts.values()
+
+
+def test_a_metric_that_does_not_follow_from_its_parts_is_named_with_its_run(tmp_path: Path) -> None:
+    def footer(spec: RunSpec) -> dict[str, float]:
+        rate = RATES[spec.model]
+        is_edited = (spec.model, spec.prompt, spec.repetition) == (LLAMA, "prompt-03", 2)
+        return {"gen_tok_s": rate * (1.5 if is_edited else 1), "eval_s": 255 / rate}
+
+    found = audited(evidence_of(tmp_path, (JETSON, footer)))["recomputed.identity.gen_tok_s"]
+    assert found.verdict is INCONSISTENT
+    assert "efficiency_llama-3.2-1b_prompt-03_r2" in found.subject
+    assert found.brief == "said 50.1 tok/s; comes to 33.4 tok/s"
+
+
+def test_missing_runs_of_a_model_are_counted(tmp_path: Path) -> None:
+    def ends(spec: RunSpec) -> dict[str, object]:
+        from edgemoe_appliance.study.records import Status  # noqa: PLC0415
+
+        return failed(Status.OOM, "killed") if spec.model == OLMOE else {}
+
+    found = audited(evidence_of(tmp_path, (JETSON, with_rates(RATES)), ends=ends))
+    runs = {key: f.verdict for key, f in found.items() if key.startswith("recomputed.runs")}
+    assert sorted(runs.values()) == [CONSISTENT, CONSISTENT, CONSISTENT, INCONSISTENT]
