@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from edgemoe_appliance.study.units import NS_PER_S
+from tests.bench import adaptive_repetitions
+from tests.bench.adaptive_repetitions import by_prompt, needed
 from tests.bench.intervals import bootstrap_median
 from tests.bench.known_loads import Row, describe, found
 from tests.bench.sampler_cost import Block, block_rate, pair_ratios
@@ -63,3 +68,27 @@ def test_a_known_load_is_told_by_its_largest_error() -> None:
     assert describe(row, figures).endswith("BEYOND")
     assert describe(row, figures[:2]).endswith("within")
     assert describe(row, []).endswith("not measured")
+
+
+def test_a_cell_gets_the_repetitions_that_a_session_would_give_it() -> None:
+    rng = np.random.default_rng(3)
+    quiet = 30 + rng.normal(0, 0.1, (12, 10))
+    assert needed(quiet) == 2
+    assert needed(30 + rng.normal(0, 4.0, (12, 10))) > 2
+    assert by_prompt(quiet, 2)["p03"] == quiet[3, :2].tolist()
+
+
+def test_spreads_are_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    shared = rng.normal(0, 0.03, 4000)
+
+    def log_rates(_folder: Path, _model: str) -> dict[str, list[float]]:
+        levels = shared + rng.normal(0, 0.02, shared.size)
+        runs = levels[:, None] + rng.normal(0, 0.05, (shared.size, 3))
+        return {f"p{place}": row.tolist() for place, row in enumerate(runs)}
+
+    monkeypatch.setattr(adaptive_repetitions, "_log_rates", log_rates)
+    spread = adaptive_repetitions.read_spread(tmp_path)
+    assert spread.noise == pytest.approx(0.05, rel=0.05)
+    assert spread.shared == pytest.approx(0.03, rel=0.1)
+    assert spread.own == pytest.approx(0.02, rel=0.15)

@@ -97,12 +97,10 @@ def test_fewer_than_ten_samples_are_never_enough() -> None:
 
 
 def test_a_noisy_cell_goes_on_to_the_cap() -> None:
-    noisy = rates(12, 3, between=4.0, inside=8.0)
+    # Of the variance 25 of its means, 64 x (1/3 - 1/10) are noise that seven more take away.
+    noisy = rates(12, 3, between=5.0, inside=8.0)
     assert settle(RULE, noisy, 3) is None
-    assert settle(PrecisionRule(within=0.02, at_most=3), noisy, 3) in (
-        Settled.CAP,
-        Settled.PROMPTS,
-    )
+    assert settle(RULE, noisy, 10) is Settled.CAP
 
 
 def test_prompts_that_differ_are_not_repeated_in_vain() -> None:

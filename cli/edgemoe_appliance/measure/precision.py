@@ -27,6 +27,9 @@ from edgemoe_appliance.study.plan import PrecisionRule
 LEAST_SAMPLES: Final = 10
 # Two units have a t of 6.3; the analysis gives no interval for them either.
 _LEAST_UNITS: Final = 3
+# All repetitions that are allowed must promise an interval narrower by this factor at least. The
+# promise is rough, as the spread of a dozen means is: a merely noisy cell must not end here.
+_WORTH_IT: Final = 0.8
 # t(0.95, n) for n = 1, 2, ... 30 degrees of freedom. Source: the handbook above.
 _T_95: Final = (
     *(6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812),
@@ -42,7 +45,7 @@ class Settled(str, Enum):
     """Why a cell is not repeated any more."""
 
     PRECISE = "precise"
-    PROMPTS = "prompts"  # they differ so much that no allowed number of repetitions is enough
+    PROMPTS = "prompts"  # too few, or so different that repeating them hardly narrows the interval
     CAP = "cap"
     NO_RUN = "no-run"  # none has ended well: to repeat them only costs time
 
@@ -53,11 +56,12 @@ def settle(rule: PrecisionRule, rates: Rates, repetitions: int) -> Settled | Non
     if not samples:
         return Settled.NO_RUN
     if samples >= LEAST_SAMPLES:
-        reached = relative_half_width(rates)
-        if reached is not None and reached <= rule.within:
+        reached, reachable = relative_half_width(rates), reachable_half_width(rates, rule.at_most)
+        if reached is None or reachable is None:
+            return Settled.PROMPTS
+        if reached <= rule.within:
             return Settled.PRECISE
-        within_reach = reachable_half_width(rates, rule.at_most)
-        if within_reach is None or within_reach > rule.within:
+        if reachable > max(rule.within, _WORTH_IT * reached):
             return Settled.PROMPTS
     return Settled.CAP if repetitions >= rule.at_most else None
 

@@ -321,7 +321,7 @@ def _need_in_words(rule: PrecisionRule) -> str:
         "repetitions were not fixed but went by need: a model's runs of an experiment were "
         f"repeated, {LEAST_REPETITIONS} to {rule.at_most} times, until the 90 % interval of their "
         f"mean generation rate was within {100 * rule.within:g} % of it, or until more "
-        "repetitions of the same prompts could not bring it there."
+        "repetitions of the same prompts would hardly have narrowed it."
     )
 
 
