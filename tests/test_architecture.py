@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine": set(),
     "models": set(),
     "measure": {"engine"},
-    "doctor": {"container"},
+    "doctor": {"engine", "container"},
     "analysis": set(),
     "report": {"analysis"},
     "container": {"engine", "models"},

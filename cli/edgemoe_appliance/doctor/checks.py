@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemoe_appliance.doctor import host, jetson
+from edgemoe_appliance.doctor import host, jetson, nvidia
 from edgemoe_appliance.doctor.docker import check_docker
-from edgemoe_appliance.study.configs import Target
+from edgemoe_appliance.study.configs import Backend, Target
 from edgemoe_appliance.study.findings import Finding
 
 
@@ -42,6 +42,8 @@ def check_target(
     yield from host.check_environment(os.environ)
     if target.study_device == "jetson":
         yield from jetson.check_jetson(root)
+    elif target.backend is Backend.CUDA:
+        yield from nvidia.check_nvidia()
     if docker is not None:
         yield from check_docker(target, docker.host)
     yield from host.check_other_load()

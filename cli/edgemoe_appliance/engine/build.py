@@ -20,6 +20,7 @@ from typing import Final, Literal
 from pydantic import Field, ValidationError
 
 from edgemoe_appliance.engine.lock import cache_lock
+from edgemoe_appliance.engine.nvidia import with_gpu_of_this_host
 from edgemoe_appliance.engine.source import PreparedSource, choose_pin, partial_folder
 from edgemoe_appliance.engine.toolchain import (
     Toolchain,
@@ -131,7 +132,8 @@ def build_engine(
     Raises HostError where tools are missing or the build fails, DigestError where a build in the
     cache is not what was built.
     """
-    recipe = _Recipe(source=source, target_flags=dict(cmake), tools=read_toolchain(cmake))
+    tools = read_toolchain(cmake)
+    recipe = _Recipe(source=source, target_flags=with_gpu_of_this_host(cmake), tools=tools)
     # Resolved, as compilers are told to cut this path out of what they compile.
     entry = cache.resolve() / "builds" / f"{source.pin}-{recipe.key[:16]}"
 

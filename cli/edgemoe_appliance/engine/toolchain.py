@@ -79,7 +79,7 @@ def read_toolchain(cmake_flags: Mapping[str, str]) -> Toolchain:
     ninja = find_tool("ninja")
     c = _read_compiler(cmake_flags.get("CMAKE_C_COMPILER"), "CC", ("cc", "gcc", "clang"))
     cxx = _read_compiler(cmake_flags.get("CMAKE_CXX_COMPILER"), "CXX", ("c++", "g++", "clang++"))
-    cuda = _read_cuda() if is_on(cmake_flags.get("GGML_CUDA", "OFF")) else None
+    cuda = read_cuda_compiler() if is_on(cmake_flags.get("GGML_CUDA", "OFF")) else None
     names = [_first_line(c, "--version", environment), _first_line(cxx, "--version", environment)]
     if _version(names[0]) == _version(names[1]):
         del names[1]
@@ -124,7 +124,8 @@ def _read_compiler(named: str | None, variable: str, usual: tuple[str, ...]) -> 
     return path
 
 
-def _read_cuda() -> Path:
+def read_cuda_compiler() -> Path:
+    """Return nvcc: that of CUDACXX, on PATH or at its usual place. Raises HostError without."""
     path = find_tool(os.environ.get("CUDACXX", "nvcc")) or find_tool(str(_CUDA_COMPILER))
     if path is None:
         raise HostError(
