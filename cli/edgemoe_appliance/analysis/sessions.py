@@ -29,6 +29,7 @@ from edgemoe_appliance.analysis.journal import Attempt, assemble_attempts
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.study.base import digest_of
 from edgemoe_appliance.study.configs import Target
+from edgemoe_appliance.study.hardware import HardwareFacts
 from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME, TornTail, iterate_journal
 from edgemoe_appliance.study.plan import EngineBuild, Plan, read_plan
 from edgemoe_appliance.study.records import HeaderRecord, HostFacts, SittingRecord
@@ -52,6 +53,7 @@ class Setting:
     image: str | None
     engine: EngineBuild
     host: HostFacts
+    hardware: HardwareFacts | None
 
     @property
     def label(self) -> str:
@@ -226,6 +228,7 @@ class _Settings:
                 image=attempt.header.image,
                 engine=plan.engines[attempt.header.spec.pin],
                 host=attempt.sitting.host,
+                hardware=attempt.sitting.hardware,
             )
             for setting_id, plan, attempt in self._facts
         )

@@ -39,7 +39,8 @@ def _processor_clocks(roots: SystemRoots) -> Iterator[Clock]:
     for folder in roots.found("sys/devices/system/cpu/cpufreq/policy*"):
         members = line(read_text(folder / "related_cpus")) or folder.name.removeprefix("policy")
         yield Clock(
-            name=f"processors {members}",
+            kind="processor",
+            name=members,
             governor=line(read_text(folder / "scaling_governor")),
             minimum_hz=number(folder / "scaling_min_freq", _KHZ),
             maximum_hz=number(folder / "scaling_max_freq", _KHZ),
@@ -51,6 +52,7 @@ def _device_clocks(roots: SystemRoots) -> Iterator[Clock]:
     """Yield the clocks of devices, a Jetson's GPU among them. Source: sysfs-class-devfreq."""
     for folder in roots.found("sys/class/devfreq/*"):
         yield Clock(
+            kind="device",
             name=folder.name,
             governor=line(read_text(folder / "governor")),
             minimum_hz=number(folder / "min_freq"),
@@ -63,6 +65,7 @@ def _memory_clock(roots: SystemRoots) -> Iterator[Clock]:
     folder = roots.below(_EMC)
     if _is_readable(folder / "rate"):
         yield Clock(
+            kind="memory",
             name="EMC",
             minimum_hz=number(folder / "min_rate"),
             maximum_hz=number(folder / "max_rate"),

@@ -18,6 +18,7 @@ from edgemoe_appliance.analysis.tables.judged import audits_table, claims_table
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.report.context import ReportContext, TableView
 from edgemoe_appliance.report.figures import build_figures
+from edgemoe_appliance.report.hardware import HARDWARE_NAME, render_hardware
 from edgemoe_appliance.report.judgement import judge
 from edgemoe_appliance.report.latex import render_latex
 from edgemoe_appliance.report.page import build_context
@@ -74,6 +75,7 @@ def render_files(loaded: LoadedSessions | None, study: Study) -> dict[str, bytes
         **_table_files(material),
         **_latex_files(context),
         **_figure_files(material),
+        **({HARDWARE_NAME: render_hardware(loaded).encode()} if loaded is not None else {}),
         NOTEBOOK_NAME: (folder / NOTEBOOK_NAME).read_bytes(),
         PAGE_NAME: _page(context, folder).encode(),
     }

@@ -5,7 +5,7 @@ A part that this machine does not show is None or empty, and `absent` says why.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -26,8 +26,12 @@ class PowerMode(Frozen):
 
 
 class Clock(Frozen):
-    """One clock in Hz: the range it may move in, and where it was; None where not told."""
+    """One clock in Hz: the range it may move in, and where it was; None where not told.
 
+    `name` is the numbers of the processors that share it, or the device.
+    """
+
+    kind: Literal["processor", "device", "memory"]
     name: str
     governor: str | None = None
     minimum_hz: Count | None = None

@@ -20,7 +20,14 @@ from edgemoe_appliance.analysis.cells import (
     number,
     text,
 )
+from edgemoe_appliance.analysis.hardware import (
+    NOT_TOLD,
+    Facts,
+    describe_hardware,
+    describe_host,
+)
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts, Setting
+from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.analysis.tables.common import (
     ACTIVE_COLUMN,
     MODEL_COLUMN,
@@ -39,9 +46,8 @@ from edgemoe_appliance.study.configs import (
 )
 from edgemoe_appliance.study.plan import LEAST_REPETITIONS, PlannedModel, PrecisionRule
 from edgemoe_appliance.study.reference import Study, StudyDevice, TokenBounds
-from edgemoe_appliance.study.units import GB, gb, gib
+from edgemoe_appliance.study.units import GB
 
-_NOT_FOUND = "not readable on this host"
 _ROLES = {
     ModelRole.MOE: "MoE",
     ModelRole.DENSE_ACTIVE_MATCH: "Dense (active-match)",
@@ -67,7 +73,7 @@ def hardware_table(loaded: LoadedSessions | None, study: Study) -> Table:
     for name in names:
         cells = [
             text(name),
-            *(facts.get(name, absent(_NOT_FOUND)) for facts in own),
+            *(facts.get(name, absent(NOT_TOLD)) for facts in own),
             *(facts.get(name, absent(NOT_PRINTED)) for facts in printed),
         ]
         keys = [column.key for column in columns]
@@ -82,15 +88,11 @@ def hardware_table(loaded: LoadedSessions | None, study: Study) -> Table:
 
 
 def _setting_facts(setting: Setting, study: Study) -> dict[str, Cell]:
-    host, engine = setting.host, setting.engine
+    engine = setting.engine
     return {
         "Device": text(setting.target.label),
-        "Processor": text(host.cpu_model, _NOT_FOUND),
-        "Cores": text(_cores(host.cores_physical, host.cores_logical)),
-        "Memory": text(f"{gb(host.memory_bytes):.1f} GB ({gib(host.memory_bytes):.1f} GiB)"),
-        "Swap": text(f"{gib(host.swap_bytes):.1f} GiB" if host.swap_bytes else "none"),
-        "System": text(f"{host.system} {host.release}, {host.machine}"),
-        "Governor": text(host.governor, _NOT_FOUND),
+        **_cells(describe_host(setting.host)),
+        **_cells(describe_hardware(setting.hardware)),
         "Runtime": text(f"container {setting.image}" if setting.image else setting.runtime),
         "Backend": text(setting.target.backend.value.upper()),
         "llama.cpp": text(f"{engine.pin} ({_source(engine.source)})"),
@@ -126,8 +128,11 @@ def _device_facts(device: StudyDevice, study: Study) -> dict[str, Cell]:
     }
 
 
-def _cores(physical: int | None, logical: int) -> str:
-    return f"{logical} logical" if physical is None else f"{physical} physical, {logical} logical"
+def _cells(facts: Facts) -> dict[str, Cell]:
+    return {
+        name: absent(fact.reason) if isinstance(fact, Absent) else text(fact)
+        for name, fact in facts.items()
+    }
 
 
 def _source(source: EngineSource) -> str:
