@@ -33,10 +33,22 @@ def build(
     base_image: BaseOption = None,
     runtime_image: RuntimeImageOption = None,
     locked: LockedOption = False,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Build the image again, without the builder's cache.")
+    ] = False,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Pull the locked image from where it was published.")
+    ] = False,
+    push: Annotated[
+        str | None,
+        typer.Option(help="Push the image to HOST:PORT/NAME and lock its digest there."),
+    ] = None,
 ) -> None:
     """Build llama.cpp by pin with a target's flags; with --runtime container, the image too."""
     configs = read_configs(resource_folder("configs"))
-    options = ImageOptions(base=base_image, runtime=runtime_image, locked=locked)
+    options = ImageOptions(
+        base=base_image, runtime=runtime_image, locked=locked, anew=anew, pull=pull, push=push
+    )
     with open_runtime(runtime, default_folders(), options, docker_host) as opened:
         supply = opened.supply(configs, Wanted(target_id=target, pins=[pin]), TerminalSteps())
     if supply.image is not None:

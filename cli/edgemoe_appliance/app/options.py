@@ -30,7 +30,7 @@ RuntimeImageOption = Annotated[
     str | None, typer.Option(help="Base image of the runtime stage, in place of the pinned one.")
 ]
 LockedOption = Annotated[
-    bool, typer.Option("--locked", help="Refuse base images whose digest is not pinned.")
+    bool, typer.Option("--locked", help="Refuse an image that differs from its lock in anything.")
 ]
 UntilPreciseOption = Annotated[
     str | None,

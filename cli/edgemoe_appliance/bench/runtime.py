@@ -19,7 +19,12 @@ from edgemoe_appliance.bench.launcher import Launcher, NativeLauncher
 from edgemoe_appliance.bench.steps import Steps
 from edgemoe_appliance.container.client import Engine, open_engine
 from edgemoe_appliance.container.context import usual_inputs
-from edgemoe_appliance.container.image import BuildOrder, BuiltImage, build_image
+from edgemoe_appliance.container.image import (
+    BuildOrder,
+    BuiltImage,
+    build_image,
+    publish_image,
+)
 from edgemoe_appliance.container.launch import BoardFiles
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.engine.build import BuildProgress, build_engine
@@ -43,12 +48,17 @@ class RuntimeKind(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions:
-    """How an image may be built: base images in place of the pinned ones, or only locked ones."""
+    """How an image may be had: on other bases, only as locked, built anew, or pulled.
+
+    It is pulled from where its lock says that it was published; `push` is where to publish it.
+    """
 
     base: str | None = None
     runtime: str | None = None
     locked: bool = False
     anew: bool = False
+    pull: bool = False
+    push: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +182,7 @@ class ContainerRuntime:
             runtime=self._options.runtime,
             locked=self._options.locked,
             anew=self._options.anew,
+            pull=self._options.pull,
         )
         images = self._folders.images
         log = self._folders.cache / "images" / f"{target_id}.log"
@@ -182,7 +193,10 @@ class ContainerRuntime:
             def on_output(line: str) -> None:
                 output.write(line + "\n")
 
-            return build_image(self._engine, order, images, steps.note, on_output)
+            built = build_image(self._engine, order, images, steps.note, on_output)
+        if self._options.push is not None:
+            publish_image(self._engine, built, self._options.push, images, steps.note)
+        return built
 
 
 @contextmanager

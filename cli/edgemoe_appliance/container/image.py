@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edgemoe_appliance.container.bases import choose_base, pin_bases, read_bases
+from edgemoe_appliance.container.basepull import BaseChoice, require_base, resolve_bases
+from edgemoe_appliance.container.bases import write_lock
 from edgemoe_appliance.container.builders import Builder, BuildJob, Say, run_builder
 from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.context import (
@@ -29,13 +30,13 @@ from edgemoe_appliance.container.locking import (
     renew_lock,
     require_lock,
 )
+from edgemoe_appliance.container.registry import pull_locked, push_image
 from edgemoe_appliance.container.settled import SOURCE_DATE_EPOCH, settle_image
 from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.study.imagelock import (
     BASE_ARGUMENTS,
     ImageInputs,
     ImageLock,
-    LockedBase,
     LockedBases,
     compare_inputs,
     compare_results,
@@ -65,6 +66,7 @@ class BuildOrder:
     base: str | None = None
     runtime: str | None = None
     locked: bool = False
+    pull: bool = False  # the locked image, from where it was published
     anew: bool = False  # though it is built already, and without the builder's cache
     builder: Builder = Builder.AUTO
 
@@ -99,21 +101,42 @@ def build_image(
     """
     target, path = order.target_id, lock_path(images, order.target_id)
     known = read_lock(images, target)
-    bases = resolve_bases(engine, order, known, images, say=say)
+    is_held = order.locked or order.pull
+    choice = BaseChoice(build=order.base, run=order.runtime, locked=is_held)
+    bases = resolve_bases(engine, target, choice, known, images, say=say)
     entries = list_entries(order.inputs)
     inputs = collect_inputs(order, bases, entries)
-    if order.locked:
+    if is_held:
         locked = require_lock(known, images, target)
         refuse_differences(compare_inputs(locked.inputs, inputs), path, say)
-    builder = _make(engine, order, entries, inputs, say=say, on_output=on_output)
+    if order.pull:
+        builder = None
+        pull_locked(engine, locked, image_tag(target), say)
+    else:
+        builder = _make(engine, order, entries, inputs, say=say, on_output=on_output)
     identity = _require_image(engine, image_tag(target))
     engines = read_engines(engine, identity)
-    found = describe_image(engine, identity, engines, inputs, target=target, builder=builder)
-    if order.locked:
+    found = describe_image(
+        engine, identity, engines, inputs, target=target, known=known, builder=builder
+    )
+    if is_held:
         refuse_differences(compare_results(locked, found), path, say)
     else:
         locked = renew_lock(images, known, found, say)
     return BuiltImage(identity=identity, engines=engines, lock=locked)
+
+
+def publish_image(
+    engine: Engine, built: BuiltImage, repository: str, images: Path, say: Say
+) -> ImageLock:
+    """Push an image and return its lock, in which it now stands where to pull it from."""
+    published = push_image(engine, built.identity, repository, say)
+    others = tuple(known for known in built.lock.published if known.repository != repository)
+    lock = built.lock.model_copy(update={"published": (*others, published)})
+    if lock != built.lock:
+        write_lock(images, lock)
+    say(f"{published.reference} stands in {lock_path(images, lock.target)}")
+    return lock
 
 
 def collect_inputs(
@@ -152,6 +175,8 @@ def _make(
     ):
         say(f"{tag} is built from this recipe already")
         return None
+    for base in (inputs.bases.build, inputs.bases.run):
+        require_base(engine, base, say)
     job = BuildJob(
         entries=entries,
         tag=tag,
@@ -193,68 +218,3 @@ def build_arguments(order: BuildOrder, bases: LockedBases) -> dict[str, str]:
         "CMAKE_FLAGS": " ".join(f"-D{name}={value}" for name, value in order.cmake.items()),
         "SOURCE_DATE_EPOCH": str(SOURCE_DATE_EPOCH),
     }
-
-
-def resolve_bases(
-    engine: Engine, order: BuildOrder, lock: ImageLock | None, images: Path, *, say: Say
-) -> LockedBases:
-    """Return the base images with their digests, all of them present on the engine."""
-    config = read_bases(images).bases
-    if order.target_id not in config:
-        raise ConfigError(f"no base image for {order.target_id}", where=str(images / "bases.yaml"))
-    wanted = config[order.target_id]
-    chosen = LockedBases(
-        build=choose_base(
-            wanted.build,
-            known=lock.inputs.bases.build if lock else None,
-            override=order.base,
-            locked=order.locked,
-        ),
-        run=choose_base(
-            wanted.run,
-            known=lock.inputs.bases.run if lock else None,
-            override=order.runtime or order.base,
-            locked=order.locked,
-        ),
-    )
-    pinned = pin_bases(chosen, lambda tag: pull_base(engine, tag, say), say)
-    return LockedBases(
-        build=_present_base(engine, pinned.build, say), run=_present_base(engine, pinned.run, say)
-    )
-
-
-def _present_base(engine: Engine, base: LockedBase, say: Say) -> LockedBase:
-    """Return a base with the digest of its config, after pulling it where it is not there."""
-    if read_identity(engine, base.reference) is None:
-        _pull(engine, base.reference, say)
-    identity = read_identity(engine, base.reference)
-    if identity is None:
-        raise HostError(f"{base.reference} is not there after its pull", where=engine.host)
-    return base.model_copy(update={"config_sha256": identity.config_sha256})
-
-
-def pull_base(engine: Engine, tag: str, say: Say) -> str:
-    """Pull an image by its tag and return the digest that the registry gave it."""
-    _pull(engine, tag, say)
-    identity = read_identity(engine, tag)
-    repository = tag.rpartition(":")[0]
-    for known in identity.repo_digests if identity else ():
-        name, _, digest = known.partition("@")
-        if name == repository:
-            return digest
-    raise HostError(f"the registry gave no digest for {tag}", where=engine.host)
-
-
-def _pull(engine: Engine, reference: str, say: Say) -> None:
-    name, _, digest = reference.partition("@")
-    repository, _, tag = name.rpartition(":")
-    say(f"pulling {reference}")
-    with engine.errors(f"pull {reference}"):
-        stream = engine.api.pull(repository, tag=digest or tag, stream=True, decode=True)
-        for entry in stream:
-            if "error" in entry:
-                raise HostError(
-                    f"cannot pull {reference}: {entry['error']}",
-                    where=engine.host,
-                    hint="name an image that is there with --base-image",
-                )

@@ -37,10 +37,15 @@ def describe_image(
     inputs: ImageInputs,
     *,
     target: str,
+    known: ImageLock | None,
     builder: str | None,
 ) -> ImageLock:
-    """Read what a lock says of an image that is on the engine; `builder` None: found built."""
+    """Read what a lock says of an image that is on the engine; `builder` None: found built.
+
+    `known` is the lock so far: it tells of a base that is not on this engine.
+    """
     below = read_identity(engine, inputs.bases.run.reference)
+    known_layers = known.image.base_layers if known else 0
     return ImageLock(
         target=target,
         built_utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -53,7 +58,7 @@ def describe_image(
         image=LockedImage(
             config_sha256=identity.config_sha256,
             diff_ids=identity.diff_ids,
-            base_layers=len(below.diff_ids) if below else 0,
+            base_layers=len(below.diff_ids) if below else known_layers,
             architecture=identity.architecture,
             settings_sha256=identity.settings_sha256,
         ),
