@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,19 @@ def test_the_ratio_of_the_pins_by_hand(tmp_path: Path) -> None:
     assert old["gen_tok_s_ratio"].absent == "the others are compared with this pin"
 
 
+def test_a_reading_that_no_pin_has_says_why_in_every_row(tmp_path: Path) -> None:
+    def unmetered(index: int, spec: RunSpec) -> Mapping[str, Any]:
+        ended = outcome(index, spec)
+        kept = {key: v for key, v in ended["metrics"].items() if not key.startswith("j_per_")}
+        return {**ended, "metrics": kept, "absent": {"j_per_token_gross": "no power source"}}
+
+    folder = write_session(tmp_path, BOTH, unmetered)
+    table = engine_arm_table(load_sessions([folder]), read_study())
+    for row in table.rows():
+        for key in ("gross_j_per_tok", "gross_j_per_tok_ratio"):
+            assert row.cells[key].absent == "no power source"
+
+
 def test_texts_are_compared_by_prompt(tmp_path: Path) -> None:
     table = table_of(tmp_path, BOTH)
     assert row_of(table, MOE, NEW).cells["same_text"].value == "2 of 3"
@@ -58,11 +73,11 @@ def test_texts_are_compared_by_prompt(tmp_path: Path) -> None:
 
 
 def test_only_prompts_that_both_ran_are_compared(tmp_path: Path) -> None:
-    def without_one(index: int, spec: RunSpec) -> object:
+    def without_one(index: int, spec: RunSpec) -> Mapping[str, Any]:
         lost = spec.pin == NEW and spec.prompt == "prompt-03"
         return failed(Status.TIMEOUT, "slow") if lost else outcome(index, spec)
 
-    folder = write_session(tmp_path, BOTH, without_one)  # type: ignore[arg-type]
+    folder = write_session(tmp_path, BOTH, without_one)
     cells = row_of(engine_arm_table(load_sessions([folder]), read_study()), MOE, NEW).cells
     assert (cells["n"].value, cells["not_ok"].value) == (6, 3)
     assert cells["gen_tok_s_ratio"].number == pytest.approx(PIN_FACTOR)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,12 +57,12 @@ def test_numbers_of_threads_are_not_pooled(tmp_path: Path) -> None:
 
 
 def test_the_loss_is_of_prompts_that_all_have_run(tmp_path: Path) -> None:
-    def cut_short(index: int, spec: RunSpec) -> object:
+    def cut_short(index: int, spec: RunSpec) -> Mapping[str, Any]:
         # The rates of the later prompts are lower: without pairing, 6 threads would seem best.
         lost = spec.threads == 6 and spec.prompt != "prompt-01"
         return failed(Status.TIMEOUT, "slow") if lost else outcome(index, spec)
 
-    table = table_of(tmp_path, changes=cut_short)  # type: ignore[arg-type]
+    table = table_of(tmp_path, changes=cut_short)
     cells = row_of(table, MOE, 6).cells
     assert (cells["n"].value, cells["not_ok"].value) == (3, 6)
     assert cells["below_best_pct"].number == pytest.approx(2)

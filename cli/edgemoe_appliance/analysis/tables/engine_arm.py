@@ -160,18 +160,21 @@ def _rows(by_pin: Sequence[Pool], models: ModelRuns) -> Iterator[Row]:
 
 def _comparison(own: ModelRuns, base: ModelRuns | None) -> dict[str, Cell]:
     """Return ratios to the base and whether the texts are the same."""
-    if base is None or own is base:
-        reason = _NO_BASE if base is None else _IS_BASE
-        return {key: absent(reason) for key in (*(column.key for column in _RATIOS), "same_text")}
+    if base is None:
+        return {key: absent(_NO_BASE) for key in (*(c.key for c in _RATIOS), "same_text")}
     ratios = {column.key: _ratio(own, base, column.metric) for column in _RATIOS}
-    return {**ratios, "same_text": _same_text(own, base)}
+    same_text = absent(_IS_BASE) if own is base else _same_text(own, base)
+    return {**ratios, "same_text": same_text}
 
 
 def _ratio(own: ModelRuns, base: ModelRuns, metric: str) -> Cell:
+    """Return the ratio to the base, absent in the base's own row."""
     samples = [sample_of(models.ok, metric) for models in (own, base)]
     for models, sample in zip((own, base), samples, strict=True):
         if not sample.n:
             return absent(models.why_absent(metric))
+    if own is base:
+        return absent(_IS_BASE)
     first, second = on_common_prompts(*samples)
     return found_cell(ratio_of_means(first, second)) if first.n else absent(_NO_COMMON)
 
