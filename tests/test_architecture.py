@@ -41,7 +41,17 @@ ALLOWED: dict[str, set[str]] = {
     },
 }
 # What a small measuring image does not carry.
-HEAVY = ("pandas", "numpy", "matplotlib", "jinja2", "docker", "typer", "rich", "huggingface_hub")
+HEAVY = (
+    "pandas",
+    "numpy",
+    "duckdb",
+    "matplotlib",
+    "jinja2",
+    "docker",
+    "typer",
+    "rich",
+    "huggingface_hub",
+)
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -43,7 +43,7 @@ def test_a_torn_tail_is_counted_and_its_run_listed_apart(tmp_path: Path) -> None
     loaded = load_sessions([write_lines(tmp_path / "torn", plan, lines)])
     assert loaded.sessions[0].torn_bytes == 100
     assert (len(loaded.runs), len(loaded.unfinished)) == (2, 1)
-    assert loaded.unfinished["status"].iloc[0] == "interrupted"
+    assert list(loaded.unfinished.frame()["status"]) == ["interrupted"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_settings_are_pooled_only_where_all_is_equal(
     other = replace(SMALL, session="other", **change)  # type: ignore[arg-type]
     loaded = load_sessions([write_session(tmp_path, SMALL), write_session(tmp_path, other)])
     assert len(loaded.settings) == settings
-    assert set(loaded.runs["setting"]) == {"A", "B"} if settings == 2 else {"A"}
+    assert set(loaded.runs.frame(["setting"])["setting"]) == {"A", "B"} if settings == 2 else {"A"}
 
 
 def test_two_sessions_in_containers_are_never_one_machine(tmp_path: Path) -> None:

@@ -6,14 +6,18 @@ alike; two files of a model are never one model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from edgemoe_appliance.analysis.frames import feeding
+from edgemoe_appliance.analysis.frames import reasons_of
+from edgemoe_appliance.analysis.lots import Lot
 from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
-from edgemoe_appliance.analysis.statistics import Sample
+from edgemoe_appliance.analysis.statistics import Floats, Ints, Sample
+from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.study.configs import Arm, Feeds
 from edgemoe_appliance.study.reference import Study, TokenBounds
 from edgemoe_appliance.study.units import GB, gb
@@ -22,9 +26,7 @@ BASELINE = "llama-3.2-1b"
 MOE = "olmoe-1b-7b"
 # A device of 8 GB reports less: firmware and kernel keep some. More than this is another device.
 _MEMORY_TOLERANCE = 0.25
-_SAMPLE_ORDER = ["prompt", "prompt_sha256", "repetition", "run_id"]
-_WORKED_OUT = "worked_out"
-_POOL_KEYS = ["setting", "threads", "n_predict", "context", "prompt_scale"]
+_TOKENS = "prompt_tokens"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,30 +63,75 @@ class Condition:
         return ", ".join([*parts, f"{self.n_predict} tokens"])
 
 
+@dataclass(frozen=True, kw_only=True)
+class _PromptOrder:
+    """Where each run stands when runs are put by prompt and repetition.
+
+    `order` are positions among the rows; prompt number `sent[i]` has those from `starts[i]` on.
+    """
+
+    order: Ints
+    sent: Ints
+    starts: Ints
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunRows(Rows):
+    """Runs whose readings make samples; `prompts` are the prompts as sent by number."""
+
+    prompts: tuple[str, ...]
+
+    def grouped(self, values: Floats) -> Sample:
+        """Return readings, one for each row, by prompt and repetition; NaN is none."""
+        layout = self._by_prompt
+        groups = np.split(values[layout.order], layout.starts[1:])
+        return Sample(
+            {
+                self.prompts[number]: group[~np.isnan(group)]
+                for number, group in zip(layout.sent, groups, strict=False)
+            }
+        )
+
+    @cached_property
+    def _by_prompt(self) -> _PromptOrder:
+        found = self.ask("SELECT sent, place FROM chosen ORDER BY sent, repetition, run_id, place")
+        sent, starts = np.unique(found["sent"].to_numpy(), return_index=True)
+        order = np.searchsorted(self.integers("place"), found["place"].to_numpy())
+        return _PromptOrder(order=order, sent=sent, starts=starts)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelRuns:
-    """All final runs of one model file under one condition; `name` is as planned.
-
-    `ok` holds those that ended well, the only ones that enter a statistic, by prompt and
-    repetition. `reasons` says by metric why readings are missing.
-    """
+    """All final runs of one model file under one condition; `name` is as planned."""
 
     model: str
     name: str
     sha256: str
     twin_scale: str | None
-    runs: pd.DataFrame
-    ok: pd.DataFrame
-    reasons: Mapping[str, str]
+    runs: RunRows
+
+    @cached_property
+    def ok(self) -> RunRows:
+        """Return the runs that ended well, the only ones that enter a statistic."""
+        return self.runs.where(status="ok")
 
     @property
     def not_ok(self) -> int:
         """Return how many runs did not end well."""
         return len(self.runs) - len(self.ok)
 
+    @cached_property
+    def file(self) -> Mapping[str, Any]:
+        """Return the first run by column, for what its file gives all runs in common."""
+        return self.runs.first()
+
     def why_absent(self, metric: str) -> str:
-        """Return why no run has a reading of a metric."""
-        return self.reasons.get(metric, "no run with this reading")
+        """Return the most frequent reason why no run has a reading of a metric."""
+        return self._reasons.get(metric, "no run with this reading")
+
+    @cached_property
+    def _reasons(self) -> Mapping[str, str]:
+        return reasons_of(self.runs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,21 +172,28 @@ def pools(
     loaded: LoadedSessions, study: Study, feeds: Feeds, arm: Arm = Arm.PLAIN
 ) -> tuple[Pool, ...]:
     """Return the runs of one arm that go into a table, by condition."""
-    runs = feeding(loaded.runs, feeds)
-    runs = runs[runs["arm"] == arm.value]
     settings = {setting.id: setting for setting in loaded.settings}
-    found = []
-    for keys, group in runs.groupby(_POOL_KEYS, sort=False):
-        setting, threads, n_predict, context, prompt_scale = keys
-        condition = Condition(
-            setting=settings[str(setting)],
-            threads=int(threads),
-            n_predict=int(n_predict),
-            context=int(context),
-            prompt_scale=float(prompt_scale),
+    groups: dict[tuple[object, ...], list[Lot]] = {}
+    for lot in loaded.lots:
+        if feeds in lot.key.feeds and lot.key.arm is arm:
+            groups.setdefault(_condition(lot, settings).key, []).append(lot)
+    return tuple(
+        Pool(
+            condition=_condition(lots[0], settings),
+            models=tuple(_models(lots, loaded, study)),
         )
-        found.append(Pool(condition=condition, models=tuple(_models(group, loaded, study))))
-    return tuple(found)
+        for lots in groups.values()
+    )
+
+
+def _condition(lot: Lot, settings: Mapping[str, Setting]) -> Condition:
+    return Condition(
+        setting=settings[lot.key.setting],
+        threads=lot.key.threads,
+        n_predict=lot.key.n_predict,
+        context=lot.key.context,
+        prompt_scale=lot.key.prompt_scale,
+    )
 
 
 def pools_by_arm(
@@ -156,133 +210,112 @@ def pools_by_arm(
     )
 
 
-def _models(runs: pd.DataFrame, loaded: LoadedSessions, study: Study) -> Iterator[ModelRuns]:
+def _models(lots: Iterable[Lot], loaded: LoadedSessions, study: Study) -> Iterator[ModelRuns]:
     order = {model: place for place, model in enumerate(study.models)}
-    groups = list(runs.groupby(["model", "model_sha256"], sort=False))
-    groups.sort(key=lambda item: order.get(str(item[0][0]), len(order)))
-    for (model, sha256), group in groups:
-        scale = group["twin_scale"].iloc[0]
+    files: dict[tuple[str, str], list[Lot]] = {}
+    for lot in lots:
+        files.setdefault((lot.key.model, lot.key.model_sha256), []).append(lot)
+    for model, sha256 in sorted(files, key=lambda file: order.get(file[0], len(order))):
+        own = files[model, sha256]
         yield ModelRuns(
-            model=str(model),
-            name=str(group["model_name"].iloc[0]),
-            sha256=str(sha256),
-            twin_scale=None if pd.isna(scale) else str(scale),
-            runs=group,
-            ok=group[group["status"] == "ok"].sort_values(_SAMPLE_ORDER, kind="stable"),
-            reasons=_reasons(loaded.absent, group),
+            model=model,
+            name=own[0].key.model_name,
+            sha256=sha256,
+            twin_scale=own[0].key.twin_scale,
+            runs=_run_rows(loaded, own),
         )
 
 
-def _reasons(absent: pd.DataFrame, runs: pd.DataFrame) -> Mapping[str, str]:
-    """Return the most frequent recorded reason for each missing metric of some runs."""
-    rows = absent.merge(runs[["session", "run_id"]], on=["session", "run_id"])
-    counts = rows.groupby(["metric", "reason"], as_index=False).size()
-    counts = counts.sort_values(["metric", "size", "reason"], ascending=[True, False, True])
-    first = counts.drop_duplicates("metric")
-    pairs = zip(first["metric"], first["reason"], strict=True)
-    return {str(metric): str(reason) for metric, reason in pairs}
+def _run_rows(loaded: LoadedSessions, lots: Iterable[Lot]) -> RunRows:
+    runs = loaded.runs.among("lot", [lot.number for lot in lots])
+    return RunRows(
+        store=runs.store,
+        shape=runs.shape,
+        conditions=runs.conditions,
+        values=runs.values,
+        prompts=loaded.prompts,
+    )
 
 
-def sample_of(runs: pd.DataFrame, metric: str) -> Sample:
+def sample_of(runs: RunRows, metric: str) -> Sample:
     """Return the readings of a metric by prompt, each prompt's in the order of repetitions.
 
-    `runs` are in the order of `ModelRuns.ok`. A prompt is known by the text that was sent. Runs
-    without the reading are left out.
+    A prompt is known by the text that was sent. Runs without the reading are left out.
     """
-    present = runs.loc[runs[metric].notna(), ["prompt", "prompt_sha256", metric]]
-    groups = present.groupby(["prompt", "prompt_sha256"], sort=False)[metric]
-    return Sample({f"{p} {sha}": values.to_numpy(dtype=float) for (p, sha), values in groups})
+    return runs.grouped(runs.numbers(metric))
 
 
-def sums_sample(runs: pd.DataFrame, over: Sequence[str], under: Sequence[str] = ()) -> Sample:
+def sums_sample(runs: RunRows, over: Sequence[str], under: Sequence[str] = ()) -> Sample:
     """Return a figure worked out for each run: the sum of metrics, over that of others if named.
 
     A run that lacks one of them, or whose divisor is not above 0, is left out.
     """
-    figure = runs[list(over)].sum(axis=1, skipna=False)
+    figure = _sum_of(runs, over)
     if under:
-        divisor = runs[list(under)].sum(axis=1, skipna=False)
-        figure = figure / divisor.where(divisor > 0)
-    return sample_of(runs.assign(**{_WORKED_OUT: figure}), _WORKED_OUT)
+        divisor = _sum_of(runs, under)
+        figure = figure / np.where(divisor > 0, divisor, np.nan)
+    return runs.grouped(figure)
+
+
+def _sum_of(runs: RunRows, metrics: Sequence[str]) -> Floats:
+    total: Floats = np.sum([runs.numbers(metric) for metric in metrics], axis=0)
+    return total
 
 
 def with_prompts_of(models: ModelRuns, bounds: TokenBounds) -> ModelRuns:
     """Return the runs whose prompt, in tokens as the engine counted them, lies within bounds."""
-    return _kept(models, lambda runs: _is_within(runs["prompt_tokens"], bounds))
+    runs = models.runs.within(_TOKENS, bounds.at_least, bounds.at_most)
+    return replace(models, runs=runs)
 
 
 def with_other_prompts(models: ModelRuns, taken: Iterable[TokenBounds]) -> ModelRuns:
     """Return the runs whose prompt lies within none of some bounds, or is of unknown length."""
-    bounds = list(taken)
-
-    def is_other(runs: pd.DataFrame) -> pd.Series:
-        inside = [_is_within(runs["prompt_tokens"], each) for each in bounds]
-        return ~pd.concat(inside, axis=1).any(axis=1)
-
-    return _kept(models, is_other)
+    runs = models.runs
+    for bounds in taken:
+        runs = runs.outside(_TOKENS, bounds.at_least, bounds.at_most)
+    return replace(models, runs=runs)
 
 
 def of_category(models: ModelRuns, category: str) -> ModelRuns:
     """Return the runs with prompts of a category."""
-    return _kept(models, lambda runs: runs["prompt_category"] == category)
+    return replace(models, runs=models.runs.where(prompt_category=category))
 
 
 def doubted(models: ModelRuns, code: str) -> int:
     """Return how many of the runs that ended well carry a doubt."""
-    return int((" " + models.ok["doubts"] + " ").str.contains(f" {code} ", regex=False).sum())
+    return len(models.ok.holding("doubts", code))
 
 
 def doubt_texts(loaded: LoadedSessions, code: str) -> Mapping[str, int]:
     """Return the different texts of a doubt and the number of runs with each."""
-    doubts = loaded.doubts[loaded.doubts["code"] == code]
-    counts = doubts.groupby("text", sort=True).size()
-    return {str(words): int(runs) for words, runs in counts.items()}
+    counts = loaded.doubts.where(code=code).counts("text").sort_values("text")
+    return {str(words): int(n) for words, n in zip(counts["text"], counts["n"], strict=True)}
 
 
 def above(models: ModelRuns, metric: str, limit: float) -> int:
     """Return in how many of the runs that ended well a metric is above a limit."""
-    return int((models.ok[metric] > limit).sum())
+    return len(models.ok.above(metric, limit))
 
 
-def added_by_heat(models: ModelRuns, loaded: LoadedSessions) -> int:
+def added_by_heat(models: ModelRuns) -> int:
     """Return how many of the runs stand in no plan of fixed repetitions: heat added them.
 
     Where repetitions go by need, what heat asked for cannot be told apart and is not counted.
     """
-    fixed = {
-        session.key: {spec.id for spec in session.plan.runs}
-        for session in loaded.sessions
-        if session.plan.precision is None
-    }
-    made = zip(models.runs["session"], models.runs["run_id"], strict=True)
-    return sum(str(run) not in fixed[session] for session, run in made if session in fixed)
+    return len(models.runs.where(by_heat=True))
 
 
 def has_reading(pool: Pool, metrics: Iterable[str]) -> bool:
     """Return whether any run of a pool has a reading of any of some metrics."""
     keys = list(metrics)
-    return any(bool(models.runs[keys].notna().any(axis=None)) for models in pool.models)
+    return any(models.runs.has_any(keys) for models in pool.models)
 
 
 def texts_of(models: ModelRuns) -> Mapping[str, frozenset[str]]:
     """Return the digests of the generated texts by digest of the prompt as sent."""
-    texts = models.ok[models.ok["text_sha256"].notna()]
-    groups = texts.groupby("prompt_sha256", sort=True)["text_sha256"]
+    found = models.ok.where_not(text_sha256=None).counts("prompt_sha256", "text_sha256")
+    groups = found.groupby("prompt_sha256", sort=True)["text_sha256"]
     return {str(prompt): frozenset(map(str, digests)) for prompt, digests in groups}
-
-
-def _kept(models: ModelRuns, choose: Callable[[pd.DataFrame], pd.Series]) -> ModelRuns:
-    runs, ok = models.runs, models.ok
-    return replace(models, runs=runs[choose(runs)], ok=ok[choose(ok)])
-
-
-def _is_within(tokens: pd.Series, bounds: TokenBounds) -> pd.Series:
-    inside: pd.Series = tokens.notna()
-    if bounds.at_most is not None:
-        inside &= tokens <= bounds.at_most
-    if bounds.at_least is not None:
-        inside &= tokens >= bounds.at_least
-    return inside
 
 
 def why_not_comparable(pool: Pool, study: Study) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-
-import pandas as pd
+from typing import BinaryIO
 
 from edgemoe_appliance.analysis.cells import Cell, Column, Table
 from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.analysis.store import FrameColumn, Rows
 
 # Older writers of CSV refuse NUL and leave a bare carriage return without quotes.
 _UNQUOTED = str.maketrans({"\r": "\n", "\0": "\N{REPLACEMENT CHARACTER}"})
@@ -43,16 +43,33 @@ def table_csv(table: Table) -> bytes:
     return _csv([[*header, "absent"], *rows])
 
 
-def frame_csv(frame: pd.DataFrame) -> bytes:
-    """Return a frame as CSV; missing values are empty."""
-    shown = frame.copy()
-    for name in shown.columns:
-        if isinstance(shown[name].dtype, pd.StringDtype):
-            formula = shown[name].str.startswith(_FORMULA_STARTS, na=False)
-            shown[name] = shown[name].mask(formula, "'" + shown[name])
-            shown[name] = shown[name].str.translate(_UNQUOTED)
-    text: str = shown.to_csv(index=False, lineterminator="\n")
-    return text.encode()
+def write_rows_csv(rows: Rows, target: BinaryIO) -> None:
+    """Write rows of a store as CSV, however many; missing values are empty.
+
+    The engine writes the file, so the rows never are in this process as objects.
+    """
+    rows.export([_expression(column) for column in rows.shape.columns], target)
+
+
+def rows_csv(rows: Rows) -> bytes:
+    """Return rows of a store as CSV."""
+    file = io.BytesIO()
+    write_rows_csv(rows, file)
+    return file.getvalue()
+
+
+def _expression(column: FrameColumn) -> str:
+    """Return a column as it stands in CSV, in the engine's language."""
+    name = f'"{column.name}"'
+    if column.kind == "flag":
+        return f"CASE WHEN {name} THEN 'True' WHEN NOT {name} THEN 'False' END AS {name}"
+    if column.kind != "text":
+        return name
+    starts = ", ".join(f"chr({ord(start)})" for start in _FORMULA_STARTS)
+    guarded = f"CASE WHEN left({name}, 1) IN ({starts}) THEN chr(39) || {name} ELSE {name} END"
+    plain = f"replace(replace({guarded}, chr(13), chr(10)), chr(0), chr({0xFFFD}))"
+    # An empty text would be written in quotes, to tell it from a missing one.
+    return f"nullif({plain}, '') AS {name}"
 
 
 def _values(column: Column, cell: Cell) -> list[str]:

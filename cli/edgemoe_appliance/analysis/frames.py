@@ -1,39 +1,25 @@
-"""Frames: attempts as rows of long-form tables, one column per field and per metric.
+"""Frames: attempts as rows of long tables, one column per field and per metric.
 
-Rows come from a stream and are turned into columns a chunk at a time. Nothing is averaged,
-filled in or left out here: a missing reading is a missing value whose reason is a row of its own.
+Rows come from a stream and go into the store a chunk at a time. Nothing is averaged, filled in or
+left out here: a missing reading is a missing value whose reason stands in a table of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
-
-import numpy as np
-import pandas as pd
 
 from edgemoe_appliance.analysis.journal import Attempt
+from edgemoe_appliance.analysis.store import FrameColumn, Kind, Rows, Store, TableShape, Value
 from edgemoe_appliance.study.base import canonical_json
-from edgemoe_appliance.study.configs import Feeds
 from edgemoe_appliance.study.metrics import METRICS
 from edgemoe_appliance.study.plan import Plan
-
-Kind = Literal["text", "integer", "number", "flag"]
-Value: TypeAlias = str | int | float | bool | None
-Row: TypeAlias = Mapping[str, Value]
+from edgemoe_appliance.study.records import EndRecord
 
 # Rows held as Python objects before they become columns; bounds the memory of reading.
-CHUNK_ROWS = 20_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameColumn:
-    """One column: its name, what it can hold and what it means."""
-
-    name: str
-    kind: Kind
-    meaning: str
+CHUNK_ROWS = 4_096
+# Sets of reasons that are known again; one host has a handful, and past this they are forgotten.
+_KNOWN_SETS = 4_096
 
 
 def _columns(kind: Kind, **meanings: str) -> tuple[FrameColumn, ...]:
@@ -104,187 +90,289 @@ RUN_COLUMNS: tuple[FrameColumn, ...] = (
         for key, metric in METRICS.items()
     ),
 )
-DOUBT_COLUMNS: tuple[FrameColumn, ...] = _columns(
-    "text",
-    session="session",
-    setting="setting of the run",
-    run_id="run",
-    model="model of the run",
-    status="how the run ended",
-    code="code of the doubt",
-    text="what is doubted",
-    numbers="its numbers as JSON",
+RUNS = TableShape(
+    name="runs",
+    columns=RUN_COLUMNS,
+    inner=(
+        *_columns(
+            "flag",
+            final="whether it is the last attempt at its run that was not interrupted",
+            by_heat="whether heat added it to a plan of fixed repetitions",
+        ),
+        *_columns(
+            "integer",
+            place="number of the attempt among all, from 0",
+            lot="number of what it was pooled with, see `lots`",
+            sent="number of the prompt as sent",
+            absent_set="number of its reasons for missing readings",
+        ),
+    ),
 )
-ABSENT_COLUMNS: tuple[FrameColumn, ...] = _columns(
-    "text",
-    session="session",
-    setting="setting of the run",
-    run_id="run",
-    model="model of the run",
-    metric="metric without a reading",
-    reason="why there is none",
+DOUBTS = TableShape(
+    name="doubts",
+    columns=_columns(
+        "text",
+        session="session",
+        setting="setting of the run",
+        run_id="run",
+        model="model of the run",
+        status="how the run ended",
+        code="code of the doubt",
+        text="what is doubted",
+        numbers="its numbers as JSON",
+    ),
 )
+ABSENT_SETS = TableShape(
+    name="absent_sets",
+    columns=(
+        *_columns("integer", absent_set="number of a set of reasons"),
+        *_columns("text", metric="metric without a reading", reason="why there is none"),
+    ),
+)
+ABSENT = TableShape(
+    name="absent",
+    columns=(
+        *_columns(
+            "text",
+            session="session",
+            setting="setting of the runs",
+            model="model of the runs",
+            metric="metric without a reading",
+            reason="why there is none",
+        ),
+        *_columns("integer", attempts="attempts at runs that this holds for"),
+        *_columns("text", first_run="the first of these runs"),
+    ),
+)
+SHAPES = (RUNS, DOUBTS, ABSENT_SETS, ABSENT)
 
 
-class FrameBuilder:
-    """Collects rows and returns them as one DataFrame with the dtypes of its columns.
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """An attempt and where it belongs: session, setting, plan, and the numbers of its groups."""
 
-    Text is pandas' nullable string, integers int64, numbers float64 (NaN where missing), flags
-    bool; the index is 0..n-1 in the order of the rows.
-    """
+    session: str
+    setting: str
+    plan: Plan
+    attempt: Attempt
+    lot: int
+    sent: int
 
-    def __init__(self, columns: Sequence[FrameColumn]) -> None:
+    @property
+    def by_heat(self) -> bool:
+        """Return whether it stands in no plan of fixed repetitions: heat added it."""
+        return not self.attempt.is_planned and self.plan.precision is None
+
+    @property
+    def is_final(self) -> bool:
+        """Return whether it has an end that was no interruption; a later one may supersede it."""
+        return self.attempt.status.is_final
+
+
+class FrameWriter:
+    """Puts attempts into a store, a chunk at a time. `added` is the number of attempts so far."""
+
+    def __init__(self, store: Store) -> None:
         """Begin without rows."""
-        self._columns = columns
-        self._rows: list[Row] = []
-        self._chunks: list[pd.DataFrame] = []
+        self._store = store
+        self._held: list[Placed] = []
+        self._absent_sets = _AbsentSets()
+        self._absent_of: list[Value] = []
+        self.added = 0
 
-    def add(self, row: Row) -> None:
-        """Take one more row; it has exactly the columns of this frame."""
-        self._rows.append(row)
-        if len(self._rows) >= CHUNK_ROWS:
-            self._flush()
+    def add(self, placed: Placed) -> None:
+        """Take one more attempt."""
+        end = placed.attempt.end
+        self._absent_of.append(self._absent_sets.number_of(end.absent if end else {}))
+        self._held.append(placed)
+        self.added += 1
+        if len(self._held) >= CHUNK_ROWS:
+            self.flush()
 
-    def build(self) -> pd.DataFrame:
-        """Return all rows as a frame."""
-        self._flush()
-        frame: pd.DataFrame = pd.concat(self._chunks, ignore_index=True)
-        return frame
-
-    def _flush(self) -> None:
-        if self._rows or not self._chunks:
-            self._chunks.append(_frame(self._rows, self._columns))
-            self._rows = []
-
-
-def _frame(rows: Sequence[Row], columns: Sequence[FrameColumn]) -> pd.DataFrame:
-    series = {c.name: _series([row[c.name] for row in rows], c.kind) for c in columns}
-    frame: pd.DataFrame = pd.DataFrame(series, index=range(len(rows)))
-    return frame
+    def flush(self) -> None:
+        """Put what is held into the store."""
+        if self._held:
+            columns = run_columns(self._held)
+            places = list(range(self.added - len(self._held), self.added))
+            self._store.add(RUNS, {**columns, "absent_set": self._absent_of, "place": places})
+            self._store.add(DOUBTS, doubt_columns(self._held))
+            self._store.add(ABSENT_SETS, self._absent_sets.take_new())
+        self._held, self._absent_of = [], []
 
 
-def _series(values: list[Value], kind: Kind) -> pd.Series:
-    if kind == "text":
-        return pd.Series(values, dtype=pd.StringDtype("python"))
-    if kind == "number":
-        floats = [np.nan if value is None else float(value) for value in values]
-        return pd.Series(floats, dtype="float64")
-    return pd.Series(values, dtype="int64" if kind == "integer" else "bool")
+class _AbsentSets:
+    """Numbers the sets of reasons for missing readings: most runs of a host share one."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[tuple[str, str], ...], int] = {}
+        self._new: list[tuple[int, str, str]] = []
+        self._next = 0
+
+    def number_of(self, absent: Mapping[str, str]) -> int:
+        key = tuple(absent.items())
+        if key not in self._known:
+            if len(self._known) >= _KNOWN_SETS:
+                self._known.clear()
+            self._known[key] = self._next
+            self._new += [(self._next, metric, reason) for metric, reason in key]
+            self._next += 1
+        return self._known[key]
+
+    def take_new(self) -> dict[str, list[Value]]:
+        """Return the sets since the last call as the columns of ABSENT_SETS."""
+        new, self._new = self._new, []
+        return {
+            "absent_set": [number for number, _, _ in new],
+            "metric": [metric for _, metric, _ in new],
+            "reason": [reason for _, _, reason in new],
+        }
 
 
-def run_row(session: str, setting: str, plan: Plan, attempt: Attempt) -> Row:
-    """Return an attempt as a row of RUN_COLUMNS."""
-    end = attempt.end
-    doubts = end.doubts if end else ()
-    metrics = end.metrics if end else {}
+def run_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
+    """Return attempts as the columns of RUNS, all but `place` and `absent_set`."""
+    metrics = [each.attempt.end.metrics if each.attempt.end else {} for each in placed]
     return {
-        "session": session,
-        "setting": setting,
-        "status": attempt.status.value,
-        **_spec_values(plan, attempt),
-        **_digest_values(attempt),
-        "detail": end.detail if end else "the measuring process ended during the run",
-        "exit_code": end.exit_code if end else None,
-        "signal": end.signal if end else None,
-        "doubts": " ".join(dict.fromkeys(doubt.code for doubt in doubts)),
-        "doubt_count": len(doubts),
-        "text_sha256": end.text_sha256 if end else None,
-        "text_bytes": end.text_bytes if end else None,
-        "ended_utc": end.ended_utc if end else None,
-        **{key: metrics.get(key) for key in METRICS},
+        "session": [each.session for each in placed],
+        "setting": [each.setting for each in placed],
+        "status": [each.attempt.status.value for each in placed],
+        "final": [each.is_final for each in placed],
+        "by_heat": [each.by_heat for each in placed],
+        "lot": [each.lot for each in placed],
+        "sent": [each.sent for each in placed],
+        **_spec_columns(placed),
+        **_plan_columns(placed),
+        **_header_columns(placed),
+        **_end_columns([each.attempt.end for each in placed]),
+        **{key: [values.get(key) for values in metrics] for key in METRICS},
     }
 
 
-def _spec_values(plan: Plan, attempt: Attempt) -> dict[str, Value]:
-    """Return what was to be run: the spec, its model, its prompt, its experiment."""
-    spec = attempt.header.spec
-    model = plan.models[spec.model]
-    prompt = plan.prompt_of(spec)
-    experiment = plan.experiments[spec.experiment]
+def _spec_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
+    """Return what was to be run."""
+    specs = [each.attempt.header.spec for each in placed]
     return {
-        "target": spec.target,
-        "pin": spec.pin,
-        "model": spec.model,
-        "prompt": spec.prompt,
-        "experiment": spec.experiment,
-        "repetition": spec.repetition,
-        "threads": spec.threads,
-        "arm": spec.arm.value,
-        "n_predict": spec.n_predict,
-        "ignore_eos": spec.ignore_eos,
-        "context": spec.context,
-        "feeds": " ".join(feeds.value for feeds in experiment.feeds),
-        "prompt_scale": experiment.prompt_scale,
-        "prompt_set": prompt.set.value,
-        "prompt_category": prompt.category,
-        "prompt_words": prompt.words,
-        "model_name": model.name,
-        "model_role": model.role.value,
-        "parameters_total": model.parameters_total,
-        "parameters_active": model.parameters_active,
-        "bytes_per_token": model.bytes_per_token,
+        "target": [spec.target for spec in specs],
+        "pin": [spec.pin for spec in specs],
+        "model": [spec.model for spec in specs],
+        "prompt": [spec.prompt for spec in specs],
+        "experiment": [spec.experiment for spec in specs],
+        "repetition": [spec.repetition for spec in specs],
+        "threads": [spec.threads for spec in specs],
+        "arm": [spec.arm.value for spec in specs],
+        "n_predict": [spec.n_predict for spec in specs],
+        "ignore_eos": [spec.ignore_eos for spec in specs],
+        "context": [spec.context for spec in specs],
     }
 
 
-def _digest_values(attempt: Attempt) -> dict[str, Value]:
+def _plan_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
+    """Return the experiment, the prompt and the model of each attempt, as planned."""
+    experiments = [each.plan.experiments[each.attempt.header.spec.experiment] for each in placed]
+    prompts = [each.plan.prompt_of(each.attempt.header.spec) for each in placed]
+    models = [each.plan.models[each.attempt.header.spec.model] for each in placed]
+    return {
+        "feeds": [" ".join(feeds.value for feeds in each.feeds) for each in experiments],
+        "prompt_scale": [each.prompt_scale for each in experiments],
+        "prompt_set": [each.set.value for each in prompts],
+        "prompt_category": [each.category for each in prompts],
+        "prompt_words": [each.words for each in prompts],
+        "model_name": [each.name for each in models],
+        "model_role": [each.role.value for each in models],
+        "parameters_total": [each.parameters_total for each in models],
+        "parameters_active": [each.parameters_active for each in models],
+        "bytes_per_token": [each.bytes_per_token for each in models],
+    }
+
+
+def _header_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
     """Return what was run, as the header found it."""
-    header = attempt.header
+    headers = [each.attempt.header for each in placed]
     return {
-        "run_id": header.run_id,
-        "attempt": header.attempt,
-        "prompt_sha256": header.prompt_sha256,
-        "model_sha256": header.model_sha256,
-        "twin_scale": header.model_twin_scale,
-        "file_bytes": header.model_file_bytes,
-        "engine_sha256": header.engine_sha256,
-        "engine_build_key": header.engine_build_key,
-        "image": header.image,
-        "git_head": header.git_head,
-        "started_utc": header.started_utc,
+        "run_id": [header.run_id for header in headers],
+        "attempt": [header.attempt for header in headers],
+        "prompt_sha256": [header.prompt_sha256 for header in headers],
+        "model_sha256": [header.model_sha256 for header in headers],
+        "twin_scale": [header.model_twin_scale for header in headers],
+        "file_bytes": [header.model_file_bytes for header in headers],
+        "engine_sha256": [header.engine_sha256 for header in headers],
+        "engine_build_key": [header.engine_build_key for header in headers],
+        "image": [header.image for header in headers],
+        "git_head": [header.git_head for header in headers],
+        "started_utc": [header.started_utc for header in headers],
     }
 
 
-def doubt_rows(session: str, setting: str, attempt: Attempt) -> Iterable[Row]:
-    """Yield the doubts of an attempt as rows of DOUBT_COLUMNS."""
-    for doubt in attempt.end.doubts if attempt.end else ():
-        yield {
-            "session": session,
-            "setting": setting,
-            "run_id": attempt.header.run_id,
-            "model": attempt.header.spec.model,
-            "status": attempt.status.value,
-            "code": doubt.code,
-            "text": doubt.text,
-            "numbers": canonical_json(doubt.numbers),
-        }
+def _end_columns(ends: Sequence[EndRecord | None]) -> dict[str, list[Value]]:
+    """Return how each attempt ended."""
+    killed = "the measuring process ended during the run"
+    codes = [dict.fromkeys(doubt.code for doubt in end.doubts) if end else {} for end in ends]
+    return {
+        "detail": [end.detail if end else killed for end in ends],
+        "exit_code": [end.exit_code if end else None for end in ends],
+        "signal": [end.signal if end else None for end in ends],
+        "doubts": [" ".join(each) for each in codes],
+        "doubt_count": [len(end.doubts) if end else 0 for end in ends],
+        "text_sha256": [end.text_sha256 if end else None for end in ends],
+        "text_bytes": [end.text_bytes if end else None for end in ends],
+        "ended_utc": [end.ended_utc if end else None for end in ends],
+    }
 
 
-def absent_rows(session: str, setting: str, attempt: Attempt) -> Iterable[Row]:
-    """Yield the missing readings of an attempt as rows of ABSENT_COLUMNS."""
-    for metric, reason in (attempt.end.absent if attempt.end else {}).items():
-        yield {
-            "session": session,
-            "setting": setting,
-            "run_id": attempt.header.run_id,
-            "model": attempt.header.spec.model,
-            "metric": metric,
-            "reason": reason,
-        }
+def doubt_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
+    """Return the doubts of attempts as the columns of DOUBTS."""
+    found = [
+        (each, doubt) for each in placed if each.attempt.end for doubt in each.attempt.end.doubts
+    ]
+    return {
+        "session": [each.session for each, _ in found],
+        "setting": [each.setting for each, _ in found],
+        "run_id": [each.attempt.header.run_id for each, _ in found],
+        "model": [each.attempt.header.spec.model for each, _ in found],
+        "status": [each.attempt.status.value for each, _ in found],
+        "code": [doubt.code for _, doubt in found],
+        "text": [doubt.text for _, doubt in found],
+        "numbers": [canonical_json(doubt.numbers) for _, doubt in found],
+    }
 
 
-def split_final(attempts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the final runs, one row each, and all other attempts.
-
-    Final is the last attempt at a run that was not interrupted.
-    """
-    ended = attempts[attempts["status"] != "interrupted"]
-    final = ended.drop_duplicates(["session", "run_id"], keep="last")
-    others = attempts.drop(index=final.index)
-    return final.reset_index(drop=True), others.reset_index(drop=True)
+def supersede(store: Store, places: Sequence[int]) -> None:
+    """Take attempts from the final ones: another attempt at the same run came later."""
+    if places:
+        store.execute(
+            "UPDATE runs SET final = false WHERE place IN (SELECT unnest(?::BIGINT[]))",
+            [list(places)],
+        )
 
 
-def feeding(runs: pd.DataFrame, feeds: Feeds) -> pd.DataFrame:
-    """Return the runs whose experiment goes into a table."""
-    padded = " " + runs["feeds"] + " "
-    chosen: pd.DataFrame = runs[padded.str.contains(f" {feeds.value} ", regex=False)]
-    return chosen
+def fill_absent(store: Store) -> None:
+    """Count the reasons for missing readings by session, setting, model and metric."""
+    store.execute(
+        """
+        INSERT INTO absent
+        SELECT session, setting, model, metric, reason,
+               sum(attempts)::BIGINT, arg_min(run_id, place)
+        FROM (
+            SELECT session, setting, model, absent_set, count(*) AS attempts,
+                   arg_min(run_id, rowid) AS run_id, min(rowid) AS place
+            FROM runs GROUP BY session, setting, model, absent_set
+        ) JOIN absent_sets USING (absent_set)
+        GROUP BY session, setting, model, metric, reason
+        ORDER BY min(place), metric, reason
+        """
+    )
+
+
+def reasons_of(runs: Rows) -> dict[str, str]:
+    """Return the most frequent reason of some runs for each metric that any of them lacks."""
+    found = runs.ask(
+        """
+        SELECT metric, reason FROM (
+            SELECT metric, reason, sum(n) AS n
+            FROM (SELECT absent_set, count(*) AS n FROM chosen GROUP BY absent_set)
+            JOIN absent_sets USING (absent_set)
+            GROUP BY metric, reason
+        )
+        QUALIFY row_number() OVER (PARTITION BY metric ORDER BY n DESC, reason) = 1
+        """
+    )
+    return dict(zip(found["metric"], found["reason"], strict=True))

@@ -19,7 +19,8 @@ from edgemoe_appliance.study.records import EndRecord, HeaderRecord, SittingReco
 class Attempt:
     """One attempt at a run, its sitting (index from 0) and the line of its header.
 
-    `end` is None where the measuring process was killed during the attempt.
+    `end` is None where the measuring process was killed during the attempt; `is_planned` is
+    false where the run is a repetition that was added to the plan.
     """
 
     sitting_index: int
@@ -27,6 +28,7 @@ class Attempt:
     header: HeaderRecord
     end: EndRecord | None
     line: int
+    is_planned: bool
 
     @property
     def status(self) -> Status:
@@ -39,7 +41,7 @@ class _Assembler:
 
     def __init__(self, plan: Plan, where: str) -> None:
         self._plan = plan
-        self._planned = set(plan.runs)
+        self._planned = {spec.id: spec for spec in plan.runs}
         self._where = where
         self._attempts: dict[str, int] = {}
         self._sitting_index = -1
@@ -77,7 +79,8 @@ class _Assembler:
     def _begin_run(self, header: HeaderRecord, number: int) -> None:
         if self._sitting is None:
             raise self._error("a run before any sitting", number)
-        if header.spec not in self._planned and not self._plan.has_room_for(header.spec):
+        is_planned = self._planned.get(header.run_id) == header.spec
+        if not is_planned and not self._is_added(header):
             raise self._error(f"run {header.run_id!r} is not in the plan", number)
         if header.attempt <= self._attempts.get(header.run_id, 0):
             raise self._error(
@@ -90,7 +93,15 @@ class _Assembler:
             header=header,
             end=None,
             line=number,
+            is_planned=is_planned,
         )
+
+    def _is_added(self, header: HeaderRecord) -> bool:
+        """Return whether a run may have been added to the plan, and has the id of its spec."""
+        first = self._plan.repeated_by(header.spec)
+        if first is None or header.run_id != header.spec.id:
+            return False
+        return self._planned.get(first.id) == first
 
     def _close_run(self, end: EndRecord, number: int) -> Attempt:
         opened = self._open

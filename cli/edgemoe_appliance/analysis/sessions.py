@@ -1,40 +1,46 @@
-"""Sessions as they lie on disk, read into frames and facts.
+"""Sessions as they lie on disk, read into a store and facts.
 
 Runs of different hosts, targets, runtimes or engines belong to different settings and are never
-pooled; what was not finished is kept apart and counted.
+pooled; what was not finished is kept apart and counted. Journals are read once, line by line.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import ascii_uppercase
 
-import pandas as pd
-
 from edgemoe_appliance.analysis.frames import (
-    ABSENT_COLUMNS,
-    DOUBT_COLUMNS,
-    RUN_COLUMNS,
-    FrameBuilder,
-    Row,
-    absent_rows,
-    doubt_rows,
-    run_row,
-    split_final,
+    ABSENT,
+    DOUBTS,
+    RUNS,
+    SHAPES,
+    FrameWriter,
+    Placed,
+    fill_absent,
+    supersede,
 )
 from edgemoe_appliance.analysis.journal import Attempt, assemble_attempts
+from edgemoe_appliance.analysis.lots import Lot, LotBook
+from edgemoe_appliance.analysis.store import Rows, Store
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.study.base import digest_of
-from edgemoe_appliance.study.configs import Target
+from edgemoe_appliance.study.configs import Experiment, Target
 from edgemoe_appliance.study.hardware import HardwareFacts
 from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME, TornTail, iterate_journal
-from edgemoe_appliance.study.plan import EngineBuild, Plan, read_plan
-from edgemoe_appliance.study.records import HeaderRecord, HostFacts, SittingRecord
-
-_READ_BLOCK_BYTES = 1024 * 1024
+from edgemoe_appliance.study.plan import (
+    ApplianceIdentity,
+    EngineBuild,
+    Plan,
+    PlannedModel,
+    PlannedPrompt,
+    PrecisionRule,
+    read_plan,
+)
+from edgemoe_appliance.study.records import HeaderRecord, HostFacts, SittingRecord, Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +76,36 @@ class ExampleCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlanFacts:
+    """A plan without its runs, which may be many; they are counted by experiment."""
+
+    digest: str
+    session: str
+    target_id: str
+    target: Target
+    threads: int
+    runtime: str
+    image: str | None
+    order_seed: int
+    precision: PrecisionRule | None
+    appliance: ApplianceIdentity
+    engines: Mapping[str, EngineBuild]
+    models: Mapping[str, PlannedModel]
+    prompts: Mapping[str, PlannedPrompt]
+    experiments: Mapping[str, Experiment]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentCounts:
+    """How far an experiment came: runs planned, ended well or not, and planned without an end."""
+
+    planned: int
+    ok: int
+    not_ok: int
+    missing: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class SessionFacts:
     """One session: its plan, its sittings, and how far it came (counts of runs).
 
@@ -77,7 +113,7 @@ class SessionFacts:
     """
 
     key: str
-    plan: Plan
+    plan: PlanFacts
     sittings: tuple[SittingRecord, ...]
     journal_sha256: str
     torn_bytes: int
@@ -87,6 +123,7 @@ class SessionFacts:
     added: int
     not_started: int
     attempts_unfinished: int
+    experiments: Mapping[str, ExperimentCounts]
     commands: tuple[ExampleCommand, ...]
 
     @property
@@ -97,18 +134,27 @@ class SessionFacts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LoadedSessions:
-    """Everything that was measured, as frames of the columns that `frames` documents.
+    """Everything that was measured: facts, and rows of the columns that `frames` documents.
 
-    `runs` has one row per final run, `unfinished` one per other attempt; `doubts` and `absent`
-    have one row per doubt and per missing reading.
+    `runs` has one row per final run, `unfinished` one per other attempt, `doubts` one per doubt,
+    `absent` one per reason for missing readings. `lots` and `prompts` (as sent, by number) are
+    what pools are made from.
     """
 
     sessions: tuple[SessionFacts, ...]
     settings: tuple[Setting, ...]
-    runs: pd.DataFrame
-    unfinished: pd.DataFrame
-    doubts: pd.DataFrame
-    absent: pd.DataFrame
+    lots: tuple[Lot, ...]
+    prompts: tuple[str, ...]
+    runs: Rows
+    unfinished: Rows
+    doubts: Rows
+    absent: Rows
+
+    def why_absent(self, metrics: Sequence[str]) -> str | None:
+        """Return the most frequent reason why any of some metrics is missing."""
+        found = self.absent.frame(["metric", "reason", "attempts"])
+        counts = found[found["metric"].isin(metrics)].groupby("reason")["attempts"].sum()
+        return str(counts.sort_index().idxmax()) if len(counts) else None
 
 
 def load_sessions(paths: Sequence[Path]) -> LoadedSessions:
@@ -118,13 +164,24 @@ def load_sessions(paths: Sequence[Path]) -> LoadedSessions:
     or newer.
     """
     folders = [path.resolve() for path in paths]
-    twice = sorted({str(folder) for folder in folders if folders.count(folder) > 1})
+    twice = [str(folder) for folder, times in Counter(folders).items() if times > 1]
     if twice:
-        raise ConfigError("the session is named twice", where=twice[0], hint="name it once")
+        raise ConfigError("the session is named twice", where=min(twice), hint="name it once")
     reader = _SessionReader()
     for folder in folders:
         reader.read(folder)
     return reader.loaded()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Final:
+    """The final attempt at a run so far: its place among all attempts and where it counts."""
+
+    place: int
+    lot: int
+    experiment: str
+    planned: bool
+    ok: bool
 
 
 @dataclass(kw_only=True)
@@ -135,26 +192,53 @@ class _OneSession:
     plan: Plan
     sittings: list[SittingRecord] = field(default_factory=list)
     torn_bytes: int = 0
+    attempts: int = 0
     commands: dict[str, ExampleCommand] = field(default_factory=dict)
-    journal_sha256: str = ""
+    finals: dict[str, _Final] = field(default_factory=dict)
+
+    def facts(self, journal_sha256: str) -> SessionFacts:
+        finals = self.finals.values()
+        planned = Counter(spec.experiment for spec in self.plan.runs)
+        made = sum(each.planned for each in finals)
+        return SessionFacts(
+            key=self.key,
+            plan=_plan_facts(self.plan),
+            sittings=tuple(self.sittings),
+            journal_sha256=journal_sha256,
+            torn_bytes=self.torn_bytes,
+            planned=len(self.plan.runs),
+            finished=len(finals),
+            ok=sum(each.ok for each in finals),
+            added=len(finals) - made,
+            not_started=len(self.plan.runs) - made,
+            attempts_unfinished=self.attempts - len(finals),
+            experiments={
+                name: _experiment_counts(planned[name], [f for f in finals if f.experiment == name])
+                for name in self.plan.experiments
+            },
+            commands=tuple(self.commands.values()),
+        )
 
 
 class _SessionReader:
-    """Reads journals one after another into common frames."""
+    """Reads journals one after another into one store."""
 
     def __init__(self) -> None:
-        self._attempts = FrameBuilder(RUN_COLUMNS)
-        self._doubts = FrameBuilder(DOUBT_COLUMNS)
-        self._absent = FrameBuilder(ABSENT_COLUMNS)
+        self._store = Store(SHAPES)
+        self._writer = FrameWriter(self._store)
+        self._lots = LotBook()
         self._settings = _Settings()
-        self._sessions: list[_OneSession] = []
+        self._sessions: list[SessionFacts] = []
+        self._names: Counter[str] = Counter()
+        self._superseded: list[int] = []
 
     def read(self, folder: Path) -> None:
         """Read one session folder."""
         plan = read_plan(folder / PLAN_NAME)
         journal = folder / JOURNAL_NAME
         session = _OneSession(key=self._unique_key(plan.session), plan=plan)
-        lines = iterate_journal(journal)
+        digest = hashlib.sha256()
+        lines = iterate_journal(journal, digest)
         for item in assemble_attempts(lines, plan=plan, where=str(journal)):
             if isinstance(item, SittingRecord):
                 session.sittings.append(item)
@@ -162,19 +246,24 @@ class _SessionReader:
                 session.torn_bytes = len(item.content)
             else:
                 self._add(session, item)
-        session.journal_sha256 = _sha256_of(journal)
-        self._sessions.append(session)
+        self._close(session, digest.hexdigest())
 
     def loaded(self) -> LoadedSessions:
         """Return what was read."""
-        runs, unfinished = split_final(self._attempts.build())
+        self._writer.flush()
+        self._store.close_loading()
+        supersede(self._store, self._superseded)
+        fill_absent(self._store)
+        attempts = self._store.rows(RUNS)
         return LoadedSessions(
-            sessions=tuple(_facts(session, runs, unfinished) for session in self._sessions),
+            sessions=tuple(self._sessions),
             settings=self._settings.all(),
-            runs=runs,
-            unfinished=unfinished,
-            doubts=self._doubts.build(),
-            absent=self._absent.build(),
+            lots=tuple(self._lots.lots()),
+            prompts=self._lots.prompts(),
+            runs=attempts.where(final=True),
+            unfinished=attempts.where(final=False),
+            doubts=self._store.rows(DOUBTS),
+            absent=self._store.rows(ABSENT),
         )
 
     def _add(self, session: _OneSession, attempt: Attempt) -> None:
@@ -183,13 +272,41 @@ class _SessionReader:
         session.commands.setdefault(
             header.spec.model, ExampleCommand(model=header.spec.model, argv=header.argv)
         )
-        self._attempts.add(run_row(session.key, setting, session.plan, attempt))
-        _add_all(self._doubts, doubt_rows(session.key, setting, attempt))
-        _add_all(self._absent, absent_rows(session.key, setting, attempt))
+        placed = Placed(
+            session=session.key,
+            setting=setting,
+            plan=session.plan,
+            attempt=attempt,
+            lot=self._lots.lot_of(setting, session.plan, attempt),
+            sent=self._lots.sent_of(header.spec.prompt, header.prompt_sha256),
+        )
+        session.attempts += 1
+        if placed.is_final:
+            self._take_final(session, placed)
+        self._writer.add(placed)
+
+    def _take_final(self, session: _OneSession, placed: Placed) -> None:
+        """Note an attempt that is final until a later one at the same run is."""
+        attempt = placed.attempt
+        run_id = attempt.header.run_id
+        if run_id in session.finals:
+            self._superseded.append(session.finals[run_id].place)
+        session.finals[run_id] = _Final(
+            place=self._writer.added,
+            lot=placed.lot,
+            experiment=attempt.header.spec.experiment,
+            planned=attempt.is_planned,
+            ok=attempt.status is Status.OK,
+        )
+
+    def _close(self, session: _OneSession, journal_sha256: str) -> None:
+        for final in session.finals.values():
+            self._lots.count(final.lot, ok=final.ok, place=final.place)
+        self._sessions.append(session.facts(journal_sha256))
 
     def _unique_key(self, name: str) -> str:
-        same = sum(session.plan.session == name for session in self._sessions)
-        return f"{name}~{same + 1}" if same else name
+        self._names[name] += 1
+        return f"{name}~{self._names[name]}" if self._names[name] > 1 else name
 
 
 class _Settings:
@@ -197,7 +314,7 @@ class _Settings:
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
-        self._facts: list[tuple[str, Plan, Attempt]] = []
+        self._settings: list[Setting] = []
         self._sessions: dict[str, dict[str, None]] = {}
         self._known: dict[tuple[str, int, str, str, str | None], str] = {}
 
@@ -216,30 +333,32 @@ class _Settings:
 
     def all(self) -> tuple[Setting, ...]:
         return tuple(
-            Setting(
-                id=setting_id,
-                machine=_machine_digest(
-                    next(iter(self._sessions[setting_id])), plan, attempt.sitting.host
-                ),
-                sessions=tuple(self._sessions[setting_id]),
-                target_id=plan.target_id,
-                target=plan.target,
-                runtime=plan.runtime,
-                image=attempt.header.image,
-                engine=plan.engines[attempt.header.spec.pin],
-                host=attempt.sitting.host,
-                hardware=attempt.sitting.hardware,
-            )
-            for setting_id, plan, attempt in self._facts
+            replace(setting, sessions=tuple(self._sessions[setting.id]))
+            for setting in self._settings
         )
 
     def _register(self, session: str, plan: Plan, attempt: Attempt) -> str:
         key = _setting_digest(session, plan, attempt.sitting.host, attempt.header)
         if key not in self._ids:
             self._ids[key] = _letters(len(self._ids))
-            self._facts.append((self._ids[key], plan, attempt))
+            self._settings.append(_setting(self._ids[key], session, plan, attempt))
         self._sessions.setdefault(self._ids[key], {})[session] = None
         return self._ids[key]
+
+
+def _setting(setting_id: str, session: str, plan: Plan, attempt: Attempt) -> Setting:
+    return Setting(
+        id=setting_id,
+        machine=_machine_digest(session, plan, attempt.sitting.host),
+        sessions=(),
+        target_id=plan.target_id,
+        target=plan.target,
+        runtime=plan.runtime,
+        image=attempt.header.image,
+        engine=plan.engines[attempt.header.spec.pin],
+        host=attempt.sitting.host,
+        hardware=attempt.sitting.hardware,
+    )
 
 
 def _setting_digest(session: str, plan: Plan, host: HostFacts, header: HeaderRecord) -> str:
@@ -288,34 +407,30 @@ def _letters(index: int) -> str:
     return (_letters(high - 1) if high else "") + ascii_uppercase[low]
 
 
-def _facts(session: _OneSession, runs: pd.DataFrame, unfinished: pd.DataFrame) -> SessionFacts:
-    own = runs[runs["session"] == session.key]
-    planned = {spec.id for spec in session.plan.runs}
-    made = set(own["run_id"])
-    return SessionFacts(
-        key=session.key,
-        plan=session.plan,
-        sittings=tuple(session.sittings),
-        journal_sha256=session.journal_sha256,
-        torn_bytes=session.torn_bytes,
-        planned=len(planned),
-        finished=len(own),
-        ok=int((own["status"] == "ok").sum()),
-        added=len(made - planned),
-        not_started=len(planned - made),
-        attempts_unfinished=int((unfinished["session"] == session.key).sum()),
-        commands=tuple(session.commands.values()),
+def _plan_facts(plan: Plan) -> PlanFacts:
+    return PlanFacts(
+        digest=plan.digest,
+        session=plan.session,
+        target_id=plan.target_id,
+        target=plan.target,
+        threads=plan.threads,
+        runtime=plan.runtime,
+        image=plan.image,
+        order_seed=plan.order_seed,
+        precision=plan.precision,
+        appliance=plan.appliance,
+        engines=plan.engines,
+        models=plan.models,
+        prompts=plan.prompts,
+        experiments=plan.experiments,
     )
 
 
-def _add_all(builder: FrameBuilder, rows: Iterable[Row]) -> None:
-    for row in rows:
-        builder.add(row)
-
-
-def _sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_READ_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+def _experiment_counts(planned: int, finals: Sequence[_Final]) -> ExperimentCounts:
+    ok = sum(each.ok for each in finals)
+    return ExperimentCounts(
+        planned=planned,
+        ok=ok,
+        not_ok=len(finals) - ok,
+        missing=planned - sum(each.planned for each in finals),
+    )

@@ -6,6 +6,7 @@ of single runs have a table of their own.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -52,13 +53,13 @@ def find_threats(loaded: LoadedSessions, study: Study) -> tuple[Threat, ...]:
 
 def twin_scales(loaded: LoadedSessions) -> tuple[str, ...]:
     """Return the scales of the twins among the models that were run."""
-    return tuple(sorted(map(str, loaded.runs["twin_scale"].dropna().unique())))
+    return tuple(sorted({lot.key.twin_scale for lot in loaded.lots if lot.key.twin_scale}))
 
 
 def _twins(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
     scales = twin_scales(loaded)
     if scales:
-        n = int(loaded.runs["twin_scale"].notna().sum())
+        n = sum(lot.runs for lot in loaded.lots if lot.key.twin_scale)
         yield Threat(
             code="twins",
             weight=Weight.MEANING,
@@ -142,8 +143,9 @@ def _mixed(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
             + "; ".join(setting.label for setting in loaded.settings)
             + ". Nothing is pooled across them.",
         )
-    digests = loaded.runs.groupby("model")["model_sha256"].nunique()
-    for model in digests[digests > 1].index:
+    files = {(lot.key.model, lot.key.model_sha256) for lot in loaded.lots}
+    digests = Counter(model for model, _ in files)
+    for model in sorted(model for model, number in digests.items() if number > 1):
         yield Threat(
             code="several-model-files",
             weight=Weight.COMPARISON,
@@ -153,10 +155,10 @@ def _mixed(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
 
 
 def _not_ok(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
-    bad = loaded.runs[loaded.runs["status"] != "ok"]
+    bad = loaded.runs.where_not(status="ok")
     if len(bad):
-        counts = bad.groupby(["model", "status"]).size()
-        parts = [f"{model} {status} {n}" for (model, status), n in counts.items()]
+        counts = bad.counts("model", "status").sort_values(["model", "status"])
+        parts = [f"{each.model} {each.status} {each.n}" for each in counts.itertuples()]
         yield Threat(
             code="not-ok",
             weight=Weight.PRECISION,

@@ -6,13 +6,15 @@ The content is a function of journals and of the study's figures: no clock, no h
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 
-from edgemoe_appliance.analysis.csvfile import frame_csv, table_csv
+from edgemoe_appliance.analysis.csvfile import rows_csv, table_csv, write_rows_csv
 from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.analysis.tables.judged import audits_table, claims_table
 from edgemoe_appliance.errors import HostError
@@ -24,7 +26,7 @@ from edgemoe_appliance.report.latex import render_latex
 from edgemoe_appliance.report.page import build_context
 from edgemoe_appliance.report.script import read_script
 from edgemoe_appliance.report.sections import FIGURE_FILES, Material
-from edgemoe_appliance.study.files import write_atomically
+from edgemoe_appliance.study.files import open_atomically, write_atomically
 from edgemoe_appliance.study.reference import Study
 from edgemoe_appliance.study.resources import resource_folder
 
@@ -58,16 +60,28 @@ def write_report(loaded: LoadedSessions, out_dir: Path, study: Study) -> ReportP
 
     Raises HostError where the folder cannot be written.
     """
-    return _write_files(render_files(loaded, study), out_dir)
+    return _write_files(_render(loaded, study), _listings(loaded), out_dir)
 
 
 def render_reference_report(out_dir: Path, study: Study) -> ReportPaths:
     """Write the report of the study's own figures. Raises HostError as `write_report` does."""
-    return _write_files(render_files(None, study), out_dir)
+    return _write_files(_render(None, study), {}, out_dir)
 
 
 def render_files(loaded: LoadedSessions | None, study: Study) -> dict[str, bytes]:
-    """Return the files of a report by relative path, the page last."""
+    """Return the files of a report by relative path, the page last; all of them in memory."""
+    listings = _listings(loaded) if loaded else {}
+    return {**{name: rows_csv(rows) for name, rows in listings.items()}, **_render(loaded, study)}
+
+
+def _listings(loaded: LoadedSessions) -> dict[str, Rows]:
+    """Return what is listed run by run, however long it is, by relative path."""
+    listings = {"runs": loaded.runs, "unfinished": loaded.unfinished}
+    listings |= {"run-doubts": loaded.doubts, "absent": loaded.absent}
+    return {f"tables/{name}.csv": rows for name, rows in listings.items()}
+
+
+def _render(loaded: LoadedSessions | None, study: Study) -> dict[str, bytes]:
     material = build_material(loaded, study)
     folder = resource_folder(_TEMPLATES)
     context = _context(material, folder)
@@ -121,13 +135,7 @@ def _table_files(material: Material) -> dict[str, bytes]:
     tables = [table for table in material.tables.all() if table.id not in _OTHERWISE]
     tables.append(claims_table(judgement.verdicts, judgement.own_verdicts or ()))
     tables.append(audits_table(judgement.findings, judgement.own_findings or ()))
-    files = {f"tables/{table.id}.csv": table_csv(table) for table in tables if table.groups}
-    loaded = material.loaded
-    if loaded is None:
-        return files
-    frames = {"runs": loaded.runs, "unfinished": loaded.unfinished}
-    frames |= {"run-doubts": loaded.doubts, "absent": loaded.absent}
-    return files | {f"tables/{name}.csv": frame_csv(frame) for name, frame in frames.items()}
+    return {f"tables/{table.id}.csv": table_csv(table) for table in tables if table.groups}
 
 
 def _latex_files(context: ReportContext) -> dict[str, bytes]:
@@ -146,11 +154,16 @@ def _figure_files(material: Material) -> dict[str, bytes]:
     }
 
 
-def _write_files(files: dict[str, bytes], out_dir: Path) -> ReportPaths:
+def _write_files(
+    files: Mapping[str, bytes], listings: Mapping[str, Rows], out_dir: Path
+) -> ReportPaths:
     try:
         for name in _FOLDERS:
             (out_dir / name).mkdir(parents=True, exist_ok=True)
-        _remove_stale(files, out_dir)
+        _remove_stale({*files, *listings}, out_dir)
+        for name, rows in listings.items():
+            with open_atomically(out_dir / name) as file:
+                write_rows_csv(rows, file)
         for name, content in files.items():
             write_atomically(out_dir / name, content)
     except OSError as error:
@@ -164,7 +177,7 @@ def _write_files(files: dict[str, bytes], out_dir: Path) -> ReportPaths:
     )
 
 
-def _remove_stale(files: dict[str, bytes], out_dir: Path) -> None:
+def _remove_stale(files: Collection[str], out_dir: Path) -> None:
     """Remove files of an earlier report that this one does not have, and nothing else."""
     for folder in _FOLDERS:
         for path in (out_dir / folder).iterdir():

@@ -362,9 +362,9 @@ def _why_no_energy(material: Material) -> str:
     if loaded is None:
         return ""
     keys = [key for key, metric in METRICS.items() if metric.unit in _ENERGY_UNITS]
-    reasons = loaded.absent.loc[loaded.absent["metric"].isin(keys), "reason"]
-    if len(reasons):
-        return str(reasons.value_counts().sort_index().idxmax())
+    reason = loaded.why_absent(keys)
+    if reason is not None:
+        return reason
     without = [s.label for s in loaded.settings if not s.target.power_sources]
     if without:
         return f"The target names no source of power readings ({'; '.join(without)})"
@@ -391,7 +391,7 @@ def _routing(material: Material) -> Section:
 def _why_no_routing(material: Material) -> str:
     if material.loaded is None:
         return ""
-    probed = int(material.loaded.runs["arm"].str.startswith("probe-").sum())
+    probed = len(material.loaded.runs.starting("arm", "probe-"))
     if probed:
         return f"{probed} runs had a probe, but feed no table of routing"
     return "No run had the probe that times routing"

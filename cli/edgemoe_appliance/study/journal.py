@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.study.records import (
@@ -46,26 +47,38 @@ class TornTail:
     content: bytes
 
 
-def iterate_journal(path: Path) -> Iterator[JournalLine | TornTail]:
+class Digest(Protocol):
+    """What takes bytes to make a digest of them, as those of hashlib do."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take more bytes."""
+
+
+def iterate_journal(path: Path, digest: Digest | None = None) -> Iterator[JournalLine | TornTail]:
     """Yield the records of a journal one by one, then its torn tail where there is one.
 
-    A last line without its newline that holds a whole record counts as a record.
+    A last line without its newline that holds a whole record counts as a record. `digest` is
+    given every byte that was read.
     Raises RecordError with file and line where a line is damaged, foreign, newer or too long.
     """
     try:
         with path.open("rb") as file:
-            yield from _iterate(file.readline, path)
+            yield from _iterate(file.readline, path, digest)
     except FileNotFoundError as error:
         raise RecordError("no such journal", where=str(path)) from error
     except OSError as error:
         raise RecordError(f"cannot be read ({error.strerror})", where=str(path)) from error
 
 
-def _iterate(readline: Callable[[int], bytes], path: Path) -> Iterator[JournalLine | TornTail]:
+def _iterate(
+    readline: Callable[[int], bytes], path: Path, digest: Digest | None
+) -> Iterator[JournalLine | TornTail]:
     number, offset = 0, 0
     while line := readline(MAX_LINE_BYTES + 1):
         number += 1
         where = f"{path}:{number}"
+        if digest is not None:
+            digest.update(line)
         if len(line) > MAX_LINE_BYTES:
             raise RecordError(f"line longer than {MAX_LINE_BYTES} bytes", where=where)
         if line.endswith(b"\n"):

@@ -227,18 +227,19 @@ class Plan(Frozen):
         return digest_of(data)
 
     def has_room_for(self, run: RunSpec) -> bool:
-        """Return whether a run is planned, or is a repetition that may be added to a planned one.
+        """Return whether a run is planned, or is a repetition that may be added to one."""
+        return run in self.runs or self.repeated_by(run) in self.runs
+
+    def repeated_by(self, run: RunSpec) -> RunSpec | None:
+        """Return the first repetition of a run, None where it is one too many.
 
         A model that ran hot is repeated up to the repetitions of the target's thermal rule, a
         cell that is not known well enough up to those of the rule of precision.
         """
-        if run in self.runs:
-            return True
         most = self.target.thermal.repetitions
         if self.precision is not None:
             most = max(most, self.precision.at_most)
-        first = run.model_copy(update={"repetition": 1})
-        return run.repetition <= most and first in self.runs
+        return run.model_copy(update={"repetition": 1}) if run.repetition <= most else None
 
     def prompt_of(self, run: RunSpec) -> PlannedPrompt:
         """Return the prompt text that a run sends."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import pandas as pd
+import numpy as np
 
 from edgemoe_appliance.analysis.claims.estimates import Estimate, exact, ratio, scaled
 from edgemoe_appliance.analysis.claims.evidence import Place, Source, Statement
@@ -30,6 +30,7 @@ from edgemoe_appliance.analysis.conditions import (
     Condition,
     ModelRuns,
     Pool,
+    RunRows,
     of_category,
     pools,
     sample_of,
@@ -237,7 +238,7 @@ class SessionEvidence:
             models = of_category(models, term.length)
         if term.stratum is not None:
             models = with_prompts_of(models, strata[term.stratum])
-        if models.runs.empty:
+        if not len(models.runs):
             return Absent(reason=f"no run with {term.length or term.stratum} prompts")
         return models
 
@@ -250,7 +251,7 @@ class SessionEvidence:
 
     def _of_runs(self, runs: ModelRuns, quantity: Quantity) -> Estimate | Absent:
         if quantity in _OF_FILES:
-            return exact(float(runs.runs[_OF_FILES[quantity]].iloc[0]))
+            return exact(float(runs.file[_OF_FILES[quantity]]))
         if quantity in _HIGHEST:
             return _highest(runs, _HIGHEST[quantity])
         special: Mapping[Quantity, Callable[[ModelRuns], Estimate | Absent]] = {
@@ -295,15 +296,15 @@ class SessionEvidence:
         if entry is None or runs.twin_scale not in (None, "full"):
             return Absent(reason="the head of this file is not known apart")
         weights = count_weights(entry.shape)
-        size = exact(float(runs.runs["file_bytes"].iloc[0]))
+        size = exact(float(runs.file["file_bytes"]))
         return scaled(size, weights.head / weights.total)
 
     def _cache_bytes(self, runs: ModelRuns) -> Estimate | Absent:
         """Return what a token reads of the cache, half of the generated tokens being there."""
-        tokens = runs.ok["prompt_tokens"] + runs.ok["generated_tokens"] / 2
-        if not tokens.notna().any():
+        tokens = runs.ok.numbers("prompt_tokens") + runs.ok.numbers("generated_tokens") / 2
+        if np.isnan(tokens).all():
             return Absent(reason="the runs tell no number of tokens")
-        return scaled(self._cache_bytes_per_token(runs), max(1.0, float(tokens.mean())))
+        return scaled(self._cache_bytes_per_token(runs), max(1.0, float(np.nanmean(tokens))))
 
     def _cache_bytes_per_token(self, runs: ModelRuns) -> Estimate:
         """Return what the session's plan says of the model file."""
@@ -322,7 +323,7 @@ def _mean_sample(runs: ModelRuns, quantity: Quantity) -> Sample | Absent:
     return sample if sample.n else Absent(reason=runs.why_absent(column))
 
 
-def _routing_sample(ok: pd.DataFrame, quantity: Quantity) -> Sample:
+def _routing_sample(ok: RunRows, quantity: Quantity) -> Sample:
     """Return a time of each run, or the share of routing in it in per cent."""
     if quantity in _SUMS:
         return sums_sample(ok, _SUMS[quantity])
@@ -331,10 +332,10 @@ def _routing_sample(ok: pd.DataFrame, quantity: Quantity) -> Sample:
 
 
 def _highest(runs: ModelRuns, column: str) -> Estimate | Absent:
-    values = runs.ok[column].dropna()
-    if values.empty:
+    values = runs.ok.numbers(column)
+    if np.isnan(values).all():
         return Absent(reason=runs.why_absent(column))
-    return exact(float(values.max()))
+    return exact(float(np.nanmax(values)))
 
 
 def _median(runs: ModelRuns, column: str) -> Estimate | Absent:
@@ -344,8 +345,8 @@ def _median(runs: ModelRuns, column: str) -> Estimate | Absent:
 
 def _completed(runs: ModelRuns) -> Estimate | Absent:
     """Return the share of runs that ended well; runs that other causes spoilt do not count."""
-    counted = runs.runs[runs.runs["status"] != Status.INVALID.value]
-    if counted.empty:
+    counted = runs.runs.where_not(status=Status.INVALID.value)
+    if not len(counted):
         return Absent(reason="every run was spoilt from outside")
     return exact(100 * len(runs.ok) / len(counted))
 

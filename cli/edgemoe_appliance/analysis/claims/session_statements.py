@@ -16,6 +16,7 @@ from edgemoe_appliance.analysis.claims.reference import Reference
 from edgemoe_appliance.analysis.claims.words import in_words
 from edgemoe_appliance.analysis.conditions import Pool, pools
 from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.study.configs import Feeds
 from edgemoe_appliance.study.metrics import METRICS
 
@@ -66,7 +67,7 @@ _QUOTIENTS = (
 
 def session_statements(loaded: LoadedSessions, reference: Reference) -> Iterator[Statement]:
     """Yield the identities between metrics, the counts of runs and the sizes of models."""
-    ok = loaded.runs[loaded.runs["status"] == "ok"]
+    ok = loaded.runs.where(status="ok")
     for quotient in _QUOTIENTS:
         yield from _identity(ok, quotient)
     for pool in pools(loaded, reference.study, Feeds.HEADLINE):
@@ -74,15 +75,17 @@ def session_statements(loaded: LoadedSessions, reference: Reference) -> Iterator
     yield from _parameters(loaded, reference)
 
 
-def _identity(runs: pd.DataFrame, quotient: _Quotient) -> Iterator[Statement]:
+def _identity(ok: Rows, quotient: _Quotient) -> Iterator[Statement]:
     """Yield the run that departs most from the identity, of all that have the readings."""
+    runs = ok.frame(["place", quotient.said, quotient.top, quotient.bottom])
     again = quotient.again(runs)
     departure = (runs[quotient.said] / again - 1).abs()
     compared = runs.assign(again=again, departure=departure).dropna(subset=["departure"])
     if compared.empty:
         return
-    worst = compared.nlargest(1, "departure").to_dict("records")[0]
-    value = float(worst["again"])
+    found = compared.nlargest(1, "departure").iloc[0]
+    worst = ok.where(place=int(found["place"])).first()
+    value = float(found["again"])
     yield Statement(
         id=f"identity.{quotient.said}",
         subject=f"{METRICS[quotient.said].title}, the worst of {len(compared)} runs "
@@ -99,7 +102,8 @@ def _identity(runs: pd.DataFrame, quotient: _Quotient) -> Iterator[Statement]:
 
 def _counts(pool: Pool, reference: Reference) -> Iterator[Statement]:
     """Yield for each model how many runs its means rest on, of those that any model made."""
-    every = pd.concat([models.runs[_RUN_KEYS] for models in pool.models]).drop_duplicates()
+    made = [models.runs.counts(*_RUN_KEYS)[_RUN_KEYS] for models in pool.models]
+    every = pd.concat(made).drop_duplicates()
     for models in pool.models:
         yield Statement(
             id=f"runs.{pool.condition.setting.id}.{models.model}.{models.sha256[:8]}",
@@ -116,18 +120,19 @@ def _counts(pool: Pool, reference: Reference) -> Iterator[Statement]:
 
 def _parameters(loaded: LoadedSessions, reference: Reference) -> Iterator[Statement]:
     """Yield the weights counted in each real model file, or full-scale twin, beside those known."""
-    whole = loaded.runs["twin_scale"].isna() | (loaded.runs["twin_scale"] == "full")
-    files = loaded.runs[whole].drop_duplicates(["model", "model_sha256"])
-    for run in files.itertuples():
-        entry = reference.configs.models.models.get(str(run.model))
+    whole = [lot for lot in loaded.lots if lot.key.twin_scale in (None, "full")]
+    files = {(lot.key.model, lot.key.model_sha256): lot for lot in reversed(whole)}
+    for lot in reversed(files.values()):
+        run = loaded.runs.where(lot=lot.number).first()
+        entry = reference.configs.models.models.get(lot.key.model)
         if entry is None:
             continue
         known = entry.published_parameters_total
-        counted = float(str(run.parameters_total)) / _BILLION
+        counted = float(run["parameters_total"]) / _BILLION
         yield Statement(
-            id=f"parameters.{run.model}.{str(run.model_sha256)[:8]}",
-            subject=f"total parameters of {reference.model_name(str(run.model))}, as counted",
-            where=f"session {run.session}",
+            id=f"parameters.{lot.key.model}.{lot.key.model_sha256[:8]}",
+            subject=f"total parameters of {reference.model_name(lot.key.model)}, as counted",
+            where=f"session {run['session']}",
             said=exact(counted),
             said_text=in_words(counted),
             again=within(

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from edgemoe_appliance.analysis.sessions import SessionFacts
+from edgemoe_appliance.analysis.sessions import PlanFacts, SessionFacts
 from edgemoe_appliance.study.base import digest_of
-from edgemoe_appliance.study.plan import EngineBuild, Plan, PlannedModel
+from edgemoe_appliance.study.plan import EngineBuild, PlannedModel
 from edgemoe_appliance.study.units import gib
 
 NOT_THERE = "not in this session"
@@ -96,13 +96,13 @@ def _host(session: SessionFacts) -> Facts:
     }
 
 
-def _target(plan: Plan) -> Facts:
+def _target(plan: PlanFacts) -> Facts:
     target = plan.target.model_dump(mode="json", exclude={"cmake", "container"})
     facts = dict(_flat(target))
     return {"target": plan.target_id, **facts, "threads": str(plan.threads)}
 
 
-def _engines(plan: Plan) -> Facts:
+def _engines(plan: PlanFacts) -> Facts:
     """Return facts of each build; of a single one under plain names, so that pins can differ."""
     engines = plan.engines
     prefixes = {pin: "" if len(engines) == 1 else f"{pin} " for pin in engines}
@@ -131,7 +131,7 @@ def _model(model: PlannedModel) -> str:
     return f"{kind}, {model.file_bytes} bytes, {_short(model.sha256)}"
 
 
-def _texts(plan: Plan, experiment: str) -> str:
+def _texts(plan: PlanFacts, experiment: str) -> str:
     own = {key: p for key, p in plan.prompts.items() if key.split("/")[0] == experiment}
     digest = digest_of({prompt.id: prompt.sha256 for prompt in own.values()})
     words = sum(prompt.words for prompt in own.values())
@@ -150,7 +150,7 @@ def _procedure(session: SessionFacts) -> Facts:
     }
 
 
-def _experiments(plan: Plan, names: Collection[str]) -> Facts:
+def _experiments(plan: PlanFacts, names: Collection[str]) -> Facts:
     found: dict[str, str] = {}
     for name in sorted(names):
         dump = plan.experiments[name].model_dump(mode="json", exclude={"title", "feeds", "prompts"})

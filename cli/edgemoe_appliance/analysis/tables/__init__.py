@@ -81,7 +81,7 @@ def build_tables(loaded: LoadedSessions | None, study: Study) -> Tables:
         stability=stability_table(headline, study),
         energy=energy_table(headline, study),
         energy_windows=energy_windows_table(headline, study),
-        heat=heat_table(headline, loaded, study),
+        heat=heat_table(headline, study),
         routing=routing_table(loaded, study),
         engine_arm=engine_arm_table(loaded, study),
         stated=stated_table(study),

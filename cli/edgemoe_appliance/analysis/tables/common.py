@@ -69,10 +69,9 @@ def model_cell(models: ModelRuns, pool: Pool) -> Cell:
 
 def parameter_cells(models: ModelRuns) -> dict[str, Cell]:
     """Return the parameter counts of the file."""
-    first = models.runs.iloc[0]
     return {
-        "active_b": Cell(value=float(first["parameters_active"]) / _BILLION),
-        "total_b": Cell(value=float(first["parameters_total"]) / _BILLION),
+        "active_b": Cell(value=float(models.file["parameters_active"]) / _BILLION),
+        "total_b": Cell(value=float(models.file["parameters_total"]) / _BILLION),
     }
 
 

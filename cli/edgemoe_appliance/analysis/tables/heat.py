@@ -26,7 +26,7 @@ from edgemoe_appliance.analysis.conditions import (
     has_reading,
     why_not_comparable,
 )
-from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
+from edgemoe_appliance.analysis.sessions import Setting
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
@@ -130,7 +130,7 @@ COLUMNS = (
 )
 
 
-def heat_table(pools: tuple[Pool, ...], loaded: LoadedSessions | None, study: Study) -> Table:
+def heat_table(pools: tuple[Pool, ...], study: Study) -> Table:
     """Return temperatures and pauses; conditions without any such reading are left out."""
     measured = tuple(pool for pool in pools if has_reading(pool, _METRICS))
     return Table(
@@ -139,7 +139,7 @@ def heat_table(pools: tuple[Pool, ...], loaded: LoadedSessions | None, study: St
         where="sections 3.5 and 4.5",
         columns=COLUMNS,
         groups=(
-            *reader_groups(measured, study, partial(_row, loaded, study)),
+            *reader_groups(measured, study, partial(_row, study)),
             *study_groups(
                 study,
                 study.tables.energy,
@@ -150,7 +150,7 @@ def heat_table(pools: tuple[Pool, ...], loaded: LoadedSessions | None, study: St
     )
 
 
-def _row(loaded: LoadedSessions | None, study: Study, pool: Pool, models: ModelRuns) -> Row:
+def _row(study: Study, pool: Pool, models: ModelRuns) -> Row:
     target = pool.condition.setting.target
     reasons = why_not_comparable(pool, study)
     printed = study.energy(target.study_device, models.model).peak_soc_c
@@ -163,7 +163,7 @@ def _row(loaded: LoadedSessions | None, study: Study, pool: Pool, models: ModelR
         "highest_c": highest,
         "end_c": mean_cell(models, "temp_end_c"),
         "above_threshold": over if highest.number is not None else highest,
-        "added": count(added_by_heat(models, loaded) if loaded else 0),
+        "added": count(added_by_heat(models)),
         "throttle_events": total_cell(models, "throttle_events"),
         "pause_s": plain_mean_cell(models, "cooldown_s"),
         "paused_s": total_cell(models, "cooldown_s"),

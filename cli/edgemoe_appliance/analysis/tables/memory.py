@@ -117,7 +117,7 @@ def _row(pool: Pool, models: ModelRuns, study: Study) -> Row:
     reasons = why_not_comparable(pool, study)
     printed = study.memory(pool.condition.setting.target.study_device, models.model)
     peak = mean_cell(models, _RSS, GIB)
-    file_bytes = float(models.runs["file_bytes"].iloc[0])
+    file_bytes = float(models.file["file_bytes"])
     cells = {
         "model": model_cell(models, pool),
         "total_b": parameter_cells(models)["total_b"],

@@ -134,9 +134,7 @@ def _words(pools: tuple[Pool, ...]) -> tuple[str, ...]:
                 {
                     int(n)
                     for models in pool.models
-                    for n in models.runs.loc[
-                        models.runs["prompt_category"] == length, "prompt_words"
-                    ]
+                    for n in of_category(models, length).runs.counts("prompt_words")["prompt_words"]
                 }
             )
             parts += [f"{length} {'/'.join(map(str, words))}"] if words else []

@@ -18,6 +18,8 @@ from edgemoe_appliance.analysis.cells import (
     text,
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.analysis.shown import Shown, shown_runs, spread_out
+from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.study.metrics import METRICS
 from edgemoe_appliance.study.units import GIB
 
@@ -51,11 +53,7 @@ def runs_table(loaded: LoadedSessions | None, max_rows: int = MAX_ROWS) -> Table
         *_METRIC_COLUMNS.values(),
         Column(key="doubts", title="Doubts"),
     )
-    runs = loaded.runs if loaded else pd.DataFrame()
-    shown = runs
-    if len(runs) > max_rows:
-        plain = (runs["status"] == "ok") & (runs["doubt_count"] == 0)
-        shown = runs.assign(plain=plain).sort_values("plain", kind="stable").head(max_rows)
+    shown = shown_runs(loaded.runs, max_rows) if loaded else None
     groups = (
         tuple(
             RowGroup(
@@ -64,21 +62,17 @@ def runs_table(loaded: LoadedSessions | None, max_rows: int = MAX_ROWS) -> Table
                 rows=tuple(_run_row(record) for record in group.to_dict("records")),
                 sessions=(str(session),),
             )
-            for session, group in shown.groupby("session", sort=False)
+            for session, group in shown.frame.groupby("session", sort=False)
         )
-        if len(shown)
+        if shown
         else ()
-    )
-    note = (
-        f"{max_rows} of {len(runs)} runs: first those with a failure or a doubt, then in their "
-        "order. All are in runs.csv."
     )
     return Table(
         id="runs",
         title="All runs",
         columns=columns,
         groups=groups,
-        notes=(note,) if len(runs) > max_rows else (),
+        notes=(shown.in_words,) if shown and shown.total > len(shown.frame) else (),
     )
 
 
@@ -100,7 +94,7 @@ def _given(value: str | int) -> Cell:
     return text(value) if isinstance(value, str) else count(int(value))
 
 
-def failures_table(loaded: LoadedSessions | None) -> Table:
+def failures_table(loaded: LoadedSessions | None, max_rows: int = MAX_ROWS) -> Table:
     """Return the runs that did not end well and the attempts that were cut off."""
     columns = (
         Column(key="run", title="Run"),
@@ -111,21 +105,35 @@ def failures_table(loaded: LoadedSessions | None) -> Table:
         Column(key="signal", title="Signal"),
         Column(key="final", title="Final", meaning="a resumed session leaves it as it is"),
     )
-    groups = []
+    groups: list[RowGroup] = []
+    notes: list[str] = []
     if loaded:
-        final = loaded.runs[loaded.runs["status"] != "ok"].assign(final="yes")
-        others = loaded.unfinished.assign(final="no")
-        for session, group in pd.concat([final, others]).groupby("session", sort=False):
+        final = spread_out(loaded.runs.where_not(status="ok"), max_rows)
+        others = spread_out(loaded.unfinished, max_rows)
+        every = pd.concat([final.frame.assign(final="yes"), others.frame.assign(final="no")])
+        for session, group in every.groupby("session", sort=False):
             rows = tuple(_failure_row(record) for record in group.to_dict("records"))
             groups.append(
                 RowGroup(label=str(session), source="reader", rows=rows, sessions=(str(session),))
             )
+        notes += _left_out(final, "runs that did not end well", "runs.csv")
+        notes += _left_out(others, "attempts that were cut off", "unfinished.csv")
     return Table(
         id="failures",
         title="Runs that did not end well",
         columns=columns,
         groups=tuple(groups),
+        notes=tuple(notes),
     )
+
+
+def _left_out(shown: Shown, what: str, file: str) -> list[str]:
+    if shown.total == len(shown.frame):
+        return []
+    return [
+        f"{len(shown.frame):,} of {shown.total:,} {what}, evenly spread over all. The rest is in "
+        f"{file}."
+    ]
 
 
 def _failure_row(record: dict[Any, Any]) -> Row:
@@ -160,9 +168,8 @@ def doubts_table(loaded: LoadedSessions | None) -> Table:
     rows: tuple[Row, ...] = ()
     if loaded:
         total = len(loaded.runs) + len(loaded.unfinished)
-        rows = tuple(
-            _doubt_row(str(code), group, total) for code, group in loaded.doubts.groupby("code")
-        )
+        codes = sorted(map(str, loaded.doubts.counts("code")["code"]))
+        rows = tuple(_doubt_row(loaded.doubts.where(code=code), total) for code in codes)
     return Table(
         id="doubts",
         title="Doubts about runs",
@@ -177,14 +184,14 @@ def _in_words(numbers: str) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _doubt_row(code: str, group: pd.DataFrame, total: int) -> Row:
-    example = group.iloc[0]
+def _doubt_row(doubts: Rows, total: int) -> Row:
+    example = doubts.first()
     return Row(
         cells={
-            "code": text(code),
-            "runs": count(len(group.drop_duplicates(["session", "run_id"]))),
+            "code": text(str(example["code"])),
+            "runs": count(doubts.different("session", "run_id")),
             "of": count(total),
-            "models": text(", ".join(sorted(map(str, set(group["model"]))))),
+            "models": text(", ".join(sorted(map(str, doubts.counts("model")["model"])))),
             "example": text(
                 f"{example['run_id']}: {example['text']}{_in_words(example['numbers'])}"
             ),

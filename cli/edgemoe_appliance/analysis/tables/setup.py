@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
-
 from edgemoe_appliance.analysis.cells import (
     Cell,
     Column,
@@ -369,7 +367,7 @@ def experiments_table(loaded: LoadedSessions | None) -> Table:
             RowGroup(
                 label=session.key,
                 source="reader",
-                rows=tuple(_experiment_rows(session, loaded.runs if loaded else pd.DataFrame())),
+                rows=tuple(_experiment_rows(session)),
                 sessions=(session.key,),
             )
             for session in sessions
@@ -377,12 +375,10 @@ def experiments_table(loaded: LoadedSessions | None) -> Table:
     )
 
 
-def _experiment_rows(session: SessionFacts, runs: pd.DataFrame) -> Sequence[Row]:
+def _experiment_rows(session: SessionFacts) -> Sequence[Row]:
     rows = []
     for name, experiment in session.plan.experiments.items():
-        own = runs[(runs["session"] == session.key) & (runs["experiment"] == name)]
-        ok = int((own["status"] == "ok").sum())
-        planned = {spec.id for spec in session.plan.runs if spec.experiment == name}
+        counts = session.experiments[name]
         cells = {
             "experiment": text(name),
             "feeds": text(", ".join(feeds.value for feeds in experiment.feeds), "the runs only"),
@@ -391,10 +387,10 @@ def _experiment_rows(session: SessionFacts, runs: pd.DataFrame) -> Sequence[Row]
             "n_predict": count(experiment.n_predict),
             "words_pct": number(100 * experiment.prompt_scale),
             "order": text(experiment.order.value),
-            "planned": count(len(planned)),
-            "ok": count(ok),
-            "not_ok": count(len(own) - ok),
-            "missing": count(len(planned - set(own["run_id"]))),
+            "planned": count(counts.planned),
+            "ok": count(counts.ok),
+            "not_ok": count(counts.not_ok),
+            "missing": count(counts.missing),
         }
         rows.append(Row(cells=cells))
     return rows

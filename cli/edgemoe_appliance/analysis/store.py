@@ -1,0 +1,296 @@
+"""Store: the rows of all sessions, in an analytical engine inside this process.
+
+DuckDB keeps the columns in a file of its own and within a fixed memory; both go when the store
+does. Once open it reaches no other file and no network, and loads no extension. Callers choose
+rows and columns, and get pandas frames of these alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
+
+import duckdb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Kind = Literal["text", "integer", "number", "flag"]
+Value: TypeAlias = str | int | float | bool | None
+
+# What the engine may hold in memory; beyond it, it works from its file.
+MEMORY_LIMIT = "512MB"
+THREADS = 2
+_TYPES: Mapping[Kind, str] = {
+    "text": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "flag": "BOOLEAN",
+}
+# Rows are only ever appended, so their ids are their order.
+_IN_ORDER = "ORDER BY rowid"
+_CSV_NAME = "export.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameColumn:
+    """One column: its name, what it can hold and what it means."""
+
+    name: str
+    kind: Kind
+    meaning: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableShape:
+    """A table: the columns that it shows, and those that only serve to find rows."""
+
+    name: str
+    columns: tuple[FrameColumn, ...]
+    inner: tuple[FrameColumn, ...] = ()
+
+    @cached_property
+    def kinds(self) -> Mapping[str, Kind]:
+        """Return what each column holds, in the order of the table."""
+        return {column.name: column.kind for column in (*self.columns, *self.inner)}
+
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """Return the names of the columns that it shows."""
+        return tuple(column.name for column in self.columns)
+
+
+class Store:
+    """One engine and its file. Everything is added within `loading`, then only read."""
+
+    def __init__(self, shapes: Sequence[TableShape]) -> None:
+        """Open an empty store that takes rows of these shapes."""
+        self._folder = TemporaryDirectory(prefix="edgemoe-runs-", ignore_cleanup_errors=True)
+        self._engine = _open_engine(Path(self._folder.name))
+        for shape in shapes:
+            columns = ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in shape.kinds.items())
+            self._engine.execute(f'CREATE TABLE "{shape.name}" ({columns})')
+        # Within one transaction rows go straight to the file, without a log beside it.
+        self._engine.begin()
+
+    def add(self, shape: TableShape, columns: Mapping[str, Sequence[Value]]) -> None:
+        """Append rows, given column by column in the order of the shape."""
+        chunk: pd.DataFrame = pd.DataFrame(
+            {name: _array(columns[name], kind) for name, kind in shape.kinds.items()}, copy=False
+        )
+        self._engine.register("chunk", chunk)
+        self._engine.execute(f'INSERT INTO "{shape.name}" SELECT * FROM chunk')  # noqa: S608
+        self._engine.unregister("chunk")
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
+        """Run a statement; values stand for its question marks and are never part of its text."""
+        return self._engine.execute(sql, list(values))
+
+    def close_loading(self) -> None:
+        """Make what was added permanent for the life of the store."""
+        self._engine.commit()
+
+    def rows(self, shape: TableShape) -> Rows:
+        """Return all rows of a table."""
+        return Rows(store=self, shape=shape)
+
+    def export(self, select: str, values: Sequence[Any], target: BinaryIO) -> None:
+        """Write what a query gives as CSV with a header."""
+        own = Path(self._folder.name) / _CSV_NAME
+        options = "FORMAT csv, HEADER, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR ''"
+        self.execute(f"COPY ({select}) TO '{own}' ({options})", values)
+        with own.open("rb") as file:
+            shutil.copyfileobj(file, target)
+        own.unlink()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rows:
+    """Rows of one table, chosen but not yet read; they come in the order they were added in."""
+
+    store: Store
+    shape: TableShape
+    conditions: tuple[str, ...] = ()
+    values: tuple[Value | list[int], ...] = ()
+
+    def __len__(self) -> int:
+        """Return how many rows these are."""
+        return self._count
+
+    def where(self, **equal: Value) -> Self:
+        """Return the rows whose columns have these values; None is a missing one."""
+        chosen = self
+        for name, value in equal.items():
+            if value is None:
+                chosen = chosen._and(f"{self._quoted(name)} IS NULL")
+            else:
+                chosen = chosen._and(f"{self._quoted(name)} = ?", value)
+        return chosen
+
+    def where_not(self, **equal: Value) -> Self:
+        """Return the rows whose columns have other values than these, or None: have any."""
+        chosen = self
+        for name, value in equal.items():
+            if value is None:
+                chosen = chosen._and(f"{self._quoted(name)} IS NOT NULL")
+            else:
+                chosen = chosen._and(f"{self._quoted(name)} IS DISTINCT FROM ?", value)
+        return chosen
+
+    def among(self, column: str, wanted: Sequence[int]) -> Self:
+        """Return the rows whose column, a whole number, is one of those wanted."""
+        numbers = [int(number) for number in wanted]
+        return self._and(f"{self._quoted(column)} IN (SELECT unnest(?::BIGINT[]))", numbers)
+
+    def within(self, column: str, at_least: float | None, at_most: float | None) -> Self:
+        """Return the rows with a reading inside bounds; None is no bound."""
+        chosen = self.where_not(**{column: None})
+        for sign, bound in ((">=", at_least), ("<=", at_most)):
+            if bound is not None:
+                chosen = chosen._and(f"{self._quoted(column)} {sign} ?", float(bound))
+        return chosen
+
+    def outside(self, column: str, at_least: float | None, at_most: float | None) -> Self:
+        """Return the rows without a reading inside bounds."""
+        inside = replace(self, conditions=(), values=()).within(column, at_least, at_most)
+        condition = f"NOT coalesce({' AND '.join(inside.conditions)}, false)"
+        return self._and(condition, *inside.values)
+
+    def above(self, column: str, limit: float) -> Self:
+        """Return the rows with a reading above a limit."""
+        return self._and(f"{self._quoted(column)} > ?", float(limit))
+
+    def holding(self, column: str, word: str) -> Self:
+        """Return the rows whose text, words separated by spaces, holds a word."""
+        padded = f"' ' || {self._quoted(column)} || ' '"
+        return self._and(f"contains({padded}, ?)", f" {word} ")
+
+    def starting(self, column: str, start: str) -> Self:
+        """Return the rows whose text starts as given."""
+        return self._and(f"starts_with({self._quoted(column)}, ?)", start)
+
+    def has_any(self, columns: Sequence[str]) -> bool:
+        """Return whether any row has a value in any of some columns."""
+        condition = " OR ".join(f"{self._quoted(column)} IS NOT NULL" for column in columns)
+        return bool(self._and(f"({condition})")._select("1", "LIMIT 1").fetchall())
+
+    def frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the rows as a frame of some columns, by default all that the table shows.
+
+        Text is pandas' nullable string, integers int64, numbers float64 (NaN where missing),
+        flags bool; the index is 0..n-1.
+        """
+        names = self.shape.shown if columns is None else tuple(columns)
+        found: pd.DataFrame = self._select(", ".join(map(self._quoted, names)), _IN_ORDER).df()
+        return self._typed(found)
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """Return a column of numbers, NaN where missing."""
+        found = self._select(f"{self._quoted(column)} AS x", _IN_ORDER).fetchnumpy()["x"]
+        return np.asarray(np.ma.filled(np.ma.asarray(found, dtype=np.float64), np.nan))
+
+    def integers(self, column: str) -> NDArray[np.int64]:
+        """Return a column of whole numbers."""
+        found = self._select(f"{self._quoted(column)} AS x", _IN_ORDER).fetchnumpy()["x"]
+        return np.asarray(found, dtype=np.int64)
+
+    def counts(self, *by: str) -> pd.DataFrame:
+        """Return how many rows (`n`) there are of each combination, in the order they appear in."""
+        names = ", ".join(map(self._quoted, by))
+        ending = f"GROUP BY {names} ORDER BY min(rowid)"
+        return self._typed(self._select(f"{names}, count(*) AS n", ending).df())
+
+    def different(self, *columns: str) -> int:
+        """Return how many different combinations of values there are."""
+        names = ", ".join(map(self._quoted, columns))
+        (count,) = self._select(f"count(DISTINCT ({names}))").fetchall()[0]
+        return int(count)
+
+    def first(self) -> Mapping[str, Any]:
+        """Return the first row by column. Raises LookupError where there is none."""
+        found = self._select("*", f"{_IN_ORDER} LIMIT 1").df().to_dict("records")
+        if not found:
+            raise LookupError(f"no row in {self.shape.name}")
+        return {str(name): value for name, value in found[0].items()}
+
+    def ask(self, query: str) -> pd.DataFrame:
+        """Return what a query gives whose FROM names these rows as `chosen`."""
+        chosen = self._statement("*")
+        # The query is a text of this program's own; values stay bound.
+        found: pd.DataFrame = self.store.execute(
+            f"WITH chosen AS ({chosen}) {query}",
+            self.values,
+        ).df()
+        return found
+
+    def export(self, expressions: Sequence[str], target: BinaryIO) -> None:
+        """Write the rows as CSV, one expression of SQL a column."""
+        select = self._statement(", ".join(expressions))
+        self.store.export(select, self.values, target)
+
+    @cached_property
+    def _count(self) -> int:
+        (count,) = self._select("count(*)").fetchall()[0]
+        return int(count)
+
+    def _and(self, condition: str, *values: Value | list[int]) -> Self:
+        return replace(
+            self,
+            conditions=(*self.conditions, condition),
+            values=(*self.values, *values),
+        )
+
+    def _quoted(self, name: str) -> str:
+        """Return the name of a column for a statement. Raises KeyError where there is none."""
+        if name not in self.shape.kinds:
+            raise KeyError(f"{self.shape.name} has no column {name}")
+        return f'"{name}"'
+
+    def _statement(self, selected: str, ending: str = "") -> str:
+        where = f"WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
+        # Column names are checked, values are bound: nothing of a journal is in this text.
+        return f'SELECT {selected} FROM "{self.shape.name}" {where} {ending}'  # noqa: S608
+
+    def _select(self, selected: str, ending: str = "") -> duckdb.DuckDBPyConnection:
+        return self.store.execute(self._statement(selected, ending), self.values)
+
+    def _typed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        texts = [name for name in frame.columns if self.shape.kinds.get(name) == "text"]
+        typed: pd.DataFrame = frame.astype(dict.fromkeys(texts, pd.StringDtype("python")))
+        return typed
+
+
+def _open_engine(folder: Path) -> duckdb.DuckDBPyConnection:
+    engine = duckdb.connect(
+        str(folder / "runs.duckdb"),
+        config={
+            "memory_limit": MEMORY_LIMIT,
+            "threads": THREADS,
+            "temp_directory": str(folder / "spill"),
+            "preserve_insertion_order": True,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        },
+    )
+    engine.execute(f"SET allowed_directories = ['{folder}']")
+    engine.execute("SET enable_external_access = false")
+    engine.execute("SET lock_configuration = true")
+    return engine
+
+
+def _array(values: Sequence[Value], kind: Kind) -> NDArray[Any]:
+    if kind == "number":
+        return np.array(values, dtype=np.float64)
+    if kind == "text":
+        texts = np.empty(len(values), dtype=object)
+        texts[:] = values
+        return texts
+    return np.array(values, dtype=np.int64 if kind == "integer" else np.bool_)
