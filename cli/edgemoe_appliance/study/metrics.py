@@ -326,7 +326,7 @@ _TABLE = (
         unit=Unit.PERCENT,
         source="thread processor time / wall time; 100 % is one core",
         resolution="1 us",
-        blind_spot="leaves out the kernel's work on behalf of other processes",
+        blind_spot="leaves out the stamping of tegrastats' lines, and the kernel's work for others",
     ),
     Metric(
         key="sampler_late_p95_ms",
