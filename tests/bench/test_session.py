@@ -24,7 +24,7 @@ from edgemoe_appliance.study.journal import (
     JournalLine,
     iterate_journal,
 )
-from edgemoe_appliance.study.plan import Plan, PlannedModel
+from edgemoe_appliance.study.plan import Plan, PlannedModel, PrecisionRule
 from edgemoe_appliance.study.records import (
     EndRecord,
     HeaderRecord,
@@ -119,6 +119,25 @@ def test_a_finished_session_is_not_measured_again(plan: Plan, tmp_path: Path) ->
     before = (tmp_path / JOURNAL_NAME).read_bytes()
     bench(plan, tmp_path)
     assert (tmp_path / JOURNAL_NAME).read_bytes() == before
+
+
+def test_repetitions_by_need_go_on_to_their_cap_and_no_further(
+    configs: Configs, engine: RealEngine, tiny_models: dict[str, PlannedModel], tmp_path: Path
+) -> None:
+    sure = small_plan(configs, engine.build, tiny_models, repetitions=2)
+    # Three runs of a single prompt are fewer than the ten samples that could settle a cell.
+    rule = PrecisionRule(within=0.5, at_most=3)
+    plan = sure.model_copy(update={"precision": rule})
+    seen = bench(plan, tmp_path)
+    assert (seen[-1].done, seen[-1].total, seen[-1].by_need) == (12, 12, True)
+    headers = [record for record in records(tmp_path) if isinstance(record, HeaderRecord)]
+    made = Counter(header.spec.repetition for header in headers)
+    assert made == {1: 4, 2: 4, 3: 4}
+    before = (tmp_path / JOURNAL_NAME).read_bytes()
+    assert bench(plan, tmp_path)[-1].done == 12
+    assert (tmp_path / JOURNAL_NAME).read_bytes() == before
+    with pytest.raises(ConfigError, match="another precision"):
+        bench(sure, tmp_path)
 
 
 def test_another_plan_does_not_go_into_the_same_session(
