@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-container test-cgroup-v2 bench-harness lint format lock report \
-        host-bench jetson-bench m2-bench clean
+        host-bench jetson-bench m2-bench evaluate kick-the-tires archive compare clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,18 @@ m2-bench: $(VENV)/.ready ## the study on an Apple M2, native (a container cannot
 
 report: $(VENV)/.ready ## the study's own figures as a report; SESSION=name for one of yours
 	@$(RUN) report $(SESSION)
+
+evaluate: $(VENV)/.ready ## checks, build, models, runs, report, verdicts, archive; FLAGS="--target jetson"
+	@$(RUN) evaluate $(FLAGS)
+
+kick-the-tires: $(VENV)/.ready ## the same in minutes, on any machine, without models or Docker
+	@$(RUN) evaluate --kick-the-tires $(FLAGS)
+
+archive: $(VENV)/.ready ## one verifiable file of a session: SESSION=name
+	@$(RUN) archive $(SESSION)
+
+compare: $(VENV)/.ready ## two sessions or archives side by side: A=name B=name
+	@$(RUN) compare $(A) $(B)
 
 lock: $(VENV)/.ready-dev ## resolve both requirement files anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \

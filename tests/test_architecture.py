@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "container": {"engine", "models"},
     "archive": {"analysis", "report", "models"},
     "bench": {"engine", "models", "measure", "container", "doctor"},
+    "evaluation": {"analysis", "archive", "bench", "doctor", "engine", "models", "report"},
     "app": {
         "engine",
         "models",
@@ -38,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
         "report",
         "archive",
         "bench",
+        "evaluation",
     },
 }
 # What a small measuring image does not carry.

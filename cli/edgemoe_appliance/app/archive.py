@@ -19,8 +19,6 @@ from edgemoe_appliance.study.units import human_bytes
 if TYPE_CHECKING:
     from edgemoe_appliance.archive.results import Verification
 
-_SUFFIX = ".tar"
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -48,7 +46,7 @@ def archive(
         ArchiveRequest(
             folder=folder,
             images=folders.images,
-            out=out or folders.results / f"{folder.name}{_SUFFIX}",
+            out=out or folders.archive_of(folder.name),
             maker=read_maker(read_identity()),
             image_file=image_archive,
         )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgemoe_appliance.app.console import BenchBoard, TerminalSteps, say
+from edgemoe_appliance.app.console import TerminalSteps, say, shown_measuring
 from edgemoe_appliance.app.options import (
     AtMostOption,
     BaseOption,
@@ -20,11 +20,11 @@ from edgemoe_appliance.app.options import (
     precision_rule,
 )
 from edgemoe_appliance.app.report import print_summary, write_session_report
+from edgemoe_appliance.bench.fitness import check_host, require_fit
 from edgemoe_appliance.bench.folders import Folders, default_folders
 from edgemoe_appliance.bench.prepare import (
     BenchRequest,
     Prepared,
-    expected_model_bytes,
     prepare_bench,
 )
 from edgemoe_appliance.bench.runtime import (
@@ -35,11 +35,10 @@ from edgemoe_appliance.bench.runtime import (
 )
 from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.bench.unfinished import unfinished_session
-from edgemoe_appliance.doctor import DockerCheck, check_target
-from edgemoe_appliance.errors import HostError, RunFailedError
+from edgemoe_appliance.doctor import DockerCheck
+from edgemoe_appliance.errors import RunFailedError
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.study.configs import Configs, read_configs
-from edgemoe_appliance.study.findings import Finding, Level
+from edgemoe_appliance.study.configs import read_configs
 from edgemoe_appliance.study.resources import resource_folder
 
 DEMO_EXPERIMENTS = ("demo_efficiency", "demo_length")
@@ -91,7 +90,9 @@ def bench(
     )
     folders = default_folders()
     docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None
-    findings = _check_host(configs, request, folders, docker, force=force)
+    findings = check_host(configs, request, folders, docker)
+    if not force:
+        require_fit(target, findings)
     options = ImageOptions(base=base_image, runtime=runtime_image, locked=locked)
     with open_runtime(runtime, folders, options, docker_host) as opened:
         prepared = prepare_bench(configs, request, opened, folders, TerminalSteps(), findings)
@@ -148,39 +149,9 @@ def _measure_all(prepared: Prepared, folders: Folders) -> RunFailedError | None:
 
 
 def _measure(prepared: Prepared, folders: Folders) -> None:
-    plan, board = prepared.plan, BenchBoard()
-    sure = "at least " if plan.precision else ""
-    say(f"measuring {sure}{len(plan.runs)} runs, {plan.threads} threads, session {plan.session}")
-    with board.shown():
+    plan = prepared.plan
+    with shown_measuring(plan) as on_progress:
         folder = folders.sessions / plan.session
-        outcome = run_bench(plan, folder, prepared.launcher, board.update)
+        outcome = run_bench(plan, folder, prepared.launcher, on_progress)
     if plan.precision:
         say(f"{outcome.progress.done} runs were enough, or as many as are allowed")
-
-
-def _check_host(
-    configs: Configs,
-    request: BenchRequest,
-    folders: Folders,
-    docker: DockerCheck | None,
-    *,
-    force: bool,
-) -> tuple[Finding, ...]:
-    target = configs.target(request.target)
-    folders.models.mkdir(parents=True, exist_ok=True)
-    findings = tuple(
-        check_target(
-            target,
-            folder=folders.models,
-            model_bytes=expected_model_bytes(configs, request.twins),
-            docker=docker,
-        )
-    )
-    failed = [finding.check for finding in findings if finding.level is Level.FAIL]
-    if failed and not force:
-        raise HostError(
-            f"this host fails: {', '.join(failed)}",
-            hint=f"edgemoe-appliance doctor --target {request.target} says more; "
-            "--force measures all the same",
-        )
-    return findings

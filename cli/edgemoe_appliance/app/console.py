@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from edgemoe_appliance.bench.progress import BenchProgress
+from edgemoe_appliance.study.plan import Plan
 from edgemoe_appliance.study.units import human_duration
 
 OUT = Console(highlight=False)
@@ -69,6 +70,15 @@ class BenchBoard:
             self._printed = step
             sure = "at least " if progress.by_need else ""
             say(f"  {progress.done} of {sure}{progress.total} runs")
+
+
+@contextmanager
+def shown_measuring(plan: Plan) -> Iterator[Callable[[BenchProgress], None]]:
+    """Say what is measured and show its runs as they end."""
+    sure = "at least " if plan.precision else ""
+    say(f"measuring {sure}{len(plan.runs)} runs, {plan.threads} threads, session {plan.session}")
+    with BenchBoard().shown() as board:
+        yield board.update
 
 
 def _board(bar: Progress, progress: BenchProgress) -> Table:

@@ -14,6 +14,7 @@ from edgemoe_appliance.app import (
     compare,
     doctor,
     engine,
+    evaluate,
     measure,
     models,
     report,
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (doctor, models, engine, bench, report, claims, compare, archive, measure):
+for group in (doctor, models, engine, bench, report, claims, compare, archive, evaluate, measure):
     group.register(app)
 
 

@@ -21,6 +21,10 @@ class Folders:
     results: Path
     images: Path
 
+    def archive_of(self, session: str) -> Path:
+        """Return where the archive of a session lies unless another name is given."""
+        return self.results / f"{session}.tar"
+
 
 def _images(root: Path) -> Path:
     """Return the folder of base images and locks; an installation begins with the shipped one."""

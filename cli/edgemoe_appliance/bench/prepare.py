@@ -9,7 +9,7 @@ import psutil
 from edgemoe_appliance.bench.folders import Folders
 from edgemoe_appliance.bench.identity import read_identity
 from edgemoe_appliance.bench.launcher import Launcher
-from edgemoe_appliance.bench.runtime import Runtime, Wanted
+from edgemoe_appliance.bench.runtime import Runtime, Supply, Wanted
 from edgemoe_appliance.bench.steps import Steps
 from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.models.layout import TwinScale
@@ -63,23 +63,62 @@ def prepare_bench(
     Raises ConfigError for an unknown name, HostError or DigestError where an engine or a model
     cannot be had.
     """
-    target = configs.target(request.target)
-    experiments = {name: configs.experiment(name) for name in request.experiments}
-    wanted_engines = Wanted(
+    supply = supply_engines(configs, request, runtime, steps)
+    models = obtain_models(configs, request, folders, steps)
+    plan = build_plan(configs, request, supply, models, findings=findings)
+    return Prepared(plan=plan, launcher=supply.launcher)
+
+
+def supply_engines(
+    configs: Configs, request: BenchRequest, runtime: Runtime, steps: Steps
+) -> Supply:
+    """Build or find the engines of a request, with the routing probe where an arm needs it.
+
+    Raises ConfigError for an unknown name, HostError or DigestError where one cannot be had.
+    """
+    experiments = _experiments(configs, request)
+    wanted = Wanted(
         target_id=request.target,
         pins=_pins(request, experiments),
         is_probed=any(arm.is_probed for e in experiments.values() for arm in e.arms),
     )
-    supply = runtime.supply(configs, wanted_engines, steps)
-    wanted = {model for experiment in experiments.values() for model in experiment.models}
-    models = {
+    return runtime.supply(configs, wanted, steps)
+
+
+def obtain_models(
+    configs: Configs, request: BenchRequest, folders: Folders, steps: Steps
+) -> dict[str, PlannedModel]:
+    """Return the model files of a request, in the order of the study; twins are written.
+
+    Raises HostError or DigestError where one is not there or is another.
+    """
+    return {
         name: obtain_model(configs, name, request.twins, folders, steps)
-        for name in configs.models.models
-        if name in wanted
+        for name in wanted_models(configs, request)
     }
+
+
+def wanted_models(configs: Configs, request: BenchRequest) -> tuple[str, ...]:
+    """Return the models that the experiments of a request run, in the order of the study."""
+    experiments = _experiments(configs, request).values()
+    wanted = {model for experiment in experiments for model in experiment.models}
+    return tuple(name for name in configs.models.models if name in wanted)
+
+
+def build_plan(
+    configs: Configs,
+    request: BenchRequest,
+    supply: Supply,
+    models: dict[str, PlannedModel],
+    *,
+    findings: tuple[Finding, ...] = (),
+) -> Plan:
+    """Return the plan of a request for engines and models that are there."""
+    target = configs.target(request.target)
+    experiments = _experiments(configs, request)
     threads = thread_count(target)
     seed = configs.experiments.order_seed
-    plan = Plan(
+    return Plan(
         session=request.session,
         target_id=request.target,
         target=target,
@@ -102,7 +141,10 @@ def prepare_bench(
         findings=findings,
         precision=request.precision,
     )
-    return Prepared(plan=plan, launcher=supply.launcher)
+
+
+def _experiments(configs: Configs, request: BenchRequest) -> dict[str, Experiment]:
+    return {name: configs.experiment(name) for name in request.experiments}
 
 
 def _sure(experiments: dict[str, Experiment]) -> dict[str, Experiment]:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.study.journal import (
-    JOURNAL_NAME,
-    PLAN_NAME,
-    JournalLine,
-    JournalProgress,
-    iterate_journal,
-)
+from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME, read_progress
 from edgemoe_appliance.study.plan import Plan, read_plan
 
 
@@ -27,11 +21,7 @@ def _can_resume(plan: Plan, folder: Path) -> bool:
     try:
         if read_plan(folder / PLAN_NAME).digest != renamed.digest:
             return False
-        progress = JournalProgress()
-        if (folder / JOURNAL_NAME).exists():
-            for line in iterate_journal(folder / JOURNAL_NAME):
-                if isinstance(line, JournalLine):
-                    progress.add(line.record)
+        progress = read_progress(folder / JOURNAL_NAME)
     except RecordError:
         return False
     return not all(progress.is_done(run.id) for run in plan.runs)

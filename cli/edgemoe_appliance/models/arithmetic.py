@@ -5,6 +5,7 @@ Counts and bytes only; no speed is estimated here and no tensor data is read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgemoe_appliance.errors import RecordError
@@ -42,26 +43,33 @@ def count_model(header: GgufHeader) -> ModelCounts:
     Raises RecordError where the metadata do not go with the tensors.
     """
     expert_count, expert_used_count = _experts(header)
-    parameters_total = parameters_active = weight_bytes = active_bytes = 0
-    is_tied = all(tensor.name != "output.weight" for tensor in header.tensors)
+    parameters_total = parameters_active = weight_bytes = 0
     for tensor in header.tensors:
         used, of = (expert_used_count, expert_count) if _is_experts(tensor) else (1, 1)
         elements = 0 if _is_constant(tensor) else tensor.elements
         parameters_total += elements
         parameters_active += elements * used // of
         weight_bytes += tensor.n_bytes
-        if is_tied or not tensor.name.startswith("token_embd."):
-            active_bytes += tensor.n_bytes * used // of
     if not parameters_total:
         raise _unfit(header, "no weights in it, as in a file that holds a vocabulary only")
     return ModelCounts(
         parameters_total=parameters_total,
         parameters_active=parameters_active,
-        active_bytes_per_token=active_bytes,
+        active_bytes_per_token=active_bytes(header.tensors, expert_used_count, expert_count),
         weight_bytes=weight_bytes,
         kv_bytes_per_token=_kv_bytes_per_token(header),
         expert_count=expert_count,
         expert_used_count=expert_used_count,
+    )
+
+
+def active_bytes(tensors: Sequence[TensorInfo], used: int, of: int) -> int:
+    """Return the weight bytes that one token needs where it uses `used` of `of` experts."""
+    is_tied = all(tensor.name != "output.weight" for tensor in tensors)
+    return sum(
+        tensor.n_bytes * used // of if _is_experts(tensor) else tensor.n_bytes
+        for tensor in tensors
+        if is_tied or not tensor.name.startswith("token_embd.")
     )
 
 

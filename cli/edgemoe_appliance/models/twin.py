@@ -14,6 +14,7 @@ from io import BufferedRandom
 from pathlib import Path
 
 from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.models.arithmetic import active_bytes
 from edgemoe_appliance.models.digests import Progress, ignore_progress, keep_sha256, kept_sha256
 from edgemoe_appliance.models.exclusive import check_disk_space, open_exclusively
 from edgemoe_appliance.models.gguf import (
@@ -47,6 +48,11 @@ class TwinPlan:
         """Return the size of the whole file."""
         last = self.tensors[-1]
         return len(self.header) + aligned(last.offset + last.n_bytes, DEFAULT_ALIGNMENT)
+
+    @property
+    def active_bytes_per_token(self) -> int:
+        """Return the weight bytes that one generated token reads."""
+        return active_bytes(self.tensors, self.shape.expert_used_count, self.shape.expert_count)
 
     @property
     def head(self) -> str:

@@ -120,6 +120,19 @@ class JournalProgress:
         return self.attempts.get(run_id, 0) + 1
 
 
+def read_progress(path: Path) -> JournalProgress:
+    """Return what a journal says has been done; nothing where there is no journal yet.
+
+    Raises RecordError where it is damaged.
+    """
+    progress = JournalProgress()
+    if path.exists():
+        for line in iterate_journal(path):
+            if isinstance(line, JournalLine):
+                progress.add(line.record)
+    return progress
+
+
 class JournalTail:
     """Follows a journal that another process writes; each record is given once."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
+KB = 10**3
+MB = 10**6
 GB = 10**9
 NS_PER_S = 1_000_000_000
 

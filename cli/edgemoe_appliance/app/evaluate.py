@@ -1,0 +1,125 @@
+"""`evaluate`: everything in one command that can be stopped and repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgemoe_appliance.app.console import OUT, TerminalSteps, say, shown_measuring
+from edgemoe_appliance.app.doctor import findings_table
+from edgemoe_appliance.app.options import (
+    BaseOption,
+    DockerHostOption,
+    LockedOption,
+    RuntimeImageOption,
+    RuntimeOption,
+)
+from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.bench.progress import BenchProgress
+from edgemoe_appliance.bench.runtime import ImageOptions, RuntimeKind, open_runtime
+from edgemoe_appliance.doctor import DockerCheck
+from edgemoe_appliance.evaluation.request import Asked
+from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.study.findings import Finding
+from edgemoe_appliance.study.plan import Plan
+
+# Loading pandas takes a second: only the command itself pays for it.
+if TYPE_CHECKING:
+    from edgemoe_appliance.evaluation.config import StepId
+    from edgemoe_appliance.evaluation.opening import Opening
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(evaluate)
+
+
+def evaluate(
+    target: Annotated[
+        str | None, typer.Option(help="A target of devices.yaml.  (default: host)")
+    ] = None,
+    runtime: RuntimeOption = RuntimeKind.NATIVE,
+    kick_the_tires: Annotated[
+        bool,
+        typer.Option(
+            "--kick-the-tires", help="Minutes, on any machine: thin twins, miniature experiments."
+        ),
+    ] = False,
+    twins: Annotated[
+        TwinScale | None, typer.Option(help="Measure twins of this scale, not the real models.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+    session: Annotated[
+        str | None, typer.Option(help="A name; the same name resumes.  (default: from the flags)")
+    ] = None,
+    docker_host: DockerHostOption = None,
+    base_image: BaseOption = None,
+    runtime_image: RuntimeImageOption = None,
+    locked: LockedOption = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Measure though the host fails a check.")
+    ] = False,
+) -> None:
+    """Check, build, measure, report, judge and archive: an artifact evaluation in one command."""
+    from edgemoe_appliance.evaluation.opening import open_evaluation  # noqa: PLC0415
+    from edgemoe_appliance.evaluation.outline import outline_lines  # noqa: PLC0415
+
+    asked = Asked(
+        target=target,
+        runtime=runtime,
+        twins=twins,
+        session=session,
+        kick_the_tires=kick_the_tires,
+    )
+    opening = open_evaluation(asked, default_folders())
+    for line in outline_lines(opening.outline):
+        say(line)
+    if not dry_run:
+        options = ImageOptions(base=base_image, runtime=runtime_image, locked=locked)
+        _perform(opening, options, docker_host, force=force)
+
+
+def _perform(
+    opening: Opening, options: ImageOptions, docker_host: str | None, *, force: bool
+) -> None:
+    from edgemoe_appliance.evaluation.ending import ending_lines  # noqa: PLC0415
+    from edgemoe_appliance.evaluation.performing import Performance  # noqa: PLC0415
+
+    kind = opening.evaluation.runtime
+    performance = Performance(
+        evaluation=opening.evaluation,
+        configs=opening.configs,
+        reference=opening.reference,
+        folders=opening.folders,
+        audience=_TerminalAudience(),
+    )
+    docker = DockerCheck(host=docker_host) if kind is RuntimeKind.CONTAINER else None
+    findings = performance.check(docker, force=force)
+    with open_runtime(kind, opening.folders, options, docker_host) as runtime:
+        done = performance.run(runtime, findings)
+    say("")
+    for line in ending_lines(opening.evaluation, opening.outline, done):
+        say(line)
+    if done.failure is not None:
+        raise done.failure
+
+
+class _TerminalAudience(TerminalSteps):
+    """Shows an evaluation on the terminal; see `evaluation.performing.Audience`."""
+
+    def begin(self, step: StepId) -> None:
+        """Print the name of a step."""
+        OUT.print(f"\n{step.value}", style="bold")
+
+    def findings(self, findings: tuple[Finding, ...]) -> None:
+        """Print the findings of the host checks."""
+        OUT.print(findings_table(list(findings)))
+
+    def measuring(self, plan: Plan) -> AbstractContextManager[Callable[[BenchProgress], None]]:
+        """Show the runs as they end."""
+        return shown_measuring(plan)

@@ -1,0 +1,101 @@
+"""evaluation.yaml: what is run on each target, and what estimates rest on."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.study.base import Frozen
+from edgemoe_appliance.study.configs import Backend, Configs, Identifier
+from edgemoe_appliance.study.yamlfile import read_yaml, validate
+
+EVALUATION_FILE = "evaluation.yaml"
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Experiments = Annotated[tuple[Identifier, ...], Field(min_length=1)]
+
+
+class StepId(str, Enum):
+    """The steps of an evaluation, in order."""
+
+    DOCTOR = "doctor"
+    BUILD = "build"
+    MODELS = "models"
+    BENCH = "bench"
+    REPORT = "report"
+    CLAIMS = "claims"
+    ARCHIVE = "archive"
+
+
+class KickTheTires(Frozen):
+    """The evaluation that takes minutes and needs nothing but a compiler."""
+
+    target: Identifier
+    twins: TwinScale
+    experiments: Experiments
+
+
+def _every_step(value: dict[StepId, float]) -> dict[StepId, float]:
+    missing = [step.value for step in StepId if step not in value]
+    if missing:
+        raise ValueError(f"lacks {', '.join(missing)}")
+    return value
+
+
+ByStep = Annotated[dict[StepId, NotNegative], AfterValidator(_every_step)]
+
+
+class Paces(Frozen):
+    """How fast work goes; units are in the names, MB and GB are decimal."""
+
+    weights_gb_s: dict[Identifier, Positive]
+    prompt_over_generation: dict[Identifier, Positive]
+    tokens_per_word: Positive
+    load_gb_s: Positive
+    start_s: NotNegative
+    build_core_s: dict[Backend, Positive]
+    probe_core_s: Positive
+    twin_mb_s: Positive
+    network_mb_s: Positive
+    source_mb: dict[Identifier, Positive]
+    build_mb: Positive
+    run_kb: Positive
+    report_mb: Positive
+    steps_s: dict[StepId, NotNegative]
+
+
+class EvaluationConfig(Frozen):
+    """Everything that evaluation.yaml says."""
+
+    experiments: dict[Identifier, Experiments]
+    kick_the_tires: KickTheTires
+    human_min: ByStep
+    paces: Paces
+
+
+def read_evaluation(folder: Path, configs: Configs) -> EvaluationConfig:
+    """Read evaluation.yaml of a configs folder and check it against the other files.
+
+    Raises ConfigError with file, line and key. A target or pin of the user's own need not be in it.
+    """
+    document = read_yaml(folder / EVALUATION_FILE)
+    config = validate(document, EvaluationConfig)
+    lists: dict[tuple[str, ...], tuple[str, ...]] = {
+        ("experiments", target): names for target, names in config.experiments.items()
+    }
+    lists["kick_the_tires", "experiments"] = config.kick_the_tires.experiments
+    known = configs.experiments.experiments
+    for key, names in lists.items():
+        for name in names:
+            if name not in known:
+                raise ConfigError(
+                    f"{'.'.join(key)}: {name!r} is not known",
+                    where=f"{document.path}:{document.line_of(key)}",
+                    hint=f"experiments.yaml has: {', '.join(known)}",
+                )
+    return config

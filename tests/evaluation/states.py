@@ -1,0 +1,36 @@
+"""Folders, configurations and states for the tests of this room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgemoe_appliance.analysis.claims import Reference
+from edgemoe_appliance.bench.folders import Folders
+from edgemoe_appliance.evaluation.config import EvaluationConfig, read_evaluation
+from edgemoe_appliance.evaluation.outline import Outline, State, build_outline
+from edgemoe_appliance.evaluation.present import read_present
+from edgemoe_appliance.evaluation.request import Asked, resolve
+from edgemoe_appliance.study.resources import resource_folder
+
+
+def empty_folders(root: Path) -> Folders:
+    return Folders(
+        cache=root / "cache",
+        models=root / "data" / "models",
+        sessions=root / "data" / "raw",
+        results=root / "results",
+        images=resource_folder("images"),
+    )
+
+
+def read_config(reference: Reference) -> EvaluationConfig:
+    return read_evaluation(resource_folder("configs"), reference.configs)
+
+
+def outline_of(asked: Asked, reference: Reference, folders: Folders, *, cores: int = 2) -> Outline:
+    """Return the outline as the command makes it, with the cores of no particular machine."""
+    config = read_config(reference)
+    evaluation = resolve(asked, reference.configs, config)
+    present = read_present(evaluation, reference.configs, folders, cores=cores)
+    state = State(present=present, study=reference.study)
+    return build_outline(evaluation, reference.configs, config, state)

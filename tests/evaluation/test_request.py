@@ -1,0 +1,52 @@
+import pytest
+
+from edgemoe_appliance.analysis.claims import Reference
+from edgemoe_appliance.bench.runtime import RuntimeKind
+from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.evaluation.config import EvaluationConfig
+from edgemoe_appliance.evaluation.request import Asked, resolve
+from edgemoe_appliance.models.layout import TwinScale
+
+
+@pytest.mark.parametrize(
+    ("asked", "session"),
+    [
+        (Asked(), "evaluate-host"),
+        (Asked(target="jetson", runtime=RuntimeKind.CONTAINER), "evaluate-jetson-container"),
+        (Asked(twins=TwinScale.FULL), "evaluate-host-full-twins"),
+        (Asked(kick_the_tires=True), "kick-the-tires-thin-twins"),
+        (Asked(kick_the_tires=True, twins=TwinScale.TINY), "kick-the-tires-tiny-twins"),
+        (Asked(session="mine"), "mine"),
+    ],
+)
+def test_equal_questions_get_equal_sessions(
+    asked: Asked, session: str, reference: Reference, config: EvaluationConfig
+) -> None:
+    evaluation = resolve(asked, reference.configs, config)
+    assert evaluation.bench.session == session
+    assert evaluation == resolve(asked, reference.configs, config)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (Asked(target="toaster"), "unknown target 'toaster'"),
+        (Asked(kick_the_tires=True, target="jetson"), "runs on target host, bare"),
+        (Asked(kick_the_tires=True, runtime=RuntimeKind.CONTAINER), "leave out --target"),
+    ],
+)
+def test_what_cannot_be_asked(
+    asked: Asked, words: str, reference: Reference, config: EvaluationConfig
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(asked, reference.configs, config)
+    assert words in str(caught.value)
+
+
+def test_a_target_without_experiments_is_told_what_to_do(
+    reference: Reference, config: EvaluationConfig
+) -> None:
+    without = config.model_copy(update={"experiments": {}})
+    with pytest.raises(ConfigError) as caught:
+        resolve(Asked(), reference.configs, without)
+    assert "has no experiments for target host" in str(caught.value)
