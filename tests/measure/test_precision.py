@@ -61,9 +61,12 @@ def test_the_runs_of_a_single_prompt_are_the_units() -> None:
     assert relative_half_width(given) == pytest.approx(2.920 / 3**0.5 / 100, rel=1e-6)
 
 
-@pytest.mark.parametrize("given", [{}, {"p": [1.0, 1.0]}, {"p": [1.0] * 9, "q": [1.0] * 9}])
+@pytest.mark.parametrize(
+    "given", [{}, {"p": [1.0]}, {"p": [1.0, 1.0]}, {"p": [1.0] * 9, "q": [1.0] * 9}]
+)
 def test_two_units_have_no_interval(given: dict[str, list[float]]) -> None:
     assert relative_half_width(given) is None
+    assert reachable_half_width(given, 10) is None
 
 
 def test_repeating_takes_away_the_spread_inside_prompts_only() -> None:

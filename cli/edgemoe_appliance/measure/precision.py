@@ -24,7 +24,7 @@ from edgemoe_appliance.study.plan import PrecisionRule
 
 # Runs that ended well: fewer say too little about their own spread. Source: field practice with
 # this rule of stopping, at least ten samples.
-LEAST_SAMPLES: Final = 10
+_LEAST_SAMPLES: Final = 10
 # Two units have a t of 6.3; the analysis gives no interval for them either.
 _LEAST_UNITS: Final = 3
 # All repetitions that are allowed must promise an interval narrower by this factor at least. The
@@ -55,7 +55,7 @@ def settle(rule: PrecisionRule, rates: Rates, repetitions: int) -> Settled | Non
     samples = sum(map(len, rates.values()))
     if not samples:
         return Settled.NO_RUN
-    if samples >= LEAST_SAMPLES:
+    if samples >= _LEAST_SAMPLES:
         reached, reachable = relative_half_width(rates), reachable_half_width(rates, rule.at_most)
         if reached is None or reachable is None:
             return Settled.PROMPTS
@@ -93,7 +93,7 @@ def reachable_half_width(rates: Rates, repetitions: int) -> float | None:
 
 
 def _reachable_alone(values: Sequence[float], repetitions: int) -> float | None:
-    if max(len(values), repetitions) < _LEAST_UNITS:
+    if len(values) < _LEAST_UNITS:
         return None
     as_many = [statistics.fmean(values)] * max(len(values), repetitions)
     return _relative(statistics.variance(values), as_many)
