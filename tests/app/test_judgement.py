@@ -62,8 +62,22 @@ def test_no_line_is_wider_than_asked(judged: Judged, width: int) -> None:
 def test_every_claim_stands_in_the_overview_once(judged: Judged) -> None:
     verdicts, findings = judged
     lines = [line.plain for line in overview(verdicts, findings, 200)]
+    told = [
+        name
+        for line in lines
+        for words in line.partition(":")[0].strip(" -~").split(", ")
+        for name in words.split()[:1]
+    ]
     for verdict in verdicts:
-        assert sum(line.strip().startswith(f"{verdict.id} ") for line in lines) == 1
+        assert told.count(verdict.id) == 1, verdict.id
+
+
+def test_claims_that_wait_for_the_same_stand_together(judged: Judged) -> None:
+    lines = [line.plain for line in overview(*judged, 200)]
+    wanted = (
+        "loss against the best number of threads: the study prints no rate by number of threads"
+    )
+    assert any(line.startswith(f"  - c22, c31: {wanted}") for line in lines)
 
 
 def test_directions_are_marked_and_said(judged: Judged) -> None:

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 _MOST_CHARACTERS = 1500
 _MOST_ALIKE = 5
 _ID_WIDTH = 6
+_NOT_TESTED = "not_tested"
 # Verdicts in the order in which they are told: title, style.
 _CLAIM_GROUPS = {
     "not_reproduced": ("not reproduced", "bold red"),
     "inconclusive": ("inconclusive", "bold yellow"),
     "reproduced": ("reproduced", "bold green"),
-    "not_tested": ("not tested", "bold dim"),
+    _NOT_TESTED: ("not tested", "bold dim"),
 }
 _AUDIT_WORDS = {
     "inconsistent": ("does not fit", "red"),
@@ -49,6 +50,9 @@ def overview(
         if group:
             yield Text()
             yield Text(f"{title.upper()} ({len(group)})", style=style)
+        if value == _NOT_TESTED:
+            yield from _missing_lines(group, width)
+            continue
         for verdict in group:
             yield from _claim_lines(verdict, width)
     yield Text()
@@ -93,7 +97,10 @@ def _title(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Text]:
     counts = Counter(verdict.verdict.value for verdict in verdicts)
     told = [f"{counts[v]} {title}" for v, (title, _) in _CLAIM_GROUPS.items() if counts[v]]
     yield from _wrapped(", ".join(told), width, "")
-    directions = sum(verdict.scope.value == "direction" for verdict in verdicts)
+    directions = sum(
+        verdict.scope.value == "direction" and verdict.verdict.value != _NOT_TESTED
+        for verdict in verdicts
+    )
     if directions:
         yield Text(f"{directions} of them in direction only, marked ~", style="yellow")
 
@@ -113,6 +120,15 @@ def _claim_lines(verdict: ClaimVerdict, width: int) -> Iterator[Text]:
         return
     yield from _wrapped(verdict.statement, width, name)
     yield from _wrapped(verdict.brief, width, " " * len(name), style="dim")
+
+
+def _missing_lines(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Text]:
+    """Yield what was missing, each time with the claims that wait for it."""
+    waiting: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        waiting.setdefault(verdict.brief, []).append(verdict.id)
+    for missing, ids in waiting.items():
+        yield from _wrapped(f"{', '.join(ids)}: {missing}", width, "  - ", style="dim")
 
 
 def _held(verdict: ClaimVerdict) -> str:
