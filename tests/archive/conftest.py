@@ -27,7 +27,7 @@ def derive_once() -> Derive:
         key = (
             (basis.folder / PLAN_NAME).read_bytes(),
             (basis.folder / JOURNAL_NAME).read_bytes(),
-            basis.models.model_dump_json(),
+            repr((basis.models, basis.lock, basis.image_sha256)),
         )
         if key not in known:
             with pytest.MonkeyPatch.context() as patch:

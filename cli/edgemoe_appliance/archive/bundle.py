@@ -9,17 +9,18 @@ import hashlib
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.about import About, Maker
 from edgemoe_appliance.archive.crate import Described, build_crate
-from edgemoe_appliance.archive.derived import Basis, derive_files, json_bytes
+from edgemoe_appliance.archive.derived import Basis, derive_files
 from edgemoe_appliance.archive.environment import build_sbom, read_environment
 from edgemoe_appliance.archive.facts import JournalFacts, read_journal_facts
-from edgemoe_appliance.archive.image import build_statement, parse_lock
+from edgemoe_appliance.archive.image import belongs_to
+from edgemoe_appliance.archive.imagefile import check_image_file
+from edgemoe_appliance.archive.jsonfile import json_bytes, parse_moment
 from edgemoe_appliance.archive.layout import FileEntry
 from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, Limits
 from edgemoe_appliance.archive.manifest import build_manifest
@@ -27,10 +28,12 @@ from edgemoe_appliance.archive.tarball import CHUNK_BYTES, Member, TarWriter
 from edgemoe_appliance.errors import ConfigError, HostError, RecordError
 from edgemoe_appliance.study.configs import ModelsConfig, read_configs
 from edgemoe_appliance.study.files import open_atomically
+from edgemoe_appliance.study.imagelock import ImageLock, lock_path, read_lock
 from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME, SAMPLES_FOLDER
 from edgemoe_appliance.study.plan import Plan, read_plan
 from edgemoe_appliance.study.resources import checkout_root, resource_folder
 
+_EXPORT_HINT: Final = "give a file that docker save wrote of this image"
 _NO_CHECKOUT: Final = "an installation does not carry it; a checkout does"
 Content = bytes | Path
 
@@ -120,9 +123,19 @@ class _Collector:
         self._digests[layout.JOURNAL] = journal_sha256
         self._add_session(folder, facts)
         self._add_appliance()
-        self._add_image(plan)
-        self._files[layout.SBOM] = build_sbom(read_environment(), _moment(facts.ended_utc))
-        self._files |= derive_files(Basis(folder=folder, plan=plan, facts=facts, models=models))
+        lock, image_sha256 = self._add_lock(plan), self._add_image(plan)
+        ended = parse_moment(facts.ended_utc, JOURNAL_NAME)
+        self._files[layout.SBOM] = build_sbom(read_environment(), ended)
+        self._files |= derive_files(
+            Basis(
+                folder=folder,
+                plan=plan,
+                facts=facts,
+                models=models,
+                lock=lock,
+                image_sha256=image_sha256,
+            )
+        )
         about = self._about(plan, facts)
         self._files[layout.ABOUT] = json_bytes(about.model_dump(mode="json"))
         return _Collected(
@@ -169,38 +182,41 @@ class _Collector:
             else:
                 self._absent[name] = _NO_CHECKOUT
 
-    def _add_image(self, plan: Plan) -> None:
-        image_file = self._request.image_file
+    def _add_image(self, plan: Plan) -> str | None:
+        """Add the image file, where there is one, and return its digest (hex)."""
+        path = self._request.image_file
+        if path is None:
+            return None
         if plan.image is None:
-            if image_file is not None:
-                raise ConfigError(
-                    f"session {plan.session} ran without a container: no image belongs to it",
-                    where=str(image_file),
-                    hint="leave out --image-archive",
-                )
-            return
-        lock = self._read_lock(plan)
-        image_sha256 = None
-        if image_file is not None:
-            image_sha256 = sha256_of(image_file)
-            self._files[layout.IMAGE] = image_file
-            self._digests[layout.IMAGE] = image_sha256
-        parsed = parse_lock(lock) if lock is not None else None
-        self._files[layout.STATEMENT] = build_statement(plan, parsed, image_sha256)
+            raise ConfigError(
+                f"session {plan.session} ran without a container: no image belongs to it",
+                where=str(path),
+                hint="leave out --image-archive",
+            )
+        digest = sha256_of(path)
+        try:
+            check_image_file(_chunks(path), plan.image)
+        except RecordError as error:
+            raise ConfigError(error.what, where=str(path), hint=_EXPORT_HINT) from error
+        self._files[layout.IMAGE] = path
+        self._digests[layout.IMAGE] = digest
+        return digest
 
-    def _read_lock(self, plan: Plan) -> bytes | None:
-        """Return the lock of the image that the plan was run in; what is locked now may differ."""
-        path = self._request.images / "lock" / f"{plan.target_id}.json"
-        if not path.is_file():
-            self._absent[layout.LOCK] = "no lock lay beside the session"
+    def _add_lock(self, plan: Plan) -> ImageLock | None:
+        """Add the lock of the image that the plan was run in; what is locked now may differ."""
+        if plan.image is None:
             return None
-        content = path.read_bytes()
-        lock = parse_lock(content)
-        if not lock.belongs_to(plan):
-            self._absent[layout.LOCK] = f"what is locked now is another image: {lock.config_sha256}"
+        path = lock_path(self._request.images, plan.target_id)
+        lock = read_lock(self._request.images, plan.target_id)
+        if lock is None:
+            self._absent[layout.LOCK] = "no image is locked here"
             return None
-        self._files[layout.LOCK] = content
-        return content
+        if not belongs_to(lock, plan):
+            other = lock.image.config_sha256
+            self._absent[layout.LOCK] = f"what is locked now is another image, {other}"
+            return None
+        self._files[layout.LOCK] = path
+        return lock
 
 
 def sha256_of(path: Path) -> str:
@@ -212,13 +228,6 @@ def sha256_of(path: Path) -> str:
     except OSError as error:
         raise RecordError(f"cannot be read ({error.strerror})", where=str(path)) from error
     return digest.hexdigest()
-
-
-def _moment(utc: str) -> datetime:
-    try:
-        return datetime.fromisoformat(utc.replace("Z", "+00:00"))
-    except ValueError as error:
-        raise RecordError(f"{utc!r} is no time", where=JOURNAL_NAME) from error
 
 
 def _check_limits(collected: _Collected, limits: Limits) -> None:

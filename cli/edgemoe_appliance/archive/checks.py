@@ -9,11 +9,12 @@ from typing import Any
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.about import About
 from edgemoe_appliance.archive.facts import JournalFacts
-from edgemoe_appliance.archive.image import Lock
+from edgemoe_appliance.archive.image import belongs_to
 from edgemoe_appliance.archive.layout import FileEntry
 from edgemoe_appliance.archive.results import Kind, Mismatch
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.study.base import on_one_line
+from edgemoe_appliance.study.imagelock import ImageLock
 from edgemoe_appliance.study.plan import Plan
 
 Entries = Mapping[str, FileEntry]
@@ -124,12 +125,12 @@ def check_plan(plan: Plan, facts: JournalFacts) -> Iterator[Mismatch]:
             yield Mismatch(file=layout.PLAN, kind=Kind.CONTENT, what=what)
 
 
-def check_image(plan: Plan, facts: JournalFacts, lock: Lock | None) -> Iterator[Mismatch]:
+def check_image(plan: Plan, facts: JournalFacts, lock: ImageLock | None) -> Iterator[Mismatch]:
     """Yield where runs, plan and lock name different images."""
     for image in facts.images:
         if image != plan.image:
             what = f"a run names the image {image}, but {layout.PLAN} has {plan.image}"
             yield Mismatch(file=layout.JOURNAL, kind=Kind.IMAGE, what=what)
-    if lock is not None and not lock.belongs_to(plan):
-        what = f"locks the image {lock.config_sha256}, but {layout.PLAN} has {plan.image}"
+    if lock is not None and not belongs_to(lock, plan):
+        what = f"locks the image {lock.image.config_sha256}, but {layout.PLAN} has {plan.image}"
         yield Mismatch(file=layout.LOCK, kind=Kind.IMAGE, what=what)

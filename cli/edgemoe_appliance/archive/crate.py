@@ -17,8 +17,9 @@ from rocrate.rocrate import ROCrate  # type: ignore[import-untyped]
 
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.about import About
-from edgemoe_appliance.archive.derived import json_bytes, model_source
+from edgemoe_appliance.archive.derived import model_source
 from edgemoe_appliance.archive.facts import JournalFacts, SittingFacts
+from edgemoe_appliance.archive.jsonfile import json_bytes
 from edgemoe_appliance.archive.layout import FileEntry
 from edgemoe_appliance.study.configs import GitSource, ModelsConfig
 from edgemoe_appliance.study.plan import EngineBuild, Plan, PlannedModel
@@ -28,7 +29,6 @@ _PROFILE: Final = "https://w3id.org/ro/wfrun/process/0.5"
 _TERMS: Final = "https://w3id.org/ro/terms/workflow-run/context"
 _DOCKER_IMAGE: Final = "https://w3id.org/ro/terms/workflow-run#DockerImage"
 _LICENCE: Final = "https://spdx.org/licenses/MIT"
-_DONE: Final = "http://schema.org/CompletedActionStatus"
 _LLAMA_CPP: Final = "https://github.com/ggml-org/llama.cpp"
 _APPLIANCE: Final = "#edgemoe-appliance"
 _RENDERER: Final = "#edgemoe-appliance-rendering"
@@ -187,7 +187,7 @@ class _CrateBuilder:
         )
 
     def _add_action(self, key: str, **properties: Any) -> None:
-        self._add(key, "CreateAction", actionStatus=_ref(_DONE), **properties)
+        self._add(key, "CreateAction", **properties)
         self._actions.append(key)
 
     def _refs(self, keys: Iterable[str]) -> list[dict[str, str]]:

@@ -6,7 +6,6 @@ its configuration and the appliance's code.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,12 @@ from edgemoe_appliance.analysis.audit import audit, judgement_document
 from edgemoe_appliance.analysis.claims import SessionEvidence, judge_claims, read_reference
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.facts import JournalFacts
+from edgemoe_appliance.archive.image import build_image_files
+from edgemoe_appliance.archive.jsonfile import json_bytes
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.report.render import render_files
 from edgemoe_appliance.study.configs import ModelEntry, ModelsConfig
+from edgemoe_appliance.study.imagelock import ImageLock
 from edgemoe_appliance.study.plan import EngineBuild, Plan, PlannedModel
 from edgemoe_appliance.study.records import SittingRecord, records_json_schema
 from edgemoe_appliance.study.reference import read_study
@@ -52,12 +54,17 @@ sha256 of the file, which `archive` prints, from another place.
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
-    """What the derived files follow from; `folder` holds the plan and the journal."""
+    """What the derived files follow from; `folder` holds the plan and the journal.
+
+    `lock` is that of the image, `image_sha256` that of the image file; None where there is none.
+    """
 
     folder: Path
     plan: Plan
     facts: JournalFacts
     models: ModelsConfig
+    lock: ImageLock | None = None
+    image_sha256: str | None = None
 
 
 def derive_files(basis: Basis) -> dict[str, bytes]:
@@ -78,13 +85,8 @@ def derive_files(basis: Basis) -> dict[str, bytes]:
         "host.json": [_host(sitting.record) for sitting in basis.facts.sittings],
     }
     files |= {layout.AS_RUN + name: json_bytes(value) for name, value in as_run.items()}
+    files |= build_image_files(plan, basis.lock, basis.image_sha256)
     return {**files, **_prompts(plan), **_results(load_sessions([basis.folder]))}
-
-
-def json_bytes(value: object) -> bytes:
-    """Return a document as indented JSON, equal for equal values."""
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return (text + "\n").encode(errors="replace")
 
 
 def _results(loaded: LoadedSessions) -> dict[str, bytes]:

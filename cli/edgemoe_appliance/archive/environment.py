@@ -57,9 +57,13 @@ class SystemPackage:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """What is installed here; `system_reason` says why there are no system packages."""
+    """What is installed somewhere; `system_reason` says why there are no system packages.
 
-    python_version: str
+    `name` and `version` are of what the packages are installed in.
+    """
+
+    name: str
+    version: str | None
     python: tuple[PythonPackage, ...]
     system: tuple[SystemPackage, ...]
     system_name: str
@@ -70,7 +74,8 @@ def read_environment() -> Environment:
     """Return what is installed in this environment and on this system."""
     packages, reason = _read_dpkg()
     return Environment(
-        python_version=platform.python_version(),
+        name="python",
+        version=platform.python_version(),
         python=tuple(sorted({_python_package(found) for found in distributions()})),
         system=packages,
         system_name=_system_name(),
@@ -81,20 +86,20 @@ def read_environment() -> Environment:
 def build_sbom(environment: Environment, made_utc: datetime) -> bytes:
     """Return the bill of materials as JSON; `made_utc` is a moment that the records tell."""
     serial = uuid.uuid5(_NAMESPACE, digest_of([repr(environment), made_utc.isoformat()]))
-    python = Component(
-        name="python",
-        version=environment.python_version,
+    whole = Component(
+        name=environment.name,
+        version=environment.version,
         type=ComponentType.PLATFORM,
-        bom_ref="python",
+        bom_ref="whole",
     )
     components = [*_python_components(environment), *_system_components(environment)]
     bom = Bom(
         serial_number=serial,
-        metadata=BomMetaData(component=python, timestamp=made_utc),
+        metadata=BomMetaData(component=whole, timestamp=made_utc),
         components=components,
         properties=_properties(environment),
     )
-    bom.register_dependency(python, components)
+    bom.register_dependency(whole, components)
     text: str = JsonV1Dot6(bom).output_as_string(indent=1)
     return text.encode() + b"\n"
 

@@ -1,99 +1,87 @@
-"""The container image of a session: its lock, and the statement of what it was made from.
+"""The container image of a session: whether lock and plan agree, and what the image was made from.
 
-Locks are read as plain documents: what they must hold for a check is the digest of the image.
+Pure: the statement and the bill of materials follow from the plan and the lock.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from edgemoe_appliance.archive import layout
-from edgemoe_appliance.archive.derived import json_bytes
-from edgemoe_appliance.errors import RecordError
+from edgemoe_appliance.archive.environment import (
+    Environment,
+    PythonPackage,
+    SystemPackage,
+    build_sbom,
+)
+from edgemoe_appliance.archive.jsonfile import json_bytes, parse_moment
 from edgemoe_appliance.study.configs import GitSource, SdistSource
+from edgemoe_appliance.study.imagelock import ImageLock, ImagePackages, LockedBases
 from edgemoe_appliance.study.plan import EngineBuild, Plan
 
-_ALGORITHM: Final = "sha256:"
+# Source: in-toto attestation specification, Statement v1; SLSA specification, Provenance v1.
 _STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 _PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
 _BUILD_TYPE: Final = "urn:edgemoe-appliance:image-build:v1"
 _BUILDER: Final = "urn:edgemoe-appliance:local-builder"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lock:
-    """What an archive reads of images/lock/TARGET.json; `data` is the whole document."""
-
-    data: dict[str, Any]
-    config_sha256: str
-
-    def belongs_to(self, plan: Plan) -> bool:
-        """Return whether the locked image is the one that the plan was run in."""
-        return plan.image == self.config_sha256
+def belongs_to(lock: ImageLock, plan: Plan) -> bool:
+    """Return whether the locked image is the one that the plan was run in."""
+    return plan.image == lock.image.config_sha256
 
 
-def parse_lock(content: bytes) -> Lock:
-    """Parse a lock. Raises RecordError where it is none."""
-    try:
-        data = json.loads(content)
-        config = data["image"]["config_sha256"]
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise RecordError(
-            "names no image", where=layout.LOCK, hint="not a lock of ours?"
-        ) from error
-    if not isinstance(config, str):
-        raise RecordError("names no image", where=layout.LOCK, hint="not a lock of ours?")
-    return Lock(data=data, config_sha256=config)
-
-
-def build_statement(plan: Plan, lock: Lock | None, image_sha256: str | None) -> bytes:
-    """Return an in-toto statement (version 1, SLSA provenance) about the image of a plan.
+def build_image_files(
+    plan: Plan, lock: ImageLock | None, image_sha256: str | None
+) -> dict[str, bytes]:
+    """Return the files about the image of a plan; none for a plan without an image.
 
     `image_sha256` is that of the image file in the archive, where there is one.
     """
-    subject = [{"name": "image", "digest": {"sha256": _hex(str(plan.image))}}]
+    if plan.image is None:
+        return {}
+    files = {layout.STATEMENT: build_statement(plan, lock, image_sha256)}
+    if lock is not None:
+        files[layout.IMAGE_SBOM] = build_sbom(
+            _as_environment(lock.packages, lock.image.config_sha256),
+            parse_moment(lock.built_utc, layout.LOCK),
+        )
+    return files
+
+
+def build_statement(plan: Plan, lock: ImageLock | None, image_sha256: str | None) -> bytes:
+    """Return an in-toto statement (version 1, SLSA provenance) about the image of a plan."""
+    subject = [_digested("image", str(plan.image))]
     if image_sha256 is not None:
-        subject.append({"name": layout.IMAGE, "digest": {"sha256": image_sha256}})
-    parameters = {
-        "target": plan.target_id,
-        "cmake": {pin: build.cmake for pin, build in plan.engines.items()},
-    }
+        subject.append(_digested(layout.IMAGE, image_sha256))
     definition = {
         "buildType": _BUILD_TYPE,
-        "externalParameters": parameters,
-        "internalParameters": {"lock": lock.data} if lock else {},
-        "resolvedDependencies": [*_sources(plan), *_bases(lock)],
-    }
-    predicate = {
-        "buildDefinition": definition,
-        "runDetails": {
-            "builder": {
-                "id": _BUILDER,
-                "version": {"edgemoe-appliance": plan.appliance.version},
-            },
-            "byproducts": list(_binaries(plan)),
+        "externalParameters": {
+            "target": plan.target_id,
+            "arguments": lock.inputs.arguments if lock else {},
+            "context_sha256": lock.inputs.context if lock else {},
         },
+        "resolvedDependencies": [*_sources(plan), *(_bases(lock.inputs.bases) if lock else ())],
+    }
+    run = {
+        "builder": {"id": _BUILDER, "version": lock.tools.model_dump(mode="json") if lock else {}},
+        "metadata": {"finishedOn": lock.built_utc} if lock else {},
+        "byproducts": list(_binaries(plan)),
     }
     return json_bytes(
         {
             "_type": _STATEMENT_TYPE,
             "subject": subject,
             "predicateType": _PREDICATE_TYPE,
-            "predicate": predicate,
+            "predicate": {"buildDefinition": definition, "runDetails": run},
         }
     )
 
 
 def _sources(plan: Plan) -> Iterator[dict[str, Any]]:
     for pin, build in plan.engines.items():
-        yield {
-            "name": f"llama.cpp {pin}",
-            "digest": {"sha256": build.source_sha256},
-            **_origin(build),
-        }
+        yield {**_digested(f"llama.cpp {pin}", build.source_sha256), **_origin(build)}
 
 
 def _origin(build: EngineBuild) -> dict[str, Any]:
@@ -105,24 +93,42 @@ def _origin(build: EngineBuild) -> dict[str, Any]:
     return {}
 
 
-def _bases(lock: Lock | None) -> Iterator[dict[str, Any]]:
-    """Yield the base images of a lock that have a digest."""
-    bases = lock.data.get("bases") if lock else None
-    for stage, base in bases.items() if isinstance(bases, dict) else ():
-        digest = base.get("digest") or base.get("config_sha256") if isinstance(base, dict) else None
-        if isinstance(digest, str):
+def _bases(bases: LockedBases) -> Iterator[dict[str, Any]]:
+    """Yield the base images that have a digest, a registry's or that of their config."""
+    for stage, base in (("build", bases.build), ("run", bases.run)):
+        digest = base.digest or base.config_sha256
+        if digest is not None:
             yield {
-                "name": f"base image of stage {stage}",
-                "uri": f"docker://{base.get('tag')}",
-                "digest": {"sha256": _hex(digest)},
+                **_digested(f"base image of the {stage} stage", digest),
+                "uri": f"docker://{base.tag}",
             }
 
 
 def _binaries(plan: Plan) -> Iterator[dict[str, Any]]:
     for pin, build in plan.engines.items():
         for name, digest in build.files_sha256.items():
-            yield {"name": f"llama.cpp {pin}: {name}", "digest": {"sha256": digest}}
+            yield _digested(f"llama.cpp {pin}: {name}", digest)
 
 
-def _hex(digest: str) -> str:
-    return digest.removeprefix(_ALGORITHM)
+def _digested(name: str, digest: str) -> dict[str, Any]:
+    return {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}
+
+
+def _as_environment(packages: ImagePackages, config_sha256: str) -> Environment:
+    system = (name.partition(":") for name in packages.system)
+    return Environment(
+        name="container image",
+        version=config_sha256,
+        python=tuple(
+            PythonPackage(name=name, version=version, files_sha256=None)
+            for name, version in sorted(packages.python.items())
+        ),
+        system=tuple(
+            SystemPackage(name=name, version=version, architecture=architecture)
+            for (name, _, architecture), version in zip(
+                system, packages.system.values(), strict=True
+            )
+        ),
+        system_name=(packages.distribution or "unknown").replace("-", " "),
+        system_reason=None if packages.system else "the image does not tell",
+    )

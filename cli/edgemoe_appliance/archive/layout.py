@@ -27,6 +27,7 @@ SCHEMA: Final = "data/schema/records.v1.json"
 LOCK: Final = "images/lock.json"
 IMAGE: Final = "images/image.tar"
 STATEMENT: Final = "images/image.intoto.json"
+IMAGE_SBOM: Final = "images/sbom.cdx.json"
 SBOM: Final = "sbom.cdx.json"
 REPORT: Final = "report/"
 CLAIMS: Final = f"{REPORT}claims.json"
@@ -71,6 +72,7 @@ _WHAT: Final = {
     LOCK: "The lock of the container image that the runs were made in",
     IMAGE: "The container image that the runs were made in",
     STATEMENT: "in-toto statement: what the container image was made from",
+    IMAGE_SBOM: "CycloneDX: Python and system packages of the container image",
     SBOM: "CycloneDX: Python and system packages of the environment that made this archive",
     CLAIMS: "Verdicts on the study's claims and audits of figures",
     f"{REPORT}report.html": "The report: the paper's tables with these runs beside them",

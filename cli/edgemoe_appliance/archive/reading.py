@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -62,7 +63,7 @@ def read_archive(path: Path, folder: Path, limits: Limits) -> ReadArchive:
     read, or the documents cannot be written.
     """
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 raise HostError("is no ordinary file", where=str(path))
@@ -72,6 +73,21 @@ def read_archive(path: Path, folder: Path, limits: Limits) -> ReadArchive:
         raise HostError(
             f"cannot be read ({error.strerror})", where=str(error.filename or path)
         ) from error
+
+
+def read_file(path: Path, name: str) -> Iterator[bytes]:
+    """Yield the content of one file of an archive that was read whole before."""
+    with _opened(path) as file:
+        reader = TarReader(file, os.fstat(file.fileno()).st_size)
+        for member in reader.members():
+            if member.name.partition("/")[2] == name:
+                yield from reader.chunks()
+                return
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file to be read; a pipe that nobody writes to must not keep anybody waiting."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
 
 
 class _Reading:

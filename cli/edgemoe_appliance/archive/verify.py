@@ -20,13 +20,14 @@ from edgemoe_appliance.archive.crate import Described, build_crate
 from edgemoe_appliance.archive.derived import Basis, derive_files
 from edgemoe_appliance.archive.environment import check_sbom
 from edgemoe_appliance.archive.facts import JournalFacts, read_journal_facts
-from edgemoe_appliance.archive.image import Lock, build_statement, parse_lock
+from edgemoe_appliance.archive.imagefile import check_image_file
 from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, Limits
 from edgemoe_appliance.archive.manifest import parse_manifest
-from edgemoe_appliance.archive.reading import ReadArchive, read_archive
+from edgemoe_appliance.archive.reading import ReadArchive, read_archive, read_file
 from edgemoe_appliance.archive.results import Kind, Mismatch, Note, Verification
 from edgemoe_appliance.errors import ApplianceError
 from edgemoe_appliance.study.configs import Configs, read_configs
+from edgemoe_appliance.study.imagelock import ImageLock, parse_lock
 from edgemoe_appliance.study.plan import Plan, read_plan
 from edgemoe_appliance.study.resources import resource_folder
 
@@ -43,10 +44,10 @@ def verify_archive(path: Path, maker: Maker, limits: Limits = DEFAULT_LIMITS) ->
     """
     with tempfile.TemporaryDirectory(prefix="edgemoe-verify-") as name:
         read = read_archive(path, Path(name).resolve(), limits)
-        verifier = _Verifier(read, maker)
+        verifier = _Verifier(path, read, maker)
         if read.is_whole:
             verifier.run()
-        return verifier.result(path.name)
+        return verifier.result()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +58,14 @@ class _Opened:
     plan: Plan
     facts: JournalFacts
     configs: Configs
-    lock: Lock | None
+    lock: ImageLock | None
 
 
 class _Verifier:
     """Checks one archive that was read whole, and collects what is wrong with it."""
 
-    def __init__(self, read: ReadArchive, maker: Maker) -> None:
+    def __init__(self, path: Path, read: ReadArchive, maker: Maker) -> None:
+        self._path = path
         self._read = read
         self._maker = maker
         self._mismatches = list(read.mismatches)
@@ -71,11 +73,11 @@ class _Verifier:
         self._opened: _Opened | None = None
         self._recomputed = 0
 
-    def result(self, archive_name: str) -> Verification:
+    def result(self) -> Verification:
         """Return what was found."""
         read, opened = self._read, self._opened
         return Verification(
-            archive=archive_name,
+            archive=self._path.name,
             sha256=read.sha256,
             archive_bytes=read.archive_bytes,
             session=opened.plan.session if opened else None,
@@ -128,7 +130,7 @@ class _Verifier:
         configs = self._parse(layout.CONFIGS, lambda: read_configs(folder / layout.CONFIGS))
         lock = None
         if layout.LOCK in self._read.entries:
-            lock = self._parse(layout.LOCK, lambda: parse_lock(content(layout.LOCK)))
+            lock = self._parse(layout.LOCK, lambda: parse_lock(content(layout.LOCK), layout.LOCK))
         self._parse(layout.SBOM, lambda: check_sbom(content(layout.SBOM)))
         if about is None or plan is None or facts is None or configs is None:
             return None
@@ -152,11 +154,21 @@ class _Verifier:
         self._mismatches += checks.check_plan(opened.plan, opened.facts)
         self._mismatches += checks.check_raw_files(entries, opened.facts)
         self._mismatches += checks.check_image(opened.plan, opened.facts, opened.lock)
+        self._check_image_file(opened.plan)
         self._check_appliance_files(opened.about.maker)
         for name, reason in opened.about.absent.items():
             self._note(name, f"not in the archive: {reason}")
         for name in opened.about.left_out:
             self._note(layout.SAMPLES + name, "left out: no record names it")
+
+    def _check_image_file(self, plan: Plan) -> None:
+        """Look into the image as it lies in the archive, in a pass of its own."""
+        if layout.IMAGE not in self._read.entries or plan.image is None:
+            return
+        try:
+            check_image_file(read_file(self._path, layout.IMAGE), plan.image)
+        except ApplianceError as error:
+            self._add(layout.IMAGE, Kind.IMAGE, error.what)
 
     def _check_appliance_files(self, made_by: Maker) -> None:
         """Compare configuration and the study's figures with the appliance's own."""
@@ -174,21 +186,17 @@ class _Verifier:
 
     def _recompute(self, opened: _Opened) -> dict[str, bytes] | None:
         """Make the derived files again and compare them."""
+        image = self._read.entries.get(layout.IMAGE)
         basis = Basis(
             folder=self._read.folder / "session",
             plan=opened.plan,
             facts=opened.facts,
             models=opened.configs.models,
+            lock=opened.lock,
+            image_sha256=image.sha256 if image else None,
         )
         expected = self._parse(layout.JOURNAL, lambda: derive_files(basis))
-        if expected is None:
-            return None
-        if opened.plan.image is not None:
-            image = self._read.entries.get(layout.IMAGE)
-            image_sha256 = image.sha256 if image else None
-            statement = build_statement(opened.plan, opened.lock, image_sha256)
-            expected[layout.STATEMENT] = statement
-        for name, content in expected.items():
+        for name, content in (expected or {}).items():
             self._compare(name, content, opened.about.maker)
         return expected
 
@@ -202,9 +210,13 @@ class _Verifier:
             return
         self._recomputed += 1
         if not same:
-            kind = Kind.IMAGE if name == layout.STATEMENT else Kind.RECOMPUTED
-            source = f"{layout.PLAN} and {layout.JOURNAL}"
-            self._add(name, kind, f"is not what {source} give{self._versions(made_by)}")
+            about_image = name in (layout.STATEMENT, layout.IMAGE_SBOM)
+            source = f"{layout.PLAN} and {layout.LOCK if about_image else layout.JOURNAL}"
+            self._add(
+                name,
+                Kind.IMAGE if about_image else Kind.RECOMPUTED,
+                f"is not what {source} give{self._versions(made_by)}",
+            )
 
     def _versions(self, made_by: Maker) -> str:
         difference = made_by.difference(self._maker)
