@@ -98,9 +98,9 @@ def test_a_journal_that_grows_meanwhile_is_refused(
     session: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    derive_once: Callable[..., object],
+    derive_once: Derive,
 ) -> None:
-    def derive_late(basis: Basis) -> object:
+    def derive_late(basis: Basis) -> dict[str, bytes]:
         files = derive_once(basis)
         with (session / JOURNAL_NAME).open("ab") as file:
             file.write(b"{")
