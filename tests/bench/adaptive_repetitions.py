@@ -1,11 +1,13 @@
 """What repetitions by need save, and whether verdicts stay: a simulation over recorded spreads.
 
 `python -m tests.bench.adaptive_repetitions [SESSION_FOLDER ...]` takes the spreads of OLMoE and
-Llama out of the journals of sessions, beside those that the study prints (coefficients of
-variation over all runs, which do not tell prompts from repetitions: once all of it is taken for
-the one, once for the other, once half and half). For each it draws studies of twelve prompts and
-stops their cells by the very function that stops a real session. Device time is that of the
-generated tokens. Verdicts are those of the analysis on a claim about the ratio of both models.
+Llama out of the journals of sessions (of the newest demo where none is named), beside those that
+the study prints (coefficients of variation over all runs, which do not tell prompts from
+repetitions: once all of it is taken for the one, once for the other, once half and half). For
+each it draws studies of twelve prompts and stops their cells by the very function that stops a
+real session. Device time is that of the generated tokens. Verdicts are those of the analysis on a
+claim about the ratio of both models; how often three and five fixed repetitions agree is printed
+beside them, as no verdict is surer than that.
 """
 
 from __future__ import annotations
@@ -22,13 +24,12 @@ from numpy.typing import NDArray
 
 from edgemoe_appliance.analysis.claims.config import Limits
 from edgemoe_appliance.analysis.claims.verdicts import Verdict
+from edgemoe_appliance.bench.folders import default_folders
 from edgemoe_appliance.measure.precision import relative_half_width, settle
 from edgemoe_appliance.study.journal import (
     JOURNAL_NAME,
     PLAN_NAME,
-    JournalLine,
-    JournalProgress,
-    iterate_journal,
+    read_progress,
 )
 from edgemoe_appliance.study.plan import LEAST_REPETITIONS, PrecisionRule, read_plan
 from edgemoe_appliance.study.records import Status
@@ -105,12 +106,20 @@ def read_spread(folder: Path) -> Spread:
     )
 
 
+def newest_demo() -> list[Path]:
+    """Return the folder of the newest finished demo of this machine; none where there is none."""
+    folders = sorted(default_folders().sessions.glob("demo-*"), reverse=True)
+    return [folder for folder in folders if _is_finished(folder)][:1]
+
+
+def _is_finished(folder: Path) -> bool:
+    plan, progress = read_plan(folder / PLAN_NAME), read_progress(folder / JOURNAL_NAME)
+    return all(progress.is_done(run.id) for run in plan.runs)
+
+
 def _log_rates(folder: Path, model: str) -> dict[str, list[float]]:
     """Return logarithms of generation rates by prompt, of prompts with two good runs or more."""
-    plan, progress = read_plan(folder / PLAN_NAME), JournalProgress()
-    for line in iterate_journal(folder / JOURNAL_NAME):
-        if isinstance(line, JournalLine):
-            progress.add(line.record)
+    plan, progress = read_plan(folder / PLAN_NAME), read_progress(folder / JOURNAL_NAME)
     found: dict[str, list[float]] = {}
     for run in plan.runs:
         end = progress.ends.get(run.id)
@@ -197,7 +206,7 @@ def main() -> None:
     parser.add_argument("sessions", type=Path, nargs="*")
     parser.add_argument("--studies", type=int, default=300)
     options = parser.parse_args()
-    spreads = [*map(read_spread, options.sessions), *printed_spreads()]
+    spreads = [*map(read_spread, options.sessions or newest_demo()), *printed_spreads()]
     print(
         f"{options.studies} studies of {PROMPTS} prompts a line; within "
         f"{100 * RULE.within:g} %, at most {RULE.at_most} repetitions\n"

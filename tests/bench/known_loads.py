@@ -21,12 +21,7 @@ from pathlib import Path
 from edgemoe_appliance.bench.launcher import NativeLauncher
 from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.study.configs import PromptSet
-from edgemoe_appliance.study.journal import (
-    JOURNAL_NAME,
-    JournalLine,
-    JournalProgress,
-    iterate_journal,
-)
+from edgemoe_appliance.study.journal import JOURNAL_NAME, read_progress
 from edgemoe_appliance.study.plan import Plan, PlannedPrompt, expand_runs, prompt_key
 from edgemoe_appliance.study.units import MIB
 from tests.bench import fake_engine
@@ -153,10 +148,7 @@ def _prompt(name: str) -> PlannedPrompt:
 def measure(plan: Plan, folder: Path) -> list[dict[str, Mapping[str, float]]]:
     """Measure a plan and return for each round the metrics of every load."""
     run_bench(plan, folder, NativeLauncher(), lambda _progress: None)
-    progress = JournalProgress()
-    for line in iterate_journal(folder / JOURNAL_NAME):
-        if isinstance(line, JournalLine):
-            progress.add(line.record)
+    progress = read_progress(folder / JOURNAL_NAME)
     rounds: dict[int, dict[str, Mapping[str, float]]] = {}
     for run in plan.runs:
         rounds.setdefault(run.repetition, {})[run.prompt] = progress.ends[run.id].metrics
