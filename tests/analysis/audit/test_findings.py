@@ -19,6 +19,7 @@ from edgemoe_appliance.analysis.audit import (
 from edgemoe_appliance.analysis.claims import StudyEvidence
 from edgemoe_appliance.study.configs import Arm
 from edgemoe_appliance.study.plan import RunSpec
+from edgemoe_appliance.study.records import Status
 from tests.analysis.claims.sessions import (
     ELSEWHERE,
     GEMMA,
@@ -309,8 +310,6 @@ def test_a_metric_that_does_not_follow_from_its_parts_is_named_with_its_run(tmp_
 
 def test_missing_runs_of_a_model_are_counted(tmp_path: Path) -> None:
     def ends(spec: RunSpec) -> dict[str, object]:
-        from edgemoe_appliance.study.records import Status  # noqa: PLC0415
-
         return failed(Status.OOM, "killed") if spec.model == OLMOE else {}
 
     found = audited(evidence_of(tmp_path, (JETSON, with_rates(RATES)), ends=ends))

@@ -196,25 +196,17 @@ def _ratio_finding(evidence: Evidence, place: Place) -> Finding:
 
     Generation draws at least the average power of the window and at most the highest power seen.
     """
-    moe, base = evidence.reference.moe, BASELINE
     name = evidence.reference.model_name
     examined = Examined(
         id=f"energy-ratio.{place.id}",
         test="ratio of energies, generation alone",
-        subject=f"energy per token, {name(moe)} / {name(base)}, {place.label}",
+        subject=f"energy per token, {name(evidence.reference.moe)} / {name(BASELINE)}, "
+        f"{place.label}",
         where=place.label,
         source=evidence.source,
     )
 
-    def of(model: str, power: Quantity) -> Found:
-        rate = evidence.read(place, Term(quantity=Quantity.GENERATION_RATE, model=model))
-        return ratio_of(evidence.read(place, Term(quantity=power, model=model)), rate)
-
-    counted = ratio_of(
-        *(evidence.read(place, Term(quantity=_WINDOWS[0].energy, model=m)) for m in (moe, base))
-    )
-    least = ratio_of(of(moe, Quantity.AVERAGE_POWER), of(base, Quantity.PEAK_POWER))
-    most = ratio_of(of(moe, Quantity.PEAK_POWER), of(base, Quantity.AVERAGE_POWER))
+    counted, least, most = _energy_ratios(evidence, place)
     if not (
         isinstance(counted, Estimate) and isinstance(least, Estimate) and isinstance(most, Estimate)
     ):
@@ -239,3 +231,24 @@ def _ratio_finding(evidence: Evidence, place: Place) -> Finding:
     return examined.finding(
         AuditVerdict.INCONSISTENT if beyond else AuditVerdict.CONSISTENT, numbers, told
     )
+
+
+def _energy_ratios(evidence: Evidence, place: Place) -> tuple[Found, Found, Found]:
+    """Return the ratio as counted, and the least and the most that it is for generation alone."""
+    models = (evidence.reference.moe, BASELINE)
+
+    def alone(model: str, power: Quantity) -> Found:
+        rate = evidence.read(place, Term(quantity=Quantity.GENERATION_RATE, model=model))
+        return ratio_of(evidence.read(place, Term(quantity=power, model=model)), rate)
+
+    counted = (
+        evidence.read(place, Term(quantity=_WINDOWS[0].energy, model=model)) for model in models
+    )
+    least, most = (
+        ratio_of(*(alone(model, power) for model, power in zip(models, powers, strict=True)))
+        for powers in (
+            (Quantity.AVERAGE_POWER, Quantity.PEAK_POWER),
+            (Quantity.PEAK_POWER, Quantity.AVERAGE_POWER),
+        )
+    )
+    return ratio_of(*counted), least, most

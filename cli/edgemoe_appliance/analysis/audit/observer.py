@@ -85,26 +85,8 @@ def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> 
         place,
         Term(quantity=Quantity.ROUTING_SHARE, model=model, stratum=stratum, arm=Arm.PROBE_BOUNDARY),
     )
-    slowdown, rotated = (
-        measure(evidence, place, Term(quantity=quantity, model=model))
-        for quantity in (Quantity.SLOWDOWN, Quantity.ROTATED_SLOWDOWN)
-    )
     evenly = _spread_evenly(evidence, times)
-    numbers = (
-        *known_numbers(
-            ("share_pct", "routing share as measured", "%", times.share),
-            ("routing_s", "time of routing, per run", "s", times.routing),
-            ("experts_s", "time of the experts, per run", "s", times.experts),
-            ("added_s", "time that timing adds to a run", "s", times.added),
-            ("generation_s", "generation of a run without timing", "s", times.generation),
-            ("slowdown_ratio", "rate without timing to rate with it", "ratio", slowdown),
-            ("rotated_slowdown_pct", "slowdown, decodes of both kinds in turn", "%", rotated),
-            ("sparse_share_pct", "share, synchronised at edges of groups only", "%", sparse),
-        ),
-        plain_number("least_pct", "share, all added time in routing", "%", times.least_pct),
-        plain_number("most_pct", "share, all added time in the experts", "%", times.most_pct),
-        *evenly,
-    )
+    numbers = (*_numbers(evidence, place, (model, times, sparse)), *evenly)
     verdict, reading = _judged(times, sparse, is_decode=stratum == "decode-dominated")
     if evenly:
         reading += (
@@ -120,6 +102,30 @@ def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> 
         sure=(sure, why),
     )
     return examined.finding(verdict, numbers, told)
+
+
+def _numbers(
+    evidence: Evidence, place: Place, known: tuple[str, _Times, Found]
+) -> tuple[Number, ...]:
+    model, times, sparse = known
+    slowdown, rotated = (
+        measure(evidence, place, Term(quantity=quantity, model=model))
+        for quantity in (Quantity.SLOWDOWN, Quantity.ROTATED_SLOWDOWN)
+    )
+    return (
+        *known_numbers(
+            ("share_pct", "routing share as measured", "%", times.share),
+            ("routing_s", "time of routing, per run", "s", times.routing),
+            ("experts_s", "time of the experts, per run", "s", times.experts),
+            ("added_s", "time that timing adds to a run", "s", times.added),
+            ("generation_s", "generation of a run without timing", "s", times.generation),
+            ("slowdown_ratio", "rate without timing to rate with it", "ratio", slowdown),
+            ("rotated_slowdown_pct", "slowdown, decodes of both kinds in turn", "%", rotated),
+            ("sparse_share_pct", "share, synchronised at edges of groups only", "%", sparse),
+        ),
+        plain_number("least_pct", "share, all added time in routing", "%", times.least_pct),
+        plain_number("most_pct", "share, all added time in the experts", "%", times.most_pct),
+    )
 
 
 def _judged(times: _Times, sparse: Found, *, is_decode: bool) -> tuple[AuditVerdict, str]:
