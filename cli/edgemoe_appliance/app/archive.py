@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgemoe_appliance.app.console import print_json, say
+from edgemoe_appliance.app.options import DockerHostOption
 from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.bench.folders import default_folders
 from edgemoe_appliance.bench.identity import read_identity
-from edgemoe_appliance.errors import VerificationError
+from edgemoe_appliance.bench.images import exported_image
+from edgemoe_appliance.errors import ConfigError, VerificationError
 from edgemoe_appliance.study.base import on_one_line
 from edgemoe_appliance.study.units import human_bytes
 
@@ -35,6 +39,11 @@ def archive(
         Path | None,
         typer.Option(help="The container image as a file (OCI or Docker), to be included."),
     ] = None,
+    with_image: Annotated[
+        bool,
+        typer.Option("--with-image", help="Include the container image, out of the Docker engine."),
+    ] = False,
+    docker_host: DockerHostOption = None,
 ) -> None:
     """Write one file with everything of a session: raw runs, report, verdicts, provenance."""
     from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
@@ -42,15 +51,17 @@ def archive(
 
     folders = default_folders()
     (folder,) = session_folders([session], folders)
-    written = write_archive(
-        ArchiveRequest(
-            folder=folder,
-            images=folders.images,
-            out=out or folders.archive_of(folder.name),
-            maker=read_maker(read_identity()),
-            image_file=image_archive,
+    out = out or folders.archive_of(folder.name)
+    with _image_file(folder, out.parent, image_archive, docker_host, wanted=with_image) as image:
+        written = write_archive(
+            ArchiveRequest(
+                folder=folder,
+                images=folders.images,
+                out=out,
+                maker=read_maker(read_identity()),
+                image_file=image,
+            )
         )
-    )
     for name, reason in written.about.absent.items():
         say(f"not included: {name}: {reason}")
     for name in written.about.left_out:
@@ -58,6 +69,20 @@ def archive(
     say(f"{written.files} files, {human_bytes(written.archive_bytes)}")
     say(f"sha256: {written.sha256}")
     say(f"archive: {written.path}")
+
+
+@contextlib.contextmanager
+def _image_file(
+    session: Path, scratch: Path, given: Path | None, docker_host: str | None, *, wanted: bool
+) -> Iterator[Path | None]:
+    """Give the image as a file: the one that was named, or one exported for as long as needed."""
+    if not wanted:
+        yield given
+        return
+    if given is not None:
+        raise ConfigError("--with-image and --image-archive name the same thing", hint="leave one")
+    with exported_image(session, scratch, docker_host) as exported:
+        yield exported
 
 
 def verify(
