@@ -126,6 +126,21 @@ def test_build_without_cache_makes_the_locked_image_to_the_byte(
     assert lock_path(folder, "try").read_bytes() == kept
 
 
+def test_both_builders_make_the_same_image(
+    docker_engine: Engine, order: BuildOrder, tmp_path: Path
+) -> None:
+    if find_buildkit_client() is None:
+        pytest.skip("no client with BuildKit here")
+    recipe = order.inputs.dockerfile
+    recipe.write_text(recipe.read_text() + "USER 10001\nWORKDIR /etc\n")
+    folder = images_folder(tmp_path)
+    first = build_image(
+        docker_engine, dataclasses.replace(order, builder=Builder.CLASSIC), folder, print
+    )
+    other = dataclasses.replace(order, builder=Builder.BUILDKIT, anew=True, locked=True)
+    assert build_image(docker_engine, other, folder, print).identity == first.identity
+
+
 def test_locked_without_a_lock_is_refused(
     docker_engine: Engine, order: BuildOrder, tmp_path: Path, base_image: str
 ) -> None:

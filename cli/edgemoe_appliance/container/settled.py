@@ -21,6 +21,8 @@ from edgemoe_appliance.study.base import canonical_json, digest_of
 
 # 2024-01-01; any moment would do that zip files can hold too.
 SOURCE_DATE_EPOCH: Final = 1_704_067_200
+# The digest of a tar without members, which one builder makes a layer of and another does not.
+_EMPTY_LAYER: Final = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 # What a config says about running the image. Source: OCI image specification, config.md; Docker
 # adds the health check and the shell.
 _SETTINGS: Final = (
@@ -40,12 +42,20 @@ def settings_digest(found: Mapping[str, Any]) -> str:
     return digest_of(settings_of(found))
 
 
+def settled_layers(found: Mapping[str, Any]) -> list[str]:
+    """Return the layers of an image without empty ones at its top."""
+    diff_ids = list((found.get("RootFS") or {}).get("Layers") or ())
+    while diff_ids and diff_ids[-1] == _EMPTY_LAYER:
+        diff_ids.pop()
+    return diff_ids
+
+
 def build_config(found: Mapping[str, Any]) -> bytes:
     """Return the config of an image out of an engine's description of it, equal for equal images.
 
     Its sha256 is the image's id in a store that names images by their config.
     """
-    diff_ids = list((found.get("RootFS") or {}).get("Layers") or ())
+    diff_ids = settled_layers(found)
     labels = (found.get("Config") or {}).get("Labels") or {}
     created = datetime.fromtimestamp(SOURCE_DATE_EPOCH, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     config: dict[str, Any] = {
@@ -77,7 +87,7 @@ def settle_image(engine: Engine, tag: str) -> None:
     image_id = f"sha256:{hashlib.sha256(config).hexdigest()}"
     if image_id == found["Id"]:
         return
-    diff_ids = list((found.get("RootFS") or {}).get("Layers") or ())
+    diff_ids = settled_layers(found)
     with engine.errors(f"load the settled config of {tag}"):
         list(engine.api.load_image(config_archive(config, diff_ids, tag)))
         if engine.api.inspect_image(tag)["Id"] != image_id:
