@@ -73,6 +73,6 @@ def test_packages_of_the_measurement_image(
     packages = read_packages(docker_engine, measurement_image)
     assert packages.distribution == "debian-12"
     assert {"libc6:amd64", "libgomp1:amd64", "python3:amd64"} <= set(packages.system)
-    assert {"psutil", "pydantic", "pydantic_core", "PyYAML"} <= set(packages.python) | {"PyYAML"}
+    assert {"psutil", "pydantic", "pydantic_core", "pyyaml"} <= set(packages.python)
     assert all(packages.system.values())
     assert not any(name.startswith("g++") for name in packages.system), "compilers stay outside"
