@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
 from edgemoe_appliance.analysis import load_sessions, statistics
-from edgemoe_appliance.report import write_report
+from edgemoe_appliance.report import render_reference_report, write_report
+from edgemoe_appliance.study.plan import RunSpec
+from edgemoe_appliance.study.records import Status
 from edgemoe_appliance.study.reference import read_study
-from tests.analysis.journals import Synthetic, write_session
+from tests.analysis import arms
+from tests.analysis.journals import Synthetic, doubted, failed, write_session
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -23,6 +26,29 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the path"),
 ]
+Scheme = Literal["light", "dark"]
+# What strangers may write into a journal.
+HOSTILE = (
+    "</script></style></svg><script>window.hit=1</script>",
+    '"><img src=x onerror="window.hit=1">',
+    "javascript:window.hit=1",
+    "\u202egnp.exe\u2066\x00\x1b[31m",
+    "{{ 7*7 }}${7*7}<%= 7*7 %>",
+    r"\input{/etc/passwd}\end{table} $x$ % &",
+    "=cmd|' /C calc'!A0",
+    "W" * 3000,
+)
+
+
+def trouble(index: int, spec: RunSpec) -> Mapping[str, Any]:
+    if index in (5, 6):
+        return failed(Status.OOM, "killed by the kernel", 137)
+    return doubted("other-load", "another process was busy") if index == 9 else {}
+
+
+def hostile(index: int, spec: RunSpec) -> Mapping[str, Any]:
+    text = HOSTILE[index % len(HOSTILE)]
+    return failed(Status.CRASHED, text) if index % 5 == 1 else doubted("odd", text)
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +60,44 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(scope="module")
-def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("browser")
-    loaded = load_sessions([write_session(folder / "raw", Synthetic())])
+def written(folder: Path, *sessions: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics, "RESAMPLES", 200)
-        return write_report(loaded, folder / "out", read_study()).html
+        return write_report(load_sessions(sessions), folder / "out", read_study()).html
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of a session like the study's: 180 runs, two failures, a doubt."""
+    folder = tmp_path_factory.mktemp("browser")
+    return written(folder, write_session(folder / "raw", Synthetic(), trouble))
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of two sessions, one of them with every experiment, energy and routing."""
+    folder = tmp_path_factory.mktemp("full")
+    board = write_session(folder / "raw", arms.everything(), arms.outcome)
+    other = write_session(folder / "raw", Synthetic(session="other", host_name="b"), trouble)
+    return written(folder, board, other)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return render_reference_report(tmp_path_factory.mktemp("reference"), read_study()).html
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of a session whose every name and text is hostile."""
+    folder = tmp_path_factory.mktemp("attacked")
+    models = tuple(Synthetic().models)
+    session = Synthetic(
+        names=dict(zip(models, HOSTILE[:4], strict=True)),
+        prompt_text=" ".join(HOSTILE),
+        twin_scale=None,
+    )
+    return written(folder, write_session(folder / "raw", session, hostile))
 
 
 @dataclass(kw_only=True)
@@ -53,10 +110,13 @@ class Opened:
 
 
 def opened(
-    browser: Browser, html: Path, width: int, scheme: Literal["light", "dark"] = "light"
+    browser: Browser, html: Path, width: int, scheme: Scheme = "light", *, script: bool = True
 ) -> Opened:
     context = browser.new_context(
-        viewport={"width": width, "height": 844}, color_scheme=scheme, offline=True
+        viewport={"width": width, "height": 844},
+        color_scheme=scheme,
+        offline=True,
+        java_script_enabled=script,
     )
     found = Opened(page=context.new_page())
     found.page.on("console", lambda message: found.messages.append(message.text))
@@ -66,15 +126,39 @@ def opened(
     return found
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1280, 1600])
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.mark.parametrize("name", ["html", "full", "reference", "attacked"])
+@pytest.mark.parametrize("width", [320, 390, 1280])
 def test_it_is_silent_asks_for_nothing_and_never_scrolls_sideways(
-    browser: Browser, html: Path, width: int
+    browser: Browser, request: pytest.FixtureRequest, name: str, width: int
 ) -> None:
+    html: Path = request.getfixturevalue(name)
     found = opened(browser, html, width)
+    assert found.page.evaluate(OVERFLOW) <= 0
     assert found.messages == []
     assert found.requests == [html.as_uri()]
-    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert found.page.evaluate(overflow) <= 0
+
+
+@pytest.mark.parametrize("name", ["html", "full", "reference", "attacked"])
+def test_it_is_small(request: pytest.FixtureRequest, name: str) -> None:
+    html: Path = request.getfixturevalue(name)
+    assert html.stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["full", "reference"])
+def test_axe_finds_nothing_serious(
+    browser: Browser, request: pytest.FixtureRequest, name: str, scheme: Scheme
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-core")
+    page = opened(browser, request.getfixturevalue(name), 1280, scheme).page
+    page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+    found = axe.Axe().run(page).response["violations"]
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    told = [(e["id"], e["help"], [n["html"][:160] for n in e["nodes"][:3]]) for e in serious]
+    assert not told
 
 
 def test_tables_scroll_inside_their_boxes_on_a_phone(browser: Browser, html: Path) -> None:
@@ -88,12 +172,14 @@ def test_the_theme_follows_the_reader_and_figures_follow_the_theme(
     browser: Browser, html: Path
 ) -> None:
     colours = []
-    for scheme in ("light", "dark"):
-        page = opened(browser, html, 1280, "dark" if scheme == "dark" else "light").page
+    schemes: tuple[Scheme, ...] = ("light", "dark")
+    for scheme in schemes:
+        page = opened(browser, html, 1280, scheme).page
         colours.append(
             page.evaluate(
                 "[getComputedStyle(document.body).backgroundColor,"
-                " getComputedStyle(document.querySelector('.chart svg text')).fill]"
+                " getComputedStyle(document.querySelector('.chart svg text')).fill,"
+                " getComputedStyle(document.querySelector('.r-band')).fill]"
             )
         )
     assert all(light != dark for light, dark in zip(*colours, strict=True))
@@ -113,7 +199,161 @@ def test_the_banner_of_twins_stays_in_sight(browser: Browser, html: Path) -> Non
     assert page.evaluate("document.querySelector('.banner').getBoundingClientRect().top") == 0
 
 
-def test_it_prints(browser: Browser, html: Path) -> None:
-    pdf = opened(browser, html, 1280).page.pdf(format="A4")
+def test_the_answer_is_in_the_first_screen(browser: Browser, html: Path) -> None:
+    page = opened(browser, html, 1280).page
+    assert page.evaluate("document.querySelector('.tally').getBoundingClientRect().bottom") < 844
+
+
+RUNS = "#table-runs"
+
+
+def column(page: Page, key: str) -> list[str]:
+    """Return a column of the runs as shown, rows that are hidden left out."""
+    place = page.evaluate(
+        f"[...document.querySelectorAll('{RUNS} thead th')]"
+        f".findIndex((head) => head.dataset.key === '{key}')"
+    )
+    rows = page.locator(f"{RUNS} tbody tr:not(.group):visible")
+    texts: list[str] = rows.evaluate_all(
+        f"(rows) => rows.map((row) => row.cells[{place}].firstChild.textContent)"
+    )
+    return texts
+
+
+def numbers(texts: list[str]) -> list[float]:
+    return [float(text) for text in texts if text != "\N{EN DASH}"]
+
+
+def test_runs_sort_by_a_column_both_ways_and_say_so(browser: Browser, html: Path) -> None:
+    page = opened(browser, html, 1280).page
+    before = numbers(column(page, "gen_tok_s"))
+    head = page.locator(f"{RUNS} th[data-key=gen_tok_s]")
+    assert head.get_attribute("aria-sort") is None
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert numbers(column(page, "gen_tok_s")) == sorted(before) != before
+    # What has no number comes last.
+    assert column(page, "gen_tok_s")[-2:] == ["\N{EN DASH}"] * 2
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    assert numbers(column(page, "gen_tok_s")) == sorted(before, reverse=True)
+    page.locator(f"{RUNS} th[data-key=prompt]").get_by_role("button").click()
+    assert head.get_attribute("aria-sort") is None
+    assert column(page, "prompt") == sorted(column(page, "prompt"))
+
+
+def test_runs_are_filtered_by_words_and_by_status(browser: Browser, html: Path) -> None:
+    page = opened(browser, html, 1280).page
+    bar = page.locator(f"{RUNS} .filter")
+    assert bar.locator("output").inner_text() == "180 of 180 rows"
+    bar.get_by_label("Filter").fill("olmoe LENGTH-long")
+    assert bar.locator("output").inner_text() == "3 of 180 rows"
+    assert set(column(page, "prompt")) == {"length-long"}
+    bar.get_by_label("Filter").fill("")
+    bar.get_by_label("Status").select_option("oom")
+    assert column(page, "status") == ["oom", "oom"]
+    bar.get_by_label("Filter").fill("no such run")
+    assert bar.locator("output").inner_text() == "0 of 180 rows"
+
+
+def test_a_cell_is_cited_with_a_mouse(browser: Browser, html: Path) -> None:
+    page = opened(browser, html, 1280).page
+    page.locator("#table-throughput tbody tr:not(.group) td").nth(2).click()
+    panel = page.locator("#cite")
+    assert panel.is_visible()
+    quote = panel.locator("textarea").input_value()
+    assert "\n" not in quote
+    for part in (
+        "tok/s (90 % interval",
+        "Mean, olmoe-1b-7b (synthetic)",
+        "twins, thin",
+        "Generation rate",
+        "A: Synthetic machine, b4447, 6 threads, 256 tokens",
+        "session synthetic (journal sha256 ",
+        "edgemoe-appliance ",
+    ):
+        assert part in quote, part
+    panel.get_by_role("button", name="Close").click()
+    assert not panel.is_visible()
+
+
+def test_a_cell_is_cited_with_the_keyboard(browser: Browser, html: Path) -> None:
+    page = opened(browser, html, 1280).page
+    page.locator("#table-throughput .scroll").focus()
+    page.keyboard.press("Tab")
+    while page.evaluate("!document.activeElement.matches('td, tbody th')"):
+        page.keyboard.press("Tab")
+    for key in ("ArrowDown", "ArrowRight", "ArrowLeft", "ArrowUp", "End", "Home", "ArrowDown"):
+        page.keyboard.press(key)
+    cell = page.evaluate("document.activeElement.textContent")
+    assert cell.startswith("llama-3.2-1b")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.textContent") == "Copy"
+    page.keyboard.press("Enter")
+    page.locator("#cite output", has_text="Cop").or_(
+        page.locator("#cite output", has_text="Selected")
+    ).wait_for()
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.textContent") == cell
+
+
+def test_the_link_to_a_cell_leads_to_it(browser: Browser, html: Path) -> None:
+    page = opened(browser, html, 1280).page
+    page.locator(f"{RUNS} tbody tr:not(.group) td").nth(40).click()
+    link = page.locator("#cite a").get_attribute("href")
+    quote = page.locator("#cite textarea").input_value()
+    page.goto("about:blank")
+    page.goto(html.as_uri() + str(link))
+    assert page.locator("#cite textarea").input_value() == quote
+    assert page.locator(".chosen").is_visible()
+
+
+@pytest.mark.parametrize("name", ["html", "reference"])
+def test_it_works_without_a_script(
+    browser: Browser, request: pytest.FixtureRequest, name: str
+) -> None:
+    page = opened(browser, request.getfixturevalue(name), 1280, script=False).page
+    assert page.locator(".tally").first.is_visible()
+    assert page.locator("#claim-c1").is_visible()
+    assert not page.locator("button:visible, .filter:visible, #cite:visible, .hint:visible").count()
+    page.locator("a[href='#claim-c16']").first.click()
+    assert page.url.endswith("#claim-c16")
+
+
+def test_links_to_claims_audits_and_metrics_lead_somewhere(browser: Browser, full: Path) -> None:
+    page = opened(browser, full, 1280).page
+    page.locator("#table-throughput thead a").first.click()
+    assert page.evaluate("document.querySelector(location.hash).checkVisibility()")
+
+
+def test_nothing_of_a_journal_is_executed(browser: Browser, attacked: Path) -> None:
+    found = opened(browser, attacked, 1280)
+    page = found.page
+    assert page.evaluate("window.hit") is None
+    assert page.locator("script").count() == 1
+    assert page.locator("img, iframe, object, embed, form, base, [onerror]").count() == 0
+    links = page.evaluate("[...document.links].map((link) => link.getAttribute('href'))")
+    assert all(link.startswith(("#", "tables/", "figures/")) for link in links)
+    text = page.locator("body").text_content() or ""
+    for shown in ("<img src=x onerror=", "{{ 7*7 }}", r"\input{/etc/passwd}", "javascript:window"):
+        assert shown in text, shown
+    assert not set("\u202e\u2066\x00\x1b") & set(text)
+    bar = page.locator(f"{RUNS} .filter")
+    bar.get_by_label("Filter").fill("<img src=x")
+    page.locator(f"{RUNS} tbody tr:not(.group) th:visible").first.click()
+    page.locator(f"{RUNS} th[data-key=model] button").click()
+    assert page.evaluate("window.hit") is None
+    assert found.messages == []
+
+
+def test_it_prints_without_cut_tables(browser: Browser, full: Path) -> None:
+    found = opened(browser, full, 1280).page
+    pdf = found.pdf(format="A4", prefer_css_page_size=True)
     assert pdf.startswith(b"%PDF")
-    assert len(pdf) > 50_000
+    found.emulate_media(media="print")
+    found.set_viewport_size({"width": 1040, "height": 1400})  # A4 landscape in CSS pixels
+    wide = found.evaluate(
+        "[...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth >"
+        " box.clientWidth + 1).map((box) => box.parentElement.id)"
+    )
+    assert wide == []

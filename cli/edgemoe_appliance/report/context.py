@@ -119,13 +119,13 @@ class PanelView:
 
 @dataclass(frozen=True, kw_only=True)
 class FigureView:
-    """A figure of one or more panels and the table that holds its data."""
+    """A figure of one or more panels; `data` leads to the numbers in it."""
 
     id: str
     number: int
     title: str
     caption: str
-    table: str
+    data: str
     panels: tuple[PanelView, ...]
     kind: Literal["figure"] = "figure"
 

@@ -21,18 +21,25 @@ from edgemoe_appliance.report.sections import TWIN_TITLE, Material, build_sectio
 from edgemoe_appliance.report.views import printable
 from edgemoe_appliance.study.reference import Study
 
+# More sessions are counted together, and more key figures stand in the tables only.
+_MOST_SESSIONS = 4
+_MOST_KEY_FIGURES = 6
+_MOST_SOURCES = 50
+
 
 def build_context(material: Material, style: str, script: PageScript) -> ReportContext:
     """Return everything the template prints; `style` is the style sheet of the page."""
     loaded = material.loaded
-    names = ", ".join(session.key for session in loaded.sessions) if loaded else ""
+    sessions = loaded.sessions if loaded else ()
+    names = ", ".join(session.key for session in sessions[:_MOST_SESSIONS])
+    heading = "MoE on edge hardware, run again" if loaded else "The study's own figures"
     return ReportContext(
-        title=f"MoE on edge hardware, run again: {names}" if loaded else "The study's own figures",
-        heading="MoE on edge hardware, run again" if loaded else "The study's own figures",
+        title=printable(f"{heading}: {names}") if names else heading,
+        heading=heading,
         lead=tuple(map(printable, _lead(material))),
         answer=build_answer(material.judgement),
         key_title="OLMoE's generation rate as a share of Llama-3.2-1B's",
-        key_figures=tuple(_key_figures(material.tables.throughput)),
+        key_figures=_first_key_figures(material.tables.throughput),
         banner=_banner(material),
         sections=build_sections(material),
         sources=tuple(_sources(loaded, material.study)),
@@ -63,9 +70,11 @@ def _lead(material: Material) -> Iterator[str]:
         f"A rerun of “{study.source.title}” ({study.source.authors}), in the order of the paper. "
         "Each table has the figures of these sessions first, then the study's."
     )
-    yield from map(_counts, loaded.sessions)
-    if material.twin_text:
-        yield material.twin_text
+    yield from map(_counts, loaded.sessions[:_MOST_SESSIONS])
+    others = loaded.sessions[_MOST_SESSIONS:]
+    if others:
+        ok, planned = sum(s.ok for s in others), sum(s.planned + s.added for s in others)
+        yield f"{len(others)} more sessions: {ok} of {planned} runs ended well."
 
 
 def _counts(session: SessionFacts) -> str:
@@ -76,6 +85,13 @@ def _counts(session: SessionFacts) -> str:
         + (f", {session.not_started} have no end" if session.not_started else "")
         + "."
     )
+
+
+def _first_key_figures(table: Table) -> tuple[KeyFigure, ...]:
+    """Return the reader's first key figures and all of the study's."""
+    found = tuple(_key_figures(table))
+    own = [figure for figure in found if not figure.is_study]
+    return (*own[:_MOST_KEY_FIGURES], *(figure for figure in found if figure.is_study))
 
 
 def _key_figures(table: Table) -> Iterator[KeyFigure]:
@@ -96,8 +112,13 @@ def _key_figures(table: Table) -> Iterator[KeyFigure]:
 
 
 def _sources(loaded: LoadedSessions | None, study: Study) -> Iterator[Fact]:
-    for session in loaded.sessions if loaded else ():
-        yield Fact(term=f"Session {session.key}", text=printable(_session_source(session)))
+    sessions = loaded.sessions if loaded else ()
+    for session in sessions[:_MOST_SOURCES]:
+        name = printable(f"Session {session.key}")
+        yield Fact(term=name, text=printable(_session_source(session)))
+    if len(sessions) > _MOST_SOURCES:
+        more = len(sessions) - _MOST_SOURCES
+        yield Fact(term=f"{more} more sessions", text="runs.csv names the session of each run")
     yield Fact(
         term="Study",
         text=f"{study.source.authors}: {study.source.title}. {study.source.repository}",

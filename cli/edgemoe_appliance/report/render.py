@@ -17,6 +17,7 @@ from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.analysis.tables.judged import audits_table, claims_table
+from edgemoe_appliance.analysis.threats import twin_scales
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.report.context import ReportContext, TableView
 from edgemoe_appliance.report.figures import build_figures
@@ -38,8 +39,8 @@ _OTHERWISE = ("runs",)
 _FOLDERS = ("tables", "figures")
 # The names that reports give; a user's own files in these folders have others.
 _OURS = re.compile(
-    r"figures/(throughput|memory|prompt-length|stability|energy|routing|roofline)-[0-9]+"
-    r"\.(svg|png|pdf)"
+    r"figures/(throughput|memory|prompt-length|stability|energy|energy-windows|routing"
+    r"|roofline)-[0-9]+\.(svg|png|pdf)"
     r"|tables/(hardware|models|procedure|experiments|prompts|threads|throughput|time|memory"
     r"|memory-arms|prompt-length|stability|energy|energy-windows|heat|routing|engine-arm|stated"
     r"|claims|audits|doubts|failures|runs|unfinished|run-doubts|absent)\.(csv|tex)"
@@ -97,13 +98,15 @@ def _render(loaded: LoadedSessions | None, study: Study) -> dict[str, bytes]:
 
 def build_material(loaded: LoadedSessions | None, study: Study) -> Material:
     """Return the tables, figures and verdicts of a report."""
-    tables = build_tables(loaded, study)
+    tables, judgement = build_tables(loaded, study), judge(loaded, study)
+    scales = ", ".join(twin_scales(loaded)) if loaded else ""
+    twins = f"Twins (scale {scales}), not the real models" if scales else ""
     return Material(
         loaded=loaded,
         study=study,
         tables=tables,
-        figures=build_figures(tables, study),
-        judgement=judge(loaded, study),
+        figures=build_figures(tables, study, judgement, twins),
+        judgement=judgement,
     )
 
 

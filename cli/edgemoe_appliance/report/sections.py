@@ -44,6 +44,8 @@ from edgemoe_appliance.study.reference import Study
 
 TWIN_TITLE = "Twins, not the real models"
 FIGURE_FILES: tuple[FileKind, ...] = ("svg", "png", "pdf")
+# More texts make a page heavy; sessions have them all in their plans.
+_MOST_TEXTS = 60
 _ENERGY_UNITS = (Unit.JOULES, Unit.JOULES_PER_TOKEN, Unit.WATTS)
 _WEIGHTS = {
     Weight.MEANING: "bears on what the figures mean",
@@ -161,7 +163,7 @@ def _figure_view(figure: FigureSet) -> FigureView:
         number=0,
         title=figure.title,
         caption=figure.caption,
-        table=figure.table,
+        data=f"#table-{figure.table}" if figure.table else "tables/audits.csv",
         panels=tuple(
             PanelView(
                 id=panel.name,
@@ -180,7 +182,10 @@ def _figure_view(figure: FigureSet) -> FigureView:
 
 def _hardware(material: Material) -> Section:
     commands = [
-        Verbatim(title=f"{session.key}, {command.model}", text=printable(" ".join(command.argv)))
+        Verbatim(
+            title=printable(f"{session.key}, {command.model}"),
+            text=printable(" ".join(command.argv)),
+        )
         for session in (material.loaded.sessions if material.loaded else ())
         for command in session.commands
     ]
@@ -192,7 +197,7 @@ def _hardware(material: Material) -> Section:
             )
         ),
         _table(material, material.tables.hardware),
-        Folded(title="Exact command of each model's first run", texts=tuple(commands))
+        Folded(title="Exact command of each model's first run", texts=tuple(commands[:_MOST_TEXTS]))
         if commands
         else None,
     ]
@@ -217,7 +222,7 @@ def _prompts(material: Material) -> Section:
     texts: dict[str, Verbatim] = {}
     for session in material.loaded.sessions if material.loaded else ():
         for prompt in session.plan.prompts.values():
-            title = f"{prompt.id}, {prompt.words} words"
+            title = printable(f"{prompt.id}, {prompt.words} words")
             texts.setdefault(prompt.sha256, Verbatim(title=title, text=printable(prompt.text)))
     paragraph = (
         "The study's prompts are in its bundle and not reprinted here; those of this appliance "
@@ -229,7 +234,7 @@ def _prompts(material: Material) -> Section:
         _table(material, material.tables.experiments),
         _table(material, material.tables.threads),
         _table(material, material.tables.prompts),
-        Folded(title="Texts as sent", texts=tuple(texts.values())) if texts else None,
+        Folded(title="Texts as sent", texts=tuple(texts.values())[:_MOST_TEXTS]) if texts else None,
     ]
     return _section(material, "prompts", "Prompts and procedure", blocks, measured=False)
 
@@ -322,6 +327,7 @@ def _stability(material: Material) -> Section:
             )
         ),
         _nothing_measured(material, material.tables.stability),
+        _figure(material, "stability"),
         _table(material, material.tables.stability),
     ]
     return _section(material, "stability", "Stability", blocks, measured=True)
@@ -349,7 +355,9 @@ def _energy(material: Material) -> Section:
                 "its inference window, divided by the generated tokens.",
             )
         ),
+        _figure(material, "energy"),
         _table(material, table),
+        _figure(material, "energy-windows"),
         _table(material, material.tables.energy_windows),
         _table(material, material.tables.heat),
     ]
@@ -383,6 +391,7 @@ def _routing(material: Material) -> Section:
                 "share stands beside the slowdown of the mode that measured it.",
             )
         ),
+        _figure(material, "routing"),
         _table(material, table),
     ]
     return _section(material, "routing", "Routing inside the MoE blocks", blocks, measured=measured)
@@ -434,7 +443,10 @@ def _audit(material: Material) -> Section:
         "measured and printed figures alike. What does not fit comes first."
     )
     own = build_audits("The study's figures", judgement.own_findings or judgement.findings)
-    blocks: list[Block] = [Prose(paragraphs=(paragraph,))]
+    blocks: list[Block | None] = [
+        Prose(paragraphs=(paragraph,)),
+        _figure(material, "roofline"),
+    ]
     if judgement.own_findings is not None:
         blocks.append(build_audits("The figures of these sessions", judgement.findings))
     return _section(material, "audit", "Audit of the figures", [*blocks, own], measured=False)

@@ -1,0 +1,103 @@
+"""Charts of lines over the classes of prompt length, each named at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from edgemoe_appliance.report.drawing.canvas import (
+    LINE_HEIGHT,
+    RULE,
+    Words,
+    new_panel,
+    spread_apart,
+)
+from edgemoe_appliance.report.numbers import format_number
+from edgemoe_appliance.report.palette import model_colour
+
+_LINES_HEIGHT = 190
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One model over the classes of prompt length, None where there is no value or interval."""
+
+    label: str
+    model: str | None
+    values: tuple[float | None, ...]
+    bounds: tuple[tuple[float, float] | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineChart:
+    """Lines over named classes; `low` and `high` bound the axis so that panels compare."""
+
+    title: str
+    subtitle: str
+    axis: str
+    classes: tuple[str, ...]
+    lines: tuple[Line, ...]
+    low: float
+    high: float
+    warning: str = ""
+
+
+def draw_lines(chart: LineChart) -> Figure:
+    """Draw a chart of lines."""
+    words = Words(
+        title=chart.title, axis=chart.axis, warning=chart.warning, subtitle=chart.subtitle
+    )
+    figure, axes = new_panel(words, _LINES_HEIGHT, left=44, right=170)
+    places = range(len(chart.classes))
+    axes.set_xlim(-0.08, len(chart.classes) - 1 + 0.02)
+    axes.set_ylim(chart.low, chart.high)
+    axes.set_xticks(list(places), list(chart.classes))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
+    for line in chart.lines:
+        points = [(x, y) for x, y in zip(places, line.values, strict=True) if y is not None]
+        axes.plot(
+            [x for x, _ in points],
+            [y for _, y in points],
+            color=model_colour(line.model),
+            linewidth=2,
+            marker="o",
+            markersize=6,
+            clip_on=False,
+        )
+        for x, bounds in zip(places, line.bounds, strict=True):
+            if bounds is not None:
+                axes.plot([x, x], bounds, color=model_colour(line.model), linewidth=6, alpha=0.45)
+    _label_lines(axes, chart)
+    return figure
+
+
+def _label_lines(axes: Axes, chart: LineChart) -> None:
+    """Write each line's name at its right end, spread so that no two names overlap."""
+    ends = [(line.values[-1], line) for line in chart.lines]
+    drawn = sorted(((value, line) for value, line in ends if value is not None), key=lambda e: e[0])
+    per_unit = _LINES_HEIGHT / (chart.high - chart.low)
+    heights = spread_apart(
+        [(value - chart.low) * per_unit for value, _ in drawn], LINE_HEIGHT, _LINES_HEIGHT
+    )
+    last = len(chart.classes) - 1
+    for at, (value, line) in zip(heights, drawn, strict=True):
+        axes.annotate(
+            f"{line.label} {format_number(value, 1)}",
+            (last, value),
+            xytext=(last + 0.16, chart.low + at / per_unit),
+            va="center",
+            fontsize=12,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": model_colour(line.model),
+                "linewidth": 1.2,
+                "relpos": (0, 0.5),
+                "shrinkA": 2,
+                "shrinkB": 4,
+            },
+        )

@@ -1,0 +1,130 @@
+"""Generation rates, and how they fall with the length of the prompt."""
+
+from __future__ import annotations
+
+from edgemoe_appliance.analysis.cells import Row, RowGroup, Table
+from edgemoe_appliance.report.drawing import Chart, Line, LineChart, MarkRow, RowChart
+from edgemoe_appliance.report.figures.parts import (
+    TITLE_LETTERS,
+    FigureSet,
+    draw_all,
+    drawn_note,
+    interval_bounds,
+    key_of,
+    label_of,
+    own_groups,
+    relative_rows,
+    relative_title,
+    shortened,
+    study_key,
+    warning_of,
+    with_study,
+    with_value,
+)
+from edgemoe_appliance.study.reference import Study
+
+_LENGTHS = ("short", "medium", "long")
+
+
+def throughput_figure(table: Table, study: Study) -> FigureSet:
+    """Return the generation rates, alone and relative to the baseline."""
+    charts: list[Chart] = []
+    for group in own_groups(table):
+        charts.append(
+            RowChart(
+                title=shortened(group.label, TITLE_LETTERS),
+                axis="generation rate, tok/s",
+                rows=tuple(_rate_row(row, group) for row in with_value(group, "mean_tok_s")),
+                key=study_key(group, "study_mean_tok_s", study),
+                warning=warning_of(group),
+            )
+        )
+        charts.append(
+            RowChart(
+                title=relative_title(group, "Rate relative to Llama-3.2-1B"),
+                axis="ratio of generation rates",
+                rows=relative_rows(table, group, "to_baseline", 3),
+                key=key_of(study),
+                warning=warning_of(group),
+                reference=1.0,
+            )
+        )
+    return FigureSet(
+        id="throughput",
+        title="Generation rate",
+        caption="Means over all runs of a condition; thick bars are 90 % intervals, where there "
+        "are enough prompts for one. The study prints no intervals." + drawn_note(table),
+        table=table.id,
+        panels=draw_all("throughput", charts or _study_rates(table, study)),
+    )
+
+
+def _study_rates(table: Table, study: Study) -> list[Chart]:
+    """Return the panels of a report without sessions."""
+    charts: list[Chart] = [
+        RowChart(
+            title=group.label,
+            axis="generation rate, tok/s",
+            rows=tuple(_rate_row(row, group) for row in group.rows),
+        )
+        for group in table.groups
+    ]
+    relative = RowChart(
+        title="Rate relative to Llama-3.2-1B",
+        axis="ratio of generation rates",
+        rows=relative_rows(table, None, "to_baseline", 3),
+        key=key_of(study),
+        reference=1.0,
+    )
+    return [*charts, relative]
+
+
+def _rate_row(row: Row, group: RowGroup) -> MarkRow:
+    marks, words = with_study(row, group, "mean_tok_s", "study_mean_tok_s", 1)
+    return MarkRow(label=label_of(row), model=row.model, text=words, marks=tuple(marks))
+
+
+def prompt_length_figure(table: Table) -> FigureSet:
+    """Return the rates by length of prompt."""
+    own, printed = own_groups(table), [g for g in table.groups if g.source == "study"]
+    groups = [group for group in (*own, *printed) if with_value(group, "fall_pct")]
+    lines = [_relative_lines(group) for group in groups]
+    values = [v for own in lines for line in own for v in line.values if v is not None]
+    charts = [
+        LineChart(
+            title=shortened(group.label, TITLE_LETTERS),
+            subtitle="Rate, % of that with a short prompt",
+            axis="prompt length",
+            classes=_LENGTHS,
+            lines=own,
+            low=min(values) - 2,
+            high=max(values) + 2,
+            warning=warning_of(group),
+        )
+        for group, own in zip(groups, lines, strict=True)
+    ]
+    return FigureSet(
+        id="prompt-length",
+        title="Generation rate by prompt length",
+        caption="Each model's mean rate with a short prompt is 100 %; thick bars are 90 % "
+        "intervals of the rates, where there are enough repetitions for one. All panels have the "
+        "same scale." + drawn_note(table),
+        table=table.id,
+        panels=draw_all("prompt-length", charts),
+    )
+
+
+def _relative_lines(group: RowGroup) -> tuple[Line, ...]:
+    lines = []
+    for row in with_value(group, "short_tok_s"):
+        base = row.cells["short_tok_s"].number or 1.0
+        cells = [row.cells[f"{length}_tok_s"] for length in _LENGTHS]
+        lines.append(
+            Line(
+                label=shortened(label_of(row), 17),
+                model=row.model,
+                values=tuple(None if c.number is None else 100 * c.number / base for c in cells),
+                bounds=tuple(interval_bounds(cell, 100 / base) for cell in cells),
+            )
+        )
+    return tuple(lines)
