@@ -69,8 +69,9 @@ def test_the_end_says_what_came_out_and_how_to_verify_it(
 ) -> None:
     outline = outline_of(ASKED, reference, folders)
     done = performance.run(StandInRuntime(StandInLauncher()), performance.check(None, force=True))
-    lines = list(ending_lines(evaluation, outline, done))
+    lines = list(ending_lines(evaluation, outline, done, 80))
     told = "\n".join(lines)
+    assert max(len(line) for line in lines[: len(done.verdicts)]) <= 80
     assert [line.split()[0] for line in lines[: len(done.verdicts)]] == [
         verdict.id for verdict in done.verdicts
     ]

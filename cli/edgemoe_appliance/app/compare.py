@@ -1,8 +1,9 @@
-"""`compare`: two sessions side by side."""
+"""`compare`: two sessions, or the archives of two, side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from edgemoe_appliance.analysis.comparison import Comparison, Result, Side
 
 _STYLES = {"same": "green", "differs": "red", "open": "yellow", "not_compared": "dim"}
-_MOST_CHARACTERS = 300
+_MOST_CHARACTERS = 600
 
 
 def register(app: typer.Typer) -> None:
@@ -30,8 +31,8 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="A session, by name or folder.")],
-    b: Annotated[str, typer.Argument(help="The session to hold against it.")],
+    a: Annotated[str, typer.Argument(help="A session by name or folder, or an archive.")],
+    b: Annotated[str, typer.Argument(help="The session or archive to hold against it.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say what differs between two sessions, and whether their results differ beyond chance."""
@@ -51,7 +52,11 @@ def compare(
 def _side(name: str) -> Side:
     from edgemoe_appliance.analysis import load_sessions  # noqa: PLC0415
     from edgemoe_appliance.analysis.comparison import Side  # noqa: PLC0415
+    from edgemoe_appliance.archive.session import opened_session  # noqa: PLC0415
 
+    if Path(name).is_file():
+        with opened_session(Path(name)) as folder:
+            return Side(name=name, loaded=load_sessions([folder]))
     return Side(name=name, loaded=load_sessions(session_folders([name], default_folders())))
 
 
@@ -103,13 +108,17 @@ def _print_results(compared: Comparison) -> None:
 
 def _not_compared(rows: tuple[Result, ...]) -> Iterator[str]:
     """Yield why results are not compared, each reason once with what it holds for."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
+    titles: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         if row.ratio is None:
-            found.setdefault((row.workload.label, row.reason), {})[METRICS[row.metric].title] = None
-    every = len({row.metric for row in rows})
-    for (workload, reason), titles in found.items():
-        yield f"{workload}, {'all' if len(titles) == every else ', '.join(titles)}: {reason}"
+            key = (row.workload.label, row.reason)
+            titles.setdefault(key, {})[METRICS[row.metric].title] = None
+    places: dict[tuple[str, str], list[str]] = {}
+    for (workload, reason), found in titles.items():
+        every = len(found) == len({row.metric for row in rows})
+        places.setdefault(("" if every else ", ".join(found), reason), []).append(workload)
+    for (named, reason), workloads in places.items():
+        yield f"{named + ' of ' if named else ''}{'; '.join(workloads)}: {reason}"
 
 
 def _result_cells(row: Result) -> list[str | Text]:

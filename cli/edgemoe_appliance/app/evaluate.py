@@ -103,7 +103,7 @@ def _perform(
     with open_runtime(kind, opening.folders, options, docker_host) as runtime:
         done = performance.run(runtime, findings)
     say("")
-    for line in ending_lines(opening.evaluation, opening.outline, done):
+    for line in ending_lines(opening.evaluation, opening.outline, done, OUT.width):
         say(line)
     if done.failure is not None:
         raise done.failure

@@ -12,13 +12,15 @@ from edgemoe_appliance.evaluation.words import twins_note
 from edgemoe_appliance.study.base import on_one_line
 from edgemoe_appliance.study.units import human_bytes, human_duration
 
-_STATEMENT_CHARACTERS = 90
+_FEWEST = 30
 _DIRECTION = "direction"
 
 
-def ending_lines(evaluation: Evaluation, outline: Outline, done: Evaluated) -> Iterator[str]:
-    """Yield the end of an evaluation as lines of text."""
-    yield from _verdict_lines(done)
+def ending_lines(
+    evaluation: Evaluation, outline: Outline, done: Evaluated, width: int
+) -> Iterator[str]:
+    """Yield the end of an evaluation as lines of text; claims are cut to `width` characters."""
+    yield from _verdict_lines(done, width)
     yield ""
     counts = Counter(verdict.verdict.value for verdict in done.verdicts)
     yield f"claims: {', '.join(f'{n} {_words(value)}' for value, n in counts.items())}"
@@ -27,6 +29,7 @@ def ending_lines(evaluation: Evaluation, outline: Outline, done: Evaluated) -> I
         yield f"{directions} of them are held to a direction only, not to the study's figures"
     if evaluation.bench.twins is not None:
         yield twins_note(evaluation.bench.twins)
+    yield f"why, with the numbers: edgemoe-appliance claims {evaluation.bench.session} --long"
     yield ""
     yield from _time_lines(outline, done)
     yield ""
@@ -37,13 +40,12 @@ def ending_lines(evaluation: Evaluation, outline: Outline, done: Evaluated) -> I
     yield f"verify: edgemoe-appliance verify {archived.path}"
 
 
-def _verdict_lines(done: Evaluated) -> Iterator[str]:
+def _verdict_lines(done: Evaluated, width: int) -> Iterator[str]:
     widest = max((len(_words(verdict.verdict.value)) for verdict in done.verdicts), default=0)
     for verdict in done.verdicts:
         scope = "direction" if verdict.scope.value == _DIRECTION else ""
-        statement = on_one_line(verdict.statement, _STATEMENT_CHARACTERS)
-        words = _words(verdict.verdict.value)
-        yield f"{verdict.id:<4} {words:<{widest}}  {scope:<9}  {statement}"
+        head = f"{verdict.id:<4} {_words(verdict.verdict.value):<{widest}}  {scope:<9}  "
+        yield head + on_one_line(verdict.statement, max(_FEWEST, width - len(head) - len("...")))
 
 
 def _time_lines(outline: Outline, done: Evaluated) -> Iterator[str]:
