@@ -17,6 +17,7 @@ from edgemoe_appliance.models.layout import TwinScale
         (Asked(kick_the_tires=True), "kick-the-tires-thin-twins"),
         (Asked(kick_the_tires=True, twins=TwinScale.TINY), "kick-the-tires-tiny-twins"),
         (Asked(session="mine"), "mine"),
+        (Asked(experiments=("efficiency", "smoke")), "evaluate-host-efficiency-smoke"),
     ],
 )
 def test_equal_questions_get_equal_sessions(
@@ -31,8 +32,10 @@ def test_equal_questions_get_equal_sessions(
     ("asked", "words"),
     [
         (Asked(target="toaster"), "unknown target 'toaster'"),
-        (Asked(kick_the_tires=True, target="jetson"), "runs on target host, bare"),
+        (Asked(kick_the_tires=True, target="jetson"), "on target host, bare"),
         (Asked(kick_the_tires=True, runtime=RuntimeKind.CONTAINER), "leave out --target"),
+        (Asked(kick_the_tires=True, experiments=("smoke",)), "experiments of its own"),
+        (Asked(experiments=("nothing",)), "unknown experiment 'nothing'"),
     ],
 )
 def test_what_cannot_be_asked(
@@ -50,3 +53,15 @@ def test_a_target_without_experiments_is_told_what_to_do(
     with pytest.raises(ConfigError) as caught:
         resolve(Asked(), reference.configs, without)
     assert "has no experiments for target host" in str(caught.value)
+
+
+def test_a_session_of_many_experiments_still_has_a_name_of_its_own(
+    reference: Reference, config: EvaluationConfig
+) -> None:
+    every = tuple(reference.configs.experiments.experiments)
+    names = {
+        resolve(Asked(experiments=some), reference.configs, config).bench.session
+        for some in (every, every[:-1], every[1:])
+    }
+    assert len(names) == 3
+    assert max(map(len, names)) == 64

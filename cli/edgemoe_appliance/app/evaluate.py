@@ -41,6 +41,10 @@ def evaluate(
     target: Annotated[
         str | None, typer.Option(help="A target of devices.yaml.  (default: host)")
     ] = None,
+    experiment: Annotated[
+        list[str] | None,
+        typer.Option(help="One of experiments.yaml; repeatable.  (default: all of the target's)"),
+    ] = None,
     runtime: RuntimeOption = RuntimeKind.NATIVE,
     kick_the_tires: Annotated[
         bool,
@@ -74,6 +78,7 @@ def evaluate(
         runtime=runtime,
         twins=twins,
         session=session,
+        experiments=tuple(experiment or ()),
         kick_the_tires=kick_the_tires,
     )
     opening = open_evaluation(asked, default_folders())

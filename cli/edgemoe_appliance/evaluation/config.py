@@ -75,6 +75,7 @@ class EvaluationConfig(Frozen):
     experiments: dict[Identifier, Experiments]
     kick_the_tires: KickTheTires
     human_min: ByStep
+    human_min_per_experiment: NotNegative
     paces: Paces
 
 

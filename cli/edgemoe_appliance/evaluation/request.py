@@ -9,10 +9,13 @@ from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EVALUATION_FILE, EvaluationConfig
 from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.study.base import digest_of
 from edgemoe_appliance.study.configs import Configs
 
 _PREFIX = "evaluate"
 _KICK = "kick-the-tires"
+# Sessions are identifiers of at most 64 characters.
+_LONGEST, _KEPT = 64, 55
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,7 @@ class Asked:
     runtime: RuntimeKind = RuntimeKind.NATIVE
     twins: TwinScale | None = None
     session: str | None = None
+    experiments: tuple[str, ...] = ()
     kick_the_tires: bool = False
 
 
@@ -38,27 +42,30 @@ class Evaluation:
 def resolve(asked: Asked, configs: Configs, config: EvaluationConfig) -> Evaluation:
     """Return the evaluation that was asked for; equal questions get equal sessions.
 
-    Raises ConfigError for an unknown target, and for one that evaluation.yaml has nothing for.
+    Raises ConfigError for an unknown target or experiment, and for a target that has none.
     """
     if asked.kick_the_tires:
         return _kick(asked, config)
+    for name in asked.experiments:
+        configs.experiment(name)
     target = asked.target or config.kick_the_tires.target
     configs.target(target)
-    if target not in config.experiments:
+    experiments = asked.experiments or config.experiments.get(target)
+    if not experiments:
         raise ConfigError(
             f"{EVALUATION_FILE} has no experiments for target {target}",
-            hint="write them there, or use bench, report, claims and archive one by one",
+            hint="write them there, or name some with --experiment",
         )
-    experiments = config.experiments[target]
     return _evaluation(asked, target, experiments, asked.twins)
 
 
 def _kick(asked: Asked, config: EvaluationConfig) -> Evaluation:
     small = config.kick_the_tires
-    if asked.target not in (None, small.target) or asked.runtime is not RuntimeKind.NATIVE:
+    is_small = asked.target in (None, small.target) and not asked.experiments
+    if not is_small or asked.runtime is not RuntimeKind.NATIVE:
         raise ConfigError(
-            f"--{_KICK} runs on target {small.target}, bare",
-            hint="leave out --target and --runtime",
+            f"--{_KICK} runs experiments of its own on target {small.target}, bare",
+            hint="leave out --target, --runtime and --experiment",
         )
     return _evaluation(asked, small.target, small.experiments, asked.twins or small.twins)
 
@@ -81,6 +88,8 @@ def _evaluation(
 
 def _session(asked: Asked, target: str, twins: TwinScale | None) -> str:
     parts = [_KICK if asked.kick_the_tires else f"{_PREFIX}-{target}"]
+    parts += asked.experiments
     parts += [f"{twins.value}-twins"] if twins else []
     parts += [asked.runtime.value] if asked.runtime is RuntimeKind.CONTAINER else []
-    return "-".join(parts)
+    name = "-".join(parts)
+    return name if len(name) <= _LONGEST else f"{name[:_KEPT]}-{digest_of(name)[:8]}"

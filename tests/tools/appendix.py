@@ -1,0 +1,155 @@
+"""The tables of the README's artifact appendix, from configuration, claims and estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from edgemoe_appliance.analysis.claims import Reference, read_reference
+from edgemoe_appliance.analysis.claims.config import ClaimTest
+from edgemoe_appliance.analysis.claims.questions import Question, questions
+from edgemoe_appliance.bench.folders import Folders
+from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId, read_evaluation
+from edgemoe_appliance.evaluation.estimates import Cost, Estimator
+from edgemoe_appliance.evaluation.present import read_present
+from edgemoe_appliance.evaluation.request import Asked, resolve
+from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.study.configs import Feeds
+from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.study.units import human_bytes, human_duration
+
+_EVALUATE = "edgemoe-appliance evaluate --target T"
+_TARGETS = ("host", "jetson", "m2")
+# Which runs each table of the paper comes from; Tables 1 and 2 are told of whatever was run.
+_PAPER = (
+    ("Table 1, hardware and backend", "3.1, 3.2", Feeds.HEADLINE),
+    ("Table 2, models", "3.3", Feeds.HEADLINE),
+    ("thread sweep", "3.5", Feeds.THREADS),
+    ("Table 3 and Figure 1, throughput", "4.1", Feeds.HEADLINE),
+    ("Table 4 and Figure 2, memory", "4.2", Feeds.HEADLINE),
+    ("Table 5, prompt length", "4.3", Feeds.PROMPT_LENGTH),
+    ("stability", "4.4", Feeds.HEADLINE),
+    ("Table 6 and Figure 3, energy", "4.5", Feeds.HEADLINE),
+    ("Table 7 and slowdown, routing", "4.6", Feeds.ROUTING),
+    ("not in the paper: memory arms", "", Feeds.MEMORY),
+    ("not in the paper: two engines", "", Feeds.ENGINE),
+)
+# A folder that is not there: estimates are those of a fresh checkout.
+_NOWHERE = Path("/nonexistent")
+
+
+def claims_table(reference: Reference) -> str:
+    """Return the map from claims to experiments."""
+    rows = [
+        (
+            claim.id,
+            claim.section,
+            claim.says,
+            *_tested(reference, reference.tests.claims[claim.id]),
+        )
+        for claim in reference.study.claims
+    ]
+    titles = ("claim", "section", "the study says", "experiments", "on", "counts as reproduced")
+    return _table(titles, rows)
+
+
+def experiments_table(reference: Reference) -> str:
+    """Return what each experiment takes, by target."""
+    config = read_evaluation(resource_folder("configs"), reference.configs)
+    rows = []
+    for name, experiment in reference.configs.experiments.experiments.items():
+        if experiment.prompt_scale < 1:
+            continue
+        costs = [_cost(name, target, reference, config) for target in _TARGETS]
+        rows.append(
+            (
+                f"`{name}`",
+                f"{config.human_min_per_experiment:g} min",
+                *(_duration(cost) for cost in costs),
+                human_bytes(costs[0].disk_bytes),
+                f"`{_EVALUATE} --experiment {name}`",
+            )
+        )
+    titles = ("experiment", "person", *_TARGETS, "disk", "command")
+    return _table(titles, rows)
+
+
+def paper_table(reference: Reference) -> str:
+    """Return which command makes each table of the paper."""
+    rows = []
+    for title, section, table in _PAPER:
+        options = [f"--experiment {name}" for name in _experiments(reference, table)]
+        rows.append((title, section, f"`{' '.join([_EVALUATE, *options])}`"))
+    return _table(("table", "section", "command"), rows)
+
+
+def appendix_blocks() -> dict[str, str]:
+    """Return the generated blocks of the README by name."""
+    reference = read_reference()
+    return {
+        "claims": claims_table(reference),
+        "costs": experiments_table(reference),
+        "paper": paper_table(reference),
+    }
+
+
+def _tested(reference: Reference, test: ClaimTest) -> tuple[str, str, str]:
+    """Return experiments, devices and limits of a claim's test."""
+    if test.untestable:
+        return "none", "", f"not testable: {test.untestable}"
+    asked = [question for check in test.checks for question in questions(check)]
+    names = [name for question in asked for name in _experiments(reference, question.table)]
+    return (
+        _joined(f"`{name}`" for name in names),
+        _devices(reference, asked),
+        _joined(_limits(question) for question in asked),
+    )
+
+
+def _devices(reference: Reference, asked: Sequence[Question]) -> str:
+    if all(question.anywhere for question in asked):
+        return "any"
+    devices = reference.study.devices
+    return _joined(devices[device].label for question in asked for device in question.devices)
+
+
+def _limits(question: Question) -> str:
+    return "same side of 1" if question.about == "same-side" else str(question.asked)
+
+
+def _experiments(reference: Reference, table: Feeds) -> Iterator[str]:
+    """Yield the experiments of full length that feed a table."""
+    for name, experiment in reference.configs.experiments.experiments.items():
+        if table in experiment.feeds and experiment.prompt_scale == 1:
+            yield name
+
+
+def _cost(name: str, target: str, reference: Reference, config: EvaluationConfig) -> Cost:
+    asked = Asked(target=target, experiments=(name,), twins=TwinScale.FULL)
+    evaluation = resolve(asked, reference.configs, config)
+    folders = Folders(
+        cache=_NOWHERE, models=_NOWHERE, sessions=_NOWHERE, results=_NOWHERE, images=_NOWHERE
+    )
+    estimator = Estimator(
+        evaluation=evaluation,
+        configs=reference.configs,
+        study=reference.study,
+        paces=config.paces,
+        present=read_present(evaluation, reference.configs, folders, cores=2),
+    )
+    return estimator.cost(StepId.BENCH)
+
+
+def _duration(cost: Cost) -> str:
+    return "not known" if cost.machine_s is None else human_duration(cost.machine_s)
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(texts))
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+    ).replace("| --- |", "|---|")
