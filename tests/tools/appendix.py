@@ -8,6 +8,7 @@ from pathlib import Path
 from edgemoe_appliance.analysis.claims import Reference, read_reference
 from edgemoe_appliance.analysis.claims.config import ClaimTest
 from edgemoe_appliance.analysis.claims.questions import Question, questions
+from edgemoe_appliance.analysis.claims.words import limits_in_words
 from edgemoe_appliance.bench.folders import Folders
 from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId, read_evaluation
 from edgemoe_appliance.evaluation.estimates import Cost, Estimator
@@ -114,7 +115,9 @@ def _devices(reference: Reference, asked: Sequence[Question]) -> str:
 
 
 def _limits(question: Question) -> str:
-    return "same side of 1" if question.about == "same-side" else str(question.asked)
+    if question.about == "same-side":
+        return "the same side of 1"
+    return limits_in_words(question.asked, question.unit)
 
 
 def _experiments(reference: Reference, table: Feeds) -> Iterator[str]:
@@ -149,7 +152,8 @@ def _joined(texts: Iterable[str]) -> str:
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
-    ).replace("| --- |", "|---|")
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for row in rows:
+        cells = (cell.replace("|", "\\|") for cell in row)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgemoe_appliance.study.metrics import METRICS
+from tests.tools.appendix import appendix_blocks
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
@@ -39,7 +40,9 @@ def with_block(text: str, name: str, content: str) -> str:
 
 def rendered(text: str) -> str:
     """Return the README as it should be."""
-    return with_block(text, "metrics", metrics_table())
+    for name, content in {"metrics": metrics_table(), **appendix_blocks()}.items():
+        text = with_block(text, name, content)
+    return text
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from edgemoe_appliance.bench.folders import Folders
@@ -89,18 +90,26 @@ def _built_pins(cache: Path, pins: Collection[str], target: Target) -> Iterator[
 
 def _model(name: str, entry: ModelEntry, twins: TwinScale | None, folder: Path) -> ModelHere:
     """Return a model's facts; a size that nobody has published is that of its full twin."""
-    whole = build_twin(entry, name, TwinScale.FULL)
-    twin = whole if twins is None else build_twin(entry, name, twins)
-    size = twin.file_bytes if twins is not None or entry.bytes is None else entry.bytes
+    whole_bytes, whole_per_token = _twin_bytes(entry, name, TwinScale.FULL)
+    size, per_token = entry.bytes or whole_bytes, whole_per_token
+    if twins is not None:
+        size, per_token = _twin_bytes(entry, name, twins)
     path = model_path(entry, folder) if twins is None else twin_path(name, twins, folder)
     return ModelHere(
         id=name,
         file_bytes=size,
-        bytes_per_token=twin.active_bytes_per_token,
-        whole_bytes_per_token=whole.active_bytes_per_token,
+        bytes_per_token=per_token,
+        whole_bytes_per_token=whole_per_token,
         is_there=path.is_file(),
         is_gated=entry.gated and twins is None,
     )
+
+
+@cache
+def _twin_bytes(entry: ModelEntry, name: str, scale: TwinScale) -> tuple[int, int]:
+    """Return the size of a twin's file, and what one token reads of it."""
+    twin = build_twin(entry, name, scale)
+    return twin.file_bytes, twin.active_bytes_per_token
 
 
 def _runs(
