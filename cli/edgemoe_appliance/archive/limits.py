@@ -16,7 +16,7 @@ class Limits:
     """
 
     entries: int = 100_000
-    journal_bytes: int = 1024 * MIB
+    journal_bytes: int = 256 * MIB
     document_bytes: int = 64 * MIB
 
 
