@@ -299,3 +299,43 @@ def test_the_interval_of_a_variation_holds_it() -> None:
     assert isinstance(summary.cv_pct, float)
     assert found.low * found.high == pytest.approx(summary.cv_pct**2)
     assert isinstance(variation_interval(Sample({"p": [1.0, 2.0]})), Absent)
+
+
+def skewed(prompts: int, runs: int, seed: int) -> Sample:
+    """Return runs with long upper tails: prompts differ by a tenth, runs by a fifth."""
+    draws = np.random.default_rng(seed)
+    means = 10 + draws.exponential(1.0, prompts)
+    return Sample({f"p{i:02d}": m + draws.exponential(2.0, runs) for i, m in enumerate(means)})
+
+
+def intervals(sample: Sample, other: Sample) -> list[Interval]:
+    ratio = ratio_of_means(sample, other)
+    assert isinstance(ratio, Ratio)
+    found = [mean_interval(sample), ratio.interval]
+    return [each for each in found if isinstance(each, Interval)]
+
+
+@pytest.mark.parametrize(
+    ("prompts", "runs", "limit"),
+    [(12, ours.MANY_RUNS + 1, "MANY_RUNS"), (1, ours.MANY_UNITS + 1, "MANY_UNITS")],
+)
+def test_many_runs_may_be_drawn_from_the_normal_limit(
+    prompts: int, runs: int, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample, other = skewed(prompts, runs, 1), skewed(prompts, runs, 2)
+    near = intervals(sample, other)
+    monkeypatch.setattr(ours, limit, runs)
+    for found, exact in zip(near, intervals(sample, other), strict=True):
+        # Both are of 10,000 resamples, whose ends scatter by a hundredth of the width.
+        assert found.low == pytest.approx(exact.low, abs=0.04 * exact.half_width)
+        assert found.high == pytest.approx(exact.high, abs=0.04 * exact.half_width)
+        assert found != exact
+
+
+def test_a_huge_sample_costs_as_many_draws_as_it_has_prompts() -> None:
+    units = ours._units(skewed(15, 10_000, 3))
+    assert not isinstance(units, Absent)
+    assert units.draws == 15
+    crowd = ours._units(skewed(1, 100_000, 3))
+    assert not isinstance(crowd, Absent)
+    assert crowd.draws == 1

@@ -19,6 +19,7 @@ from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
 from edgemoe_appliance.analysis.statistics import Floats, Ints, Sample
 from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.study.configs import Arm, Feeds
+from edgemoe_appliance.study.metrics import METRICS
 from edgemoe_appliance.study.reference import Study, TokenBounds
 from edgemoe_appliance.study.units import GB, gb
 
@@ -27,6 +28,8 @@ MOE = "olmoe-1b-7b"
 # A device of 8 GB reports less: firmware and kernel keep some. More than this is another device.
 _MEMORY_TOLERANCE = 0.25
 _TOKENS = "prompt_tokens"
+# All metrics of so few runs are less than a megabyte.
+_FEW_RUNS = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +83,17 @@ class RunRows(Rows):
     """Runs whose readings make samples; `prompts` are the prompts as sent by number."""
 
     prompts: tuple[str, ...]
+
+    def readings(self, metric: str) -> Floats:
+        """Return a metric of each row, NaN where it is missing."""
+        if len(self) > _FEW_RUNS:
+            return self.numbers(metric)
+        return self._all_readings[metric]
+
+    @cached_property
+    def _all_readings(self) -> Mapping[str, Floats]:
+        """Return all metrics of few rows: one question instead of one for each metric."""
+        return self.all_numbers(list(METRICS))
 
     def grouped(self, values: Floats) -> Sample:
         """Return readings, one for each row, by prompt and repetition; NaN is none."""
@@ -242,7 +256,7 @@ def sample_of(runs: RunRows, metric: str) -> Sample:
 
     A prompt is known by the text that was sent. Runs without the reading are left out.
     """
-    return runs.grouped(runs.numbers(metric))
+    return runs.grouped(runs.readings(metric))
 
 
 def sums_sample(runs: RunRows, over: Sequence[str], under: Sequence[str] = ()) -> Sample:
@@ -258,7 +272,7 @@ def sums_sample(runs: RunRows, over: Sequence[str], under: Sequence[str] = ()) -
 
 
 def _sum_of(runs: RunRows, metrics: Sequence[str]) -> Floats:
-    total: Floats = np.sum([runs.numbers(metric) for metric in metrics], axis=0)
+    total: Floats = np.sum([runs.readings(metric) for metric in metrics], axis=0)
     return total
 
 

@@ -194,8 +194,15 @@ class Rows:
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         """Return a column of numbers, NaN where missing."""
-        found = self._select(f"{self._quoted(column)} AS x", _IN_ORDER).fetchnumpy()["x"]
-        return np.asarray(np.ma.filled(np.ma.asarray(found, dtype=np.float64), np.nan))
+        return self.all_numbers([column])[column]
+
+    def all_numbers(self, columns: Sequence[str]) -> Mapping[str, NDArray[np.float64]]:
+        """Return columns of numbers, NaN where missing, without the cost of a frame."""
+        found = self._select(", ".join(map(self._quoted, columns)), _IN_ORDER).fetchnumpy()
+        return {
+            name: np.asarray(np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan))
+            for name, values in found.items()
+        }
 
     def integers(self, column: str) -> NDArray[np.int64]:
         """Return a column of whole numbers."""
@@ -216,10 +223,12 @@ class Rows:
 
     def first(self) -> Mapping[str, Any]:
         """Return the first row by column. Raises LookupError where there is none."""
-        found = self._select("*", f"{_IN_ORDER} LIMIT 1").df().to_dict("records")
-        if not found:
+        names = list(self.shape.kinds)
+        columns = ", ".join(map(self._quoted, names))
+        found = self._select(columns, f"{_IN_ORDER} LIMIT 1").fetchone()
+        if found is None:
             raise LookupError(f"no row in {self.shape.name}")
-        return {str(name): value for name, value in found[0].items()}
+        return dict(zip(names, found, strict=True))
 
     def ask(self, query: str) -> pd.DataFrame:
         """Return what a query gives whose FROM names these rows as `chosen`."""

@@ -301,7 +301,7 @@ class SessionEvidence:
 
     def _cache_bytes(self, runs: ModelRuns) -> Estimate | Absent:
         """Return what a token reads of the cache, half of the generated tokens being there."""
-        tokens = runs.ok.numbers("prompt_tokens") + runs.ok.numbers("generated_tokens") / 2
+        tokens = runs.ok.readings("prompt_tokens") + runs.ok.readings("generated_tokens") / 2
         if np.isnan(tokens).all():
             return Absent(reason="the runs tell no number of tokens")
         return scaled(self._cache_bytes_per_token(runs), max(1.0, float(np.nanmean(tokens))))
@@ -332,7 +332,7 @@ def _routing_sample(ok: RunRows, quantity: Quantity) -> Sample:
 
 
 def _highest(runs: ModelRuns, column: str) -> Estimate | Absent:
-    values = runs.ok.numbers(column)
+    values = runs.ok.readings(column)
     if np.isnan(values).all():
         return Absent(reason=runs.why_absent(column))
     return exact(float(np.nanmax(values)))

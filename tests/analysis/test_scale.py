@@ -1,0 +1,155 @@
+"""Many runs: the numbers of plain pandas, refusals with their line, memory bounded by chunks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from edgemoe_appliance.analysis import frames, load_sessions
+from edgemoe_appliance.analysis.conditions import pools, sample_of, sums_sample
+from edgemoe_appliance.analysis.shown import shown_runs, spread_out
+from edgemoe_appliance.analysis.store import MEMORY_LIMIT, Store
+from edgemoe_appliance.errors import RecordError
+from edgemoe_appliance.study.configs import Feeds
+from edgemoe_appliance.study.journal import JOURNAL_NAME
+from edgemoe_appliance.study.reference import read_study
+from tests.bench.fleets import plan_fleet, write_fleet
+
+RUNS = 3_000
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return write_fleet(tmp_path_factory.mktemp("fleet"), RUNS)
+
+
+def plain(folders: list[Path]) -> pd.DataFrame:
+    """Read the journals without any of this appliance's readers."""
+    rows = []
+    for folder in folders:
+        host, header = "", {}
+        for line in (folder / JOURNAL_NAME).read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            if record["kind"] == "sitting":
+                host = record["host"]["hostname_sha256"]
+            elif record["kind"] == "header":
+                header = record
+            else:
+                spec = {key: header["spec"][key] for key in ("model", "prompt", "repetition")}
+                doubted = bool(record["doubts"])
+                status = {"host": host, "status": record["status"], "doubted": doubted}
+                rows.append({**status, **spec, **record["metrics"]})
+    frame: pd.DataFrame = pd.DataFrame(rows)
+    return frame
+
+
+def test_samples_counts_and_order_are_those_of_plain_pandas(folders: list[Path]) -> None:
+    loaded, oracle = load_sessions(folders), plain(folders)
+    assert len(loaded.runs) == len(oracle) == plan_fleet(RUNS).runs
+    found = pools(loaded, read_study(), Feeds.HEADLINE)
+    assert len(found) == len(loaded.settings) == oracle["host"].nunique() > 1
+    for pool in found:
+        for models in pool.models:
+            own = oracle[oracle["host"] == pool.condition.setting.host.hostname_sha256]
+            own = own[own["model"] == models.model]
+            ok = own[own["status"] == "ok"].sort_values(["prompt", "repetition"], kind="stable")
+            assert (len(models.runs), len(models.ok)) == (len(own), len(ok))
+            for metric in ("gen_tok_s", "peak_rss_bytes", "prompt_tok_s"):
+                values = sample_of(models.ok, metric).values
+                np.testing.assert_array_equal(values, ok[metric].to_numpy())
+            quotient = sums_sample(models.ok, ("gen_tok_s", "ttft_s"), ("prompt_tok_s",))
+            expected = (ok["gen_tok_s"] + ok["ttft_s"]) / ok["prompt_tok_s"]
+            np.testing.assert_allclose(quotient.values, expected.to_numpy(), rtol=1e-15)
+
+
+def test_few_and_many_runs_are_read_to_the_same_sample(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = load_sessions(folders)
+    models = pools(loaded, read_study(), Feeds.HEADLINE)[0].models[0]
+    whole = sample_of(models.ok, "gen_tok_s").digest()
+    monkeypatch.setattr("edgemoe_appliance.analysis.conditions._FEW_RUNS", 0)
+    assert sample_of(models.ok, "gen_tok_s").digest() == whole
+
+
+def test_the_runs_shown_hold_every_kind_and_are_the_same_each_time(folders: list[Path]) -> None:
+    runs, oracle = load_sessions(folders).runs, plain(folders)
+    shown = shown_runs(runs, 100)
+    bad = int((oracle["status"] != "ok").sum())
+    doubted = int(((oracle["status"] == "ok") & oracle["doubted"]).sum())
+    assert (len(shown.frame), shown.total, shown.bad, shown.doubted) == (100, RUNS, bad, doubted)
+    assert shown.frame["status"].ne("ok").sum() == min(bad, 50)
+    assert not shown.frame.duplicated(["session", "run_id"]).any()
+    assert f"100 of {RUNS} runs" in shown.in_words
+    pd.testing.assert_frame_equal(shown.frame, shown_runs(runs, 100).frame)
+    every = spread_out(runs, RUNS)
+    assert len(every.frame) == every.total == RUNS
+    assert set(shown_runs(runs, 100).frame["session"]) == set(every.frame["session"])
+
+
+def without_prompt(line: dict[str, object]) -> object:
+    del line["prompt_sha256"]
+    return line
+
+
+@pytest.mark.parametrize(
+    ("edit", "what"),
+    [
+        (lambda line: {**line, "attempt": 1.0}, "attempt"),
+        (lambda line: {**line, "extra": 1}, "extra"),
+        (lambda line: {**line, "schema_version": 2}, "schema 2"),
+        (lambda line: {**line, "run_id": "another-run"}, "not in the plan"),
+        (lambda line: {**line, "spec": {**line["spec"], "threads": 99}}, "not in the plan"),
+        (without_prompt, "prompt_sha256"),
+        (lambda line: [], "record"),
+    ],
+)
+def test_a_bad_line_among_thousands_is_named(
+    tmp_path: Path, edit: Callable[[dict[str, object]], object], what: str
+) -> None:
+    (folder,) = write_fleet(tmp_path, 1_200)
+    lines = (folder / JOURNAL_NAME).read_bytes().splitlines(keepends=True)
+    place = next(i for i in range(1_501, len(lines)) if b'"kind":"header"' in lines[i])
+    lines[place] = json.dumps(edit(json.loads(lines[place]))).encode() + b"\n"
+    (folder / JOURNAL_NAME).write_bytes(b"".join(lines))
+    with pytest.raises(RecordError, match=what) as refused:
+        load_sessions([folder])
+    assert f"{JOURNAL_NAME}:{place + 1}" in str(refused.value)
+    assert refused.value.exit_code == 7
+
+
+def test_no_more_than_a_chunk_is_held(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    add = Store.add
+
+    def watched(self: Store, shape: object, columns: dict[str, list[object]]) -> None:
+        sizes.append(len(next(iter(columns.values()))) if shape is frames.RUNS else 0)
+        add(self, shape, columns)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Store, "add", watched)
+    monkeypatch.setattr(frames, "CHUNK_ROWS", 256)
+    loaded = load_sessions(folders)
+    assert max(sizes) == 256
+    assert sum(sizes) == len(loaded.runs)
+
+
+def test_the_engine_is_kept_to_its_memory_and_its_folder(tmp_path: Path) -> None:
+    store = Store([frames.ABSENT_SETS])
+    store.close_loading()
+    (limit,) = store.execute("SELECT current_setting('memory_limit')").fetchall()[0]
+    assert MEMORY_LIMIT == "512MB"
+    assert limit.startswith("488")  # MiB
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    for statement in (
+        f"SELECT * FROM read_csv('{tmp_path / 'secret.csv'}')",
+        f"COPY (SELECT 1) TO '{tmp_path / 'out.csv'}'",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+    ):
+        with pytest.raises(Exception, match=r"(?i)disabled|locked|access"):
+            store.execute(statement)
