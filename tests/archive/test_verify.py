@@ -212,6 +212,23 @@ def test_a_document_of_another_schema_is_named(
     assert not any(tempfile.gettempdir() in text for text in told)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [(layout.MANIFEST, b""), (layout.CRATE, b'{"@context": [], "@graph": []}')],
+)
+def test_a_document_that_states_nothing_is_named(
+    name: str, content: bytes, small_files: Files, tmp_path: Path
+) -> None:
+    found = check({**small_files, name: content}, tmp_path)
+    assert {m.what for m in found.mismatches} >= {f"is not listed in {name}"}
+
+
+def test_a_manifest_in_another_order_is_named(small_files: Files, tmp_path: Path) -> None:
+    lines = small_files[layout.MANIFEST].splitlines(keepends=True)
+    changed = {**small_files, layout.MANIFEST: b"".join(reversed(lines))}
+    assert named(check(changed, tmp_path)) == {layout.MANIFEST}
+
+
 def test_nothing_is_left_behind(
     small_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ def build_manifest(entries: Sequence[FileEntry]) -> bytes:
 def parse_manifest(content: bytes) -> dict[str, str]:
     """Return digests by name.
 
-    Raises RecordError with the line that is none, or that names a file again.
+    Raises RecordError with the line that is none, or that names a file again or out of order.
     """
     digests: dict[str, str] = {}
     lines = content.decode(errors="replace").split("\n")
@@ -34,4 +34,6 @@ def parse_manifest(content: bytes) -> dict[str, str]:
         digests[found.group(2)] = found.group(1)
     if lines[-1]:
         raise RecordError(f"line {len(lines)} is cut off")
+    if list(digests) != sorted(digests):
+        raise RecordError("its lines are not in the order of names")
     return digests

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
@@ -100,15 +100,17 @@ class _Verifier:
         expected = self._recompute(self._opened)
         if expected is not None:
             self._check_files(self._opened, expected)
-            self._check_crate(self._opened, stated)
+            if stated is not None:
+                self._check_crate(self._opened, stated)
 
-    def _check_digests(self) -> Mapping[str, tuple[str, int | None]]:
+    def _check_digests(self) -> checks.Stated | None:
         """Compare every file with manifest and description; return what the latter states."""
         entries = self._read.entries
-        manifest = self._parse(layout.MANIFEST, self._manifest) or {}
-        crate = self._parse(layout.CRATE, self._crate_files) or {}
-        documents = {layout.MANIFEST: manifest, layout.CRATE: crate}
-        documents = {name: stated for name, stated in documents.items() if stated}
+        manifest = self._parse(layout.MANIFEST, self._manifest)
+        crate = self._parse(layout.CRATE, self._crate_files)
+        parsed = ((layout.MANIFEST, manifest), (layout.CRATE, crate))
+        # One that states nothing is compared too: then every file is one that it does not list.
+        documents = {name: stated for name, stated in parsed if stated is not None}
         self._mismatches += checks.check_digests(entries, documents)
         for name, stated in documents.items():
             left_out = {layout.MANIFEST} | ({layout.CRATE} if name == layout.CRATE else set())
@@ -232,12 +234,10 @@ class _Verifier:
         allowed = (layout.IMAGE,) if opened.plan.image is not None else ()
         self._mismatches += checks.check_files(self._read.entries, wanted, allowed)
 
-    def _check_crate(self, opened: _Opened, stated: Mapping[str, tuple[str, int | None]]) -> None:
+    def _check_crate(self, opened: _Opened, stated: checks.Stated) -> None:
         """Make the description again, of the digests that it states: those were compared."""
-        content = self._parse(layout.CRATE, lambda: self._read.content(layout.CRATE))
+        content = self._read.content(layout.CRATE)
         files = list(_as_stated(self._read, stated))
-        if content is None or not stated:
-            return
         described = Described(
             files=files,
             about=opened.about,
@@ -257,9 +257,7 @@ class _Verifier:
         self._notes.append(Note(file=file, what=what))
 
 
-def _as_stated(
-    read: ReadArchive, stated: Mapping[str, tuple[str, int | None]]
-) -> Iterator[layout.FileEntry]:
+def _as_stated(read: ReadArchive, stated: checks.Stated) -> Iterator[layout.FileEntry]:
     """Yield the files as a description states them, in their order."""
     for name in sorted(set(read.entries) - {layout.CRATE, layout.MANIFEST}):
         entry = read.entries[name]
