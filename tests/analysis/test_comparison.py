@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgemoe_appliance.analysis import load_sessions
+from edgemoe_appliance.analysis import load_sessions, statistics
 from edgemoe_appliance.analysis.claims import Reference, Verdict, read_reference
 from edgemoe_appliance.analysis.comparison import (
     MARGIN,
@@ -20,11 +20,24 @@ from edgemoe_appliance.analysis.comparison import (
     comparison_document,
     rule_in_words,
 )
+from edgemoe_appliance.analysis.comparison.facts import differences
 from edgemoe_appliance.analysis.comparison.results import outcome_of
+from edgemoe_appliance.analysis.sessions import SessionFacts
 from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.study.hardware import Clock, Fan, HardwareFacts, PowerMode
 from edgemoe_appliance.study.plan import RunSpec
-from edgemoe_appliance.study.records import Status
-from tests.analysis.journals import Synthetic, failed, metrics_of, unchanged, write_session
+from edgemoe_appliance.study.records import Status, record_line
+from tests.analysis.journals import (
+    Synthetic,
+    build_plan,
+    build_sitting,
+    failed,
+    journal_lines,
+    metrics_of,
+    unchanged,
+    write_lines,
+    write_session,
+)
 
 Changes = Callable[[int, RunSpec], Mapping[str, Any]]
 MODELS = ["olmoe-1b-7b", "llama-3.2-1b", "qwen2.5-1.5b", "gemma-2-2b"]
@@ -34,6 +47,11 @@ SHARED = ("gen_tok_s", "prompt_tok_s", "peak_rss_bytes")
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     return read_reference()
+
+
+@pytest.fixture(autouse=True)
+def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "RESAMPLES", 2000)
 
 
 @pytest.fixture
@@ -250,3 +268,38 @@ def test_the_document_is_plain_data_of_the_same_content(
     assert document["results"][0]["outcome"] == "differs"
     assert document["results"][0]["ratio"] == pytest.approx(2.0)
     assert len(document["results"]) == len(compared.results.rows)
+
+
+def hardware(mode: str, maximum_hz: int) -> HardwareFacts:
+    return HardwareFacts(
+        device="Synthetic board",
+        firmware="1.0",
+        release=None,
+        jetpack=None,
+        kernel="6.1",
+        system="Synthetic Linux",
+        power_mode=PowerMode(id=0, name=mode),
+        clocks=(Clock(kind="device", name="gpu", minimum_hz=306_000_000, maximum_hz=maximum_hz),),
+        swap=(),
+        fans=(Fan(name="fan", pwm=100, rpm=2000),),
+        cooling=(),
+        temps_c={},
+    )
+
+
+def test_another_power_mode_is_named_and_what_moves_by_itself_is_not(tmp_path: Path) -> None:
+    plan = build_plan(Synthetic())
+    found: list[SessionFacts] = []
+    for name, facts in (
+        ("a", hardware("15W", 612_000_000)),
+        ("b", hardware("25W", 918_000_000).model_copy(update={"fans": ()})),
+    ):
+        sitting = build_sitting(plan, Synthetic()).model_copy(update={"hardware": facts})
+        lines = journal_lines(plan, Synthetic(), runs=1)
+        folder = write_lines(tmp_path / name, plan, [record_line(sitting), *lines[1:]])
+        found += load_sessions([folder]).sessions
+    told = {each.fact: (each.a, each.b) for each in differences(*found)}
+    assert told == {
+        "power mode": ("15W", "25W"),
+        "clocks": ("device gpu 306 to 612 MHz", "device gpu 306 to 918 MHz"),
+    }

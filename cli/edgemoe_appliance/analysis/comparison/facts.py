@@ -5,12 +5,13 @@ Facts are those that were recorded, of all sittings of a session; paths are no f
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from edgemoe_appliance.analysis.sessions import PlanFacts, SessionFacts
 from edgemoe_appliance.study.base import digest_of
+from edgemoe_appliance.study.hardware import Clock, HardwareFacts, PowerMode, SwapArea
 from edgemoe_appliance.study.plan import EngineBuild, PlannedModel
 from edgemoe_appliance.study.units import gib
 
@@ -93,7 +94,39 @@ def _host(session: SessionFacts) -> Facts:
         "governor": _each(host.governor for host in hosts),
         "Python": _each(host.python for host in hosts),
         "power source": _each(power.primary.value if power.primary else "none" for power in powers),
+        **_hardware([s.hardware for s in session.sittings if s.hardware is not None]),
     }
+
+
+def _hardware(found: Sequence[HardwareFacts]) -> Facts:
+    """Return what the machine said of itself, without what moves from moment to moment."""
+    return {
+        "device": _each(each.device for each in found),
+        "firmware": _each(each.firmware for each in found),
+        "Jetson Linux": _each(each.release for each in found),
+        "distribution": _each(each.system for each in found),
+        "power mode": _each(_power_mode(each.power_mode) for each in found),
+        "clocks": _each(", ".join(map(_clock, each.clocks)) or None for each in found),
+        "swap areas": _each(", ".join(map(_swap_area, each.swap)) or "none" for each in found),
+    }
+
+
+def _power_mode(mode: PowerMode | None) -> str | None:
+    return None if mode is None else mode.name or f"number {mode.id}"
+
+
+def _clock(clock: Clock) -> str:
+    """Return the range that a clock may move in, in MHz."""
+    low, high = (
+        "?" if hz is None else f"{hz / 1e6:g}" for hz in (clock.minimum_hz, clock.maximum_hz)
+    )
+    governor = f" {clock.governor}" if clock.governor else ""
+    return f"{clock.kind} {clock.name} {low} to {high} MHz{governor}"
+
+
+def _swap_area(area: SwapArea) -> str:
+    kind = f" compressed ({area.compression})" if area.compression else ""
+    return f"{gib(area.size_bytes):.2f} GiB{kind}"
 
 
 def _target(plan: PlanFacts) -> Facts:
