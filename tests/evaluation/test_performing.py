@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from edgemoe_appliance.analysis import statistics
 from edgemoe_appliance.analysis.claims import Reference
 from edgemoe_appliance.archive.about import read_maker
 from edgemoe_appliance.archive.verify import verify_archive
@@ -22,6 +23,12 @@ from tests.evaluation.standins import StandInAudience, StandInLauncher, StandInR
 from tests.evaluation.states import outline_of
 
 ASKED = Asked(kick_the_tires=True, twins=TwinScale.TINY)
+
+
+@pytest.fixture(autouse=True)
+def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive is verified in the same process, so with as many."""
+    monkeypatch.setattr(statistics, "RESAMPLES", 200)
 
 
 @pytest.fixture
