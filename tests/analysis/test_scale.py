@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from edgemoe_appliance.analysis import frames, load_sessions
+from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.analysis.conditions import pools, sample_of, sums_sample
-from edgemoe_appliance.analysis.shown import shown_runs, spread_out
+from edgemoe_appliance.analysis.shown import shown_groups, shown_runs, spread_out
 from edgemoe_appliance.analysis.store import MEMORY_LIMIT, Store
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.study.configs import Feeds
@@ -153,3 +154,19 @@ def test_the_engine_is_kept_to_its_memory_and_its_folder(tmp_path: Path) -> None
     ):
         with pytest.raises(Exception, match=r"(?i)disabled|locked|access"):
             store.execute(statement)
+
+
+def group(index: int, *, source: str = "reader", notes: tuple[str, ...] = ()) -> RowGroup:
+    row = Row(cells={"n": Cell(value=index)})
+    return RowGroup(label=f"{source} {index}", source=source, rows=(row,), notes=notes)  # type: ignore[arg-type]
+
+
+def test_of_many_conditions_the_comparable_and_the_largest_are_shown() -> None:
+    own = [group(n, notes=() if n == 3 else ("another device",)) for n in range(1, 9)]
+    study = group(45, source="study")
+    table = Table(id="t", title="T", columns=(Column(key="n", title="N"),), groups=(*own, study))
+    assert shown_groups(table, 8) is table
+    shown = shown_groups(table, 3)
+    assert [g.label for g in shown.groups] == ["reader 3", "reader 7", "reader 8", "study 45"]
+    assert "3 of 8 groups" in shown.notes[0]
+    assert "t.csv" in shown.notes[0]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from edgemoe_appliance.analysis.cells import RowGroup, Table
 from edgemoe_appliance.analysis.store import Rows
+
+# More conditions than this are a wall of numbers; figures beside them would fill a folder.
+MAX_GROUPS = 12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,3 +69,30 @@ def spread_out(rows: Rows, limit: int) -> Shown:
     places = rows.integers("place")
     chosen = places[np.arange(limit) * len(places) // max(1, limit)]
     return Shown(frame=rows.among("place", chosen.tolist()).frame(), total=len(rows))
+
+
+def shown_groups(table: Table, limit: int = MAX_GROUPS) -> Table:
+    """Return a table with at most `limit` of the reader's groups; a note says what is left out.
+
+    Those that may stand beside the study come first, then those with most runs.
+    """
+    own = [group for group in table.groups if group.source == "reader"]
+    if len(own) <= limit:
+        return table
+    ranked = sorted(own, key=lambda group: (bool(group.notes), -_runs_of(group)))
+    kept = {id(group) for group in ranked[:limit]}
+    note = (
+        f"{limit} of {len(own)} groups of measured rows: those that may stand beside the study, "
+        f"then those with most runs. All are in {table.id}.csv."
+    )
+    return replace(
+        table,
+        groups=tuple(g for g in table.groups if g.source != "reader" or id(g) in kept),
+        notes=(*table.notes, note),
+    )
+
+
+def _runs_of(group: RowGroup) -> float:
+    """Return the runs of a group, or its rows where these say nothing of runs."""
+    counts = [row.cells["n"].number or 0 for row in group.rows if "n" in row.cells]
+    return sum(counts) if counts else len(group.rows)

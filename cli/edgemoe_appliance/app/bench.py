@@ -19,7 +19,7 @@ from edgemoe_appliance.app.options import (
     UntilPreciseOption,
     precision_rule,
 )
-from edgemoe_appliance.app.report import print_summary, write_session_report
+from edgemoe_appliance.app.report import report_sessions
 from edgemoe_appliance.bench.fitness import check_host, require_fit
 from edgemoe_appliance.bench.folders import Folders, default_folders
 from edgemoe_appliance.bench.prepare import (
@@ -122,8 +122,7 @@ def demo(
         prepared = replace(prepared, plan=prepared.plan.model_copy(update={"session": unfinished}))
     failure = _measure_all(prepared, folders)
     sessions = (prepared.plan.session,)
-    paths = write_session_report(sessions, folders)
-    print_summary(sessions, folders)
+    paths = report_sessions(sessions, folders)
     say(f"report: {paths.html}")
     if failure is not None:
         raise failure

@@ -11,15 +11,19 @@ from rich.table import Table
 
 from edgemoe_appliance.app.console import OUT, say
 from edgemoe_appliance.bench.folders import Folders, default_folders
-from edgemoe_appliance.study.reference import read_study
+from edgemoe_appliance.study.reference import Study, read_study
 
 # Loading pandas and matplotlib takes a second: only the commands that need them pay for it.
 if TYPE_CHECKING:
+    from edgemoe_appliance.analysis import LoadedSessions
     from edgemoe_appliance.analysis.cells import Cell
     from edgemoe_appliance.analysis.summary import SummaryRow
     from edgemoe_appliance.report import ReportPaths
 
 _REFERENCE_NAME = "study"
+# Names of sessions in the name of a folder, and rows on a terminal: a fleet has hundreds.
+_MOST_NAMES = 4
+_MOST_ROWS = 48
 
 
 def register(app: typer.Typer) -> None:
@@ -39,34 +43,46 @@ def report(
     """Render a report: the paper's tables with your figures beside the study's."""
     folders = default_folders()
     if sessions:
-        paths = write_session_report(sessions, folders, out)
-        print_summary(sessions, folders)
+        paths = report_sessions(sessions, folders, out)
     else:
         paths = _write_reference_report(out or folders.results / _REFERENCE_NAME)
     say(f"report: {paths.html}")
 
 
-def write_session_report(
+def report_sessions(
     sessions: Sequence[str], folders: Folders, out: Path | None = None
 ) -> ReportPaths:
-    """Write the report of sessions, by default below results/ under their joined names."""
+    """Write the report of sessions, by default below results/ under their names; print a summary.
+
+    The journals are read once for both.
+    """
     from edgemoe_appliance.analysis import load_sessions  # noqa: PLC0415
     from edgemoe_appliance.report import write_report  # noqa: PLC0415
 
     paths = session_folders(sessions, folders)
-    loaded = load_sessions(paths)
-    target = out or folders.results / "+".join(path.name for path in paths)
-    return write_report(loaded, target, read_study())
+    loaded, study = load_sessions(paths), read_study()
+    written = write_report(loaded, out or folders.results / _joined(paths), study)
+    _print_summary(loaded, study)
+    return written
 
 
-def print_summary(sessions: Sequence[str], folders: Folders) -> None:
+def _joined(paths: Sequence[Path]) -> str:
+    """Return a name for the report of sessions; that of a fleet would be too long for a folder."""
+    names = [path.name for path in paths]
+    if len(names) > _MOST_NAMES:
+        return f"{names[0]}+{len(names) - 1}-more"
+    return "+".join(names)
+
+
+def _print_summary(loaded: LoadedSessions, study: Study) -> None:
     """Print a table of rates and memory by model."""
-    from edgemoe_appliance.analysis import load_sessions  # noqa: PLC0415
     from edgemoe_appliance.analysis.summary import summary_rows  # noqa: PLC0415
 
-    rows = summary_rows(load_sessions(session_folders(sessions, folders)), read_study())
+    rows = summary_rows(loaded, study)
     if rows:
-        OUT.print(_summary_table(rows))
+        OUT.print(_summary_table(rows[:_MOST_ROWS]))
+        if len(rows) > _MOST_ROWS:
+            say(f"{_MOST_ROWS} of {len(rows)} rows; all are in the report's tables")
     else:
         say("no experiment of these sessions goes into the headline table; the page lists the runs")
 

@@ -98,13 +98,15 @@ def _render(loaded: LoadedSessions | None, study: Study) -> dict[str, bytes]:
 
 def build_material(loaded: LoadedSessions | None, study: Study) -> Material:
     """Return the tables, figures and verdicts of a report."""
-    tables, judgement = build_tables(loaded, study), judge(loaded, study)
+    full, judgement = build_tables(loaded, study), judge(loaded, study)
+    tables = full.shown()
     scales = ", ".join(twin_scales(loaded)) if loaded else ""
     twins = f"Twins (scale {scales}), not the real models" if scales else ""
     return Material(
         loaded=loaded,
         study=study,
         tables=tables,
+        full_tables=full,
         figures=build_figures(tables, study, judgement, twins),
         judgement=judgement,
     )
@@ -135,7 +137,7 @@ def _page(context: ReportContext, folder: Path) -> str:
 
 def _table_files(material: Material) -> dict[str, bytes]:
     judgement = material.judgement
-    tables = [table for table in material.tables.all() if table.id not in _OTHERWISE]
+    tables = [table for table in material.full_tables.all() if table.id not in _OTHERWISE]
     tables.append(claims_table(judgement.verdicts, judgement.own_verdicts or ()))
     tables.append(audits_table(judgement.findings, judgement.own_findings or ()))
     return {f"tables/{table.id}.csv": table_csv(table) for table in tables if table.groups}

@@ -56,11 +56,15 @@ _WEIGHTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What sections are made of; `loaded` is None in a report without sessions."""
+    """What sections are made of; `loaded` is None in a report without sessions.
+
+    `tables` are as the page shows them, `full_tables` have every group of rows.
+    """
 
     loaded: LoadedSessions | None
     study: Study
     tables: Tables
+    full_tables: Tables
     figures: tuple[FigureSet, ...]
     judgement: Judgement
 

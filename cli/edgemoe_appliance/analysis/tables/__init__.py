@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from edgemoe_appliance.analysis.cells import Table
 from edgemoe_appliance.analysis.conditions import Pool, pools
 from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.analysis.shown import shown_groups
 from edgemoe_appliance.analysis.tables.elsewhere import stated_table
 from edgemoe_appliance.analysis.tables.energy import energy_table
 from edgemoe_appliance.analysis.tables.energy_windows import energy_windows_table
@@ -57,6 +58,13 @@ class Tables:
     doubts: Table
     failures: Table
     runs: Table
+
+    def shown(self) -> Tables:
+        """Return the tables as a page shows them: the runs are chosen already, groups are here."""
+        limited = {table.id: shown_groups(table) for table in self.all()}
+        names = {field.name: getattr(self, field.name) for field in fields(self)}
+        kept = {name: limited[table.id] for name, table in names.items()}
+        return replace(self, **kept | {"runs": self.runs, "failures": self.failures})
 
     def all(self) -> tuple[Table, ...]:
         """Return the tables in the order of the report."""
