@@ -6,7 +6,9 @@ import typer
 from typer.testing import CliRunner
 
 from edgemoe_appliance.app.main import app
+from edgemoe_appliance.evaluation.config import read_evaluation
 from edgemoe_appliance.study.configs import Configs
+from edgemoe_appliance.study.plan import expand_runs
 from edgemoe_appliance.study.reference import read_study
 from edgemoe_appliance.study.resources import resource_folder
 from tests.tools.readme import README, rendered
@@ -96,3 +98,10 @@ def test_every_claim_and_every_experiment_of_a_claim_has_a_row(configs: Configs)
     named = set(re.findall(r"`(\w+)`", block))
     assert named <= set(re.findall(r"^\| `(\w+)`", costs, re.MULTILINE))
     assert named <= set(configs.experiments.experiments)
+
+
+def test_the_runs_of_kicking_the_tires_are_those_of_its_experiments(configs: Configs) -> None:
+    names = read_evaluation(resource_folder("configs"), configs).kick_the_tires.experiments
+    experiments = {name: configs.experiment(name) for name in names}
+    runs = expand_runs(experiments, target="host", pin="b4447", threads=2, seed=1)
+    assert f"makes {len(runs)} short runs" in " ".join(TEXT.split())
