@@ -116,5 +116,8 @@ def test_a_target_without_a_pace_has_no_estimate(
         present=present,
     )
     assert estimator.cost(StepId.BENCH).machine_s is None
+    (first, *_) = present.runs_left
+    gone = first.model_copy(update={"experiment": "gone"})
+    assert estimator.run_s(gone) is None
     none_left = replace(estimator, present=replace(present, runs_left=()))
     assert none_left.cost(StepId.BENCH).machine_s == 0

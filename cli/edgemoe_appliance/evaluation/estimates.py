@@ -52,7 +52,12 @@ class Estimator:
         return self._rest(step)
 
     def run_s(self, run: RunSpec) -> float | None:
-        """Return the seconds of one run: pause, start, loading, prompt and generation."""
+        """Return the seconds of one run: pause, start, loading, prompt and generation.
+
+        A session may hold runs of what the configuration has no more: theirs are not known.
+        """
+        if not self._is_configured(run):
+            return None
         rate = self.rate(run)
         faster = self.paces.prompt_over_generation.get(self.evaluation.bench.target)
         if rate is None or faster is None:
@@ -132,6 +137,13 @@ class Estimator:
         report = self.paces.report_mb * MB
         disk = {StepId.REPORT: report, StepId.ARCHIVE: report + runs * self.paces.run_kb * KB}
         return Cost(machine_s=self.paces.steps_s[step], disk_bytes=disk.get(step, 0.0))
+
+    def _is_configured(self, run: RunSpec) -> bool:
+        return (
+            any(model.id == run.model for model in self.present.models)
+            and run.experiment in self.configs.experiments.experiments
+            and run.prompt in self.configs.prompts.prompts
+        )
 
     def _model(self, name: str) -> ModelHere:
         return next(model for model in self.present.models if model.id == name)
