@@ -88,3 +88,23 @@ def test_the_weightiest_come_first(tmp_path: Path) -> None:
     weights = [list(Weight).index(threat.weight) for threat in found]
     assert weights == sorted(weights)
     assert len(weights) >= 3
+
+
+def test_many_conditions_repeat_a_threat_a_few_times_only(tmp_path: Path) -> None:
+    folders = [
+        write_session(
+            tmp_path,
+            Synthetic(
+                session=f"s{index}",
+                host_name=f"host-{index}",
+                models=("llama-3.2-1b",),
+                prompts=("prompt-01",),
+                length_prompts=(),
+            ),
+        )
+        for index in range(9)
+    ]
+    found = [t for t in find_threats(load_sessions(folders), read_study()) if t.code == "engine"]
+    assert len(found) == 7
+    assert "Setting F" in found[5].text
+    assert "3 times more" in found[6].text

@@ -7,14 +7,17 @@ of single runs have a table of their own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from edgemoe_appliance.analysis.conditions import pools, why_not_comparable
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.study.configs import Feeds, GitSource
 from edgemoe_appliance.study.reference import Study
+
+# A fleet has dozens of conditions, each with the same shortfalls.
+_MOST_OF_A_KIND = 6
 
 
 class Weight(str, Enum):
@@ -46,9 +49,21 @@ def find_threats(loaded: LoadedSessions, study: Study) -> tuple[Threat, ...]:
         _not_ok,
         _missing,
     )
-    found = [threat for check in checks for threat in check(loaded, study)]
+    found = _bounded(threat for check in checks for threat in check(loaded, study))
     order = list(Weight)
     return tuple(sorted(found, key=lambda threat: order.index(threat.weight)))
+
+
+def _bounded(threats: Iterable[Threat]) -> Iterator[Threat]:
+    """Yield threats, of one kind no more than a page can bear; the rest are counted."""
+    kinds: dict[str, list[Threat]] = {}
+    for threat in threats:
+        kinds.setdefault(threat.code, []).append(threat)
+    for same in kinds.values():
+        yield from same[:_MOST_OF_A_KIND]
+        left = len(same) - _MOST_OF_A_KIND
+        if left > 0:
+            yield replace(same[0], text=f"The same holds {left} times more.")
 
 
 def twin_scales(loaded: LoadedSessions) -> tuple[str, ...]:
@@ -140,7 +155,7 @@ def _mixed(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
             weight=Weight.COMPARISON,
             title="Several settings, kept apart",
             text="The sessions differ in host, target, runtime or engine: "
-            + "; ".join(setting.label for setting in loaded.settings)
+            + _first_of([setting.label for setting in loaded.settings])
             + ". Nothing is pooled across them.",
         )
     files = {(lot.key.model, lot.key.model_sha256) for lot in loaded.lots}
@@ -152,6 +167,12 @@ def _mixed(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
             title="Several files of one model, kept apart",
             text=f"{model} was run from {digests[model]} files with different digests.",
         )
+
+
+def _first_of(labels: Sequence[str]) -> str:
+    left = len(labels) - _MOST_OF_A_KIND
+    told = "; ".join(labels[:_MOST_OF_A_KIND])
+    return f"{told}; and {left} more" if left > 0 else told
 
 
 def _not_ok(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
