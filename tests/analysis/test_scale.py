@@ -13,12 +13,14 @@ import pytest
 from edgemoe_appliance.analysis import frames, load_sessions
 from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.analysis.conditions import pools, sample_of, sums_sample
+from edgemoe_appliance.analysis.csvfile import rows_csv
 from edgemoe_appliance.analysis.shown import shown_groups, shown_runs, spread_out
 from edgemoe_appliance.analysis.store import MEMORY_LIMIT, Store
-from edgemoe_appliance.errors import RecordError
+from edgemoe_appliance.errors import HostError, RecordError
 from edgemoe_appliance.study.configs import Feeds
 from edgemoe_appliance.study.journal import JOURNAL_NAME
 from edgemoe_appliance.study.reference import read_study
+from tests.analysis.stored import stored
 from tests.bench.fleets import plan_fleet, write_fleet
 
 RUNS = 3_000
@@ -170,3 +172,26 @@ def test_of_many_conditions_the_comparable_and_the_largest_are_shown() -> None:
     assert [g.label for g in shown.groups] == ["reader 3", "reader 7", "reader 8", "study 45"]
     assert "3 of 8 groups" in shown.notes[0]
     assert "t.csv" in shown.notes[0]
+
+
+def test_a_temporary_folder_of_any_name_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = tmp_path / "it's [odd] 'here"
+    odd.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(odd))
+    rows = stored({"x": "integer"}, {"x": [1, 2]})
+    assert rows_csv(rows) == b"x\n1\n2\n"
+
+
+def test_what_the_host_lacks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "not there"))
+    with pytest.raises(HostError, match="no folder for the runs"):
+        Store([frames.RUNS])
+
+
+def test_an_engine_that_runs_out_is_a_fault_of_the_host() -> None:
+    store = Store([frames.ABSENT_SETS])
+    store.close_loading()
+    with pytest.raises(HostError, match="cannot be kept"):
+        store.execute("SELECT list(i) FROM range(1000000000) AS t(i)")

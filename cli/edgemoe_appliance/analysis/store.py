@@ -8,7 +8,8 @@ rows and columns, and get pandas frames of these alone.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.study.base import on_one_line
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -69,11 +73,14 @@ class TableShape:
 
 
 class Store:
-    """One engine and its file. Everything is added within `loading`, then only read."""
+    """One engine and its file. Everything is added before `close_loading`, then only read.
+
+    Every method raises HostError where the disk is full or the memory does not suffice.
+    """
 
     def __init__(self, shapes: Sequence[TableShape]) -> None:
         """Open an empty store that takes rows of these shapes."""
-        self._folder = TemporaryDirectory(prefix="edgemoe-runs-", ignore_cleanup_errors=True)
+        self._folder = _private_folder()
         self._engine = _open_engine(Path(self._folder.name))
         for shape in shapes:
             columns = ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in shape.kinds.items())
@@ -87,16 +94,18 @@ class Store:
             {name: _array(columns[name], kind) for name, kind in shape.kinds.items()}, copy=False
         )
         self._engine.register("chunk", chunk)
-        self._engine.execute(f'INSERT INTO "{shape.name}" SELECT * FROM chunk')  # noqa: S608
+        self.execute(f'INSERT INTO "{shape.name}" SELECT * FROM chunk')  # noqa: S608
         self._engine.unregister("chunk")
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
         """Run a statement; values stand for its question marks and are never part of its text."""
-        return self._engine.execute(sql, list(values))
+        with _told_as_host_errors(self._folder.name):
+            return self._engine.execute(sql, list(values))
 
     def close_loading(self) -> None:
         """Make what was added permanent for the life of the store."""
-        self._engine.commit()
+        with _told_as_host_errors(self._folder.name):
+            self._engine.commit()
 
     def rows(self, shape: TableShape) -> Rows:
         """Return all rows of a table."""
@@ -106,7 +115,7 @@ class Store:
         """Write what a query gives as CSV with a header."""
         own = Path(self._folder.name) / _CSV_NAME
         options = "FORMAT csv, HEADER, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR ''"
-        self.execute(f"COPY ({select}) TO '{own}' ({options})", values)
+        self.execute(f"COPY ({select}) TO {_sql_text(own)} ({options})", values)
         with own.open("rb") as file:
             shutil.copyfileobj(file, target)
         own.unlink()
@@ -289,10 +298,39 @@ def _open_engine(folder: Path) -> duckdb.DuckDBPyConnection:
             "autoload_known_extensions": False,
         },
     )
-    engine.execute(f"SET allowed_directories = ['{folder}']")
+    engine.execute(f"SET allowed_directories = [{_sql_text(folder)}]")
     engine.execute("SET enable_external_access = false")
     engine.execute("SET lock_configuration = true")
     return engine
+
+
+def _private_folder() -> TemporaryDirectory[str]:
+    try:
+        return TemporaryDirectory(prefix="edgemoe-runs-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise HostError(
+            f"no folder for the runs that are read ({error.strerror})",
+            hint="set TMPDIR to a folder with free space",
+        ) from error
+
+
+@contextmanager
+def _told_as_host_errors(folder: str) -> Iterator[None]:
+    """Say what the host lacks where the engine cannot go on."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        raise HostError(
+            f"the runs cannot be kept ({on_one_line(error, 200)})",
+            where=folder,
+            hint="free disk space, or set TMPDIR to a folder that has some",
+        ) from error
+
+
+def _sql_text(path: Path) -> str:
+    """Return a path as a text in a statement that takes no bound value."""
+    quoted = str(path).replace("'", "''")
+    return f"'{quoted}'"
 
 
 def _array(values: Sequence[Value], kind: Kind) -> NDArray[Any]:
