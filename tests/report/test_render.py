@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from edgemoe_appliance.analysis import load_sessions, statistics
@@ -20,6 +21,8 @@ from edgemoe_appliance.report.render import build_material, render_files, render
 from edgemoe_appliance.study.plan import RunSpec
 from edgemoe_appliance.study.records import Status
 from edgemoe_appliance.study.reference import Study, read_study
+from edgemoe_appliance.study.resources import resource_folder
+from tests.analysis import arms
 from tests.analysis.journals import Synthetic, doubted, failed, write_session
 
 HOSTILE = '</style></svg><script>alert("x")</script><img src=x onerror=alert(1)>{{ 7*7 }}${x}$'
@@ -246,6 +249,65 @@ def test_every_figure_of_the_study_is_in_the_reference_report(tmp_path: Path, st
     printed |= dict(numbers_of(study.model_dump(include={"tables", "stated"})))
     missing = {name: value for name, value in printed.items() if abs(value) not in shown}
     assert not missing
+
+
+def test_every_printed_figure_is_there_in_its_printed_digits(reference: ReportPaths) -> None:
+    yaml = (resource_folder("data/reference") / "study.yaml").read_text(encoding="utf-8")
+    lines = (line.partition("#")[0] for line in yaml.splitlines())
+    body = "\n".join(lines).partition("\ntables:")[2].partition("\nclaims:")[0]
+    # Where a figure stands in the study is not one of its figures.
+    body = re.sub(r"where: \{[^}]*\}|section: \S+", "", body)
+    printed = re.findall(r"\w+: (\d+(?:\.\d+)?)(?=[,}\s])", body)
+    assert len(printed) > 150
+    page = " ".join(Page(read(reference)).text).replace("\N{NARROW NO-BREAK SPACE}", "")
+    assert not set(printed) - set(re.findall(r"\d+(?:\.\d+)?", page))
+
+
+def test_every_section_of_measured_figures_draws_them(tmp_path: Path, study: Study) -> None:
+    loaded = load_sessions([write_session(tmp_path, arms.everything(), arms.outcome)])
+    files = render_files(loaded, study)
+    drawn = {name.split("/")[1].rpartition("-")[0] for name in files if name.endswith(".svg")}
+    assert drawn == {
+        "throughput", "memory", "prompt-length", "stability", "energy", "energy-windows",
+        "routing", "roofline",
+    }  # fmt: skip
+    page = Page(files["report.html"].decode())
+    assert not page.unbalanced
+    for table in page.values("data-name"):
+        assert re.match(r"Table \d+, ", table)
+
+
+def test_tables_come_as_latex_too(report: ReportPaths) -> None:
+    html = read(report)
+    linked = set(re.findall(r'href="tables/([\w-]+)\.tex"', html))
+    assert linked == {path.stem for path in report.tables.glob("*.tex")}
+    assert {"throughput", "runs", "hardware"} <= linked
+    for path in report.tables.glob("*.tex"):
+        text = path.read_text()
+        assert text.count(r"\begin") == text.count(r"\end"), path
+        assert r"\toprule" in text
+
+
+def test_verdicts_and_findings_have_their_numbers_in_files(
+    report: ReportPaths, reference: ReportPaths
+) -> None:
+    for paths, sources in ((report, {"reader", "study"}), (reference, {"study"})):
+        claims = pd.read_csv(paths.tables / "claims.csv")
+        assert set(claims["source"]) == sources
+        assert set(claims["claim"]) == {claim.id for claim in read_study().claims}
+        assert claims.loc[claims["verdict"] == "reproduced", "value"].notna().all()
+        audits = pd.read_csv(paths.tables / "audits.csv")
+        assert set(audits["source"]) == sources
+
+
+def test_a_table_larger_than_a_page_holds_says_what_is_left_out(
+    tmp_path: Path, study: Study
+) -> None:
+    folder = write_session(tmp_path, Synthetic(repetitions=9))
+    html = page_of(study, folder)
+    assert "500 of 540 runs" in html
+    rows = html.split('id="table-runs"')[1].split("</table>")[0].count("<tr")
+    assert rows <= 502
 
 
 def numbers_of(value: Any, name: str = "") -> Iterator[tuple[str, float]]:

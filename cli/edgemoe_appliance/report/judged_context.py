@@ -47,11 +47,19 @@ class VerdictLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VerdictBlock:
+    """Claims that stand together; `reason` is what all of them lack, told once."""
+
+    reason: str
+    lines: tuple[VerdictLine, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class VerdictGroup:
     """The claims with one verdict."""
 
     tally: Tally
-    lines: tuple[VerdictLine, ...]
+    blocks: tuple[VerdictBlock, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

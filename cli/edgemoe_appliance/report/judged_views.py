@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from edgemoe_appliance.analysis.audit import Finding
 from edgemoe_appliance.analysis.claims import ClaimVerdict, Part, Scope, Verdict
@@ -22,6 +23,7 @@ from edgemoe_appliance.report.judged_context import (
     MissingView,
     Shape,
     Tally,
+    VerdictBlock,
     VerdictGroup,
     VerdictLine,
 )
@@ -101,7 +103,19 @@ def _groups(
         if found:
             tally = Tally(mark=verdict_mark(found[0]), count=len(found))
             lines = tuple(_claim_line(each, own.get(each.id)) for each in found)
-            yield VerdictGroup(tally=tally, lines=lines)
+            yield VerdictGroup(tally=tally, blocks=_blocks(verdict, lines))
+
+
+def _blocks(verdict: Verdict, lines: tuple[VerdictLine, ...]) -> tuple[VerdictBlock, ...]:
+    """Return claims that were not tested by what they lack, others as they come."""
+    if verdict is not Verdict.NOT_TESTED:
+        return (VerdictBlock(reason="", lines=lines),)
+    by_reason: dict[str, list[VerdictLine]] = {}
+    for line in lines:
+        by_reason.setdefault(line.line, []).append(replace(line, line=""))
+    return tuple(
+        VerdictBlock(reason=reason, lines=tuple(found)) for reason, found in by_reason.items()
+    )
 
 
 def _claim_line(verdict: ClaimVerdict, own: ClaimVerdict | None) -> VerdictLine:

@@ -52,6 +52,7 @@ COLUMNS = (
     MODEL_COLUMN,
     Column(
         key="mean_j_per_tok",
+        metric="j_per_token_study",
         title="As the study, mean",
         unit=_J,
         digits=2,
@@ -69,6 +70,7 @@ COLUMNS = (
     ),
     Column(
         key="gross_j_per_tok",
+        metric="j_per_token_gross",
         title="Generation alone",
         unit=_J,
         digits=2,
@@ -85,6 +87,7 @@ COLUMNS = (
     ),
     Column(
         key="net_j_per_tok",
+        metric="j_per_token_net",
         title="Above idle",
         unit=_J,
         digits=2,

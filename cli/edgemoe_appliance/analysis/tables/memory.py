@@ -56,6 +56,7 @@ COLUMNS = (
     Column(key="file_gb", title="File", unit="GB", digits=2, meaning="10^9 bytes"),
     Column(
         key="peak_rss_gib",
+        metric="peak_rss_bytes",
         title="Peak RSS",
         unit="GiB",
         digits=2,
@@ -63,7 +64,14 @@ COLUMNS = (
         meaning="mean over runs of the peak of each run; 2^30 bytes",
     ),
     Column(key="max_rss_gib", title="Highest", unit="GiB", digits=2, meaning="of all runs"),
-    Column(key="anon_gib", title="Anonymous", unit="GiB", digits=2, meaning="heap, KV cache"),
+    Column(
+        key="anon_gib",
+        metric="peak_rss_anon_bytes",
+        title="Anonymous",
+        unit="GiB",
+        digits=2,
+        meaning="heap, KV cache",
+    ),
     Column(
         key="file_part_gib",
         title="File-backed, reclaimable",

@@ -38,7 +38,9 @@ _METRIC_COLUMNS = {
     "gen_tok_s": Column(key="gen_tok_s", title="Generation", unit="tok/s", digits=1),
     "prompt_tok_s": Column(key="prompt_tok_s", title="Prompt", unit="tok/s", digits=0),
     "ttft_s": Column(key="ttft_s", title="First token", unit="s", digits=2),
-    "peak_rss_bytes": Column(key="peak_rss_gib", title="Peak RSS", unit="GiB", digits=2),
+    "peak_rss_bytes": Column(
+        key="peak_rss_gib", metric="peak_rss_bytes", title="Peak RSS", unit="GiB", digits=2
+    ),
     "wall_s": Column(key="wall_s", title="Wall", unit="s", digits=1),
     "cpu_mean_pct": Column(key="cpu_mean_pct", title="CPU", unit="%", digits=0),
     "other_cpu_pct": Column(key="other_cpu_pct", title="Other load", unit="%", digits=1),

@@ -39,6 +39,7 @@ COLUMNS = (
     MODEL_COLUMN,
     Column(
         key="cv_pct",
+        metric="gen_tok_s",
         title="CV, all runs",
         unit="%",
         digits=1,
@@ -47,6 +48,7 @@ COLUMNS = (
     ),
     Column(
         key="cv_within_pct",
+        metric="gen_tok_s",
         title="CV, repetitions",
         unit="%",
         digits=2,

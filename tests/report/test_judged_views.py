@@ -1,0 +1,110 @@
+"""Verdicts and findings as views: all are there, what failed comes first, words match shapes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edgemoe_appliance.analysis.audit import AuditVerdict, Finding
+from edgemoe_appliance.analysis.claims import Scope, Verdict
+from edgemoe_appliance.report.audit_views import anchor_of, build_audits, weightiest
+from edgemoe_appliance.report.judged_views import build_answer, build_claims
+from edgemoe_appliance.report.judgement import Judgement, judge
+from edgemoe_appliance.study.reference import read_study
+
+
+@pytest.fixture(scope="module")
+def own() -> Judgement:
+    """Return what the study's own figures come to."""
+    return judge(None, read_study())
+
+
+def as_reader(own: Judgement) -> Judgement:
+    """Return the same verdicts as if a reader had measured them, beside the study's."""
+    verdicts = tuple(
+        replace(each, source="reader", scope=Scope.DIRECTION, cautions=("a twin", each.id))
+        for each in own.verdicts
+    )
+    return Judgement(
+        verdicts=verdicts,
+        findings=(),
+        own_verdicts=own.verdicts,
+        own_findings=own.findings,
+    )
+
+
+def test_every_claim_is_in_the_answer_once_and_counted(own: Judgement) -> None:
+    answer = build_answer(own)
+    lines = [line for group in answer.groups for block in group.blocks for line in block.lines]
+    assert sorted(line.id for line in lines) == sorted(each.id for each in own.verdicts)
+    assert sum(tally.count for tally in answer.tallies) == len(own.verdicts)
+    assert [group.tally for group in answer.groups] == list(answer.tallies)
+    assert answer.tallies[0].mark.shape == "fails"
+
+
+def test_the_study_alone_reproduces_nothing(own: Judgement) -> None:
+    words = {tally.mark.word for tally in build_answer(own).tallies}
+    assert words <= {"holds", "does not hold", "left open", "not tested"}
+    measured = build_answer(as_reader(own))
+    assert {tally.mark.word for tally in measured.tallies} <= {
+        "reproduced", "not reproduced", "inconclusive", "not tested",
+    }  # fmt: skip
+    assert measured.own == build_answer(own).tallies
+
+
+def test_what_many_claims_lack_is_told_once(own: Judgement) -> None:
+    untested = tuple(
+        replace(each, verdict=Verdict.NOT_TESTED, missing=("a Jetson",)) for each in own.verdicts
+    )
+    (group,) = build_answer(Judgement(verdicts=untested, findings=())).groups
+    assert [block.reason for block in group.blocks] == ["a Jetson"]
+    assert not any(line.line for block in group.blocks for line in block.lines)
+
+
+def test_every_tested_part_is_drawn(own: Judgement) -> None:
+    views = {view.id: view for view in build_claims(own).claims}
+    for verdict in own.verdicts:
+        (side,) = views[verdict.id].judged
+        tested = [part for part in verdict.parts if part.verdict is not Verdict.NOT_TESTED]
+        rows = [row for rows in side.parts for row in rows.rows]
+        judged = sum(len(part.numbers) if part.limits is None else 1 for part in tested)
+        assert len(rows) == judged, verdict.id
+        assert all(row.plot is not None and "r-dot" in row.plot for row in rows), verdict.id
+        assert sum(missing.parts for missing in side.missing) == len(verdict.parts) - len(tested)
+
+
+def test_notes_of_all_directions_stand_once(own: Judgement) -> None:
+    claims = build_claims(as_reader(own))
+    assert "a twin" in claims.notes
+    for view in claims.claims:
+        assert view.judged[0].whose == "These sessions"
+        assert view.judged[0].notes.count("a twin") == 0
+        assert view.id in view.judged[0].notes
+
+
+def test_every_finding_is_shown_and_has_an_anchor_of_its_own(own: Judgement) -> None:
+    audits = build_audits("all", own.findings)
+    views = [view for group in audits.groups for view in (*group.shown, *group.folded)]
+    assert len(views) == len(own.findings)
+    assert len({view.anchor for view in views}) == len(views)
+    assert all(view.mark.shape in ("fails", "open") for g in audits.groups for view in g.shown)
+
+
+def test_key_audits_are_those_that_do_not_fit_one_of_a_test(own: Judgement) -> None:
+    key, others = weightiest(own.findings, 6)
+    assert 0 < len(key) <= 6
+    assert len({finding.test for finding in key}) == len(key)
+    assert all(finding.verdict is AuditVerdict.INCONSISTENT for finding in key)
+    asks = (AuditVerdict.INCONSISTENT, AuditVerdict.UNDECIDED)
+    assert others == sum(finding.verdict in asks for finding in own.findings) - len(key)
+
+
+def test_anchors_of_strange_names_are_plain_and_differ(own: Judgement) -> None:
+    def named(name: str) -> Finding:
+        return replace(own.findings[0], id=name)
+
+    anchors = [anchor_of(named(name)) for name in ('a"><b', "a'><b", "a b", "x" * 900 + "!")]
+    assert len(set(anchors)) == len(anchors)
+    assert all(anchor.replace("-", "").replace(".", "").isalnum() for anchor in anchors)
+    assert max(map(len, anchors)) < 100
