@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from edgemoe_appliance.analysis import store
 from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table, absent
 from edgemoe_appliance.analysis.csvfile import rows_csv, table_csv
 from edgemoe_appliance.analysis.statistics import Absent, Interval
@@ -144,3 +145,11 @@ def test_the_engine_writes_the_bytes_that_pandas_would() -> None:
     assert rows_csv(stored(kinds, columns)).decode() == frame.to_csv(
         index=False, lineterminator="\n"
     )
+
+
+def test_a_hundred_columns_of_text_need_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MEMORY_LIMIT", "64MB")
+    columns: dict[str, list[Value]] = {f"c{number}": ["=1", "plain"] for number in range(100)}
+    kinds: dict[str, Kind] = dict.fromkeys(columns, "text")
+    lines = rows_csv(stored(kinds, columns)).decode().splitlines()
+    assert lines[1] == ",".join(["'=1"] * 100)
