@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
-from edgemoe_appliance.analysis import frames, load_sessions
+from edgemoe_appliance.analysis import frames, load_sessions, store
 from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.analysis.conditions import pools, sample_of, sums_sample
 from edgemoe_appliance.analysis.csvfile import rows_csv
 from edgemoe_appliance.analysis.shown import shown_groups, shown_runs, spread_out
-from edgemoe_appliance.analysis.store import MEMORY_LIMIT, Store
+from edgemoe_appliance.analysis.store import MEMORY_LIMIT, Kind, Store, Value
 from edgemoe_appliance.errors import HostError, RecordError
 from edgemoe_appliance.study.configs import Feeds
 from edgemoe_appliance.study.journal import JOURNAL_NAME
@@ -141,10 +145,38 @@ def test_no_more_than_a_chunk_is_held(folders: list[Path], monkeypatch: pytest.M
     assert sum(sizes) == len(loaded.runs)
 
 
+def test_no_chunk_stays_in_memory_once_it_is_stored(
+    folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[weakref.ref[object]] = []
+
+    def watched(values: Sequence[Value], kind: Kind) -> NDArray[Any]:
+        array = make(values, kind)
+        kept.append(weakref.ref(array))
+        return array
+
+    def closing(self: Store) -> None:
+        counts.append(alive(kept))
+        close(self)
+
+    make, close, counts = store._array, Store.close_loading, list[int]()
+    monkeypatch.setattr(store, "_array", watched)
+    monkeypatch.setattr(frames, "CHUNK_ROWS", 256)
+    monkeypatch.setattr(Store, "close_loading", closing)
+    load_sessions(folders)
+    assert len(kept) > RUNS / 256
+    assert counts == [0]
+
+
+def alive(kept: list[weakref.ref[object]]) -> int:
+    gc.collect()
+    return sum(each() is not None for each in kept)
+
+
 def test_the_engine_is_kept_to_its_memory_and_its_folder(tmp_path: Path) -> None:
-    store = Store([frames.ABSENT_SETS])
-    store.close_loading()
-    (limit,) = store.execute("SELECT current_setting('memory_limit')").fetchall()[0]
+    own = Store([frames.ABSENT_SETS])
+    own.close_loading()
+    (limit,) = own.execute("SELECT current_setting('memory_limit')").fetchall()[0]
     assert MEMORY_LIMIT == "512MB"
     assert limit.startswith("488")  # MiB
     (tmp_path / "secret.csv").write_text("a\n1\n")
@@ -155,7 +187,7 @@ def test_the_engine_is_kept_to_its_memory_and_its_folder(tmp_path: Path) -> None
         "INSTALL httpfs",
     ):
         with pytest.raises(Exception, match=r"(?i)disabled|locked|access"):
-            store.execute(statement)
+            own.execute(statement)
 
 
 def group(index: int, *, source: str = "reader", notes: tuple[str, ...] = ()) -> RowGroup:
@@ -191,7 +223,7 @@ def test_what_the_host_lacks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_an_engine_that_runs_out_is_a_fault_of_the_host() -> None:
-    store = Store([frames.ABSENT_SETS])
-    store.close_loading()
+    own = Store([frames.ABSENT_SETS])
+    own.close_loading()
     with pytest.raises(HostError, match="cannot be kept"):
-        store.execute("SELECT list(i) FROM range(1000000000) AS t(i)")
+        own.execute("SELECT list(i) FROM range(1000000000) AS t(i)")

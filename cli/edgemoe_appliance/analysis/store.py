@@ -93,9 +93,9 @@ class Store:
         chunk: pd.DataFrame = pd.DataFrame(
             {name: _array(columns[name], kind) for name, kind in shape.kinds.items()}, copy=False
         )
-        self._engine.register("chunk", chunk)
-        self.execute(f'INSERT INTO "{shape.name}" SELECT * FROM chunk')  # noqa: S608
-        self._engine.unregister("chunk")
+        # A registered frame would be kept until the transaction ends; a relation is not.
+        with _told_as_host_errors(self._folder.name):
+            self._engine.from_df(chunk).insert_into(shape.name)
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
         """Run a statement; values stand for its question marks and are never part of its text."""
