@@ -1,0 +1,81 @@
+"""What sections share: their frame, the views of their tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from edgemoe_appliance.analysis.cells import Table
+from edgemoe_appliance.report.citations import Citations
+from edgemoe_appliance.report.context import (
+    Block,
+    FigureView,
+    FileLink,
+    Notice,
+    PanelView,
+    Section,
+    TableView,
+)
+from edgemoe_appliance.report.drawing import FileKind, themed
+from edgemoe_appliance.report.figures import FigureSet
+from edgemoe_appliance.report.sections.material import Material
+from edgemoe_appliance.report.views import build_table_view, printable
+
+TWIN_TITLE = "Twins, not the real models"
+FIGURE_FILES: tuple[FileKind, ...] = ("svg", "png", "pdf")
+
+
+def section_of(
+    material: Material, name: str, title: str, blocks: Sequence[Block | None], *, measured: bool
+) -> Section:
+    """Return a section; one with measured figures of twins begins with their notice."""
+    kept = tuple(block for block in blocks if block is not None)
+    is_twin = measured and bool(material.twin_text)
+    warning = Notice(
+        tone="twin",
+        title=TWIN_TITLE,
+        text=f"Random weights, scale {material.twin_scales}: read ratios, not rates.",
+    )
+    return Section(
+        id=name,
+        number="",
+        title=title,
+        blocks=(warning, *kept) if is_twin and kept else kept,
+        is_twin=is_twin,
+    )
+
+
+def table_of(material: Material, table: Table) -> TableView | None:
+    """Return a table, None where it has no row."""
+    cite = Citations(loaded=material.loaded, study=material.study).of
+    return build_table_view(table, cite) if table.groups else None
+
+
+def figure_of(material: Material, name: str) -> FigureView | None:
+    """Return a figure, None where it has no panel."""
+    found = [figure for figure in material.figures if figure.id == name]
+    return _figure_view(found[0]) if found else None
+
+
+def _figure_view(figure: FigureSet) -> FigureView:
+    return FigureView(
+        id=f"figure-{figure.id}",
+        number=0,
+        title=figure.title,
+        caption=figure.caption,
+        data=f"#table-{figure.table}" if figure.table else "tables/audits.csv",
+        panels=tuple(
+            PanelView(
+                id=panel.name,
+                # The only markup on the page that is not the template's own.
+                svg=Markup(themed(panel.svg)),  # noqa: S704
+                description=printable(panel.description),
+                files=tuple(
+                    FileLink(label=kind.upper(), path=f"figures/{panel.name}.{kind}")
+                    for kind in FIGURE_FILES
+                ),
+            )
+            for panel in figure.panels
+        ),
+    )

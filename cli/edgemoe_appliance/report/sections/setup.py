@@ -1,0 +1,103 @@
+"""The sections of what was run: hosts and engine, models, prompts and procedure, metrics."""
+
+from __future__ import annotations
+
+from edgemoe_appliance.analysis.tables.common import CONFIDENCE_PCT
+from edgemoe_appliance.report.context import Folded, Metrics, MetricView, Prose, Section, Verbatim
+from edgemoe_appliance.report.sections.material import Material
+from edgemoe_appliance.report.sections.parts import section_of, table_of
+from edgemoe_appliance.report.views import printable
+from edgemoe_appliance.study.metrics import METRICS
+
+# More texts make a page heavy; sessions have them all in their plans.
+_MOST_TEXTS = 60
+
+
+def hardware_section(material: Material) -> Section:
+    """Return what the hosts and engines are, with the commands that ran."""
+    commands = [
+        Verbatim(
+            title=printable(f"{session.key}, {command.model}"),
+            text=printable(" ".join(command.argv)),
+        )
+        for session in (material.loaded.sessions if material.loaded else ())
+        for command in session.commands
+    ]
+    blocks = [
+        Prose(
+            paragraphs=(
+                "What the measuring process read from its host, and the engine it ran, beside "
+                "what the study states of its two devices.",
+            )
+        ),
+        table_of(material, material.tables.hardware),
+        Folded(title="Exact command of each model's first run", texts=tuple(commands[:_MOST_TEXTS]))
+        if commands
+        else None,
+    ]
+    return section_of(material, "hardware", "Hardware and backend", blocks, measured=False)
+
+
+def models_section(material: Material) -> Section:
+    """Return what is in the model files."""
+    blocks = [
+        Prose(
+            paragraphs=(
+                "Parameters and bytes are counted in the model files; the study gives nominal "
+                "numbers. An MoE model uses only some of its experts for a token, so it reads "
+                "fewer bytes per token than its file holds.",
+            )
+        ),
+        table_of(material, material.tables.models),
+    ]
+    return section_of(material, "models", "Models", blocks, measured=True)
+
+
+def prompts_section(material: Material) -> Section:
+    """Return what was asked of the models, how often and with which settings."""
+    texts: dict[str, Verbatim] = {}
+    for session in material.loaded.sessions if material.loaded else ():
+        for prompt in session.plan.prompts.values():
+            title = printable(f"{prompt.id}, {prompt.words} words")
+            texts.setdefault(prompt.sha256, Verbatim(title=title, text=printable(prompt.text)))
+    paragraph = (
+        "The study's prompts are in its bundle and not reprinted here; those of this appliance "
+        "are its own, in the same categories and lengths."
+    )
+    blocks = [
+        Prose(paragraphs=(paragraph,)),
+        table_of(material, material.tables.procedure),
+        table_of(material, material.tables.experiments),
+        table_of(material, material.tables.threads),
+        table_of(material, material.tables.prompts),
+        Folded(title="Texts as sent", texts=tuple(texts.values())[:_MOST_TEXTS]) if texts else None,
+    ]
+    return section_of(material, "prompts", "Prompts and procedure", blocks, measured=False)
+
+
+def metrics_section() -> Section:
+    """Return what each reading is and does not see."""
+    metrics = tuple(
+        MetricView(
+            key=metric.key,
+            title=metric.title,
+            unit=metric.unit.value,
+            source=metric.source,
+            resolution=metric.resolution,
+            blind_spot=metric.blind_spot,
+        )
+        for metric in METRICS.values()
+    )
+    intro = (
+        "What each reading is, where it comes from, how fine it is and what it does not see. "
+        f"Means have {CONFIDENCE_PCT} % intervals by a hierarchical bootstrap: prompts are drawn "
+        "first, then their repetitions. Ratios of two models draw the same prompts for both. An "
+        "interval speaks of other prompts of the kind; it knows nothing of other machines or "
+        "days. Where prompt effects are strongly skewed it is too narrow."
+    )
+    return Section(
+        id="metrics",
+        number="",
+        title="Metrics",
+        blocks=(Prose(paragraphs=(intro,)), Metrics(metrics=metrics)),
+    )
