@@ -7,19 +7,16 @@ from collections.abc import Iterator, Sequence
 from edgemoe_appliance.analysis.audit import Finding
 from edgemoe_appliance.analysis.cells import Row, RowGroup, Table
 from edgemoe_appliance.report.drawing import Chart, MarkRow, RowChart
+from edgemoe_appliance.report.figures.pairs import PairedPanels
 from edgemoe_appliance.report.figures.parts import (
     TITLE_LETTERS,
     FigureSet,
     draw_all,
     drawn_note,
     interval_bounds,
-    key_of,
     label_of,
     own_groups,
-    relative_rows,
-    relative_title,
     shortened,
-    study_key,
     warning_of,
     with_study,
     with_value,
@@ -36,28 +33,18 @@ def energy_figure(table: Table, findings: Sequence[Finding], study: Study) -> Fi
 
     Beside a figure of the study stands what its own power and rate explain, from the audit.
     """
-    charts: list[Chart] = []
-    for group in own_groups(table):
-        charts.append(
-            RowChart(
-                title=shortened(group.label, TITLE_LETTERS),
-                axis="J per generated token",
-                rows=tuple(_own_row(row, group) for row in with_value(group, "mean_j_per_tok")),
-                key=study_key(group, "study_mean_j_per_tok", study),
-                warning=warning_of(group),
-                subtitle="bar: whole call; dark: generation; line: above idle",
-            )
-        )
-        charts.append(
-            RowChart(
-                title=relative_title(group, "Energy relative to Llama-3.2-1B"),
-                axis="ratio of energies per token",
-                rows=relative_rows(table, group, "to_baseline", 2),
-                key=key_of(study, "jetson"),
-                warning=warning_of(group),
-                reference=1.0,
-            )
-        )
+    panels = PairedPanels(
+        column="mean_j_per_tok",
+        axis="J per generated token",
+        build_row=_own_row,
+        subtitle="bar: whole call; dark: generation; line: above idle",
+        ratio_column="to_baseline",
+        ratio_title="Energy relative to Llama-3.2-1B",
+        ratio_axis="ratio of energies per token",
+        ratio_digits=2,
+        ratio_shapes=("jetson",),
+    )
+    charts = [*panels.of_reader(table, study), *_study_charts(table, findings)]
     caption = (
         "The study's way of counting shares the energy of the whole call out over the generated "
         "tokens, loading and prompt among it. In the study's panel the dark part is its average "
@@ -68,7 +55,7 @@ def energy_figure(table: Table, findings: Sequence[Finding], study: Study) -> Fi
         title="Energy per generated token",
         caption=caption + drawn_note(table),
         table=table.id,
-        panels=draw_all("energy", [*charts, *_study_charts(table, findings)]),
+        panels=draw_all("energy", charts),
     )
 
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from edgemoe_appliance.analysis.cells import Row, RowGroup, Table
-from edgemoe_appliance.report.drawing import Chart, MarkRow, RowChart
+from edgemoe_appliance.report.drawing import MarkRow
+from edgemoe_appliance.report.figures.pairs import PairedPanels
 from edgemoe_appliance.report.figures.parts import (
-    TITLE_LETTERS,
     FigureSet,
     draw_all,
     drawn_note,
     interval_bounds,
-    key_of,
     label_of,
-    own_groups,
-    relative_rows,
-    relative_title,
-    shortened,
-    study_key,
-    warning_of,
     with_study,
-    with_value,
 )
 from edgemoe_appliance.study.reference import Study
 from edgemoe_appliance.study.units import GB, GIB
@@ -27,27 +19,16 @@ from edgemoe_appliance.study.units import GB, GIB
 
 def memory_figure(table: Table, study: Study) -> FigureSet:
     """Return the peaks of memory, alone and relative to the model file."""
-    charts: list[Chart] = []
-    for group in own_groups(table):
-        charts.append(
-            RowChart(
-                title=shortened(group.label, TITLE_LETTERS),
-                axis="peak resident memory, GiB",
-                rows=tuple(_memory_row(row, group) for row in with_value(group, "peak_rss_gib")),
-                key=study_key(group, "study_peak_rss_gib", study),
-                warning=warning_of(group),
-            )
-        )
-        charts.append(
-            RowChart(
-                title=relative_title(group, "Peak relative to the model file"),
-                axis="bytes over bytes",
-                rows=relative_rows(table, group, "peak_over_file", 2),
-                key=key_of(study),
-                warning=warning_of(group),
-                reference=1.0,
-            )
-        )
+    panels = PairedPanels(
+        column="peak_rss_gib",
+        axis="peak resident memory, GiB",
+        build_row=_memory_row,
+        ratio_column="peak_over_file",
+        ratio_title="Peak relative to the model file",
+        ratio_axis="bytes over bytes",
+        ratio_digits=2,
+    )
+    charts = panels.of_reader(table, study) or panels.of_study(table, study)
     return FigureSet(
         id="memory",
         title="Peak memory",
@@ -56,28 +37,8 @@ def memory_figure(table: Table, study: Study) -> FigureSet:
         "file. Mapped model pages count as resident, though the kernel may drop them."
         + drawn_note(table),
         table=table.id,
-        panels=draw_all("memory", charts or _study_memory(table, study)),
+        panels=draw_all("memory", charts),
     )
-
-
-def _study_memory(table: Table, study: Study) -> list[Chart]:
-    """Return the panels of a report without sessions."""
-    charts: list[Chart] = [
-        RowChart(
-            title=group.label,
-            axis="peak resident memory, GiB",
-            rows=tuple(_memory_row(row, group) for row in group.rows),
-        )
-        for group in table.groups
-    ]
-    relative = RowChart(
-        title="Peak relative to the model file",
-        axis="bytes over bytes",
-        rows=relative_rows(table, None, "peak_over_file", 2),
-        key=key_of(study),
-        reference=1.0,
-    )
-    return [*charts, relative]
 
 
 def _memory_row(row: Row, group: RowGroup) -> MarkRow:

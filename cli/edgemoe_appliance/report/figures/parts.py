@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgemoe_appliance.analysis.cells import Cell, Row, RowGroup, Table
-from edgemoe_appliance.analysis.conditions import BASELINE
 from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.report.drawing import (
     Chart,
     FileKind,
     Mark,
-    MarkRow,
     RoofChart,
     RowChart,
     draw,
@@ -100,11 +98,6 @@ def study_shape(group: RowGroup) -> Shape:
     return "jetson" if group.device == "jetson" else "m2"
 
 
-def relative_title(group: RowGroup, title: str) -> str:
-    """Return the title of a panel that compares a condition with the study."""
-    return f"{group.label.partition(':')[0]}: {title[0].lower()}{title[1:]}"
-
-
 def study_key(group: RowGroup, key: str, study: Study) -> str:
     """Return what the study's sign means, where a panel of the reader's has one."""
     return key_of(study, study_shape(group)) if with_value(group, key) else ""
@@ -135,30 +128,6 @@ def with_study(
         marks.append(Mark(value=figure, shape=shape))
         words.append(SIGNS[shape] + format_number(figure, digits))
     return marks, "   ".join(words)
-
-
-def relative_rows(table: Table, own: RowGroup | None, key: str, digits: int) -> tuple[MarkRow, ...]:
-    """Return one row per model: the mark of one condition, then those of the study's devices."""
-    found: dict[str, list[tuple[Row, Mark]]] = {}
-    for group in table.groups:
-        if group is own or group.source == "study":
-            for row in with_value(group, key):
-                if key != "to_baseline" or row.model != BASELINE:
-                    mark = mark_of(row.cells[key], shape_of(group))
-                    found.setdefault(str(row.model), []).append((row, mark))
-    kept = {row.model for row in own.rows} if own else set(found)
-    return tuple(
-        MarkRow(
-            label=label_of(marks[0][0]),
-            model=model,
-            text="   ".join(
-                SIGNS[mark.shape] + format_number(mark.value or 0.0, digits) for _, mark in marks
-            ),
-            marks=tuple(mark for _, mark in marks),
-        )
-        for model, marks in found.items()
-        if model in kept
-    )
 
 
 def interval_bounds(cell: Cell, scale: float = 1.0) -> tuple[float, float] | None:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from edgemoe_appliance.analysis.cells import Row, RowGroup, Table
-from edgemoe_appliance.report.drawing import Chart, Line, LineChart, MarkRow, RowChart
+from edgemoe_appliance.report.drawing import Line, LineChart, MarkRow
+from edgemoe_appliance.report.figures.pairs import PairedPanels
 from edgemoe_appliance.report.figures.parts import (
     TITLE_LETTERS,
     FigureSet,
     draw_all,
     drawn_note,
     interval_bounds,
-    key_of,
     label_of,
     own_groups,
-    relative_rows,
-    relative_title,
     shortened,
-    study_key,
     warning_of,
     with_study,
     with_value,
@@ -28,55 +25,24 @@ _LENGTHS = ("short", "medium", "long")
 
 def throughput_figure(table: Table, study: Study) -> FigureSet:
     """Return the generation rates, alone and relative to the baseline."""
-    charts: list[Chart] = []
-    for group in own_groups(table):
-        charts.append(
-            RowChart(
-                title=shortened(group.label, TITLE_LETTERS),
-                axis="generation rate, tok/s",
-                rows=tuple(_rate_row(row, group) for row in with_value(group, "mean_tok_s")),
-                key=study_key(group, "study_mean_tok_s", study),
-                warning=warning_of(group),
-            )
-        )
-        charts.append(
-            RowChart(
-                title=relative_title(group, "Rate relative to Llama-3.2-1B"),
-                axis="ratio of generation rates",
-                rows=relative_rows(table, group, "to_baseline", 3),
-                key=key_of(study),
-                warning=warning_of(group),
-                reference=1.0,
-            )
-        )
+    panels = PairedPanels(
+        column="mean_tok_s",
+        axis="generation rate, tok/s",
+        build_row=_rate_row,
+        ratio_column="to_baseline",
+        ratio_title="Rate relative to Llama-3.2-1B",
+        ratio_axis="ratio of generation rates",
+        ratio_digits=3,
+    )
+    charts = panels.of_reader(table, study) or panels.of_study(table, study)
     return FigureSet(
         id="throughput",
         title="Generation rate",
         caption="Means over all runs of a condition; thick bars are 90 % intervals, where there "
         "are enough prompts for one. The study prints no intervals." + drawn_note(table),
         table=table.id,
-        panels=draw_all("throughput", charts or _study_rates(table, study)),
+        panels=draw_all("throughput", charts),
     )
-
-
-def _study_rates(table: Table, study: Study) -> list[Chart]:
-    """Return the panels of a report without sessions."""
-    charts: list[Chart] = [
-        RowChart(
-            title=group.label,
-            axis="generation rate, tok/s",
-            rows=tuple(_rate_row(row, group) for row in group.rows),
-        )
-        for group in table.groups
-    ]
-    relative = RowChart(
-        title="Rate relative to Llama-3.2-1B",
-        axis="ratio of generation rates",
-        rows=relative_rows(table, None, "to_baseline", 3),
-        key=key_of(study),
-        reference=1.0,
-    )
-    return [*charts, relative]
 
 
 def _rate_row(row: Row, group: RowGroup) -> MarkRow:
