@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from edgemoe_appliance.analysis.audit import Finding
 from edgemoe_appliance.analysis.cells import (
@@ -45,6 +46,7 @@ _AUDIT_COLUMNS = (
     Column(key="confidence", title="Confidence"),
     *_NUMBER_COLUMNS,
 )
+_Judged = TypeVar("_Judged", ClaimVerdict, Finding)
 _NO_PART = "the claim was not tested"
 _NO_LIMIT = "no limit at this end"
 
@@ -55,15 +57,7 @@ def claims_table(*judged: Sequence[ClaimVerdict]) -> Table:
         id="claims",
         title="Claims and their parts",
         columns=_CLAIM_COLUMNS,
-        groups=tuple(
-            RowGroup(
-                label=verdicts[0].source,
-                source=verdicts[0].source,
-                rows=tuple(row for verdict in verdicts for row in _claim_rows(verdict)),
-            )
-            for verdicts in judged
-            if verdicts
-        ),
+        groups=_groups(judged, _claim_rows),
     )
 
 
@@ -73,15 +67,22 @@ def audits_table(*audited: Sequence[Finding]) -> Table:
         id="audits",
         title="Audits and their numbers",
         columns=_AUDIT_COLUMNS,
-        groups=tuple(
-            RowGroup(
-                label=findings[0].source,
-                source=findings[0].source,
-                rows=tuple(row for finding in findings for row in _finding_rows(finding)),
-            )
-            for findings in audited
-            if findings
-        ),
+        groups=_groups(audited, _finding_rows),
+    )
+
+
+def _groups(
+    sets: Sequence[Sequence[_Judged]], build_rows: Callable[[_Judged], Iterator[Row]]
+) -> tuple[RowGroup, ...]:
+    """Return one group for each set that is not empty; one set has one source."""
+    return tuple(
+        RowGroup(
+            label=judged[0].source,
+            source=judged[0].source,
+            rows=tuple(row for each in judged for row in build_rows(each)),
+        )
+        for judged in sets
+        if judged
     )
 
 
