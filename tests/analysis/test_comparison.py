@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgemoe_appliance.analysis import load_sessions, statistics
+from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.claims import Reference, Verdict, read_reference
 from edgemoe_appliance.analysis.comparison import (
     MARGIN,
@@ -23,7 +23,7 @@ from edgemoe_appliance.analysis.comparison import (
 from edgemoe_appliance.analysis.comparison.facts import differences
 from edgemoe_appliance.analysis.comparison.results import outcome_of
 from edgemoe_appliance.analysis.sessions import SessionFacts
-from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.analysis.statistics import Absent, Interval, resampling
 from edgemoe_appliance.study.hardware import Clock, Fan, HardwareFacts, PowerMode
 from edgemoe_appliance.study.plan import RunSpec
 from edgemoe_appliance.study.records import Status, record_line
@@ -51,7 +51,7 @@ def reference() -> Reference:
 
 @pytest.fixture(autouse=True)
 def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "RESAMPLES", 2000)
+    monkeypatch.setattr(resampling, "RESAMPLES", 2000)
 
 
 @pytest.fixture

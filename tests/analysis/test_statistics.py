@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgemoe_appliance.analysis import statistics as ours
 from edgemoe_appliance.analysis.statistics import (
     Absent,
     Difference,
@@ -19,12 +18,15 @@ from edgemoe_appliance.analysis.statistics import (
     Sample,
     Summary,
     difference_of_means,
+    intervals,
     mean_interval,
     median_interval,
     on_common_prompts,
     ratio_of_means,
+    resampling,
     student_t,
     summarise,
+    units,
     variation_interval,
 )
 
@@ -237,7 +239,7 @@ def coverage(
 
 
 def test_intervals_cover_about_as_often_as_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ours, "RESAMPLES", 400)
+    monkeypatch.setattr(resampling, "RESAMPLES", 400)
     # 300 studies: the standard error of the share is 1.7 %.
     assert 0.84 <= coverage(300, prompts=15, between=2, within=1) <= 0.96
 
@@ -249,7 +251,7 @@ def test_intervals_cover_about_as_often_as_they_say(monkeypatch: pytest.MonkeyPa
 def test_a_90_percent_interval_covers_in_88_to_92_percent_of_2000_studies(
     monkeypatch: pytest.MonkeyPatch, between: float, within: float, paired_ratio: bool
 ) -> None:
-    monkeypatch.setattr(ours, "RESAMPLES", 1000)
+    monkeypatch.setattr(resampling, "RESAMPLES", 1000)
     share = coverage(2000, prompts=15, between=between, within=within, paired_ratio=paired_ratio)
     assert 0.88 <= share <= 0.92
 
@@ -308,7 +310,7 @@ def skewed(prompts: int, runs: int, seed: int) -> Sample:
     return Sample({f"p{i:02d}": m + draws.exponential(2.0, runs) for i, m in enumerate(means)})
 
 
-def intervals(sample: Sample, other: Sample) -> list[Interval]:
+def both_intervals(sample: Sample, other: Sample) -> list[Interval]:
     ratio = ratio_of_means(sample, other)
     assert isinstance(ratio, Ratio)
     found = [mean_interval(sample), ratio.interval]
@@ -317,16 +319,16 @@ def intervals(sample: Sample, other: Sample) -> list[Interval]:
 
 @pytest.mark.parametrize(
     ("prompts", "runs", "limit"),
-    [(12, ours.MANY_RUNS + 1, "MANY_RUNS"), (1, ours.MANY_UNITS + 1, "MANY_UNITS")],
+    [(12, units.MANY_RUNS + 1, "MANY_RUNS"), (1, units.MANY_UNITS + 1, "MANY_UNITS")],
 )
 def test_many_runs_may_be_drawn_from_the_normal_limit(
     prompts: int, runs: int, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sample, other = skewed(prompts, runs, 1), skewed(prompts, runs, 2)
-    near = intervals(sample, other)
-    monkeypatch.setattr(ours, limit, runs)
-    monkeypatch.setattr(ours, "_KNOWN", {})
-    for found, exact in zip(near, intervals(sample, other), strict=True):
+    near = both_intervals(sample, other)
+    monkeypatch.setattr(units, limit, runs)
+    monkeypatch.setattr(intervals, "_KNOWN", {})
+    for found, exact in zip(near, both_intervals(sample, other), strict=True):
         # Both are of 10,000 resamples, whose ends scatter by a hundredth of the width.
         assert found.low == pytest.approx(exact.low, abs=0.04 * exact.half_width)
         assert found.high == pytest.approx(exact.high, abs=0.04 * exact.half_width)
@@ -334,9 +336,9 @@ def test_many_runs_may_be_drawn_from_the_normal_limit(
 
 
 def test_a_huge_sample_costs_as_many_draws_as_it_has_prompts() -> None:
-    units = ours._units(skewed(15, 10_000, 3))
-    assert not isinstance(units, Absent)
-    assert units.draws == 15
-    crowd = ours._units(skewed(1, 100_000, 3))
+    prompts = units.units_of(skewed(15, 10_000, 3))
+    assert not isinstance(prompts, Absent)
+    assert prompts.draws == 15
+    crowd = units.units_of(skewed(1, 100_000, 3))
     assert not isinstance(crowd, Absent)
     assert crowd.draws == 1

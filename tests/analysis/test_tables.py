@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.analysis import LoadedSessions, load_sessions, statistics
+from edgemoe_appliance.analysis import LoadedSessions, load_sessions
 from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.analysis.conditions import added_by_heat, pools, why_not_comparable
 from edgemoe_appliance.analysis.csvfile import rows_csv, table_csv
-from edgemoe_appliance.analysis.statistics import Interval
+from edgemoe_appliance.analysis.statistics import Interval, resampling
 from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.analysis.tables import Tables, build_tables
 from edgemoe_appliance.analysis.tables.runs import runs_table
@@ -51,7 +51,7 @@ LIKE_THE_STUDY = Synthetic(study_device="m2", twin_scale=None)
 def _few_resamples(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Save time where no test looks at the last digit of an interval."""
     if "kept_here" not in request.node.name:
-        monkeypatch.setattr(statistics, "RESAMPLES", 500)
+        monkeypatch.setattr(resampling, "RESAMPLES", 500)
 
 
 @pytest.fixture(scope="module")

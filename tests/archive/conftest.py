@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.analysis import statistics
+from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.archive import bundle, verify
 from edgemoe_appliance.archive.derived import Basis, derive_files
 from edgemoe_appliance.study.configs import Configs, read_configs
@@ -31,7 +31,7 @@ def derive_once() -> Derive:
         )
         if key not in known:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(statistics, "RESAMPLES", 200)
+                patch.setattr(resampling, "RESAMPLES", 200)
                 known[key] = derive_files(basis)
         return dict(known[key])
 

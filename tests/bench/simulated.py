@@ -14,8 +14,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from edgemoe_appliance.analysis import statistics
-from edgemoe_appliance.analysis.statistics import Sample
+from edgemoe_appliance.analysis.statistics import Sample, resampling
 
 BASE_TOK_S = 30.0
 SEED = 20_260_102
@@ -74,5 +73,5 @@ def simulate(
 @contextmanager
 def fewer_resamples(number: int) -> Iterator[None]:
     """Make bootstraps of `number` resamples while the context is open, to save time."""
-    with mock.patch.object(statistics, "RESAMPLES", number):
+    with mock.patch.object(resampling, "RESAMPLES", number):
         yield

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from edgemoe_appliance.analysis import statistics
 from edgemoe_appliance.analysis.claims import Reference
+from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.archive.about import read_maker
 from edgemoe_appliance.archive.verify import verify_archive
 from edgemoe_appliance.bench.folders import Folders
@@ -28,7 +28,7 @@ ASKED = Asked(kick_the_tires=True, twins=TwinScale.TINY)
 @pytest.fixture(autouse=True)
 def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """An archive is verified in the same process, so with as many."""
-    monkeypatch.setattr(statistics, "RESAMPLES", 200)
+    monkeypatch.setattr(resampling, "RESAMPLES", 200)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from edgemoe_appliance.analysis import load_sessions, statistics
+from edgemoe_appliance.analysis import load_sessions
+from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.report import render_reference_report, write_report
 from edgemoe_appliance.study.plan import RunSpec
 from edgemoe_appliance.study.records import Status
@@ -62,7 +63,7 @@ def browser() -> Iterator[Browser]:
 
 def written(folder: Path, *sessions: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "RESAMPLES", 200)
+        patch.setattr(resampling, "RESAMPLES", 200)
         return write_report(load_sessions(sessions), folder / "out", read_study()).html
 
 

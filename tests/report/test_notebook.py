@@ -9,7 +9,8 @@ import nbclient
 import nbformat
 import pytest
 
-from edgemoe_appliance.analysis import load_sessions, statistics
+from edgemoe_appliance.analysis import load_sessions
+from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.report import render_reference_report, write_report
 from edgemoe_appliance.study.reference import read_study
 from tests.analysis.journals import Synthetic, write_session
@@ -35,7 +36,7 @@ def executed(folder: Path) -> str:
 
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, with_session: bool) -> Path:
     out = tmp_path / "out"
-    monkeypatch.setattr(statistics, "RESAMPLES", 2000)
+    monkeypatch.setattr(resampling, "RESAMPLES", 2000)
     if with_session:
         loaded = load_sessions([write_session(tmp_path / "raw", Synthetic())])
         write_report(loaded, out, read_study())

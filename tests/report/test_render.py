@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from edgemoe_appliance.analysis import load_sessions, statistics
+from edgemoe_appliance.analysis import load_sessions
+from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.report import ReportPaths, render_reference_report, write_report
 from edgemoe_appliance.report.render import build_material, render_files, render_page
@@ -36,7 +37,7 @@ def study() -> Study:
 
 @pytest.fixture(autouse=True)
 def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "RESAMPLES", 200)
+    monkeypatch.setattr(resampling, "RESAMPLES", 200)
 
 
 class Page(HTMLParser):
@@ -103,7 +104,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, study: Study) -> ReportPath
     folder = tmp_path_factory.mktemp("report")
     loaded = load_sessions([write_session(folder / "raw", Synthetic(), some_trouble)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "RESAMPLES", 200)
+        patch.setattr(resampling, "RESAMPLES", 200)
         return write_report(loaded, folder / "out", study)
 
 

@@ -1,0 +1,56 @@
+"""Statistics of repeated runs over a set of prompts: summaries, intervals, ratios.
+
+Prompts are the clusters: repetitions of one prompt resemble one another more than runs of
+different prompts do, so an interval over plain runs would be too narrow. From five units on the
+bootstrap gives the interval; three or four are too few to draw from, and Student's t stands in,
+which takes their errors for normal. Every result is a function of the values alone; where there
+are too few, the result says so instead.
+"""
+
+from __future__ import annotations
+
+from edgemoe_appliance.analysis.statistics.intervals import (
+    mean_interval,
+    median_interval,
+    variation_interval,
+)
+from edgemoe_appliance.analysis.statistics.pairs import (
+    Difference,
+    Ratio,
+    difference_of_means,
+    ratio_of_means,
+)
+from edgemoe_appliance.analysis.statistics.results import CONFIDENCE, Absent, Interval
+from edgemoe_appliance.analysis.statistics.samples import (
+    Floats,
+    Ints,
+    Sample,
+    Summary,
+    on_common_prompts,
+    spread,
+    summarise,
+)
+from edgemoe_appliance.analysis.statistics.student import student_t
+from edgemoe_appliance.analysis.statistics.units import MIN_UNITS
+
+__all__ = [
+    "CONFIDENCE",
+    "MIN_UNITS",
+    "Absent",
+    "Difference",
+    "Floats",
+    "Interval",
+    "Ints",
+    "Ratio",
+    "Sample",
+    "Summary",
+    "difference_of_means",
+    "mean_interval",
+    "median_interval",
+    "on_common_prompts",
+    "ratio_of_means",
+    "spread",
+    "student_t",
+    "summarise",
+    "variation_interval",
+]

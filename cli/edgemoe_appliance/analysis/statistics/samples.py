@@ -1,0 +1,132 @@
+"""The runs of one metric grouped by their prompts, and what they come to without any drawing."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgemoe_appliance.analysis.statistics.results import Absent
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+
+
+class Sample:
+    """Finite values of one metric, grouped by prompt; prompts are kept in sorted order."""
+
+    def __init__(self, values_by_prompt: Mapping[str, Sequence[float] | Floats]) -> None:
+        """Take the values of each prompt in the order of their repetitions; empty ones go."""
+        kept = {key: np.asarray(v, dtype=np.float64) for key, v in values_by_prompt.items()}
+        self.by_prompt: dict[str, Floats] = {k: kept[k] for k in sorted(kept) if kept[k].size}
+        if not all(bool(np.isfinite(values).all()) for values in self.by_prompt.values()):
+            raise ValueError("a sample holds a value that is not a finite number")
+
+    @property
+    def values(self) -> Floats:
+        """Return all values, prompt after prompt."""
+        if not self.by_prompt:
+            return np.empty(0)
+        return np.concatenate(list(self.by_prompt.values()))
+
+    @property
+    def n(self) -> int:
+        """Return the number of values."""
+        return sum(values.size for values in self.by_prompt.values())
+
+    def scaled(self, factor: float) -> Sample:
+        """Return the values times a factor."""
+        return Sample({key: factor * values for key, values in self.by_prompt.items()})
+
+    @property
+    def median(self) -> float:
+        """Return the median of all values; there must be one."""
+        return float(np.median(self.values))
+
+    def digest(self) -> bytes:
+        """Return a digest that is equal for equal samples."""
+        sha = hashlib.sha256()
+        for key, values in self.by_prompt.items():
+            sha.update(key.encode() + b"\0" + values.astype("<f8").tobytes())
+        return sha.digest()
+
+
+def on_common_prompts(*samples: Sample) -> tuple[Sample, ...]:
+    """Return the samples without the prompts that not all of them have."""
+    common = set.intersection(*(set(sample.by_prompt) for sample in samples))
+    return tuple(
+        Sample({key: values for key, values in sample.by_prompt.items() if key in common})
+        for sample in samples
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a sample of runs comes to. `sd` has n-1 in its divisor; `cv_pct` is sd / mean.
+
+    `sd_within` is the standard deviation between repetitions of one prompt, pooled over prompts.
+    """
+
+    n: int
+    prompts: int
+    mean: float
+    median: float
+    minimum: float
+    maximum: float
+    sd: float | Absent
+    cv_pct: float | Absent
+    sd_within: float | Absent
+
+
+def summarise(sample: Sample) -> Summary | Absent:
+    """Return the summary of a sample, or why there is none."""
+    values = sample.values
+    if not values.size:
+        return Absent(reason="no run with this reading")
+    mean = float(values.mean())
+    sd = spread(values)
+    return Summary(
+        n=values.size,
+        prompts=len(sample.by_prompt),
+        mean=mean,
+        median=float(np.median(values)),
+        minimum=float(values.min()),
+        maximum=float(values.max()),
+        sd=sd,
+        cv_pct=_cv_pct(sd, mean),
+        sd_within=_sd_within(sample),
+    )
+
+
+def spread(values: Floats) -> float | Absent:
+    """Return the standard deviation with n-1 in its divisor."""
+    if values.size < 2:
+        return Absent(reason="one run has no spread")
+    return float(values.std(ddof=1))
+
+
+def _cv_pct(sd: float | Absent, mean: float) -> float | Absent:
+    if isinstance(sd, Absent):
+        return sd
+    if mean <= 0:
+        return Absent(reason="no coefficient of variation for a mean that is not above 0")
+    return 100 * sd / mean
+
+
+def _sd_within(sample: Sample) -> float | Absent:
+    groups = [values for values in sample.by_prompt.values() if values.size > 1]
+    if not groups:
+        return Absent(reason="no prompt was repeated")
+    freedom = sum(values.size - 1 for values in groups)
+    squares = sum(float(((values - values.mean()) ** 2).sum()) for values in groups)
+    return math.sqrt(squares / freedom)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
