@@ -153,3 +153,14 @@ def test_a_hundred_columns_of_text_need_little_memory(monkeypatch: pytest.Monkey
     kinds: dict[str, Kind] = dict.fromkeys(columns, "text")
     lines = rows_csv(stored(kinds, columns)).decode().splitlines()
     assert lines[1] == ",".join(["'=1"] * 100)
+
+
+@pytest.mark.parametrize("n", [0, 1, 6, 7, 8, 20])
+def test_slices_do_not_show(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = stored({"x": "integer", "y": "text"}, {"x": list(range(n)), "y": ["a,b"] * n})
+    chosen = rows.above("x", 2)
+    whole, part = rows_csv(rows), rows_csv(chosen)
+    assert whole.count(b"\n") == 1 + n
+    monkeypatch.setattr(store, "EXPORT_ROWS", 7)
+    assert rows_csv(rows) == whole
+    assert rows_csv(chosen) == part

@@ -33,6 +33,8 @@ Value: TypeAlias = str | int | float | bool | None
 # What the engine may hold in memory; beyond it, it works from its file.
 MEMORY_LIMIT = "512MB"
 THREADS = 2
+# Rows that are written to CSV at once: some 30 MB of text.
+EXPORT_ROWS = 20_000
 _TYPES: Mapping[Kind, str] = {
     "text": "VARCHAR",
     "integer": "BIGINT",
@@ -111,11 +113,11 @@ class Store:
         """Return all rows of a table."""
         return Rows(store=self, shape=shape)
 
-    def export(self, select: str, values: Sequence[Any], target: BinaryIO) -> None:
-        """Write what a query gives as CSV with a header."""
+    def export(self, select: str, values: Sequence[Any], target: BinaryIO, *, header: bool) -> None:
+        """Write what a query gives as CSV; it should be of bounded length."""
         own = Path(self._folder.name) / _CSV_NAME
-        options = "FORMAT csv, HEADER, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR ''"
-        self.execute(f"COPY ({select}) TO {_sql_text(own)} ({options})", values)
+        options = f"HEADER {header}, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR ''"
+        self.execute(f"COPY ({select}) TO {_sql_text(own)} (FORMAT csv, {options})", values)
         with own.open("rb") as file:
             shutil.copyfileobj(file, target)
         own.unlink()
@@ -250,9 +252,15 @@ class Rows:
         return found
 
     def export(self, expressions: Sequence[str], target: BinaryIO) -> None:
-        """Write the rows as CSV, one expression of SQL a column."""
-        select = self._statement(", ".join(expressions))
-        self.store.export(select, self.values, target)
+        """Write the rows as CSV, one expression of SQL a column, a slice of the table at a time.
+
+        The engine holds in memory what it writes in order, so what is asked of it is bounded.
+        """
+        (length,) = self.store.execute(f'SELECT count(*) FROM "{self.shape.name}"').fetchall()[0]  # noqa: S608
+        for start in range(0, max(1, length), EXPORT_ROWS):
+            part = self._and("rowid >= ? AND rowid < ?", start, start + EXPORT_ROWS)
+            select = part._statement(", ".join(expressions), _IN_ORDER)
+            self.store.export(select, part.values, target, header=start == 0)
 
     @cached_property
     def _count(self) -> int:
