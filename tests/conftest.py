@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from edgemoe_appliance.models.twin import write_twin
 from edgemoe_appliance.study.configs import Configs, read_configs
 from edgemoe_appliance.study.plan import EngineBuild, PlannedModel
 from edgemoe_appliance.study.resources import resource_folder
+
+# What a shell without job control runs in the background ignores interrupts, and so would every
+# program that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True, kw_only=True)

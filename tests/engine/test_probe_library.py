@@ -241,7 +241,10 @@ def test_an_interrupt_while_loading_is_reported_and_ends_by_the_signal(
     ) as process:
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == -signal.SIGINT
+        try:
+            assert process.wait(10) == -signal.SIGINT
+        finally:
+            process.kill()
     report = parse_probe_report(out.read_bytes(), "report")
     assert report.head.reason == "signal"
     assert report.calls == ()
