@@ -13,9 +13,9 @@ from edgemoe_appliance.bench.launcher import NativeLauncher
 from edgemoe_appliance.bench.progress import BenchProgress
 from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.bench.unfinished import unfinished_session
-from edgemoe_appliance.engine.tree import file_sha256
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError, RunFailedError
 from edgemoe_appliance.study.configs import Configs
+from edgemoe_appliance.study.files import file_sha256
 from edgemoe_appliance.study.journal import (
     JOURNAL_NAME,
     PLAN_NAME,

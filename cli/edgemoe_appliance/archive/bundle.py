@@ -5,7 +5,6 @@ What would not verify is not archived: raw files are compared with the journal o
 
 from __future__ import annotations
 
-import hashlib
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from edgemoe_appliance.archive.manifest import build_manifest
 from edgemoe_appliance.archive.tarball import CHUNK_BYTES, Member, TarWriter
 from edgemoe_appliance.errors import ConfigError, HostError, RecordError
 from edgemoe_appliance.study.configs import ModelsConfig, read_configs
-from edgemoe_appliance.study.files import open_atomically
+from edgemoe_appliance.study.files import file_sha256, open_atomically
 from edgemoe_appliance.study.imagelock import ImageLock, lock_path, read_lock
 from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME, SAMPLES_FOLDER
 from edgemoe_appliance.study.plan import Plan, read_plan
@@ -221,13 +220,10 @@ class _Collector:
 
 def sha256_of(path: Path) -> str:
     """Return the digest (hex) of a file. Raises RecordError where it cannot be read."""
-    digest = hashlib.sha256()
     try:
-        for data in _chunks(path):
-            digest.update(data)
+        return file_sha256(path)
     except OSError as error:
         raise RecordError(f"cannot be read ({error.strerror})", where=str(path)) from error
-    return digest.hexdigest()
 
 
 def _check_limits(collected: _Collected, limits: Limits) -> None:

@@ -30,7 +30,6 @@ from edgemoe_appliance.engine.toolchain import (
     read_toolchain,
 )
 from edgemoe_appliance.engine.tools import ToolResult, run_tool
-from edgemoe_appliance.engine.tree import file_sha256
 from edgemoe_appliance.errors import DigestError, HostError, RecordError
 from edgemoe_appliance.study.base import Frozen, canonical_json, digest_of
 from edgemoe_appliance.study.configs import (
@@ -41,7 +40,7 @@ from edgemoe_appliance.study.configs import (
     SdistSource,
     Sha256,
 )
-from edgemoe_appliance.study.files import write_atomically
+from edgemoe_appliance.study.files import file_sha256, write_atomically
 from edgemoe_appliance.study.plan import EngineBuild
 
 # Raised when the same inputs would be built in another way.

@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from edgemoe_appliance.errors import DigestError, HostError
-from edgemoe_appliance.study.units import GIB, MIB
+from edgemoe_appliance.study.files import file_sha256
+from edgemoe_appliance.study.units import GIB
 
 # llama.cpp's tree is about 85 MB in 1,600 files, the whole source distribution twice that.
 MAX_TOTAL_BYTES: Final = 2 * GIB
 MAX_MEMBERS: Final = 50_000
-_BLOCK_BYTES: Final = 1 * MIB
 # Repository data, not source: present in a clone, absent or another in an archive.
 _LEFT_OUT: Final = frozenset({".git"})
 
@@ -35,15 +35,6 @@ def tree_digest(folder: Path) -> str:
         name = path.relative_to(folder).as_posix()
         kind, content_sha256 = _entry(path)
         digest.update(f"{kind} {content_sha256} {name}\0".encode(errors="surrogateescape"))
-    return digest.hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
     return digest.hexdigest()
 
 

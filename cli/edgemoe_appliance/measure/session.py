@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,10 +24,9 @@ from edgemoe_appliance.measure.run import RunContext, build_header, execute_run,
 from edgemoe_appliance.measure.sampler import Sampler
 from edgemoe_appliance.measure.schedule import all_runs
 from edgemoe_appliance.measure.sysfs import SystemRoots
+from edgemoe_appliance.study.files import file_sha256
 from edgemoe_appliance.study.plan import Plan
 from edgemoe_appliance.study.records import SittingRecord, Status
-
-_HASH_BLOCK_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,16 +127,13 @@ def check_inputs(plan: Plan) -> None:
 
 
 def _check_file(path: Path, sha256: str, kind: str) -> None:
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while block := file.read(_HASH_BLOCK_BYTES):
-                digest.update(block)
+        found = file_sha256(path)
     except OSError as error:
         raise HostError(f"the {kind} cannot be read ({error.strerror})", where=str(path)) from error
-    if digest.hexdigest() != sha256:
+    if found != sha256:
         raise DigestError(
-            f"the {kind} has sha256 {digest.hexdigest()[:16]}..., planned was {sha256[:16]}...",
+            f"the {kind} has sha256 {found[:16]}..., planned was {sha256[:16]}...",
             where=str(path),
             hint="build or fetch it again",
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,13 +12,11 @@ from pydantic import Field, ValidationError
 
 from edgemoe_appliance.study.base import Frozen, canonical_json
 from edgemoe_appliance.study.configs import Sha256
-from edgemoe_appliance.study.files import write_atomically
-from edgemoe_appliance.study.units import MIB
+from edgemoe_appliance.study.files import file_sha256, write_atomically
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 FrozenT = TypeVar("FrozenT", bound=Frozen)
 
-_CHUNK_BYTES: Final = 4 * MIB
 _MAX_SIDECAR_BYTES: Final = 100_000
 
 
@@ -38,15 +35,8 @@ def ignore_progress(done_bytes: int, total_bytes: int) -> None:
 
 def read_sha256(path: Path, on_progress: Progress = ignore_progress) -> str:
     """Read a whole file and return its sha256 (hex)."""
-    digest = hashlib.sha256()
-    done_bytes = 0
-    with path.open("rb") as file:
-        total_bytes = os.fstat(file.fileno()).st_size
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            done_bytes += len(chunk)
-            on_progress(done_bytes, total_bytes)
-    return digest.hexdigest()
+    total_bytes = path.stat().st_size
+    return file_sha256(path, lambda done_bytes: on_progress(done_bytes, total_bytes))
 
 
 def kept_sha256(path: Path, on_progress: Progress = ignore_progress) -> str:

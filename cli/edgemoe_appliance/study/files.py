@@ -1,12 +1,15 @@
-"""Durable writes: a file is there whole or not at all, and survives a power cut."""
+"""Files: written whole or not at all, so that they survive a power cut; read for their digest."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
+
+_BLOCK_BYTES: Final = 4 * 1024 * 1024
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -37,3 +40,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def file_sha256(path: Path, on_block: Callable[[int], None] = lambda _bytes: None) -> str:
+    """Read a whole file and return its sha256 (hex); `on_block` is told the bytes read so far.
+
+    Raises OSError where it cannot be read.
+    """
+    digest, done_bytes = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+            done_bytes += len(block)
+            on_block(done_bytes)
+    return digest.hexdigest()

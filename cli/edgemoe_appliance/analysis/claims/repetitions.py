@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from edgemoe_appliance.analysis.claims.config import Limits
 from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate, Repeats
 from edgemoe_appliance.analysis.statistics import CONFIDENCE, MIN_UNITS, Absent, student_t
+from edgemoe_appliance.analysis.statistics.samples import counted
 
 # The half width of a 90 % interval is 1.645 standard errors, the value stays within 0.842 of them
 # of the truth, on the side of the limit, in four of five studies (normal quantiles).
@@ -65,13 +66,13 @@ def _to_narrow(repeats: Repeats, distance: float, half_width: float) -> MoreRuns
     if prompts is None:
         return _SO_NEAR
     more = max(1, prompts - repeats.prompts)
-    text = f"repetitions alone do not settle it; {_counted(more, 'more prompt')} likely would"
+    text = f"repetitions alone do not settle it; {counted(more, 'more prompt')} likely would"
     return MoreRuns(text=text, prompts=more)
 
 
 def _repetitions(more: int) -> MoreRuns:
     more = max(1, more)
-    text = f"{_counted(more, 'more repetition')} of each prompt would likely settle it"
+    text = f"{counted(more, 'more repetition')} of each prompt would likely settle it"
     return MoreRuns(text=text, repetitions=more)
 
 
@@ -90,18 +91,14 @@ def _t(units: int) -> float:
     return student_t(1 - (1 - CONFIDENCE) / 2, max(1, units - 1))
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
 def _for_an_interval(repetitions: int, prompts: int) -> MoreRuns | None:
     """Return what an interval needs at all."""
     if prompts >= MIN_UNITS:
         return None
     if prompts == 1:
         more = max(1, MIN_UNITS - repetitions)
-        text = f"{_counted(more, 'more repetition')} would give it an interval"
+        text = f"{counted(more, 'more repetition')} would give it an interval"
         return MoreRuns(text=text, repetitions=more)
     more = MIN_UNITS - prompts
-    text = f"{_counted(more, 'more prompt')} would give it an interval"
+    text = f"{counted(more, 'more prompt')} would give it an interval"
     return MoreRuns(text=text, prompts=more)
