@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -171,8 +170,3 @@ def read_line(path: Path) -> str | None:
     """Return the first line of a file, or None where it cannot be read or is empty."""
     text = read_text(path)
     return text.splitlines()[0].strip() if text else None
-
-
-def is_root() -> bool:
-    """Return whether this process may read what only root may."""
-    return hasattr(os, "geteuid") and os.geteuid() == 0

@@ -50,7 +50,6 @@ from edgemoe_appliance.study.reference import Study, StudyDeviceId
 _PEAK = "temp_peak_c"
 _METRICS = ("temp_start_c", _PEAK, "temp_end_c", "throttle_events", "cooldown_s")
 _C = "°C"
-_OF_HIGHEST = "the difference of single highest readings has no interval"
 COLUMNS = (
     MODEL_COLUMN,
     Column(
