@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.engine.build import build_engine
 from edgemoe_appliance.engine.source import prepare_source
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
-from edgemoe_appliance.study.configs import Configs, read_configs
-from edgemoe_appliance.study.plan import EngineBuild, PlannedModel
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.configs import Configs, read_configs
+from edgemoe_appliance.schema.plan import EngineBuild, PlannedModel
+from edgemoe_appliance.schema.resources import resource_folder
 
 # What a shell without job control runs in the background ignores interrupts, and so would every
 # program that the tests start and interrupt.

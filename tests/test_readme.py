@@ -7,10 +7,10 @@ from typer.testing import CliRunner
 
 from edgemoe_appliance.app.main import app
 from edgemoe_appliance.evaluation.config import read_evaluation
-from edgemoe_appliance.study.configs import Configs
-from edgemoe_appliance.study.plan import expand_runs
-from edgemoe_appliance.study.reference import read_study
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.plan import expand_runs
+from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.studies.reference import read_study
 from tests.tools.readme import README, rendered
 
 TEXT = README.read_text(encoding="utf-8")

@@ -23,8 +23,8 @@ from edgemoe_appliance.engine.probe_build import build_probe
 from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.engine.tree import tree_digest
 from edgemoe_appliance.errors import ApplianceError, DigestError
-from edgemoe_appliance.study.base import canonical_json
-from edgemoe_appliance.study.configs import EngineSource
+from edgemoe_appliance.schema.base import canonical_json
+from edgemoe_appliance.schema.configs import EngineSource
 
 _SCRATCH = Path("/tmp/edgemoe-build")  # noqa: S108 (of the build stage, which is thrown away)
 

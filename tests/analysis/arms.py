@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgemoe_appliance.study.configs import Arm, Experiment, Feeds
-from edgemoe_appliance.study.plan import RunSpec
-from edgemoe_appliance.study.records import Doubt, Status
+from edgemoe_appliance.schema.configs import Arm, Experiment, Feeds
+from edgemoe_appliance.schema.plan import RunSpec
+from edgemoe_appliance.schema.records import Doubt, Status
 from tests.analysis.journals import FILE_BYTES, Synthetic, rate_of, sha256
 
 MOE, DENSE = "olmoe-1b-7b", "llama-3.2-1b"

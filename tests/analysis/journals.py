@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from edgemoe_appliance.study.configs import (
+from edgemoe_appliance.schema.configs import (
     Backend,
     Cooldown,
     CooldownRule,
@@ -24,8 +24,8 @@ from edgemoe_appliance.study.configs import (
     Target,
     ThermalRule,
 )
-from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME
-from edgemoe_appliance.study.plan import (
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME
+from edgemoe_appliance.schema.plan import (
     ApplianceIdentity,
     EngineBuild,
     Plan,
@@ -36,7 +36,7 @@ from edgemoe_appliance.study.plan import (
     expand_runs,
     prompt_key,
 )
-from edgemoe_appliance.study.records import (
+from edgemoe_appliance.schema.records import (
     Doubt,
     EndRecord,
     HeaderRecord,

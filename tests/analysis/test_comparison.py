@@ -24,9 +24,9 @@ from edgemoe_appliance.analysis.comparison.facts import differences
 from edgemoe_appliance.analysis.comparison.results import outcome_of
 from edgemoe_appliance.analysis.sessions import SessionFacts
 from edgemoe_appliance.analysis.statistics import Absent, Interval, resampling
-from edgemoe_appliance.study.hardware import Clock, Fan, HardwareFacts, PowerMode
-from edgemoe_appliance.study.plan import RunSpec
-from edgemoe_appliance.study.records import Status, record_line
+from edgemoe_appliance.schema.hardware import Clock, Fan, HardwareFacts, PowerMode
+from edgemoe_appliance.schema.plan import RunSpec
+from edgemoe_appliance.schema.records import Status, record_line
 from tests.analysis.journals import (
     Synthetic,
     build_plan,

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from edgemoe_appliance.analysis import store
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table, absent
 from edgemoe_appliance.analysis.csvfile import rows_csv, table_csv
 from edgemoe_appliance.analysis.statistics import Absent, Interval
 from edgemoe_appliance.analysis.store import Kind, Value
+from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table, absent
 from tests.analysis.stored import stored
 
 

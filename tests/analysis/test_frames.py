@@ -10,8 +10,8 @@ import pytest
 
 from edgemoe_appliance.analysis import frames, load_sessions
 from edgemoe_appliance.analysis.frames import ABSENT, DOUBTS, RUN_COLUMNS
-from edgemoe_appliance.study.metrics import METRICS
-from edgemoe_appliance.study.records import Status, record_line
+from edgemoe_appliance.schema.metrics import METRICS
+from edgemoe_appliance.schema.records import Status, record_line
 from tests.analysis.journals import (
     Synthetic,
     build_end,

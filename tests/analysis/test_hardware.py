@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from edgemoe_appliance.analysis.hardware import describe_hardware
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.hardware import (
+from edgemoe_appliance.schema.hardware import (
     Clock,
     CoolingState,
     Fan,

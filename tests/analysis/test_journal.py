@@ -9,9 +9,9 @@ import pytest
 
 from edgemoe_appliance.analysis.journal import Attempt, assemble_attempts
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.study.journal import TornTail, iterate_journal
-from edgemoe_appliance.study.plan import Plan
-from edgemoe_appliance.study.records import SittingRecord, Status, record_line
+from edgemoe_appliance.schema.journal import TornTail, iterate_journal
+from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.schema.records import SittingRecord, Status, record_line
 from tests.analysis.journals import (
     Synthetic,
     build_end,

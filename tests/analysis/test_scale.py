@@ -15,15 +15,15 @@ import pytest
 from numpy.typing import NDArray
 
 from edgemoe_appliance.analysis import frames, load_sessions, store
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.analysis.conditions import pools, sample_of, sums_sample
 from edgemoe_appliance.analysis.csvfile import rows_csv
-from edgemoe_appliance.analysis.shown import shown_groups, shown_runs, spread_out
+from edgemoe_appliance.analysis.row_limits import shown_groups, shown_runs, spread_out
 from edgemoe_appliance.analysis.store import MEMORY_LIMIT, Kind, Store, Value
+from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.errors import HostError, RecordError
-from edgemoe_appliance.study.configs import Feeds
-from edgemoe_appliance.study.journal import JOURNAL_NAME
-from edgemoe_appliance.study.reference import read_study
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.schema.journal import JOURNAL_NAME
+from edgemoe_appliance.studies.reference import read_study
 from tests.analysis.stored import stored
 from tests.bench.fleets import plan_fleet, write_fleet
 

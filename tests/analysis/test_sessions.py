@@ -10,7 +10,7 @@ import pytest
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.sessions import _letters
 from edgemoe_appliance.errors import ConfigError, RecordError
-from edgemoe_appliance.study.records import Status, record_line
+from edgemoe_appliance.schema.records import Status, record_line
 from tests.analysis.journals import (
     Synthetic,
     build_end,

@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.analysis import LoadedSessions, load_sessions
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.analysis.conditions import added_by_heat, pools, why_not_comparable
 from edgemoe_appliance.analysis.csvfile import rows_csv, table_csv
 from edgemoe_appliance.analysis.statistics import Interval, resampling
 from edgemoe_appliance.analysis.store import Rows
+from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.analysis.tables import Tables, build_tables
 from edgemoe_appliance.analysis.tables.runs import runs_table
-from edgemoe_appliance.study.configs import Feeds
-from edgemoe_appliance.study.plan import PrecisionRule, RunSpec
-from edgemoe_appliance.study.records import Status, record_line
-from edgemoe_appliance.study.reference import Study, read_study
-from edgemoe_appliance.study.units import GB, GIB
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.schema.plan import PrecisionRule, RunSpec
+from edgemoe_appliance.schema.records import Status, record_line
+from edgemoe_appliance.schema.units import GB, GIB
+from edgemoe_appliance.studies.reference import Study, read_study
 from tests.analysis.journals import (
     FILE_BYTES,
     LENGTH_PROMPTS,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.bench.folders import default_folders
-from edgemoe_appliance.study.journal import JOURNAL_NAME, JournalLine, iterate_journal
-from edgemoe_appliance.study.records import EndRecord, Status
+from edgemoe_appliance.bench.paths import default_folders
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, iterate_journal
+from edgemoe_appliance.schema.records import EndRecord, Status
 from tests.conftest import RealEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]

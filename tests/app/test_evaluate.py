@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.bench.folders import default_folders
-from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME, read_progress
-from edgemoe_appliance.study.plan import read_plan
+from edgemoe_appliance.bench.paths import default_folders
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, read_progress
+from edgemoe_appliance.schema.plan import read_plan
 from tests.app.test_commands import COMMAND
 from tests.conftest import RealEngine
 

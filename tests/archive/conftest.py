@@ -10,8 +10,8 @@ import pytest
 from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.archive import bundle, verify
 from edgemoe_appliance.archive.derived import Basis, derive_files
-from edgemoe_appliance.study.configs import Configs, read_configs
-from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME
+from edgemoe_appliance.schema.configs import Configs, read_configs
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME
 from tests.archive.sessions import archive, contents, write_small_session
 
 Derive = Callable[[Basis], dict[str, bytes]]

@@ -20,9 +20,9 @@ from edgemoe_appliance.archive.jsonfile import json_bytes
 from edgemoe_appliance.archive.layout import FileEntry
 from edgemoe_appliance.archive.manifest import build_manifest
 from edgemoe_appliance.archive.tarball import Member, TarReader, TarWriter
-from edgemoe_appliance.study.journal import SAMPLES_FOLDER
-from edgemoe_appliance.study.plan import ApplianceIdentity, RunSpec
-from edgemoe_appliance.study.records import SampleFile
+from edgemoe_appliance.schema.journal import SAMPLES_FOLDER
+from edgemoe_appliance.schema.plan import ApplianceIdentity, RunSpec
+from edgemoe_appliance.schema.records import SampleFile
 from tests.analysis.journals import Synthetic, write_session
 
 SMALL = Synthetic(

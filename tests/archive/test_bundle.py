@@ -18,7 +18,7 @@ from edgemoe_appliance.archive.limits import Limits
 from edgemoe_appliance.archive.tarball import TarWriter
 from edgemoe_appliance.archive.verify import verify_archive
 from edgemoe_appliance.errors import HostError, RecordError
-from edgemoe_appliance.study.journal import JOURNAL_NAME, SAMPLES_FOLDER
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, SAMPLES_FOLDER
 from tests.archive.conftest import Derive
 from tests.archive.sessions import archive, contents, maker, request
 

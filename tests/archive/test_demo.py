@@ -10,8 +10,8 @@ from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.verify import verify_archive
 from edgemoe_appliance.bench.launcher import NativeLauncher
 from edgemoe_appliance.bench.session import run_bench
-from edgemoe_appliance.study.configs import Configs
-from edgemoe_appliance.study.plan import PlannedModel
+from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.plan import PlannedModel
 from tests.archive.sessions import archive, contents, maker
 from tests.bench.plans import small_plan
 from tests.conftest import RealEngine

@@ -16,13 +16,13 @@ from edgemoe_appliance.archive.imagefile import check_image_file
 from edgemoe_appliance.archive.results import Kind, Verification
 from edgemoe_appliance.archive.verify import verify_archive
 from edgemoe_appliance.errors import ConfigError, RecordError
-from edgemoe_appliance.study.imagelock import ImageLock, lock_path
-from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME
-from edgemoe_appliance.study.plan import Plan
-from edgemoe_appliance.study.records import record_line
+from edgemoe_appliance.schema.imagelock import ImageLock, lock_path
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME
+from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.schema.records import record_line
 from tests.analysis.journals import build_end, build_header, build_plan, build_sitting
 from tests.archive.sessions import SMALL, archive, contents, maker, pack, with_digests
-from tests.study.locks import a_lock
+from tests.schema.locks import a_lock
 
 LAYER = b"a layer" * 1000
 BOXED = replace(SMALL, session="boxed", in_container=True, repetitions=1)

@@ -24,16 +24,16 @@ from numpy.typing import NDArray
 
 from edgemoe_appliance.analysis.claims.config import Limits
 from edgemoe_appliance.analysis.claims.verdicts import Verdict
-from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.measure.precision import relative_half_width, settle
-from edgemoe_appliance.study.journal import (
+from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     PLAN_NAME,
     read_progress,
 )
-from edgemoe_appliance.study.plan import LEAST_REPETITIONS, PrecisionRule, read_plan
-from edgemoe_appliance.study.records import Status
-from edgemoe_appliance.study.reference import read_study
+from edgemoe_appliance.schema.plan import LEAST_REPETITIONS, PrecisionRule, read_plan
+from edgemoe_appliance.schema.records import Status
+from edgemoe_appliance.studies.reference import read_study
 from tests.bench.simulated import Setup, SimulatedStudy, fewer_resamples, simulate
 from tests.bench.verdict_rates import RESAMPLES, judged
 

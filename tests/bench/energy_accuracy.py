@@ -24,10 +24,10 @@ from edgemoe_appliance.measure.energy import (
 )
 from edgemoe_appliance.measure.power.interface import PowerReading, Rail, RailRole
 from edgemoe_appliance.measure.railtrace import RailTrace, build_trace
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.metrics import Unit
-from edgemoe_appliance.study.records import Phase, Window
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.metrics import Unit
+from edgemoe_appliance.schema.records import Phase, Window
+from edgemoe_appliance.schema.units import NS_PER_S
 
 RATES_HZ = (10.0, 100.0)
 LONG_WINDOW_S = 5.0

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME
-from edgemoe_appliance.study.metrics import METRICS
-from edgemoe_appliance.study.plan import Plan, RunSpec
-from edgemoe_appliance.study.records import Status, record_line
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME
+from edgemoe_appliance.schema.metrics import METRICS
+from edgemoe_appliance.schema.plan import Plan, RunSpec
+from edgemoe_appliance.schema.records import Status, record_line
 from tests.analysis.journals import (
     Synthetic,
     build_end,

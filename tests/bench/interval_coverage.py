@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgemoe_appliance.analysis.claims.estimates import Estimate, ratio
-from edgemoe_appliance.analysis.claims.spread import (
+from edgemoe_appliance.analysis.claims.sample_estimates import (
     mean_estimate,
     median_estimate,
     ratio_estimate,

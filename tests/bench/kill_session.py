@@ -18,26 +18,26 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from edgemoe_appliance.bench.folders import default_folders
 from edgemoe_appliance.bench.identity import read_identity
 from edgemoe_appliance.bench.launcher import NativeLauncher
+from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.engine.build import engine_build
 from edgemoe_appliance.errors import ApplianceError
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
-from edgemoe_appliance.study.configs import read_configs
-from edgemoe_appliance.study.journal import (
+from edgemoe_appliance.schema.configs import read_configs
+from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     PLAN_NAME,
     JournalLine,
     JournalProgress,
     iterate_journal,
 )
-from edgemoe_appliance.study.plan import Plan, expand_prompts, expand_runs, read_plan
-from edgemoe_appliance.study.records import EndRecord
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.plan import Plan, expand_prompts, expand_runs, read_plan
+from edgemoe_appliance.schema.records import EndRecord
+from edgemoe_appliance.schema.resources import resource_folder
 
 # A few lives end while starting, most within the first runs after it.
 _STARTING_SHARE = 0.2

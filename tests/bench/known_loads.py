@@ -20,12 +20,12 @@ from pathlib import Path
 
 from edgemoe_appliance.bench.launcher import NativeLauncher
 from edgemoe_appliance.bench.session import run_bench
-from edgemoe_appliance.study.configs import PromptSet
-from edgemoe_appliance.study.journal import JOURNAL_NAME, read_progress
-from edgemoe_appliance.study.plan import Plan, PlannedPrompt, expand_runs, prompt_key
-from edgemoe_appliance.study.units import MIB
+from edgemoe_appliance.schema.configs import PromptSet
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, read_progress
+from edgemoe_appliance.schema.plan import Plan, PlannedPrompt, expand_runs, prompt_key
+from edgemoe_appliance.schema.units import MIB
 from tests.bench import fake_engine
-from tests.study.builders import a_model, a_plan, an_engine, an_experiment
+from tests.schema.builders import a_model, a_plan, an_engine, an_experiment
 
 _MEMORY_BYTES = 256 * MIB
 _SLEEP_S = 2.0

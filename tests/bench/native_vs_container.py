@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgemoe_appliance.bench.folders import default_folders
 from edgemoe_appliance.bench.launcher import Launcher, NativeLauncher
+from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.runtime import (
     ContainerRuntime,
     ImageOptions,
@@ -27,11 +27,11 @@ from edgemoe_appliance.container.client import open_engine
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
-from edgemoe_appliance.study.configs import Configs, DevicesConfig, read_configs
-from edgemoe_appliance.study.journal import JOURNAL_NAME, JournalLine, iterate_journal
-from edgemoe_appliance.study.plan import Plan
-from edgemoe_appliance.study.records import EndRecord
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.configs import Configs, DevicesConfig, read_configs
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, iterate_journal
+from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.schema.records import EndRecord
+from edgemoe_appliance.schema.resources import resource_folder
 from tests.bench.plans import small_plan
 from tests.bench.rig import SpokenSteps
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.study.configs import Configs, Experiment, Target, ThermalRule
-from edgemoe_appliance.study.plan import (
+from edgemoe_appliance.schema.configs import Configs, Experiment, Target, ThermalRule
+from edgemoe_appliance.schema.plan import (
     ApplianceIdentity,
     EngineBuild,
     Plan,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import thread_count
 from edgemoe_appliance.bench.runtime import NativeRuntime, Wanted
 from edgemoe_appliance.engine.argv import build_argv, scrubbed_environment
@@ -26,9 +26,9 @@ from edgemoe_appliance.measure.session import write_prompts
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
-from edgemoe_appliance.study.configs import Configs, read_configs
-from edgemoe_appliance.study.plan import EngineBuild, Plan, PlannedModel
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.configs import Configs, read_configs
+from edgemoe_appliance.schema.plan import EngineBuild, Plan, PlannedModel
+from edgemoe_appliance.schema.resources import resource_folder
 from tests.bench.plans import small_plan
 
 _TIMEOUT_S = 3600.0

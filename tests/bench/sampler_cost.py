@@ -30,8 +30,8 @@ from edgemoe_appliance.measure.sampler import Sampler
 from edgemoe_appliance.measure.sysfs import SystemRoots
 from edgemoe_appliance.measure.tree import open_tree
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.units import NS_PER_S
 from tests.bench.intervals import bootstrap_median
 from tests.bench.rig import Rig, add_options, open_rig
 from tests.measure.board_for_tests import write_board

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.units import NS_PER_S
 from tests.bench import adaptive_repetitions
 from tests.bench.adaptive_repetitions import by_prompt, needed
 from tests.bench.intervals import bootstrap_median

@@ -12,8 +12,8 @@ from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.identity import read_identity
 from edgemoe_appliance.container.image import image_tag
 from edgemoe_appliance.errors import ConfigError, DigestError
-from edgemoe_appliance.study.journal import PLAN_NAME
-from edgemoe_appliance.study.plan import Plan
+from edgemoe_appliance.schema.journal import PLAN_NAME
+from edgemoe_appliance.schema.plan import Plan
 from tests.container.conftest import base_image, docker_engine
 from tests.container.plans import plan
 

@@ -11,10 +11,10 @@ import pytest
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.measure.session import measure_session
 from edgemoe_appliance.measure.sysfs import SystemRoots
-from edgemoe_appliance.study.configs import Configs, PowerSource
-from edgemoe_appliance.study.journal import JOURNAL_NAME, JournalLine, iterate_journal
-from edgemoe_appliance.study.plan import Plan, PlannedModel
-from edgemoe_appliance.study.records import EndRecord, SittingRecord, Status
+from edgemoe_appliance.schema.configs import Configs, PowerSource
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, iterate_journal
+from edgemoe_appliance.schema.plan import Plan, PlannedModel
+from edgemoe_appliance.schema.records import EndRecord, SittingRecord, Status
 from tests.bench.plans import small_plan
 from tests.conftest import RealEngine
 from tests.measure.board_for_tests import write_board

@@ -11,12 +11,12 @@ import pytest
 
 from edgemoe_appliance.bench.launcher import NativeLauncher
 from edgemoe_appliance.bench.progress import BenchProgress
+from edgemoe_appliance.bench.resume import unfinished_session
 from edgemoe_appliance.bench.session import run_bench
-from edgemoe_appliance.bench.unfinished import unfinished_session
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError, RunFailedError
-from edgemoe_appliance.study.configs import Configs
-from edgemoe_appliance.study.files import file_sha256
-from edgemoe_appliance.study.journal import (
+from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.files import file_sha256
+from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     PLAN_NAME,
     SAMPLES_FOLDER,
@@ -24,8 +24,8 @@ from edgemoe_appliance.study.journal import (
     JournalLine,
     iterate_journal,
 )
-from edgemoe_appliance.study.plan import Plan, PlannedModel, PrecisionRule
-from edgemoe_appliance.study.records import (
+from edgemoe_appliance.schema.plan import Plan, PlannedModel, PrecisionRule
+from edgemoe_appliance.schema.records import (
     EndRecord,
     HeaderRecord,
     Phase,

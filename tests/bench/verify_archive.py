@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgemoe_appliance.study.journal import SAMPLES_FOLDER
-from edgemoe_appliance.study.plan import RunSpec
-from edgemoe_appliance.study.records import SampleFile
-from edgemoe_appliance.study.units import GB, MIB
+from edgemoe_appliance.schema.journal import SAMPLES_FOLDER
+from edgemoe_appliance.schema.plan import RunSpec
+from edgemoe_appliance.schema.records import SampleFile
+from edgemoe_appliance.schema.units import GB, MIB
 from tests.analysis.journals import Synthetic, write_session
 
 PROGRAM = [sys.executable, "-c", "from edgemoe_appliance.app import main; main()"]

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.container.client import Engine, open_engine
 from edgemoe_appliance.container.context import BuildInputs, usual_inputs
 from edgemoe_appliance.container.engines import read_engines
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 from edgemoe_appliance.container.image import BuildOrder, build_image
 from edgemoe_appliance.engine.source import PreparedSource, prepare_source
-from edgemoe_appliance.study.configs import Configs
-from edgemoe_appliance.study.plan import EngineBuild
+from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.plan import EngineBuild
 from tests.container.images import BASE, build_script_image, target_name
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"

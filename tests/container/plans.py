@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgemoe_appliance.study.configs import (
+from edgemoe_appliance.schema.configs import (
     Arm,
     Backend,
     ContainerProfile,
@@ -19,7 +19,7 @@ from edgemoe_appliance.study.configs import (
     Target,
     ThermalRule,
 )
-from edgemoe_appliance.study.plan import (
+from edgemoe_appliance.schema.plan import (
     ApplianceIdentity,
     EngineBuild,
     Plan,

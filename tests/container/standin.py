@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.engine.tree import tree_digest
-from edgemoe_appliance.study.configs import DirectorySource
+from edgemoe_appliance.schema.configs import DirectorySource
 
 _CMAKE = """\
 cmake_minimum_required(VERSION 3.14)

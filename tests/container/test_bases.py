@@ -13,10 +13,10 @@ from edgemoe_appliance.container.bases import (
     write_lock,
 )
 from edgemoe_appliance.errors import ConfigError, DigestError
-from edgemoe_appliance.study.configs import read_configs
-from edgemoe_appliance.study.imagelock import LockedBase, LockedBases, PinnedBy, read_lock
-from edgemoe_appliance.study.resources import checkout_root
-from tests.study.locks import a_lock
+from edgemoe_appliance.schema.configs import read_configs
+from edgemoe_appliance.schema.imagelock import LockedBase, LockedBases, PinnedBy, read_lock
+from edgemoe_appliance.schema.resources import checkout_root
+from tests.schema.locks import a_lock
 
 SEEN = "sha256:" + "1" * 64
 OTHER = "sha256:" + "2" * 64

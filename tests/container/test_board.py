@@ -12,8 +12,8 @@ from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.launch import BoardFiles
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.journal import PLAN_NAME
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.journal import PLAN_NAME
 from tests.container.images import build_script_image
 from tests.container.plans import HOST_PROFILE, plan
 from tests.container.test_containers import follow

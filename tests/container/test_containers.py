@@ -35,12 +35,12 @@ from edgemoe_appliance.container.launch import (
 )
 from edgemoe_appliance.container.launcher import LOG_NAME, ContainerLauncher, ContainerMeasuring
 from edgemoe_appliance.errors import DigestError, HostError
-from edgemoe_appliance.study.configs import ContainerProfile
-from edgemoe_appliance.study.journal import PLAN_NAME
-from edgemoe_appliance.study.plan import Plan
+from edgemoe_appliance.schema.configs import ContainerProfile
+from edgemoe_appliance.schema.journal import PLAN_NAME
+from edgemoe_appliance.schema.plan import Plan
 from tests.container.images import build_script_image
 from tests.container.plans import HOST_PROFILE, plan
-from tests.study.locks import a_lock
+from tests.schema.locks import a_lock
 
 pytestmark = pytest.mark.container
 MakeImage = Callable[[str], ImageIdentity]

@@ -24,7 +24,7 @@ from edgemoe_appliance.container.context import (
 from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.engine.tree import tree_digest
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.study.configs import DirectorySource
+from edgemoe_appliance.schema.configs import DirectorySource
 from tests.container.plans import HOST_PROFILE, JETSON_PROFILE
 
 

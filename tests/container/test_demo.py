@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.container.client import Engine
-from edgemoe_appliance.study.imagelock import read_lock
-from edgemoe_appliance.study.journal import JOURNAL_NAME, JournalLine, iterate_journal
-from edgemoe_appliance.study.records import EndRecord, HeaderRecord, SittingRecord, Status
+from edgemoe_appliance.schema.imagelock import read_lock
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, iterate_journal
+from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, SittingRecord, Status
 from tests.conftest import RealEngine
 from tests.container.conftest import IMAGES
 

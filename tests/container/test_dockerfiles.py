@@ -28,7 +28,7 @@ from edgemoe_appliance.container.identity import read_identity
 from edgemoe_appliance.container.image import BuildOrder, build_image, image_tag
 from edgemoe_appliance.container.launch import IMAGE_USER
 from edgemoe_appliance.engine.source import PreparedSource
-from edgemoe_appliance.study.configs import Configs
+from edgemoe_appliance.schema.configs import Configs
 from tests.container.images import build_image_from, target_name
 from tests.container.standin import write_standin
 

@@ -26,7 +26,7 @@ from edgemoe_appliance.container.identity import (
 from edgemoe_appliance.container.image import BuildOrder, build_image, image_tag
 from edgemoe_appliance.container.tarstream import open_chunks
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
-from edgemoe_appliance.study.imagelock import PinnedBy, lock_path, read_lock
+from edgemoe_appliance.schema.imagelock import PinnedBy, lock_path, read_lock
 from tests.container.conftest import BASE_TAR
 from tests.container.images import read_file
 from tests.container.registry import ServedImage, serve_image

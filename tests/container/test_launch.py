@@ -17,9 +17,9 @@ from edgemoe_appliance.container.launch import (
     launch_arguments,
 )
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.hardware import DEVICE_TREE_MODEL
-from edgemoe_appliance.study.plan import Plan, ProbeFacts
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.hardware import DEVICE_TREE_MODEL
+from edgemoe_appliance.schema.plan import Plan, ProbeFacts
 from tests.container.plans import JETSON_PROFILE, plan
 
 FOLDER = Path("/data/raw/try")

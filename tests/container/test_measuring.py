@@ -18,13 +18,13 @@ from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.launch import Exchange, container_name
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.errors import ApplianceError, RunFailedError
-from edgemoe_appliance.study.configs import Arm, Configs, Experiment
-from edgemoe_appliance.study.journal import (
+from edgemoe_appliance.schema.configs import Arm, Configs, Experiment
+from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     JournalLine,
     iterate_journal,
 )
-from edgemoe_appliance.study.plan import (
+from edgemoe_appliance.schema.plan import (
     ApplianceIdentity,
     EngineBuild,
     Plan,
@@ -32,7 +32,7 @@ from edgemoe_appliance.study.plan import (
     expand_prompts,
     expand_runs,
 )
-from edgemoe_appliance.study.records import EndRecord, HeaderRecord, SittingRecord, Status
+from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, SittingRecord, Status
 
 pytestmark = pytest.mark.container
 SMALL_BYTES = 300 * 2**20

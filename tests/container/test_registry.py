@@ -21,7 +21,7 @@ from edgemoe_appliance.container.image import (
 )
 from edgemoe_appliance.container.registry import parse_push, push_image, split_tag
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
-from edgemoe_appliance.study.imagelock import lock_path, read_lock
+from edgemoe_appliance.schema.imagelock import lock_path, read_lock
 from tests.container.debian_registry import PROGRAM, free_port, running_registry
 from tests.container.images import build_image_from
 from tests.container.test_image import images_folder, inputs, order

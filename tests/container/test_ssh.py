@@ -17,8 +17,8 @@ from edgemoe_appliance.container.client import Engine, open_engine
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.study.configs import Configs
-from edgemoe_appliance.study.plan import EngineBuild, PlannedModel
+from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.plan import EngineBuild, PlannedModel
 from tests.container.test_measuring import ends, make_plan, no_traces, one_model
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")

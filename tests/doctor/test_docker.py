@@ -3,8 +3,8 @@ from pathlib import Path
 
 from edgemoe_appliance.container.client import EngineFacts, ImageStore
 from edgemoe_appliance.doctor.docker import check_docker, judge_engine
-from edgemoe_appliance.study.configs import Configs
-from edgemoe_appliance.study.findings import Finding, Level
+from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.findings import Finding, Level
 
 BOARD = EngineFacts(
     version="27.5.1",

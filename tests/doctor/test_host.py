@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.doctor import host
-from edgemoe_appliance.study.findings import Finding, Level
+from edgemoe_appliance.schema.findings import Finding, Level
 
 
 def only(findings: Iterator[Finding]) -> Finding:

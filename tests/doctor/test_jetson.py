@@ -9,8 +9,8 @@ from edgemoe_appliance.doctor.jetson import (
     parse_clocks,
     parse_power_mode,
 )
-from edgemoe_appliance.study.findings import Finding, Level
-from edgemoe_appliance.study.l4t import parse_release
+from edgemoe_appliance.schema.findings import Finding, Level
+from edgemoe_appliance.schema.l4t import parse_release
 
 RELEASE = "# R36 (release), REVISION: {}, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: x\n"
 BUDDYINFO = """Node 0, zone      DMA  9  8  7  6  5  4  3  2  1  1  0

@@ -8,8 +8,8 @@ import pytest
 
 from edgemoe_appliance.doctor import check_target
 from edgemoe_appliance.doctor.nvidia import check_nvidia
-from edgemoe_appliance.study.configs import Configs
-from edgemoe_appliance.study.findings import Finding, Level
+from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.findings import Finding, Level
 from tests.engine.test_nvidia import LAPTOP, SERVER, host_that_prints
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgemoe_appliance.engine.argv import build_argv, prompt_file_bytes, scrubbed_environment
-from edgemoe_appliance.study.configs import Arm, Target
-from edgemoe_appliance.study.plan import EngineBuild, RunSpec
-from tests.study.builders import a_model, a_spec, a_target, an_engine
+from edgemoe_appliance.schema.configs import Arm, Target
+from edgemoe_appliance.schema.plan import EngineBuild, RunSpec
+from tests.schema.builders import a_model, a_spec, a_target, an_engine
 
 STUDY = ("--temp", "0", "--top-p", "1", "--seed", "42", "--no-display-prompt", "--no-escape")
 

@@ -26,14 +26,14 @@ from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.engine.tools import find_tool
 from edgemoe_appliance.engine.tree import tree_digest
 from edgemoe_appliance.errors import DigestError, HostError, RecordError
-from edgemoe_appliance.study.configs import (
+from edgemoe_appliance.schema.configs import (
     DirectorySource,
     EnginesConfig,
     GitSource,
     Pin,
     SdistSource,
 )
-from edgemoe_appliance.study.plan import EngineBuild
+from edgemoe_appliance.schema.plan import EngineBuild
 from tests.engine.processes import start_python
 from tests.engine.small_source import write_small_source
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from edgemoe_appliance.study.configs import EnginesConfig, GitSource, SdistSource, read_configs
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.configs import EnginesConfig, GitSource, SdistSource, read_configs
+from edgemoe_appliance.schema.resources import resource_folder
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from edgemoe_appliance.engine.failure import classify_failure
-from edgemoe_appliance.study.records import Status
+from edgemoe_appliance.schema.records import Status
 from tests.engine.captured_text import captured
 
 INVALID = {

@@ -15,7 +15,7 @@ from edgemoe_appliance.engine.nvidia import (
 from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.engine.toolchain import Toolchain
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.study.configs import Configs, DirectorySource
+from edgemoe_appliance.schema.configs import Configs, DirectorySource
 
 LAPTOP = "8.9, 550.54.15, NVIDIA GeForce RTX 4060 Laptop GPU"
 SERVER = "9.0, 535.183.06, NVIDIA H100 80GB HBM3"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.resources import resource_folder
 from tests.engine.compilers import found_compiler
 
 HERE = Path(__file__).parent

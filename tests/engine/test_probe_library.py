@@ -26,7 +26,7 @@ from edgemoe_appliance.engine.probe import (
     probe_environment,
 )
 from edgemoe_appliance.engine.probe_build import ProbeBuild, build_probe, read_probe
-from edgemoe_appliance.study.plan import PlannedModel
+from edgemoe_appliance.schema.plan import PlannedModel
 from tests.engine.compilers import found_compiler
 
 HERE = Path(__file__).parent

@@ -14,10 +14,10 @@ from edgemoe_appliance.engine.argv import build_argv, prompt_file_bytes, scrubbe
 from edgemoe_appliance.engine.failure import classify_failure
 from edgemoe_appliance.engine.footer import Footer, parse_footer
 from edgemoe_appliance.engine.stream import EndedBy, EngineResult, run_engine
-from edgemoe_appliance.study.configs import Arm
-from edgemoe_appliance.study.plan import EngineBuild, PlannedModel, RunSpec
-from edgemoe_appliance.study.records import Status
-from tests.study.builders import a_spec, a_target
+from edgemoe_appliance.schema.configs import Arm
+from edgemoe_appliance.schema.plan import EngineBuild, PlannedModel, RunSpec
+from edgemoe_appliance.schema.records import Status
+from tests.schema.builders import a_spec, a_target
 
 pytestmark = pytest.mark.engine
 

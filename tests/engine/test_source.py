@@ -18,7 +18,7 @@ from edgemoe_appliance.engine.source import PreparedSource, choose_pin, prepare_
 from edgemoe_appliance.engine.tools import ToolResult, run_tool
 from edgemoe_appliance.engine.tree import tree_digest
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
-from edgemoe_appliance.study.configs import (
+from edgemoe_appliance.schema.configs import (
     DirectorySource,
     EnginesConfig,
     EngineSource,

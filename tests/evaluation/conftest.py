@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.analysis.claims import Reference, read_reference
-from edgemoe_appliance.bench.folders import Folders
+from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.evaluation.config import EvaluationConfig
 from tests.evaluation.states import empty_folders, read_config
 

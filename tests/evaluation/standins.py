@@ -11,16 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgemoe_appliance.bench.progress import BenchProgress
+from edgemoe_appliance.bench.progress import BenchProgress, Steps
 from edgemoe_appliance.bench.runtime import Supply, Wanted
-from edgemoe_appliance.bench.steps import Steps
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.evaluation.config import StepId
-from edgemoe_appliance.study.configs import Configs
-from edgemoe_appliance.study.findings import Finding
-from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME, read_progress
-from edgemoe_appliance.study.plan import EngineBuild, Plan, ProbeFacts, RunSpec, read_plan
-from edgemoe_appliance.study.records import record_line
+from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.findings import Finding
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, read_progress
+from edgemoe_appliance.schema.plan import EngineBuild, Plan, ProbeFacts, RunSpec, read_plan
+from edgemoe_appliance.schema.records import record_line
 from tests.analysis.journals import Synthetic, build_end, build_header, build_sitting, sha256
 from tests.analysis.journals import build_plan as synthetic_plan
 

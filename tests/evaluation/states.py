@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgemoe_appliance.analysis.claims import Reference
-from edgemoe_appliance.bench.folders import Folders
+from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.evaluation.config import EvaluationConfig, read_evaluation
-from edgemoe_appliance.evaluation.outline import Outline, State, build_outline
-from edgemoe_appliance.evaluation.present import read_present
+from edgemoe_appliance.evaluation.forecast import Outline, State, build_outline
 from edgemoe_appliance.evaluation.request import Asked, resolve
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.evaluation.state import read_present
+from edgemoe_appliance.schema.resources import resource_folder
 
 
 def empty_folders(root: Path) -> Folders:

@@ -5,8 +5,8 @@ import pytest
 from edgemoe_appliance.analysis.claims import Reference
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EVALUATION_FILE, EvaluationConfig, read_evaluation
-from edgemoe_appliance.study.configs import Feeds
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.schema.resources import resource_folder
 
 TEXT = (resource_folder("configs") / EVALUATION_FILE).read_text(encoding="utf-8")
 

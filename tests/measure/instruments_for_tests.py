@@ -20,8 +20,8 @@ from edgemoe_appliance.measure.power.interface import (
     Scope,
 )
 from edgemoe_appliance.measure.tree import TreeReading
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.metrics import Unit
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.metrics import Unit
 
 
 class Host:

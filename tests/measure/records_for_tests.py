@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.study.plan import RunSpec
-from edgemoe_appliance.study.records import EndRecord, HeaderRecord, Status
+from edgemoe_appliance.schema.plan import RunSpec
+from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, Status
 
 DIGEST = "0" * 64
 

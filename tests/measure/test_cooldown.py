@@ -11,7 +11,7 @@ from edgemoe_appliance.measure.cooldown import (
     cool_down,
     extra_repetitions,
 )
-from edgemoe_appliance.study.configs import Cooldown, CooldownRule, ThermalRule
+from edgemoe_appliance.schema.configs import Cooldown, CooldownRule, ThermalRule
 
 JUNCTION = Cooldown(rule=CooldownRule.JUNCTION, seconds=60, tolerance_c=1.0)
 

@@ -32,9 +32,9 @@ from edgemoe_appliance.measure.power.interface import (
     Reading,
 )
 from edgemoe_appliance.measure.railtrace import RailTrace, build_trace
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.metrics import Unit
-from edgemoe_appliance.study.records import Phase, Window
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.metrics import Unit
+from edgemoe_appliance.schema.records import Phase, Window
 from tests.bench.energy_accuracy import (
     BOUND_PCT,
     EXACT_RAIL,

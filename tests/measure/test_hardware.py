@@ -6,7 +6,7 @@ import pytest
 
 from edgemoe_appliance.measure.hardware import parse_power_modes, read_hardware
 from edgemoe_appliance.measure.sysfs import SystemRoots
-from edgemoe_appliance.study.hardware import (
+from edgemoe_appliance.schema.hardware import (
     Clock,
     CoolingState,
     Fan,

@@ -11,7 +11,7 @@ from edgemoe_appliance.measure.hostload import HostReading
 from edgemoe_appliance.measure.pause import Pause
 from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.measure.sampler import Sample
-from edgemoe_appliance.study.configs import CooldownRule
+from edgemoe_appliance.schema.configs import CooldownRule
 
 SILENT = HostReading(mem_available_bytes=None, swap_used_bytes=None, nvmap_bytes=None, cpu=None)
 

@@ -8,8 +8,8 @@ import pytest
 from edgemoe_appliance.errors import HostError, MeasureError, RecordError
 from edgemoe_appliance.measure import journal as journal_module
 from edgemoe_appliance.measure.journal import Journal
-from edgemoe_appliance.study.journal import JOURNAL_NAME, JournalLine, TornTail, iterate_journal
-from edgemoe_appliance.study.records import Status
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, TornTail, iterate_journal
+from edgemoe_appliance.schema.records import Status
 from tests.measure.records_for_tests import end, header, spec
 
 

@@ -13,7 +13,7 @@ from edgemoe_appliance.measure.instruments import open_instruments
 from edgemoe_appliance.measure.sampler import Sampler
 from edgemoe_appliance.measure.sysfs import SystemRoots
 from edgemoe_appliance.measure.tree import open_tree
-from edgemoe_appliance.study.configs import PowerSource
+from edgemoe_appliance.schema.configs import PowerSource
 from tests.measure.board_for_tests import write_board
 from tests.measure.opened_for_tests import held_paths, opened_paths, page_table_walks
 

@@ -13,7 +13,7 @@ from edgemoe_appliance.measure.instruments import Instruments
 from edgemoe_appliance.measure.pause import IDLE_WINDOW_S, Pause, Pauses, margin_s
 from edgemoe_appliance.measure.power.interface import Reading
 from edgemoe_appliance.measure.sampler import Sampler
-from edgemoe_appliance.study.configs import Cooldown, CooldownRule, PowerSource
+from edgemoe_appliance.schema.configs import Cooldown, CooldownRule, PowerSource
 from tests.measure.instruments_for_tests import (
     Meter,
     a_heat,

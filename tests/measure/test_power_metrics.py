@@ -22,9 +22,9 @@ from edgemoe_appliance.measure.power_metrics import (
     put_power,
 )
 from edgemoe_appliance.measure.readings import Readings
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.metrics import METRICS, Unit
-from edgemoe_appliance.study.records import Doubt, Phase, Window
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.metrics import METRICS, Unit
+from edgemoe_appliance.schema.records import Doubt, Phase, Window
 from tests.measure.instruments_for_tests import Meter, a_rail, discovery
 
 S = 1_000_000_000

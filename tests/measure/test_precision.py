@@ -15,7 +15,7 @@ from edgemoe_appliance.measure.precision import (
     relative_half_width,
     settle,
 )
-from edgemoe_appliance.study.plan import PrecisionRule
+from edgemoe_appliance.schema.plan import PrecisionRule
 
 RULE = PrecisionRule(within=0.02, at_most=10)
 

@@ -14,7 +14,7 @@ from edgemoe_appliance.measure.procfs import (
     parse_status,
 )
 from edgemoe_appliance.measure.tree import ProcTree, PsutilTree, TreeReader
-from edgemoe_appliance.study.units import MIB
+from edgemoe_appliance.schema.units import MIB
 
 STATUS = b"""Name:\tllama-cli
 VmHWM:\t    2048 kB

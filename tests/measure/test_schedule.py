@@ -9,11 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from edgemoe_appliance.measure.schedule import all_runs
-from edgemoe_appliance.study.journal import JournalProgress
-from edgemoe_appliance.study.plan import Plan, PrecisionRule, RunSpec, prompt_key
-from edgemoe_appliance.study.records import EndRecord, Status
+from edgemoe_appliance.schema.journal import JournalProgress
+from edgemoe_appliance.schema.plan import Plan, PrecisionRule, RunSpec, prompt_key
+from edgemoe_appliance.schema.records import EndRecord, Status
 from tests.measure.records_for_tests import end
-from tests.study.builders import a_model, a_plan, a_prompt, a_spec, an_experiment
+from tests.schema.builders import a_model, a_plan, a_prompt, a_spec, an_experiment
 
 PROMPTS = tuple(f"prompt-{number:02d}" for number in range(12))
 MODELS = ("olmoe-1b-7b", "llama-3.2-1b")

@@ -15,9 +15,9 @@ from edgemoe_appliance.measure.timing import (
     put_timing,
     timing_windows,
 )
-from edgemoe_appliance.study.metrics import METRICS
-from edgemoe_appliance.study.records import Phase
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.metrics import METRICS
+from edgemoe_appliance.schema.records import Phase
+from edgemoe_appliance.schema.units import NS_PER_S
 
 MS = NS_PER_S // 1000
 FIRST_NS = 2 * NS_PER_S

@@ -7,9 +7,9 @@ import pytest
 
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.twin import WrittenTwin, write_twin
-from edgemoe_appliance.study.configs import ModelsConfig
-from edgemoe_appliance.study.resources import resource_folder
-from edgemoe_appliance.study.yamlfile import read_yaml, validate
+from edgemoe_appliance.schema.configs import ModelsConfig
+from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.schema.yamlfile import read_yaml, validate
 
 
 @pytest.fixture(scope="session")

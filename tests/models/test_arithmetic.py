@@ -11,7 +11,7 @@ from edgemoe_appliance.models.gguf import GgufHeader, ValueType, read_header
 from edgemoe_appliance.models.gguf_writer import TypedArray, TypedValue
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.twin import build_twin
-from edgemoe_appliance.study.configs import ModelsConfig
+from edgemoe_appliance.schema.configs import ModelsConfig
 from tests.models import files
 
 KIB = 1024

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from edgemoe_appliance.study.configs import ModelRole, ModelsConfig
+from edgemoe_appliance.schema.configs import ModelRole, ModelsConfig
 
 
 def test_the_models_stand_in_the_order_of_the_study(models: ModelsConfig) -> None:

@@ -17,7 +17,7 @@ from edgemoe_appliance.models.metadata import build_metadata
 from edgemoe_appliance.models.twin import WrittenTwin
 from edgemoe_appliance.models.twin_mark import TwinMark
 from edgemoe_appliance.models.vocabulary import build_vocabulary
-from edgemoe_appliance.study.configs import ModelEntry, ModelsConfig
+from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 
 pytestmark = pytest.mark.engine
 

@@ -17,7 +17,7 @@ import pytest
 
 from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.models.fetch import FetchedModel, fetch_model
-from edgemoe_appliance.study.configs import ModelEntry, ModelsConfig
+from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 from tests.models.hub import Hub, serve
 
 CONTENT = Random(11).randbytes(700_000)
@@ -134,7 +134,7 @@ def test_a_killed_download_goes_on(entry: ModelEntry, hub: Hub, tmp_path: Path) 
         "import huggingface_hub.constants as constants\n"
         "constants.DOWNLOAD_CHUNK_SIZE = 50_000\n"
         "from edgemoe_appliance.models.fetch import fetch_model\n"
-        "from edgemoe_appliance.study.configs import ModelEntry\n"
+        "from edgemoe_appliance.schema.configs import ModelEntry\n"
         "def kill(done, total):\n"
         "    if done > total / 2:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -279,7 +279,7 @@ def test_the_offline_switch_of_the_library(entry: ModelEntry, hub: Hub, tmp_path
         "from pathlib import Path\n"
         "from edgemoe_appliance.errors import HostError\n"
         "from edgemoe_appliance.models.fetch import fetch_model\n"
-        "from edgemoe_appliance.study.configs import ModelEntry\n"
+        "from edgemoe_appliance.schema.configs import ModelEntry\n"
         "entry = ModelEntry.model_validate_json(sys.stdin.read())\n"
         "try:\n"
         "    fetch_model(entry, Path(sys.argv[1]), endpoint=sys.argv[2])\n"

@@ -9,7 +9,7 @@ from edgemoe_appliance.models.inventory import Verdict, list_models, verify_mode
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import model_path, read_model_file
 from edgemoe_appliance.models.twin import WrittenTwin
-from edgemoe_appliance.study.configs import ModelEntry, ModelsConfig
+from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 from tests.models import files
 
 

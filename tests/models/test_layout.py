@@ -8,7 +8,7 @@ from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.models.gguf import TensorInfo
 from edgemoe_appliance.models.layout import TwinScale, build_tensors, scaled_shape
 from edgemoe_appliance.models.twin import build_twin
-from edgemoe_appliance.study.configs import ModelsConfig
+from edgemoe_appliance.schema.configs import ModelsConfig
 
 # Files of the study as published; the size of the OLMoE file is that of Ai2's own upload.
 REAL_BYTES = {

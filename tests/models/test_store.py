@@ -16,7 +16,7 @@ from edgemoe_appliance.models.store import (
     twin_path,
 )
 from edgemoe_appliance.models.twin import WrittenTwin
-from edgemoe_appliance.study.configs import ModelsConfig
+from edgemoe_appliance.schema.configs import ModelsConfig
 from tests.models import files
 
 

@@ -17,7 +17,7 @@ from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import read_model_file, twin_path
 from edgemoe_appliance.models.twin import WrittenTwin, build_twin, twin_sha256, write_twin
 from edgemoe_appliance.models.twin_mark import TWIN_FORMAT, TwinMark, read_twin_mark
-from edgemoe_appliance.study.configs import ModelsConfig
+from edgemoe_appliance.schema.configs import ModelsConfig
 from tests.models import files
 
 # Twins are a function of model, scale and format version, on every machine. A change of these
@@ -232,7 +232,7 @@ def test_a_thin_twin_is_written_in_bounded_memory(models: ModelsConfig, tmp_path
         "from pathlib import Path\n"
         "from edgemoe_appliance.models.layout import TwinScale\n"
         "from edgemoe_appliance.models.twin import write_twin\n"
-        "from edgemoe_appliance.study.configs import ModelEntry\n"
+        "from edgemoe_appliance.schema.configs import ModelEntry\n"
         "entry = ModelEntry.model_validate_json(sys.stdin.read())\n"
         "write_twin(entry, 'llama-3.2-1b', TwinScale.THIN, Path(sys.argv[1]))\n"
         "print(Path('/proc/self/status').read_text())\n"

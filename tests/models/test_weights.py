@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgemoe_appliance.models.ggml_types import F32, Q4_K, Q6_K, GgmlType
 from edgemoe_appliance.models.gguf import TensorInfo
 from edgemoe_appliance.models.weights import rope_factors, tensor_chunks
-from edgemoe_appliance.study.configs import ModelsConfig, ModelShape
+from edgemoe_appliance.schema.configs import ModelsConfig, ModelShape
 from tests.models.files import tensor
 
 

@@ -13,9 +13,9 @@ import pytest
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.report import render_reference_report, write_report
-from edgemoe_appliance.study.plan import RunSpec
-from edgemoe_appliance.study.records import Status
-from edgemoe_appliance.study.reference import read_study
+from edgemoe_appliance.schema.plan import RunSpec
+from edgemoe_appliance.schema.records import Status
+from edgemoe_appliance.studies.reference import read_study
 from tests.analysis import arms
 from tests.analysis.journals import Synthetic, doubted, failed, write_session
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.report.hardware import HARDWARE_NAME, render_hardware
 from edgemoe_appliance.report.render import render_files
-from edgemoe_appliance.study.hardware import HardwareFacts
-from edgemoe_appliance.study.records import record_line
-from edgemoe_appliance.study.reference import read_study
+from edgemoe_appliance.schema.hardware import HardwareFacts
+from edgemoe_appliance.schema.records import record_line
+from edgemoe_appliance.studies.reference import read_study
 from tests.analysis.journals import (
     Synthetic,
     build_plan,

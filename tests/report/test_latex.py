@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table, absent
 from edgemoe_appliance.analysis.statistics import Interval
+from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table, absent
 from edgemoe_appliance.report.latex import escape_latex, render_latex
 from edgemoe_appliance.report.views import build_table_view
 

@@ -19,10 +19,10 @@ from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.report import ReportPaths, render_reference_report, write_report
 from edgemoe_appliance.report.render import build_material, render_files, render_page
-from edgemoe_appliance.study.plan import RunSpec
-from edgemoe_appliance.study.records import Status
-from edgemoe_appliance.study.reference import Study, read_study
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.plan import RunSpec
+from edgemoe_appliance.schema.records import Status
+from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.studies.reference import Study, read_study
 from tests.analysis import arms
 from tests.analysis.journals import Synthetic, doubted, failed, write_session
 

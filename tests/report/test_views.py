@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table, absent
 from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table, absent
 from edgemoe_appliance.report.context import TableView
 from edgemoe_appliance.report.views import build_table_view, printable
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from edgemoe_appliance.analysis.claims import Reference, read_reference
 from edgemoe_appliance.analysis.claims.config import ClaimTest
-from edgemoe_appliance.analysis.claims.questions import Question, questions
-from edgemoe_appliance.analysis.claims.words import limits_in_words
-from edgemoe_appliance.bench.folders import Folders
+from edgemoe_appliance.analysis.claims.formatting import limits_in_words
+from edgemoe_appliance.analysis.claims.tests import Question, questions
+from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId, read_evaluation
 from edgemoe_appliance.evaluation.estimates import Cost, Estimator
-from edgemoe_appliance.evaluation.present import read_present
 from edgemoe_appliance.evaluation.request import Asked, resolve
+from edgemoe_appliance.evaluation.state import read_present
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.study.configs import Feeds
-from edgemoe_appliance.study.resources import resource_folder
-from edgemoe_appliance.study.units import human_bytes, human_duration
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.schema.units import human_bytes, human_duration
 
 _EVALUATE = "edgemoe-appliance evaluate --target T"
 _TARGETS = ("host", "jetson", "m2")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgemoe_appliance.study.metrics import METRICS
+from edgemoe_appliance.schema.metrics import METRICS
 from tests.tools.appendix import appendix_blocks
 
 README = Path(__file__).resolve().parents[2] / "README.md"

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from edgemoe_appliance.analysis.frames import reasons_of
-from edgemoe_appliance.analysis.lots import Lot
+from edgemoe_appliance.analysis.pooling import Lot
 from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
 from edgemoe_appliance.analysis.statistics import Floats, Ints, Sample
 from edgemoe_appliance.analysis.store import Rows
-from edgemoe_appliance.study.configs import Arm, Feeds
-from edgemoe_appliance.study.metrics import METRICS
-from edgemoe_appliance.study.reference import Study, TokenBounds
-from edgemoe_appliance.study.units import GB, gb
+from edgemoe_appliance.schema.configs import Arm, Feeds
+from edgemoe_appliance.schema.metrics import METRICS
+from edgemoe_appliance.schema.units import GB, gb
+from edgemoe_appliance.studies.reference import Study, TokenBounds
 
 BASELINE = "llama-3.2-1b"
 MOE = "olmoe-1b-7b"

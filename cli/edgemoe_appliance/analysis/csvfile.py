@@ -14,9 +14,9 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Table
 from edgemoe_appliance.analysis.statistics import Absent, Interval
 from edgemoe_appliance.analysis.store import FrameColumn, Rows
+from edgemoe_appliance.analysis.table_model import Cell, Column, Table
 
 # Older writers of CSV refuse NUL and leave a bare carriage return without quotes.
 _UNQUOTED = str.maketrans({"\r": "\n", "\0": "\N{REPLACEMENT CHARACTER}"})

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.journal import Attempt
 from edgemoe_appliance.analysis.store import FrameColumn, Kind, Rows, Store, TableShape, Value
-from edgemoe_appliance.study.base import canonical_json
-from edgemoe_appliance.study.metrics import METRICS
-from edgemoe_appliance.study.plan import Plan
-from edgemoe_appliance.study.records import EndRecord
+from edgemoe_appliance.schema.base import canonical_json
+from edgemoe_appliance.schema.metrics import METRICS
+from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.schema.records import EndRecord
 
 # Rows held as Python objects before they become columns; bounds the memory of reading.
 CHUNK_ROWS = 4_096

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.hardware import Clock, Fan, HardwareFacts, SwapArea
-from edgemoe_appliance.study.records import HostFacts
-from edgemoe_appliance.study.units import gb, gib
+from edgemoe_appliance.schema.hardware import Clock, Fan, HardwareFacts, SwapArea
+from edgemoe_appliance.schema.records import HostFacts
+from edgemoe_appliance.schema.units import gb, gib
 
 Facts: TypeAlias = Mapping[str, str | Absent]
 NOT_TOLD = "not readable on this host"

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.study.journal import JournalLine, TornTail
-from edgemoe_appliance.study.plan import Plan
-from edgemoe_appliance.study.records import EndRecord, HeaderRecord, SittingRecord, Status
+from edgemoe_appliance.schema.journal import JournalLine, TornTail
+from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, SittingRecord, Status
 
 
 @dataclass(frozen=True, kw_only=True)

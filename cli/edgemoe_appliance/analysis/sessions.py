@@ -24,14 +24,14 @@ from edgemoe_appliance.analysis.frames import (
     supersede,
 )
 from edgemoe_appliance.analysis.journal import Attempt, assemble_attempts
-from edgemoe_appliance.analysis.lots import Lot, LotBook
+from edgemoe_appliance.analysis.pooling import Lot, LotBook
 from edgemoe_appliance.analysis.store import Rows, Store
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.study.base import digest_of
-from edgemoe_appliance.study.configs import Experiment, Target
-from edgemoe_appliance.study.hardware import HardwareFacts
-from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME, TornTail, iterate_journal
-from edgemoe_appliance.study.plan import (
+from edgemoe_appliance.schema.base import digest_of
+from edgemoe_appliance.schema.configs import Experiment, Target
+from edgemoe_appliance.schema.hardware import HardwareFacts
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, TornTail, iterate_journal
+from edgemoe_appliance.schema.plan import (
     ApplianceIdentity,
     EngineBuild,
     Plan,
@@ -40,7 +40,7 @@ from edgemoe_appliance.study.plan import (
     PrecisionRule,
     read_plan,
 )
-from edgemoe_appliance.study.records import HeaderRecord, HostFacts, SittingRecord, Status
+from edgemoe_appliance.schema.records import HeaderRecord, HostFacts, SittingRecord, Status
 
 
 @dataclass(frozen=True, kw_only=True)

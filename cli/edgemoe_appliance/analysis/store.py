@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.study.base import on_one_line
+from edgemoe_appliance.schema.base import on_one_line
 
 if TYPE_CHECKING:
     from typing_extensions import Self

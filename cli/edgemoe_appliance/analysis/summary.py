@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgemoe_appliance.analysis.cells import Cell, Row, RowGroup
 from edgemoe_appliance.analysis.conditions import pools
 from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.analysis.table_model import Cell, Row, RowGroup
 from edgemoe_appliance.analysis.tables.memory import memory_table
 from edgemoe_appliance.analysis.tables.throughput import throughput_table
-from edgemoe_appliance.study.configs import Feeds
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.studies.reference import Study
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,12 +12,12 @@ import typer
 from edgemoe_appliance.app.console import print_json, say
 from edgemoe_appliance.app.options import DockerHostOption
 from edgemoe_appliance.app.report import session_folders
-from edgemoe_appliance.bench.folders import default_folders
 from edgemoe_appliance.bench.identity import read_identity
 from edgemoe_appliance.bench.images import exported_image
+from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.errors import ConfigError, VerificationError
-from edgemoe_appliance.study.base import on_one_line
-from edgemoe_appliance.study.units import human_bytes
+from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.units import human_bytes
 
 # Loading pandas takes a second: only the commands themselves pay for it.
 if TYPE_CHECKING:

@@ -20,13 +20,14 @@ from edgemoe_appliance.app.options import (
     precision_rule,
 )
 from edgemoe_appliance.app.report import report_sessions
-from edgemoe_appliance.bench.fitness import check_host, require_fit
-from edgemoe_appliance.bench.folders import Folders, default_folders
+from edgemoe_appliance.bench.paths import Folders, default_folders
+from edgemoe_appliance.bench.preflight import check_host, require_fit
 from edgemoe_appliance.bench.prepare import (
     BenchRequest,
     Prepared,
     prepare_bench,
 )
+from edgemoe_appliance.bench.resume import unfinished_session
 from edgemoe_appliance.bench.runtime import (
     ImageOptions,
     NativeRuntime,
@@ -34,12 +35,11 @@ from edgemoe_appliance.bench.runtime import (
     open_runtime,
 )
 from edgemoe_appliance.bench.session import run_bench
-from edgemoe_appliance.bench.unfinished import unfinished_session
 from edgemoe_appliance.doctor import DockerCheck
 from edgemoe_appliance.errors import RunFailedError
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.study.configs import read_configs
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.configs import read_configs
+from edgemoe_appliance.schema.resources import resource_folder
 
 DEMO_EXPERIMENTS = ("demo_efficiency", "demo_length")
 _DEMO_PREFIX = "demo-"

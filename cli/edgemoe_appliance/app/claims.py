@@ -10,7 +10,7 @@ import typer
 from edgemoe_appliance.app.console import OUT, print_json
 from edgemoe_appliance.app.judgement import claim_in_full, finding_in_full, matching, overview
 from edgemoe_appliance.app.report import session_folders
-from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.errors import ConfigError
 
 # Loading pandas takes a second: only the command itself pays for it.

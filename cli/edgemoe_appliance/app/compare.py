@@ -12,10 +12,10 @@ from rich.text import Text
 
 from edgemoe_appliance.app.console import OUT, print_json, say
 from edgemoe_appliance.app.report import session_folders
-from edgemoe_appliance.bench.folders import default_folders
-from edgemoe_appliance.study.base import on_one_line
-from edgemoe_appliance.study.metrics import METRICS
-from edgemoe_appliance.study.units import GIB
+from edgemoe_appliance.bench.paths import default_folders
+from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.metrics import METRICS
+from edgemoe_appliance.schema.units import GIB
 
 # Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:

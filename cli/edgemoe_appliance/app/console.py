@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from edgemoe_appliance.bench.progress import BenchProgress
-from edgemoe_appliance.study.plan import Plan
-from edgemoe_appliance.study.units import human_duration
+from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.schema.units import human_duration
 
 OUT = Console(highlight=False)
 ERR = Console(stderr=True, highlight=False)

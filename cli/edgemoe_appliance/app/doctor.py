@@ -13,9 +13,9 @@ from edgemoe_appliance.bench.prepare import expected_model_bytes
 from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.study.configs import read_configs
-from edgemoe_appliance.study.findings import Finding, Level
-from edgemoe_appliance.study.resources import resource_folder, work_root
+from edgemoe_appliance.schema.configs import read_configs
+from edgemoe_appliance.schema.findings import Finding, Level
+from edgemoe_appliance.schema.resources import resource_folder, work_root
 
 _STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red", Level.UNKNOWN: "dim"}
 

@@ -14,10 +14,10 @@ from edgemoe_appliance.app.options import (
     RuntimeImageOption,
     RuntimeOption,
 )
-from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.runtime import ImageOptions, RuntimeKind, Wanted, open_runtime
-from edgemoe_appliance.study.configs import read_configs
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.configs import read_configs
+from edgemoe_appliance.schema.resources import resource_folder
 
 
 def register(app: typer.Typer) -> None:

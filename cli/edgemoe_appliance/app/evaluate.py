@@ -17,19 +17,19 @@ from edgemoe_appliance.app.options import (
     RuntimeImageOption,
     RuntimeOption,
 )
-from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.progress import BenchProgress
 from edgemoe_appliance.bench.runtime import ImageOptions, RuntimeKind, open_runtime
 from edgemoe_appliance.doctor import DockerCheck
 from edgemoe_appliance.evaluation.request import Asked
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.study.findings import Finding
-from edgemoe_appliance.study.plan import Plan
+from edgemoe_appliance.schema.findings import Finding
+from edgemoe_appliance.schema.plan import Plan
 
 # Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
     from edgemoe_appliance.evaluation.config import StepId
-    from edgemoe_appliance.evaluation.opening import Opening
+    from edgemoe_appliance.evaluation.setup import Opening
 
 
 def register(app: typer.Typer) -> None:
@@ -70,8 +70,8 @@ def evaluate(
     ] = False,
 ) -> None:
     """Check, build, measure, report, judge and archive: an artifact evaluation in one command."""
-    from edgemoe_appliance.evaluation.opening import open_evaluation  # noqa: PLC0415
-    from edgemoe_appliance.evaluation.outline import outline_lines  # noqa: PLC0415
+    from edgemoe_appliance.evaluation.forecast import outline_lines  # noqa: PLC0415
+    from edgemoe_appliance.evaluation.setup import open_evaluation  # noqa: PLC0415
 
     asked = Asked(
         target=target,
@@ -92,8 +92,8 @@ def evaluate(
 def _perform(
     opening: Opening, options: ImageOptions, docker_host: str | None, *, force: bool
 ) -> None:
-    from edgemoe_appliance.evaluation.ending import ending_lines  # noqa: PLC0415
-    from edgemoe_appliance.evaluation.performing import Performance  # noqa: PLC0415
+    from edgemoe_appliance.evaluation.pipeline import Performance  # noqa: PLC0415
+    from edgemoe_appliance.evaluation.summary import ending_lines  # noqa: PLC0415
 
     kind = opening.evaluation.runtime
     performance = Performance(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from edgemoe_appliance.study.base import on_one_line
+from edgemoe_appliance.schema.base import on_one_line
 
 # Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
@@ -177,13 +177,13 @@ def _plural(value: str, count: int) -> str:
 
 
 def _value(number: Number) -> str:
-    from edgemoe_appliance.analysis.claims.words import with_unit  # noqa: PLC0415
+    from edgemoe_appliance.analysis.claims.formatting import with_unit  # noqa: PLC0415
 
     return with_unit(number.value, number.unit)
 
 
 def _in_words(number: Number) -> str:
-    from edgemoe_appliance.analysis.claims.words import number_in_words  # noqa: PLC0415
+    from edgemoe_appliance.analysis.claims.formatting import number_in_words  # noqa: PLC0415
 
     plain = number.low is None and not number.why_unbound
     return _value(number) if plain else number_in_words(number)

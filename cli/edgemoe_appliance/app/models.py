@@ -9,14 +9,14 @@ import typer
 from rich.table import Table
 
 from edgemoe_appliance.app.console import OUT, TerminalSteps, print_json, say
-from edgemoe_appliance.bench.folders import default_folders
+from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import obtain_model
 from edgemoe_appliance.errors import DigestError
 from edgemoe_appliance.models.inventory import ModelFinding, Verdict, list_models, verify_models
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.study.configs import Configs, read_configs
-from edgemoe_appliance.study.resources import resource_folder
-from edgemoe_appliance.study.units import human_bytes
+from edgemoe_appliance.schema.configs import Configs, read_configs
+from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.schema.units import human_bytes
 
 models = typer.Typer(
     help="List, fetch and verify the models, or write twins that stand in for them.",

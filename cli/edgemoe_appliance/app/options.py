@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.study.plan import LEAST_REPETITIONS, PrecisionRule
+from edgemoe_appliance.schema.plan import LEAST_REPETITIONS, PrecisionRule
 
 # With as many, an experiment of a single prompt has the ten samples that the rule asks for.
 USUAL_MOST: Final = 10

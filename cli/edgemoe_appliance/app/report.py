@@ -10,14 +10,14 @@ import typer
 from rich.table import Table
 
 from edgemoe_appliance.app.console import OUT, say
-from edgemoe_appliance.bench.folders import Folders, default_folders
-from edgemoe_appliance.study.reference import Study, read_study
+from edgemoe_appliance.bench.paths import Folders, default_folders
+from edgemoe_appliance.studies.reference import Study, read_study
 
 # Loading pandas and matplotlib takes a second: only the commands that need them pay for it.
 if TYPE_CHECKING:
     from edgemoe_appliance.analysis import LoadedSessions
-    from edgemoe_appliance.analysis.cells import Cell
     from edgemoe_appliance.analysis.summary import SummaryRow
+    from edgemoe_appliance.analysis.table_model import Cell
     from edgemoe_appliance.report import ReportPaths
 
 _REFERENCE_NAME = "study"

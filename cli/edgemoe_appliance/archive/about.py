@@ -12,10 +12,10 @@ from typing import Final, Literal
 from pydantic import Field, ValidationError
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.study.base import Frozen, digest_of, on_one_line
-from edgemoe_appliance.study.configs import Identifier, Sha256
-from edgemoe_appliance.study.plan import ApplianceIdentity
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.base import Frozen, digest_of, on_one_line
+from edgemoe_appliance.schema.configs import Identifier, Sha256
+from edgemoe_appliance.schema.plan import ApplianceIdentity
+from edgemoe_appliance.schema.resources import resource_folder
 
 ABOUT_SCHEMA: Final = 1
 # Their versions decide how figures are drawn and sums are rounded.

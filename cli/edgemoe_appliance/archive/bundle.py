@@ -25,12 +25,12 @@ from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, Limits
 from edgemoe_appliance.archive.manifest import build_manifest
 from edgemoe_appliance.archive.tarball import CHUNK_BYTES, Member, TarWriter
 from edgemoe_appliance.errors import ConfigError, HostError, RecordError
-from edgemoe_appliance.study.configs import ModelsConfig, read_configs
-from edgemoe_appliance.study.files import file_sha256, open_atomically
-from edgemoe_appliance.study.imagelock import ImageLock, lock_path, read_lock
-from edgemoe_appliance.study.journal import JOURNAL_NAME, PLAN_NAME, SAMPLES_FOLDER
-from edgemoe_appliance.study.plan import Plan, read_plan
-from edgemoe_appliance.study.resources import checkout_root, resource_folder
+from edgemoe_appliance.schema.configs import ModelsConfig, read_configs
+from edgemoe_appliance.schema.files import file_sha256, open_atomically
+from edgemoe_appliance.schema.imagelock import ImageLock, lock_path, read_lock
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, SAMPLES_FOLDER
+from edgemoe_appliance.schema.plan import Plan, read_plan
+from edgemoe_appliance.schema.resources import checkout_root, resource_folder
 
 _EXPORT_HINT: Final = "give a file that docker save wrote of this image"
 _NO_CHECKOUT: Final = "an installation does not carry it; a checkout does"

@@ -21,8 +21,8 @@ from edgemoe_appliance.archive.derived import model_source
 from edgemoe_appliance.archive.facts import JournalFacts, SittingFacts
 from edgemoe_appliance.archive.jsonfile import json_bytes
 from edgemoe_appliance.archive.layout import FileEntry
-from edgemoe_appliance.study.configs import GitSource, ModelsConfig
-from edgemoe_appliance.study.plan import EngineBuild, Plan, PlannedModel
+from edgemoe_appliance.schema.configs import GitSource, ModelsConfig
+from edgemoe_appliance.schema.plan import EngineBuild, Plan, PlannedModel
 
 _RO_CRATE: Final = "1.1"  # the version that the profile is written for
 _PROFILE: Final = "https://w3id.org/ro/wfrun/process/0.5"

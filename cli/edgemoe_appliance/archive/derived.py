@@ -20,11 +20,11 @@ from edgemoe_appliance.archive.image import build_image_files
 from edgemoe_appliance.archive.jsonfile import json_bytes
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.report.render import render_files
-from edgemoe_appliance.study.configs import ModelEntry, ModelsConfig
-from edgemoe_appliance.study.imagelock import ImageLock
-from edgemoe_appliance.study.plan import EngineBuild, Plan, PlannedModel
-from edgemoe_appliance.study.records import SittingRecord, records_json_schema
-from edgemoe_appliance.study.reference import read_study
+from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
+from edgemoe_appliance.schema.imagelock import ImageLock
+from edgemoe_appliance.schema.plan import EngineBuild, Plan, PlannedModel
+from edgemoe_appliance.schema.records import SittingRecord, records_json_schema
+from edgemoe_appliance.studies.reference import read_study
 
 _README: Final = """\
 # Session {session}

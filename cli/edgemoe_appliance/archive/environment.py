@@ -25,7 +25,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.study.base import digest_of
+from edgemoe_appliance.schema.base import digest_of
 
 _PREFIX: Final = "edgemoe-appliance"
 _DPKG: Final = "dpkg-query"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.study.journal import JournalLine, iterate_journal
-from edgemoe_appliance.study.records import (
+from edgemoe_appliance.schema.journal import JournalLine, iterate_journal
+from edgemoe_appliance.schema.records import (
     EndRecord,
     HeaderRecord,
     SampleFile,

@@ -16,9 +16,9 @@ from edgemoe_appliance.archive.environment import (
     build_sbom,
 )
 from edgemoe_appliance.archive.jsonfile import json_bytes, parse_moment
-from edgemoe_appliance.study.configs import GitSource, SdistSource
-from edgemoe_appliance.study.imagelock import ImageLock, ImagePackages, LockedBases
-from edgemoe_appliance.study.plan import EngineBuild, Plan
+from edgemoe_appliance.schema.configs import GitSource, SdistSource
+from edgemoe_appliance.schema.imagelock import ImageLock, ImagePackages, LockedBases
+from edgemoe_appliance.schema.plan import EngineBuild, Plan
 
 # Source: in-toto attestation specification, Statement v1; SLSA specification, Provenance v1.
 _STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgemoe_appliance.study.units import MIB
+from edgemoe_appliance.schema.units import MIB
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,10 +26,10 @@ from edgemoe_appliance.archive.manifest import parse_manifest
 from edgemoe_appliance.archive.reading import ReadArchive, read_archive, read_file
 from edgemoe_appliance.archive.results import Kind, Mismatch, Note, Verification
 from edgemoe_appliance.errors import ApplianceError
-from edgemoe_appliance.study.configs import Configs, read_configs
-from edgemoe_appliance.study.imagelock import ImageLock, parse_lock
-from edgemoe_appliance.study.plan import Plan, read_plan
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.configs import Configs, read_configs
+from edgemoe_appliance.schema.imagelock import ImageLock, parse_lock
+from edgemoe_appliance.schema.plan import Plan, read_plan
+from edgemoe_appliance.schema.resources import resource_folder
 
 _PICTURES: Final = (".png", ".pdf")
 # The appliance's own say what is judged, and how: those of a stranger do not.

@@ -6,8 +6,8 @@ import subprocess
 from pathlib import Path
 
 from edgemoe_appliance import __version__
-from edgemoe_appliance.study.plan import ApplianceIdentity
-from edgemoe_appliance.study.resources import checkout_root
+from edgemoe_appliance.schema.plan import ApplianceIdentity
+from edgemoe_appliance.schema.resources import checkout_root
 
 _GIT_TIMEOUT_S = 20
 

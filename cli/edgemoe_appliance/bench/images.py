@@ -14,8 +14,8 @@ from edgemoe_appliance.container.export import export_image
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 from edgemoe_appliance.container.image import image_tag
 from edgemoe_appliance.errors import ConfigError, DigestError
-from edgemoe_appliance.study.journal import PLAN_NAME
-from edgemoe_appliance.study.plan import Plan, read_plan
+from edgemoe_appliance.schema.journal import PLAN_NAME
+from edgemoe_appliance.schema.plan import Plan, read_plan
 
 _FILE_NAME: Final = "image.tar"
 

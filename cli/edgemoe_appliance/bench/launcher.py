@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from edgemoe_appliance.study.journal import PLAN_NAME
+from edgemoe_appliance.schema.journal import PLAN_NAME
 
 LOG_NAME = "measure.log"
 # Two signals can need to reach the engine one after the other before the journal is closed.

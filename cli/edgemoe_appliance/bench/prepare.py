@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 import psutil
 
-from edgemoe_appliance.bench.folders import Folders
 from edgemoe_appliance.bench.identity import read_identity
 from edgemoe_appliance.bench.launcher import Launcher
+from edgemoe_appliance.bench.paths import Folders
+from edgemoe_appliance.bench.progress import Steps
 from edgemoe_appliance.bench.runtime import Runtime, Supply, Wanted
-from edgemoe_appliance.bench.steps import Steps
 from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import model_path, planned_model, read_model_file
 from edgemoe_appliance.models.twin import build_twin, write_twin
-from edgemoe_appliance.study.configs import Configs, Experiment, Target
-from edgemoe_appliance.study.findings import Finding
-from edgemoe_appliance.study.plan import (
+from edgemoe_appliance.schema.configs import Configs, Experiment, Target
+from edgemoe_appliance.schema.findings import Finding
+from edgemoe_appliance.schema.plan import (
     LEAST_REPETITIONS,
     Plan,
     PlannedModel,

@@ -1,21 +1,34 @@
-"""How far a session is, read from its journal and its live file while it is written."""
+"""How far a bench is: the steps of its preparation, and its runs as journal and live file tell."""
 
 from __future__ import annotations
 
 import json
 import statistics
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from edgemoe_appliance.study.journal import (
+from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     LIVE_NAME,
     JournalProgress,
     JournalTail,
 )
-from edgemoe_appliance.study.plan import Plan, RunSpec
-from edgemoe_appliance.study.records import EndRecord, HeaderRecord, Status
+from edgemoe_appliance.schema.plan import Plan, RunSpec
+from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, Status
+
+
+class Steps(Protocol):
+    """Shows what is being prepared; a step gives a function that takes its share done (0-1)."""
+
+    def step(self, title: str) -> AbstractContextManager[Callable[[float], None]]:
+        """Begin a step."""
+
+    def note(self, text: str) -> None:
+        """Say something that the user should know."""
 
 
 @dataclass(frozen=True, kw_only=True)

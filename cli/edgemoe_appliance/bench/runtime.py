@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from edgemoe_appliance import __version__
-from edgemoe_appliance.bench.folders import Folders
 from edgemoe_appliance.bench.launcher import Launcher, NativeLauncher
-from edgemoe_appliance.bench.steps import Steps
+from edgemoe_appliance.bench.paths import Folders
+from edgemoe_appliance.bench.progress import Steps
 from edgemoe_appliance.container.client import Engine, open_engine
 from edgemoe_appliance.container.context import usual_inputs
 from edgemoe_appliance.container.image import (
@@ -32,9 +32,9 @@ from edgemoe_appliance.engine.probe_build import build_probe
 from edgemoe_appliance.engine.source import PreparedSource, choose_pin
 from edgemoe_appliance.engine.tools import require_tool
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.study.configs import Configs, ContainerProfile, Target
-from edgemoe_appliance.study.hardware import POWER_MODE_FILE, POWER_MODES_FILE
-from edgemoe_appliance.study.plan import EngineBuild, ProbeFacts
+from edgemoe_appliance.schema.configs import Configs, ContainerProfile, Target
+from edgemoe_appliance.schema.hardware import POWER_MODE_FILE, POWER_MODES_FILE
+from edgemoe_appliance.schema.plan import EngineBuild, ProbeFacts
 
 _COMPILER = "c++"
 

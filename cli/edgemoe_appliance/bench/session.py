@@ -24,9 +24,9 @@ from edgemoe_appliance.errors import (
     RunFailedError,
     error_class_for,
 )
-from edgemoe_appliance.study.files import write_atomically
-from edgemoe_appliance.study.journal import PLAN_NAME
-from edgemoe_appliance.study.plan import Plan, read_plan
+from edgemoe_appliance.schema.files import write_atomically
+from edgemoe_appliance.schema.journal import PLAN_NAME
+from edgemoe_appliance.schema.plan import Plan, read_plan
 
 _POLL_S = 0.2
 _LOCK_NAME = ".bench.lock"

@@ -11,7 +11,7 @@ from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.identity import read_identity
 from edgemoe_appliance.container.registry import pull_image, split_tag
 from edgemoe_appliance.errors import ConfigError, HostError
-from edgemoe_appliance.study.imagelock import ImageLock, LockedBase, LockedBases
+from edgemoe_appliance.schema.imagelock import ImageLock, LockedBase, LockedBases
 
 Say = Callable[[str], None]
 

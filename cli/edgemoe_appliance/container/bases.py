@@ -13,10 +13,10 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from edgemoe_appliance.errors import ConfigError, DigestError
-from edgemoe_appliance.study.base import Frozen
-from edgemoe_appliance.study.configs import Identifier
-from edgemoe_appliance.study.files import write_atomically
-from edgemoe_appliance.study.imagelock import (
+from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.configs import Identifier
+from edgemoe_appliance.schema.files import write_atomically
+from edgemoe_appliance.schema.imagelock import (
     Digest,
     ImageLock,
     LockedBase,
@@ -24,7 +24,7 @@ from edgemoe_appliance.study.imagelock import (
     PinnedBy,
     lock_path,
 )
-from edgemoe_appliance.study.yamlfile import read_yaml, validate
+from edgemoe_appliance.schema.yamlfile import read_yaml, validate
 
 
 class BaseImage(Frozen):

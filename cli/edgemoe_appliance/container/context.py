@@ -18,9 +18,9 @@ from typing import BinaryIO, Final
 
 from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.study.base import canonical_json, digest_of
-from edgemoe_appliance.study.configs import ContainerProfile
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.base import canonical_json, digest_of
+from edgemoe_appliance.schema.configs import ContainerProfile
+from edgemoe_appliance.schema.resources import resource_folder
 
 # What `measure` imports, and what builds an engine; a test imports each from these alone.
 LIGHT_PARTS: Final = ("__init__.py", "errors.py", "study", "engine", "measure")

@@ -9,13 +9,13 @@ from typing import IO, Final
 
 from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.identity import ImageIdentity
-from edgemoe_appliance.container.inside import opened_image
+from edgemoe_appliance.container.image_files import opened_image
 from edgemoe_appliance.container.launch import ENGINES_FOLDER, engine_inside
 from edgemoe_appliance.container.tarstream import open_members, path_below_top
 from edgemoe_appliance.engine.build import read_build
 from edgemoe_appliance.engine.probe_build import read_probe
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.study.plan import EngineBuild, ProbeFacts
+from edgemoe_appliance.schema.plan import EngineBuild, ProbeFacts
 
 # A CUDA build with its kernels is some hundred megabytes.
 _MAX_BYTES: Final = 4 * 10**9

@@ -23,9 +23,9 @@ from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.tarstream import open_chunks, open_members
 from edgemoe_appliance.errors import DigestError, HostError
-from edgemoe_appliance.study.base import canonical_json
-from edgemoe_appliance.study.files import sync_folder
-from edgemoe_appliance.study.units import human_bytes
+from edgemoe_appliance.schema.base import canonical_json
+from edgemoe_appliance.schema.files import sync_folder
+from edgemoe_appliance.schema.units import human_bytes
 
 _BLOCK_BYTES: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"

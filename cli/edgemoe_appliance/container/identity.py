@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import IO, Any, Final
 
 from edgemoe_appliance.container.client import Engine, ImageStore
-from edgemoe_appliance.container.settled import settings_digest
+from edgemoe_appliance.container.normalised_config import settings_digest
 from edgemoe_appliance.container.tarstream import open_chunks, open_members
 from edgemoe_appliance.errors import DigestError, HostError
-from edgemoe_appliance.study.imagelock import ImageLock
+from edgemoe_appliance.schema.imagelock import ImageLock
 
 RECIPE_LABEL: Final = "edgemoe-appliance.recipe"
 

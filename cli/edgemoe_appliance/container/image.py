@@ -30,10 +30,10 @@ from edgemoe_appliance.container.locking import (
     renew_lock,
     require_lock,
 )
+from edgemoe_appliance.container.normalised_config import SOURCE_DATE_EPOCH, settle_image
 from edgemoe_appliance.container.registry import pull_locked, push_image
-from edgemoe_appliance.container.settled import SOURCE_DATE_EPOCH, settle_image
 from edgemoe_appliance.errors import ConfigError, HostError
-from edgemoe_appliance.study.imagelock import (
+from edgemoe_appliance.schema.imagelock import (
     BASE_ARGUMENTS,
     ImageInputs,
     ImageLock,
@@ -43,8 +43,8 @@ from edgemoe_appliance.study.imagelock import (
     lock_path,
     read_lock,
 )
-from edgemoe_appliance.study.plan import EngineBuild
-from edgemoe_appliance.study.units import GIB
+from edgemoe_appliance.schema.plan import EngineBuild
+from edgemoe_appliance.schema.units import GIB
 
 # A CMake flag that the build stage's shell can split at spaces without surprise.
 _PLAIN_VALUE: Final = re.compile(r"[A-Za-z0-9_.,+=:/@%;-]*")

@@ -18,13 +18,13 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.study.configs import ContainerProfile, PowerSource
-from edgemoe_appliance.study.hardware import (
+from edgemoe_appliance.schema.configs import ContainerProfile, PowerSource
+from edgemoe_appliance.schema.hardware import (
     DEVICE_TREE_MODEL,
     POWER_MODE_FILE,
     POWER_MODES_FILE,
 )
-from edgemoe_appliance.study.plan import (
+from edgemoe_appliance.schema.plan import (
     ENGINE_PROGRAM,
     EngineBuild,
     Plan,

@@ -23,7 +23,7 @@ from edgemoe_appliance.container.containers import (
     start_container,
     stop_container,
 )
-from edgemoe_appliance.container.exchange import BindExchange, FileExchange, VolumeExchange
+from edgemoe_appliance.container.file_transfer import BindExchange, FileExchange, VolumeExchange
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.launch import (
     FOLDER_LABEL,
@@ -36,8 +36,8 @@ from edgemoe_appliance.container.launch import (
     launch_arguments,
 )
 from edgemoe_appliance.errors import HostError, MeasureError
-from edgemoe_appliance.study.journal import PLAN_NAME
-from edgemoe_appliance.study.plan import Plan, read_plan
+from edgemoe_appliance.schema.journal import PLAN_NAME
+from edgemoe_appliance.schema.plan import Plan, read_plan
 
 LOG_NAME: Final = "measure.log"
 # As long as the native launcher waits: two signals may have to reach the engine.

@@ -12,7 +12,7 @@ from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 from edgemoe_appliance.container.packages import read_packages
 from edgemoe_appliance.errors import DigestError
-from edgemoe_appliance.study.imagelock import (
+from edgemoe_appliance.schema.imagelock import (
     BuildTools,
     Difference,
     ImageInputs,
@@ -23,7 +23,7 @@ from edgemoe_appliance.study.imagelock import (
     compare_results,
     lock_path,
 )
-from edgemoe_appliance.study.plan import EngineBuild
+from edgemoe_appliance.schema.plan import EngineBuild
 
 Say = Callable[[str], None]
 # As many names as one line holds; all differences are said one by one before.

@@ -8,9 +8,9 @@ from typing import IO, Final
 
 from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.identity import ImageIdentity
-from edgemoe_appliance.container.inside import opened_image
+from edgemoe_appliance.container.image_files import opened_image
 from edgemoe_appliance.container.tarstream import open_members
-from edgemoe_appliance.study.imagelock import ImagePackages
+from edgemoe_appliance.schema.imagelock import ImagePackages
 
 _RELEASE: Final = "/usr/lib/os-release"
 _DPKG_STATUS: Final = "/var/lib/dpkg/status"

@@ -13,7 +13,7 @@ from typing import Any, Final
 from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.identity import ImageIdentity, check_image
 from edgemoe_appliance.errors import ConfigError, HostError
-from edgemoe_appliance.study.imagelock import ImageLock, Published
+from edgemoe_appliance.schema.imagelock import ImageLock, Published
 
 Say = Callable[[str], None]
 # HOST[:PORT]/NAME without tag or digest. Source: the reference grammar of OCI distribution.

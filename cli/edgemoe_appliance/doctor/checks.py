@@ -9,8 +9,8 @@ from pathlib import Path
 
 from edgemoe_appliance.doctor import host, jetson, nvidia
 from edgemoe_appliance.doctor.docker import check_docker
-from edgemoe_appliance.study.configs import Backend, Target
-from edgemoe_appliance.study.findings import Finding
+from edgemoe_appliance.schema.configs import Backend, Target
+from edgemoe_appliance.schema.findings import Finding
 
 
 @dataclass(frozen=True, kw_only=True)

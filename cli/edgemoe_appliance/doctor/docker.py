@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from edgemoe_appliance.container.client import EngineFacts, open_engine
 from edgemoe_appliance.errors import ApplianceError
-from edgemoe_appliance.study.configs import Target
-from edgemoe_appliance.study.findings import Finding, Level
+from edgemoe_appliance.schema.configs import Target
+from edgemoe_appliance.schema.findings import Finding, Level
 
 # From this version on the engine needs a kernel option for bridged networks (CONFIG_IP_NF_RAW)
 # that the kernel of JetPack 6 lacks.

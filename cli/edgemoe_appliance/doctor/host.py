@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from edgemoe_appliance.study.findings import Finding, Level
-from edgemoe_appliance.study.units import human_bytes
+from edgemoe_appliance.schema.findings import Finding, Level
+from edgemoe_appliance.schema.units import human_bytes
 
 # llama.cpp's source and build, beside the models: measured at 0.4 GB, with room to spare.
 _BUILD_BYTES = 1_000_000_000

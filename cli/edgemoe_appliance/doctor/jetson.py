@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgemoe_appliance.doctor.host import read_line, read_text
-from edgemoe_appliance.study.findings import Finding, Level
-from edgemoe_appliance.study.l4t import Release, parse_release
+from edgemoe_appliance.schema.findings import Finding, Level
+from edgemoe_appliance.schema.l4t import Release, parse_release
 
 _COMMAND_TIMEOUT_S = 10
 # Clock caps of the Orin Nano 8 GB by power mode: CPU in kHz, GPU and EMC in Hz.

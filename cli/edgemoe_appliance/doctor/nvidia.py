@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from edgemoe_appliance.engine.nvidia import read_nvidia_boards
 from edgemoe_appliance.engine.toolchain import read_cuda_compiler
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.study.findings import Finding, Level
+from edgemoe_appliance.schema.findings import Finding, Level
 
 
 def check_nvidia() -> Iterator[Finding]:

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from edgemoe_appliance.study.configs import Arm, Target
-from edgemoe_appliance.study.plan import EngineBuild, PlannedModel, RunSpec
+from edgemoe_appliance.schema.configs import Arm, Target
+from edgemoe_appliance.schema.plan import EngineBuild, PlannedModel, RunSpec
 
 # The study's sampling: greedy, so that equal work gives equal text.
 _SAMPLING: Final = ("--temp", "0", "--top-p", "1", "--seed", "42")

@@ -31,8 +31,8 @@ from edgemoe_appliance.engine.toolchain import (
 )
 from edgemoe_appliance.engine.tools import ToolResult, run_tool
 from edgemoe_appliance.errors import DigestError, HostError, RecordError
-from edgemoe_appliance.study.base import Frozen, canonical_json, digest_of
-from edgemoe_appliance.study.configs import (
+from edgemoe_appliance.schema.base import Frozen, canonical_json, digest_of
+from edgemoe_appliance.schema.configs import (
     EnginesConfig,
     EngineSource,
     GitSource,
@@ -40,8 +40,8 @@ from edgemoe_appliance.study.configs import (
     SdistSource,
     Sha256,
 )
-from edgemoe_appliance.study.files import file_sha256, write_atomically
-from edgemoe_appliance.study.plan import EngineBuild
+from edgemoe_appliance.schema.files import file_sha256, write_atomically
+from edgemoe_appliance.schema.plan import EngineBuild
 
 # Raised when the same inputs would be built in another way.
 _RECIPE: Final = 1

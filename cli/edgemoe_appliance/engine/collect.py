@@ -6,7 +6,7 @@ import hashlib
 from collections import deque
 from typing import Final, NamedTuple
 
-from edgemoe_appliance.study.units import KIB, MIB
+from edgemoe_appliance.schema.units import KIB, MIB
 
 # llama-cli ends its text with two newlines of its own, or with none when it is killed.
 _TRAILER: Final = b"\n\n"

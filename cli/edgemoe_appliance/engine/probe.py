@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from edgemoe_appliance.engine.probe_build import ProbeBuild
 from edgemoe_appliance.errors import HostError, RecordError
-from edgemoe_appliance.study.base import Frozen
+from edgemoe_appliance.schema.base import Frozen
 
 PROBE_SCHEMA: Final = 1
 # The library keeps at most 32768 calls (report.h, kMaxDecodes), of less than 600 bytes each.

@@ -17,10 +17,10 @@ from typing import Final
 from pydantic import ValidationError
 
 from edgemoe_appliance.errors import DigestError, HostError, RecordError
-from edgemoe_appliance.study.base import Frozen, canonical_json, digest_of
-from edgemoe_appliance.study.configs import Sha256
-from edgemoe_appliance.study.files import write_atomically
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.base import Frozen, canonical_json, digest_of
+from edgemoe_appliance.schema.configs import Sha256
+from edgemoe_appliance.schema.files import write_atomically
+from edgemoe_appliance.schema.resources import resource_folder
 
 _LIBRARY: Final = "libedgemoe_probe.so"
 _DESCRIPTION: Final = "probe.json"

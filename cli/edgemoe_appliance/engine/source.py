@@ -21,8 +21,8 @@ from edgemoe_appliance.engine.lock import cache_lock
 from edgemoe_appliance.engine.tools import ToolResult, require_tool, run_tool
 from edgemoe_appliance.engine.tree import tree_digest, unpack_subdirectory
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
-from edgemoe_appliance.study.base import Frozen, canonical_json, digest_of
-from edgemoe_appliance.study.configs import (
+from edgemoe_appliance.schema.base import Frozen, canonical_json, digest_of
+from edgemoe_appliance.schema.configs import (
     DirectorySource,
     EnginesConfig,
     EngineSource,
@@ -31,8 +31,8 @@ from edgemoe_appliance.study.configs import (
     SdistSource,
     Sha256,
 )
-from edgemoe_appliance.study.files import file_sha256, write_atomically
-from edgemoe_appliance.study.units import human_bytes
+from edgemoe_appliance.schema.files import file_sha256, write_atomically
+from edgemoe_appliance.schema.units import human_bytes
 
 # How long a git host may take to say anything at all before the fallback is used.
 _GIT_ANSWER_S: Final = 10.0

@@ -22,7 +22,7 @@ from edgemoe_appliance.engine.collect import LineCollector, StderrLine, TextChun
 from edgemoe_appliance.engine.debugger import path_without_debugger
 from edgemoe_appliance.engine.guard import GroupGuard
 from edgemoe_appliance.errors import HostError, MeasureError
-from edgemoe_appliance.study.units import KIB, NS_PER_S
+from edgemoe_appliance.schema.units import KIB, NS_PER_S
 
 _READ_BYTES: Final = 64 * KIB
 _FOOTER_MARK: Final = "llama_perf_"

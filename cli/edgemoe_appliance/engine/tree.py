@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from edgemoe_appliance.errors import DigestError, HostError
-from edgemoe_appliance.study.files import file_sha256
-from edgemoe_appliance.study.units import GIB
+from edgemoe_appliance.schema.files import file_sha256
+from edgemoe_appliance.schema.units import GIB
 
 # llama.cpp's tree is about 85 MB in 1,600 files, the whole source distribution twice that.
 MAX_TOTAL_BYTES: Final = 2 * GIB

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.study.base import Frozen
-from edgemoe_appliance.study.configs import Backend, Configs, Identifier
-from edgemoe_appliance.study.yamlfile import read_yaml, validate
+from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.configs import Backend, Configs, Identifier
+from edgemoe_appliance.schema.yamlfile import read_yaml, validate
 
 EVALUATION_FILE = "evaluation.yaml"
 Positive = Annotated[float, Field(gt=0)]

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.evaluation.config import Paces, StepId
-from edgemoe_appliance.evaluation.present import ModelHere, Present
 from edgemoe_appliance.evaluation.request import Evaluation
-from edgemoe_appliance.study.configs import Arm, Configs, Target
-from edgemoe_appliance.study.plan import RunSpec, scaled_prompt
-from edgemoe_appliance.study.reference import Study
-from edgemoe_appliance.study.units import GB, KB, MB
+from edgemoe_appliance.evaluation.state import ModelHere, Present
+from edgemoe_appliance.schema.configs import Arm, Configs, Target
+from edgemoe_appliance.schema.plan import RunSpec, scaled_prompt
+from edgemoe_appliance.schema.units import GB, KB, MB
+from edgemoe_appliance.studies.reference import Study
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EVALUATION_FILE, EvaluationConfig
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.study.base import digest_of
-from edgemoe_appliance.study.configs import Configs
+from edgemoe_appliance.schema.base import digest_of
+from edgemoe_appliance.schema.configs import Configs
 
 _PREFIX = "evaluate"
 _KICK = "kick-the-tires"

@@ -13,7 +13,7 @@ from pathlib import Path
 from edgemoe_appliance.errors import ApplianceError, RunFailedError
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.measure.session import measure_session
-from edgemoe_appliance.study.plan import read_plan
+from edgemoe_appliance.schema.plan import read_plan
 
 
 def main(arguments: list[str] | None = None) -> int:

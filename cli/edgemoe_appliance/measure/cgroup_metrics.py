@@ -12,7 +12,7 @@ from edgemoe_appliance.measure.instruments import KernelCounters
 from edgemoe_appliance.measure.load import UNSEEN
 from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.measure.runsamples import RunSamples, highest
-from edgemoe_appliance.study.units import human_bytes
+from edgemoe_appliance.schema.units import human_bytes
 
 _PEAK_KEYS = ("cgroup_peak_bytes", "cgroup_peak_is_kernels")
 _PARTS: dict[str, Callable[[CgroupMemory], int | None]] = {

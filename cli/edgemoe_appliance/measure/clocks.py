@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgemoe_appliance.measure.absences import Absences, line, number
 from edgemoe_appliance.measure.sysfs import SystemRoots, read_text
-from edgemoe_appliance.study.hardware import Clock
+from edgemoe_appliance.schema.hardware import Clock
 
 _KHZ = 1000
 # Of a Jetson's memory controller, for root only.

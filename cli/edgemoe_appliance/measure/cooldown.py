@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from edgemoe_appliance.study.configs import Cooldown, CooldownRule, ThermalRule
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.configs import Cooldown, CooldownRule, ThermalRule
+from edgemoe_appliance.schema.units import NS_PER_S
 
 # Dies cool over tens of seconds; looking more often would only keep the machine awake.
 _LOOK_EVERY_S = 0.5

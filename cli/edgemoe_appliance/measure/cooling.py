@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgemoe_appliance.measure.absences import Absences, line, number
 from edgemoe_appliance.measure.sysfs import SystemRoots, read_text
-from edgemoe_appliance.study.hardware import CoolingState, Fan
+from edgemoe_appliance.schema.hardware import CoolingState, Fan
 
 
 def read_fans(absences: Absences) -> tuple[Fan, ...]:

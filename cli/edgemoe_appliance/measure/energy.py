@@ -22,9 +22,9 @@ from edgemoe_appliance.measure.railtrace import (
     why_no_energy,
 )
 from edgemoe_appliance.measure.uncertainty import Uncertainty, add_uncertainties
-from edgemoe_appliance.study.metrics import Unit
-from edgemoe_appliance.study.records import Doubt, Window
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.metrics import Unit
+from edgemoe_appliance.schema.records import Doubt, Window
+from edgemoe_appliance.schema.units import NS_PER_S
 
 
 class Method(str, Enum):

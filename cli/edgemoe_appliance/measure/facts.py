@@ -7,8 +7,8 @@ from edgemoe_appliance.measure.heat import HeatSensors, hottest_on_die
 from edgemoe_appliance.measure.instruments import Instruments
 from edgemoe_appliance.measure.power.discovery import Discovery
 from edgemoe_appliance.measure.power.interface import Rail
-from edgemoe_appliance.study.metrics import Unit
-from edgemoe_appliance.study.records import CgroupFacts, HeatFacts, PowerFacts, RailFacts
+from edgemoe_appliance.schema.metrics import Unit
+from edgemoe_appliance.schema.records import CgroupFacts, HeatFacts, PowerFacts, RailFacts
 
 
 def power_facts(power: Discovery) -> PowerFacts:

@@ -9,7 +9,6 @@ from edgemoe_appliance.engine.footer import Footer, parse_footer
 from edgemoe_appliance.engine.stream import EngineResult
 from edgemoe_appliance.measure.cgroup import Cgroup, NoCgroup
 from edgemoe_appliance.measure.cgroup_metrics import describe_oom_kill, put_cgroup
-from edgemoe_appliance.measure.ending import judge_ending
 from edgemoe_appliance.measure.heat_metrics import put_heat, put_pause
 from edgemoe_appliance.measure.load import ProcessCost, check_load, put_cpu, put_memory
 from edgemoe_appliance.measure.pause import Pause
@@ -17,6 +16,7 @@ from edgemoe_appliance.measure.power.discovery import Discovery
 from edgemoe_appliance.measure.power_metrics import build_run_power, put_power
 from edgemoe_appliance.measure.probing import put_probe
 from edgemoe_appliance.measure.readings import Readings
+from edgemoe_appliance.measure.run_status import judge_ending
 from edgemoe_appliance.measure.runsamples import cut_samples
 from edgemoe_appliance.measure.sampler import SamplerReport
 from edgemoe_appliance.measure.timing import (
@@ -26,8 +26,8 @@ from edgemoe_appliance.measure.timing import (
     put_timing,
     timing_windows,
 )
-from edgemoe_appliance.study.plan import RunSpec
-from edgemoe_appliance.study.records import Doubt, Status, Window
+from edgemoe_appliance.schema.plan import RunSpec
+from edgemoe_appliance.schema.records import Doubt, Status, Window
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 

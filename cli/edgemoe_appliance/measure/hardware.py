@@ -14,7 +14,7 @@ from edgemoe_appliance.measure.absences import Absences, line
 from edgemoe_appliance.measure.clocks import read_clocks
 from edgemoe_appliance.measure.cooling import read_cooling, read_fans
 from edgemoe_appliance.measure.sysfs import SystemRoots, read_text
-from edgemoe_appliance.study.hardware import (
+from edgemoe_appliance.schema.hardware import (
     DEVICE_TREE_MODEL,
     POWER_MODE_FILE,
     POWER_MODES_FILE,
@@ -22,8 +22,8 @@ from edgemoe_appliance.study.hardware import (
     PowerMode,
     SwapArea,
 )
-from edgemoe_appliance.study.l4t import Release, parse_release
-from edgemoe_appliance.study.units import KIB
+from edgemoe_appliance.schema.l4t import Release, parse_release
+from edgemoe_appliance.schema.units import KIB
 
 _DMI = "sys/class/dmi/id"
 # Maker, product and its version, without serial numbers.

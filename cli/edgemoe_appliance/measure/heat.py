@@ -19,7 +19,7 @@ from edgemoe_appliance.measure.sysfs import (
     read_number,
     read_text,
 )
-from edgemoe_appliance.study.records import Doubt
+from edgemoe_appliance.schema.records import Doubt
 
 # Below this a sensor says that it is switched off (Jetson: -256 degrees).
 _LOWEST_MILLI_C = -60_000

@@ -9,7 +9,7 @@ from edgemoe_appliance.measure.heat import ThrottleReading, check_throttling, ho
 from edgemoe_appliance.measure.pause import Pause
 from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.measure.sampler import Sample
-from edgemoe_appliance.study.records import Doubt
+from edgemoe_appliance.schema.records import Doubt
 
 _TEMPERATURES = ("temp_start_c", "temp_peak_c", "temp_end_c")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from edgemoe_appliance.study.records import HostFacts
+from edgemoe_appliance.schema.records import HostFacts
 
 
 def read_host_facts(removed_variables: Sequence[str], root: Path = Path("/")) -> HostFacts:

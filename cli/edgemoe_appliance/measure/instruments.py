@@ -32,7 +32,7 @@ from edgemoe_appliance.measure.power.interface import AbsentSource, PowerMeter, 
 from edgemoe_appliance.measure.power.nvml import NvmlMeter
 from edgemoe_appliance.measure.procfs import parse_oom_kills
 from edgemoe_appliance.measure.sysfs import SystemRoots
-from edgemoe_appliance.study.configs import PowerSource
+from edgemoe_appliance.schema.configs import PowerSource
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,8 +16,8 @@ from itertools import pairwise
 from edgemoe_appliance.measure.power.interface import Rail
 from edgemoe_appliance.measure.railtrace import GAP_PERIODS, RailTrace
 from edgemoe_appliance.measure.uncertainty import Uncertainty, rectangular
-from edgemoe_appliance.study.records import Window
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.records import Window
+from edgemoe_appliance.schema.units import NS_PER_S
 
 _DOF_PER_READING = 18 / 35
 # A counter's power is taken over at least this many refreshes: a stale value shifts it by 10 %.

@@ -13,15 +13,15 @@ from pathlib import Path
 from types import TracebackType
 
 from edgemoe_appliance.errors import HostError, MeasureError
-from edgemoe_appliance.study.files import sync_folder, write_atomically
-from edgemoe_appliance.study.journal import (
+from edgemoe_appliance.schema.files import sync_folder, write_atomically
+from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     AnyRecord,
     JournalProgress,
     TornTail,
     iterate_journal,
 )
-from edgemoe_appliance.study.records import record_line
+from edgemoe_appliance.schema.records import record_line
 
 # Room for the record of the run in progress: freed when the disk is full, so that the run that
 # met the full disk can still be closed.

@@ -10,7 +10,7 @@ import json
 import time
 from pathlib import Path
 
-from edgemoe_appliance.study.journal import LIVE_NAME
+from edgemoe_appliance.schema.journal import LIVE_NAME
 
 _PERIOD_NS = 250_000_000
 

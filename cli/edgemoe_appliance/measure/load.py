@@ -12,8 +12,8 @@ from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.measure.runsamples import RunSamples, highest, values
 from edgemoe_appliance.measure.sampler import Sample
 from edgemoe_appliance.measure.tree import TreeReading
-from edgemoe_appliance.study.records import Doubt
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.records import Doubt
+from edgemoe_appliance.schema.units import NS_PER_S
 
 # Bounds past which a run carries a doubt. Other load: field experience on shared machines is
 # that 5 % of a core already moves a two-core engine that spins at its barriers.

@@ -13,8 +13,8 @@ from typing import Final
 from edgemoe_appliance.measure.cooldown import CooldownOutcome, cool_down
 from edgemoe_appliance.measure.instruments import Instruments
 from edgemoe_appliance.measure.sampler import Sampler
-from edgemoe_appliance.study.configs import Cooldown, CooldownRule
-from edgemoe_appliance.study.records import Phase, Window
+from edgemoe_appliance.schema.configs import Cooldown, CooldownRule
+from edgemoe_appliance.schema.records import Phase, Window
 
 IDLE_WINDOW_S: Final = 2.0
 # Of a fixed pause, its last third is the idle window, where that is longer: at most this.

@@ -24,8 +24,8 @@ from edgemoe_appliance.measure.power.discovery import Discovery
 from edgemoe_appliance.measure.power.interface import PowerMeter, Reading, total_rails
 from edgemoe_appliance.measure.railtrace import RailTrace, build_trace
 from edgemoe_appliance.measure.readings import Readings
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.records import Doubt, Phase, Window
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.records import Doubt, Phase, Window
 
 _ENERGY_KEYS = {
     Phase.LOAD: "energy_load_j",

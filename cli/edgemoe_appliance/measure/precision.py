@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Final, TypeAlias
 
-from edgemoe_appliance.study.plan import PrecisionRule
+from edgemoe_appliance.schema.plan import PrecisionRule
 
 # Runs that ended well: fewer say too little about their own spread. Source: field practice with
 # this rule of stopping, at least ten samples.

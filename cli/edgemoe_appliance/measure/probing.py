@@ -22,11 +22,11 @@ from edgemoe_appliance.engine.probe import (
 from edgemoe_appliance.engine.probe_build import ProbeBuild, read_probe
 from edgemoe_appliance.errors import DigestError, RecordError
 from edgemoe_appliance.measure.readings import Readings
-from edgemoe_appliance.study.base import on_one_line
-from edgemoe_appliance.study.configs import Arm
-from edgemoe_appliance.study.plan import Plan
-from edgemoe_appliance.study.records import Doubt
-from edgemoe_appliance.study.units import seconds
+from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.configs import Arm
+from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.schema.records import Doubt
+from edgemoe_appliance.schema.units import seconds
 
 _MODES: Final = {
     Arm.PROBE_PER_NODE: ProbeMode.PER_NODE,

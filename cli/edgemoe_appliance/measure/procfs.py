@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemoe_appliance.study.units import KIB
+from edgemoe_appliance.schema.units import KIB
 
 _READ_BYTES = 16 * 1024
 # The lines that are wanted of /proc/PID/status and /proc/meminfo. One pass in C: these files are

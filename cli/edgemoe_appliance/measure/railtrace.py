@@ -13,8 +13,8 @@ from itertools import pairwise
 from statistics import median
 
 from edgemoe_appliance.measure.power.interface import DeadReading, PowerReading, Rail, Reading
-from edgemoe_appliance.study.records import Doubt, Window
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.records import Doubt, Window
+from edgemoe_appliance.schema.units import NS_PER_S
 
 # A source that is silent for longer than this many periods has stalled.
 GAP_PERIODS = 3.0

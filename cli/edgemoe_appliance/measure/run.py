@@ -21,9 +21,9 @@ from edgemoe_appliance.measure.probing import probe_variables, read_report
 from edgemoe_appliance.measure.sampler import Sampler
 from edgemoe_appliance.measure.samples import build_samples, write_raw
 from edgemoe_appliance.measure.tree import open_tree
-from edgemoe_appliance.study.plan import Plan, RunSpec
-from edgemoe_appliance.study.records import EndRecord, HeaderRecord
-from edgemoe_appliance.study.units import KIB
+from edgemoe_appliance.schema.plan import Plan, RunSpec
+from edgemoe_appliance.schema.records import EndRecord, HeaderRecord
+from edgemoe_appliance.schema.units import KIB
 
 _STDERR_TAIL_CHARACTERS = 2000
 

@@ -16,8 +16,8 @@ from edgemoe_appliance.measure.hostload import HostReading
 from edgemoe_appliance.measure.instruments import Instruments, KernelCounters
 from edgemoe_appliance.measure.power.interface import Reading
 from edgemoe_appliance.measure.tree import TreeReader, TreeReading
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.units import NS_PER_S
 
 # Throttling and the kernel's counters change rarely and are kept by the kernel meanwhile.
 _RARE_NS = NS_PER_S

@@ -32,10 +32,10 @@ from edgemoe_appliance.measure.power.interface import (
     Reading,
 )
 from edgemoe_appliance.measure.sampler import Sample, SamplerReport
-from edgemoe_appliance.study.base import canonical_json
-from edgemoe_appliance.study.files import write_atomically
-from edgemoe_appliance.study.journal import SAMPLES_FOLDER
-from edgemoe_appliance.study.records import HeaderRecord, SampleFile
+from edgemoe_appliance.schema.base import canonical_json
+from edgemoe_appliance.schema.files import write_atomically
+from edgemoe_appliance.schema.journal import SAMPLES_FOLDER
+from edgemoe_appliance.schema.records import HeaderRecord, SampleFile
 
 SAMPLES_SCHEMA: Final = 2
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from edgemoe_appliance.measure.cooldown import extra_repetitions
 from edgemoe_appliance.measure.precision import Rates, settle
-from edgemoe_appliance.study.journal import JournalProgress
-from edgemoe_appliance.study.plan import Plan, PrecisionRule, RunSpec
-from edgemoe_appliance.study.records import Status
+from edgemoe_appliance.schema.journal import JournalProgress
+from edgemoe_appliance.schema.plan import Plan, PrecisionRule, RunSpec
+from edgemoe_appliance.schema.records import Status
 
 _RATE = "gen_tok_s"
 

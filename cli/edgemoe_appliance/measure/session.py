@@ -24,9 +24,9 @@ from edgemoe_appliance.measure.run import RunContext, build_header, execute_run,
 from edgemoe_appliance.measure.sampler import Sampler
 from edgemoe_appliance.measure.schedule import all_runs
 from edgemoe_appliance.measure.sysfs import SystemRoots
-from edgemoe_appliance.study.files import file_sha256
-from edgemoe_appliance.study.plan import Plan
-from edgemoe_appliance.study.records import SittingRecord, Status
+from edgemoe_appliance.schema.files import file_sha256
+from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.schema.records import SittingRecord, Status
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,8 @@ from itertools import pairwise
 from edgemoe_appliance.engine.footer import Footer
 from edgemoe_appliance.measure.quantiles import percentile
 from edgemoe_appliance.measure.readings import Readings
-from edgemoe_appliance.study.records import Doubt, Phase, Window
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.records import Doubt, Phase, Window
+from edgemoe_appliance.schema.units import NS_PER_S
 
 _FOOTER_KEYS = (
     "load_s",

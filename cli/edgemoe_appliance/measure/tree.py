@@ -21,7 +21,7 @@ from edgemoe_appliance.measure.procfs import (
     parse_process_cpu_s,
     parse_status,
 )
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.units import NS_PER_S
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 # Children are looked for this often: listing all threads for them is half the cost of a reading,

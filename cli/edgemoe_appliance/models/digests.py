@@ -10,9 +10,9 @@ from typing import Final, TypeVar
 
 from pydantic import Field, ValidationError
 
-from edgemoe_appliance.study.base import Frozen, canonical_json
-from edgemoe_appliance.study.configs import Sha256
-from edgemoe_appliance.study.files import file_sha256, write_atomically
+from edgemoe_appliance.schema.base import Frozen, canonical_json
+from edgemoe_appliance.schema.configs import Sha256
+from edgemoe_appliance.schema.files import file_sha256, write_atomically
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 FrozenT = TypeVar("FrozenT", bound=Frozen)

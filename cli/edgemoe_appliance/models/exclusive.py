@@ -11,7 +11,7 @@ from io import BufferedRandom
 from pathlib import Path
 
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.study.units import human_bytes
+from edgemoe_appliance.schema.units import human_bytes
 
 # Left free besides the file itself: journals, samples and a report must still fit.
 _SPARE_BYTES = 200_000_000

@@ -26,9 +26,9 @@ from edgemoe_appliance.models.digests import (
 )
 from edgemoe_appliance.models.exclusive import check_disk_space, open_exclusively
 from edgemoe_appliance.models.store import model_path
-from edgemoe_appliance.study.base import Frozen, on_one_line
-from edgemoe_appliance.study.configs import ModelEntry, Sha256
-from edgemoe_appliance.study.files import sync_folder
+from edgemoe_appliance.schema.base import Frozen, on_one_line
+from edgemoe_appliance.schema.configs import ModelEntry, Sha256
+from edgemoe_appliance.schema.files import sync_folder
 
 _TWINS_INSTEAD = "or use twins: edgemoe-appliance models twin"
 

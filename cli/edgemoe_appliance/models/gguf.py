@@ -18,8 +18,8 @@ from typing import BinaryIO, Final
 
 from edgemoe_appliance.errors import HostError, RecordError
 from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
-from edgemoe_appliance.study.base import on_one_line
-from edgemoe_appliance.study.units import MIB
+from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.units import MIB
 
 MAGIC: Final = b"GGUF"
 VERSIONS: Final = (2, 3)

@@ -15,7 +15,7 @@ from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import model_path, twin_path
 from edgemoe_appliance.models.twin import build_twin, twin_sha256
 from edgemoe_appliance.models.twin_mark import read_twin_mark
-from edgemoe_appliance.study.configs import ModelEntry, ModelsConfig
+from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 
 _FETCH = "run: edgemoe-appliance models fetch"
 _WRITE = "delete it and run: edgemoe-appliance models twin"

@@ -12,7 +12,7 @@ from enum import Enum
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.models.ggml_types import F32, Q4_K, Q6_K, GgmlType
 from edgemoe_appliance.models.gguf import DEFAULT_ALIGNMENT, TensorInfo, aligned
-from edgemoe_appliance.study.configs import ModelEntry, ModelShape
+from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
 
 Shape = tuple[int, ...]
 

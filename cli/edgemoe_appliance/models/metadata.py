@@ -8,7 +8,7 @@ from edgemoe_appliance.models.gguf import ValueType
 from edgemoe_appliance.models.gguf_writer import TypedArray, TypedValue
 from edgemoe_appliance.models.twin_mark import MARK, TwinMark
 from edgemoe_appliance.models.vocabulary import Vocabulary
-from edgemoe_appliance.study.configs import ModelEntry, ModelShape, TokenizerKind
+from edgemoe_appliance.schema.configs import ModelEntry, ModelShape, TokenizerKind
 
 Metadata = dict[str, TypedValue | TypedArray]
 

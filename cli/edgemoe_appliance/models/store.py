@@ -14,9 +14,9 @@ from edgemoe_appliance.models.digests import Progress, ignore_progress, kept_sha
 from edgemoe_appliance.models.gguf import read_header
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.twin_mark import TwinMark, read_twin_mark
-from edgemoe_appliance.study.base import on_one_line
-from edgemoe_appliance.study.configs import ModelEntry
-from edgemoe_appliance.study.plan import PlannedModel
+from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.configs import ModelEntry
+from edgemoe_appliance.schema.plan import PlannedModel
 
 
 @dataclass(frozen=True, kw_only=True)

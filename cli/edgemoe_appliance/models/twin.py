@@ -29,8 +29,8 @@ from edgemoe_appliance.models.store import twin_path
 from edgemoe_appliance.models.twin_mark import TWIN_FORMAT, TwinMark
 from edgemoe_appliance.models.vocabulary import build_vocabulary
 from edgemoe_appliance.models.weights import tensor_chunks
-from edgemoe_appliance.study.configs import ModelEntry, ModelShape
-from edgemoe_appliance.study.files import sync_folder
+from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
+from edgemoe_appliance.schema.files import sync_folder
 
 
 @dataclass(frozen=True, kw_only=True)

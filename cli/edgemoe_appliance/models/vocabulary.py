@@ -13,8 +13,8 @@ from enum import IntEnum
 from itertools import product
 
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.models.words import FRAGMENTS, WORDS
-from edgemoe_appliance.study.configs import TokenizerKind
+from edgemoe_appliance.models.wordlist import FRAGMENTS, WORDS
+from edgemoe_appliance.schema.configs import TokenizerKind
 
 
 class TokenType(IntEnum):

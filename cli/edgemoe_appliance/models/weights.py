@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgemoe_appliance.models.ggml_types import Q4_K, Q6_K
 from edgemoe_appliance.models.gguf import TensorInfo
-from edgemoe_appliance.study.configs import ModelShape
+from edgemoe_appliance.schema.configs import ModelShape
 
 Bytes = NDArray[np.uint8]
 

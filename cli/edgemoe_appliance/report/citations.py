@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgemoe_appliance import __version__
-from edgemoe_appliance.analysis.cells import RowGroup, Table
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.analysis.table_model import RowGroup, Table
+from edgemoe_appliance.studies.reference import Study
 
 _DIGEST_LETTERS = 12
 _MOST_SESSIONS = 3

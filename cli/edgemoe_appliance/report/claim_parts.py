@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from edgemoe_appliance.analysis.claims import Number, Part, Verdict
-from edgemoe_appliance.analysis.claims.words import with_unit
+from edgemoe_appliance.analysis.claims.formatting import with_unit
 from edgemoe_appliance.report.judged_context import MarkView, PartRow, PartRows
 from edgemoe_appliance.report.judged_numbers import bounds_of, number_view
 from edgemoe_appliance.report.range_plot import Asked, Axis, draw_names, draw_row

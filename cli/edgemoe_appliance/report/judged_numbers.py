@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgemoe_appliance.analysis.claims import Number
 from edgemoe_appliance.analysis.claims.estimates import Basis
-from edgemoe_appliance.analysis.claims.words import bounds_in_words, with_unit
+from edgemoe_appliance.analysis.claims.formatting import bounds_in_words, with_unit
 from edgemoe_appliance.report.judged_context import NumberView
 from edgemoe_appliance.report.views import printable
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from edgemoe_appliance.analysis.audit import Finding
 from edgemoe_appliance.analysis.claims import ClaimVerdict, Part, Scope, Verdict
-from edgemoe_appliance.analysis.claims.words import number_in_words
+from edgemoe_appliance.analysis.claims.formatting import number_in_words
 from edgemoe_appliance.report.audit_views import anchor_of, finding_mark, weightiest
 from edgemoe_appliance.report.claim_parts import judged_numbers, part_rows
 from edgemoe_appliance.report.judged_context import (

@@ -13,7 +13,7 @@ from edgemoe_appliance.analysis.claims import (
     read_reference,
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.studies.reference import Study
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from edgemoe_appliance import __version__
-from edgemoe_appliance.analysis.cells import Table
 from edgemoe_appliance.analysis.conditions import MOE
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.analysis.statistics import Interval
+from edgemoe_appliance.analysis.table_model import Table
 from edgemoe_appliance.analysis.tables.common import CONFIDENCE_PCT
 from edgemoe_appliance.report.context import Fact, KeyFigure, Notice, ReportContext
 from edgemoe_appliance.report.judged_views import build_answer
@@ -19,7 +19,7 @@ from edgemoe_appliance.report.palette import css_variables
 from edgemoe_appliance.report.script import PageScript
 from edgemoe_appliance.report.sections import TWIN_TITLE, Material, build_sections
 from edgemoe_appliance.report.views import printable
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.studies.reference import Study
 
 # More sessions are counted together, and more key figures stand in the tables only.
 _MOST_SESSIONS = 4

@@ -27,9 +27,9 @@ from edgemoe_appliance.report.latex import render_latex
 from edgemoe_appliance.report.page import build_context
 from edgemoe_appliance.report.script import read_script
 from edgemoe_appliance.report.sections import FIGURE_FILES, Material
-from edgemoe_appliance.study.files import open_atomically, write_atomically
-from edgemoe_appliance.study.reference import Study
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.files import open_atomically, write_atomically
+from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.studies.reference import Study
 
 PAGE_NAME = "report.html"
 NOTEBOOK_NAME = "analysis.ipynb"

@@ -7,8 +7,8 @@ import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.analysis.tables.common import STUDY_ROW
 from edgemoe_appliance.report.context import (
     CellView,
@@ -20,7 +20,7 @@ from edgemoe_appliance.report.context import (
 )
 from edgemoe_appliance.report.numbers import format_interval, format_number
 from edgemoe_appliance.report.palette import model_role
-from edgemoe_appliance.study.metrics import METRICS
+from edgemoe_appliance.schema.metrics import METRICS
 
 # A table with more rows scrolls in a box of its own.
 _LONG_ROWS = 45

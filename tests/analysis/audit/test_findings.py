@@ -17,9 +17,9 @@ from edgemoe_appliance.analysis.audit import (
     judgement_document,
 )
 from edgemoe_appliance.analysis.claims import StudyEvidence
-from edgemoe_appliance.study.configs import Arm
-from edgemoe_appliance.study.plan import RunSpec
-from edgemoe_appliance.study.records import Status
+from edgemoe_appliance.schema.configs import Arm
+from edgemoe_appliance.schema.plan import RunSpec
+from edgemoe_appliance.schema.records import Status
 from tests.analysis.claims.sessions import (
     ELSEWHERE,
     GEMMA,

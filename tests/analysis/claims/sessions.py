@@ -18,8 +18,8 @@ from edgemoe_appliance.analysis.claims import (
     judge_claims,
     read_reference,
 )
-from edgemoe_appliance.study.configs import Arm, Experiment, Feeds
-from edgemoe_appliance.study.plan import RunSpec
+from edgemoe_appliance.schema.configs import Arm, Experiment, Feeds
+from edgemoe_appliance.schema.plan import RunSpec
 from tests.analysis.journals import EFFICIENCY_PROMPTS, Synthetic, metrics_of, write_session
 
 OLMOE, LLAMA, QWEN, GEMMA = "olmoe-1b-7b", "llama-3.2-1b", "qwen2.5-1.5b", "gemma-2-2b"

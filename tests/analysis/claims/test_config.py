@@ -11,8 +11,8 @@ from edgemoe_appliance.analysis.claims import read_claims, read_reference
 from edgemoe_appliance.analysis.claims.config import CLAIMS_FILE
 from edgemoe_appliance.analysis.claims.study_statements import printed_statements
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.study.reference import Study, read_study
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.studies.reference import Study, read_study
 
 
 @pytest.fixture(scope="module")

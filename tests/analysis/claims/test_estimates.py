@@ -23,11 +23,11 @@ from edgemoe_appliance.analysis.claims.estimates import (
     scaled,
     within,
 )
+from edgemoe_appliance.analysis.claims.formatting import in_words, limits_in_words, with_unit
 from edgemoe_appliance.analysis.claims.judging import verdict_of
 from edgemoe_appliance.analysis.claims.printed import PrintedFigures
 from edgemoe_appliance.analysis.claims.repetitions import more_runs
 from edgemoe_appliance.analysis.claims.verdicts import Verdict
-from edgemoe_appliance.analysis.claims.words import in_words, limits_in_words, with_unit
 from edgemoe_appliance.analysis.statistics import Absent
 
 positive = st.floats(min_value=0.01, max_value=1e6)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.analysis.claims import Scope, Verdict
-from edgemoe_appliance.study.plan import RunSpec
-from edgemoe_appliance.study.records import Status
+from edgemoe_appliance.schema.plan import RunSpec
+from edgemoe_appliance.schema.records import Status
 from tests.analysis.claims.sessions import (
     ELSEWHERE,
     GEMMA,

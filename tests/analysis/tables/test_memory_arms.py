@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.analysis import load_sessions
-from edgemoe_appliance.analysis.cells import Row, Table
 from edgemoe_appliance.analysis.statistics import Interval
+from edgemoe_appliance.analysis.table_model import Row, Table
 from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.analysis.tables.memory_arms import memory_arms_table
-from edgemoe_appliance.study.configs import Arm
-from edgemoe_appliance.study.reference import read_study
-from edgemoe_appliance.study.units import GIB
+from edgemoe_appliance.schema.configs import Arm
+from edgemoe_appliance.schema.units import GIB
+from edgemoe_appliance.studies.reference import read_study
 from tests.analysis.arms import (
     ANONYMOUS_BYTES,
     DENSE,

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.analysis import LoadedSessions, load_sessions
-from edgemoe_appliance.analysis.cells import Row, Table
 from edgemoe_appliance.analysis.statistics import Interval
+from edgemoe_appliance.analysis.table_model import Row, Table
 from edgemoe_appliance.analysis.tables.routing import routing_table
-from edgemoe_appliance.study.configs import Arm, Experiment
-from edgemoe_appliance.study.reference import Study, read_study
+from edgemoe_appliance.schema.configs import Arm, Experiment
+from edgemoe_appliance.studies.reference import Study, read_study
 from tests.analysis.arms import ROUTING, outcome, session
 from tests.analysis.journals import Synthetic, write_session
 

@@ -12,8 +12,8 @@ from edgemoe_appliance.measure.power.interface import AbsentSource, PowerMeter
 from edgemoe_appliance.measure.power.nvml import NvmlMeter
 from edgemoe_appliance.measure.power.rapl import RaplMeter
 from edgemoe_appliance.measure.sysfs import SystemRoots
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.metrics import Unit
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.metrics import Unit
 from tests.measure.power.test_ina3221 import ORIN_NANO, write_chip
 from tests.measure.power.test_nvml import NvmlForTests
 from tests.measure.power.test_tegrastats import ENDLESS, write_program

@@ -12,7 +12,7 @@ from edgemoe_appliance.measure.power.interface import (
     PowerReading,
 )
 from edgemoe_appliance.measure.power.nvml import NvmlMeter, find_nvml, load_nvml
-from edgemoe_appliance.study.metrics import Unit
+from edgemoe_appliance.schema.metrics import Unit
 
 
 class NvmlTestError(Exception):

@@ -19,14 +19,14 @@ from edgemoe_appliance.analysis.audit.findings import (
     known_numbers,
     plain_number,
 )
+from edgemoe_appliance.analysis.claims.derived import Found, applied, ratio_of
 from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
-from edgemoe_appliance.analysis.claims.measures import Found, applied, ratio_of
+from edgemoe_appliance.analysis.claims.formatting import in_words
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.claims.verdicts import Number
-from edgemoe_appliance.analysis.claims.words import in_words
 from edgemoe_appliance.analysis.conditions import BASELINE
-from edgemoe_appliance.study.configs import Feeds
+from edgemoe_appliance.schema.configs import Feeds
 
 # Sampling between decodes is in the energy and not in the rate: a few hundredths.
 _LEAST, _MOST = 0.95, 1.05

@@ -13,13 +13,13 @@ from edgemoe_appliance.analysis.audit.findings import (
     first_absent,
     known_numbers,
 )
+from edgemoe_appliance.analysis.claims.derived import Found, applied
 from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
-from edgemoe_appliance.analysis.claims.measures import Found, applied
+from edgemoe_appliance.analysis.claims.formatting import capitalised, in_words, with_unit
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
-from edgemoe_appliance.analysis.claims.words import capitalised, in_words, with_unit
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.configs import Feeds
+from edgemoe_appliance.schema.configs import Feeds
 
 # From this share of the physical memory a peak counts as being at the ceiling.
 _CEILING = 0.9

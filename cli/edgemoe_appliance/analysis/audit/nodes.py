@@ -13,13 +13,13 @@ from edgemoe_appliance.analysis.audit.findings import (
     known_numbers,
     plain_number,
 )
+from edgemoe_appliance.analysis.claims.derived import measure, ratio_of
 from edgemoe_appliance.analysis.claims.estimates import Estimate
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
-from edgemoe_appliance.analysis.claims.measures import measure, ratio_of
+from edgemoe_appliance.analysis.claims.formatting import in_words
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
-from edgemoe_appliance.analysis.claims.words import in_words
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.configs import Feeds
+from edgemoe_appliance.schema.configs import Feeds
 
 _SECTION = "section 4.6"
 # "About" of the text: a fifth either way.

@@ -19,15 +19,15 @@ from edgemoe_appliance.analysis.audit.findings import (
     known_numbers,
     plain_number,
 )
+from edgemoe_appliance.analysis.claims.derived import Found, applied, measure
 from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
-from edgemoe_appliance.analysis.claims.measures import Found, applied, measure
+from edgemoe_appliance.analysis.claims.formatting import in_words
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.claims.verdicts import Number
-from edgemoe_appliance.analysis.claims.words import in_words
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.configs import Arm, Feeds
-from edgemoe_appliance.study.reference import Stratum
+from edgemoe_appliance.schema.configs import Arm, Feeds
+from edgemoe_appliance.studies.reference import Stratum
 
 # Bounds narrower than this part of the share leave it as it is.
 _NARROW = 0.2

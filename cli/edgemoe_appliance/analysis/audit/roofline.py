@@ -20,15 +20,15 @@ from edgemoe_appliance.analysis.audit.findings import (
     known_numbers,
     plain_number,
 )
+from edgemoe_appliance.analysis.claims.derived import Found, applied, measure
 from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
-from edgemoe_appliance.analysis.claims.measures import Found, applied, measure
+from edgemoe_appliance.analysis.claims.formatting import in_words
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.claims.verdicts import Number
-from edgemoe_appliance.analysis.claims.words import in_words
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.configs import Feeds
-from edgemoe_appliance.study.units import GB
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.schema.units import GB
 
 # Another memory clock than the declared one moves a ceiling by up to half.
 _BEYOND_ANY_CLOCK = 1.5

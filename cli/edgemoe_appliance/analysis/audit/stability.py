@@ -14,10 +14,10 @@ from edgemoe_appliance.analysis.audit.findings import (
 )
 from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
+from edgemoe_appliance.analysis.claims.formatting import in_words
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
-from edgemoe_appliance.analysis.claims.words import in_words
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.configs import Feeds
+from edgemoe_appliance.schema.configs import Feeds
 
 _LITTLE_PCT, _MOST_PCT, _ALL_PCT = 10, 50, 100
 

@@ -15,10 +15,10 @@ from pydantic import Field, model_validator
 from edgemoe_appliance.analysis.claims.estimates import Bounds
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.study.base import Frozen
-from edgemoe_appliance.study.configs import Identifier, ThreadCount
-from edgemoe_appliance.study.reference import LengthClass, Stratum, Study, StudyDeviceId
-from edgemoe_appliance.study.yamlfile import YamlDocument, read_yaml, validate
+from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.configs import Identifier, ThreadCount
+from edgemoe_appliance.schema.yamlfile import YamlDocument, read_yaml, validate
+from edgemoe_appliance.studies.reference import LengthClass, Stratum, Study, StudyDeviceId
 
 CLAIMS_FILE = "claims.yaml"
 ClaimId = Annotated[str, Field(pattern=r"^c[1-9][0-9]*$")]

@@ -15,8 +15,8 @@ from edgemoe_appliance.analysis.claims.estimates import Estimate
 from edgemoe_appliance.analysis.claims.quantities import Term
 from edgemoe_appliance.analysis.claims.reference import Reference
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.configs import Feeds
-from edgemoe_appliance.study.reference import StudyDeviceId
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.studies.reference import StudyDeviceId
 
 Source = Literal["reader", "study"]
 

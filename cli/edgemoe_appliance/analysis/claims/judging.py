@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgemoe_appliance.analysis.claims.bearing import why_not_borne
+from edgemoe_appliance.analysis.claims.applicability import why_not_borne
 from edgemoe_appliance.analysis.claims.config import ClaimsConfig, ClaimTest, Limits
 from edgemoe_appliance.analysis.claims.estimates import Basis, Bounds, Estimate
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place, Scope
+from edgemoe_appliance.analysis.claims.formatting import (
+    capitalised,
+    joined,
+    limits_in_words,
+    number_in_words,
+    with_unit,
+)
 from edgemoe_appliance.analysis.claims.quantities import facts_of
-from edgemoe_appliance.analysis.claims.questions import Question, Shown, questions
 from edgemoe_appliance.analysis.claims.repetitions import more_runs
+from edgemoe_appliance.analysis.claims.tests import Question, Shown, questions
 from edgemoe_appliance.analysis.claims.verdicts import (
     ClaimVerdict,
     Number,
@@ -19,16 +26,9 @@ from edgemoe_appliance.analysis.claims.verdicts import (
     Verdict,
     number_of,
 )
-from edgemoe_appliance.analysis.claims.words import (
-    capitalised,
-    joined,
-    limits_in_words,
-    number_in_words,
-    with_unit,
-)
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.configs import Feeds
-from edgemoe_appliance.study.reference import StudyClaim, StudyDeviceId
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.studies.reference import StudyClaim, StudyDeviceId
 
 # The worst of the parts is the claim's: all checks must hold.
 _WORST_FIRST = (

@@ -17,7 +17,7 @@ import yaml
 from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate, exact, within
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.resources import resource_folder
 
 # Whole things are counted, not rounded.
 _COUNTED = re.compile(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from edgemoe_appliance.study.configs import Arm, Feeds
-from edgemoe_appliance.study.reference import LengthClass, Stratum
+from edgemoe_appliance.schema.configs import Arm, Feeds
+from edgemoe_appliance.studies.reference import LengthClass, Stratum
 
 
 class Quantity(str, Enum):

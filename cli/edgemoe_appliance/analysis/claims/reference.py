@@ -7,9 +7,9 @@ from pathlib import Path
 
 from edgemoe_appliance.analysis.claims.config import CLAIMS_FILE, ClaimsConfig, read_claims
 from edgemoe_appliance.analysis.claims.printed import PrintedFigures, read_printed
-from edgemoe_appliance.study.configs import Configs, ModelRole, read_configs
-from edgemoe_appliance.study.reference import Study, read_study
-from edgemoe_appliance.study.resources import resource_folder
+from edgemoe_appliance.schema.configs import Configs, ModelRole, read_configs
+from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.studies.reference import Study, read_study
 
 
 @dataclass(frozen=True, kw_only=True)

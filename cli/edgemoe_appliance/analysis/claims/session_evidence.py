@@ -16,16 +16,16 @@ from edgemoe_appliance.analysis.claims.estimates import Estimate, exact, ratio, 
 from edgemoe_appliance.analysis.claims.evidence import Place, Source, Statement
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.claims.reference import Reference
-from edgemoe_appliance.analysis.claims.session_statements import session_statements
-from edgemoe_appliance.analysis.claims.shapes import count_weights
-from edgemoe_appliance.analysis.claims.spread import (
+from edgemoe_appliance.analysis.claims.sample_estimates import (
     mean_estimate,
     median_estimate,
     prompt_variance,
     ratio_estimate,
     variation_estimate,
 )
+from edgemoe_appliance.analysis.claims.session_statements import session_statements
 from edgemoe_appliance.analysis.claims.study_evidence import bandwidth_of
+from edgemoe_appliance.analysis.claims.weight_counts import count_weights
 from edgemoe_appliance.analysis.conditions import (
     Condition,
     ModelRuns,
@@ -40,8 +40,8 @@ from edgemoe_appliance.analysis.conditions import (
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.statistics import Absent, Sample
-from edgemoe_appliance.study.configs import Arm, Feeds, GitSource
-from edgemoe_appliance.study.records import Status
+from edgemoe_appliance.schema.configs import Arm, Feeds, GitSource
+from edgemoe_appliance.schema.records import Status
 
 _PROBED = (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY, Arm.PROBE_ROTATE)
 _MEANS: Mapping[Quantity, str] = {

@@ -12,13 +12,13 @@ import pandas as pd
 
 from edgemoe_appliance.analysis.claims.estimates import Basis, exact, within
 from edgemoe_appliance.analysis.claims.evidence import Statement
+from edgemoe_appliance.analysis.claims.formatting import in_words
 from edgemoe_appliance.analysis.claims.reference import Reference
-from edgemoe_appliance.analysis.claims.words import in_words
 from edgemoe_appliance.analysis.conditions import Pool, pools
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.store import Rows
-from edgemoe_appliance.study.configs import Feeds
-from edgemoe_appliance.study.metrics import METRICS
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.schema.metrics import METRICS
 
 # Footers round times to 10 us; in a run of a few tokens that reaches the third digit.
 _TOLERANCE = 0.01

@@ -22,12 +22,12 @@ from edgemoe_appliance.analysis.claims.estimates import (
 from edgemoe_appliance.analysis.claims.evidence import Place, Source, Statement
 from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.claims.reference import Reference
-from edgemoe_appliance.analysis.claims.shapes import cache_bytes, count_weights
 from edgemoe_appliance.analysis.claims.study_statements import printed_statements
+from edgemoe_appliance.analysis.claims.weight_counts import cache_bytes, count_weights
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.study.configs import Arm, Feeds, Target
-from edgemoe_appliance.study.reference import StudyDeviceId
-from edgemoe_appliance.study.units import GB, GIB
+from edgemoe_appliance.schema.configs import Arm, Feeds, Target
+from edgemoe_appliance.schema.units import GB, GIB
+from edgemoe_appliance.studies.reference import StudyDeviceId
 
 NOT_PRINTED = "the study does not print it"
 _BILLION = 1e9

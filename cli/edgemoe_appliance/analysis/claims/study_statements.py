@@ -15,7 +15,7 @@ from edgemoe_appliance.analysis.claims.evidence import Statement
 from edgemoe_appliance.analysis.claims.reference import Reference
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.study.units import GB, GIB
+from edgemoe_appliance.schema.units import GB, GIB
 
 _BILLION = 1e9
 _PUBLISHED = "published/"

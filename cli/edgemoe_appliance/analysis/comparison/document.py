@@ -9,7 +9,7 @@ from edgemoe_appliance.analysis.comparison.compared import Comparison
 from edgemoe_appliance.analysis.comparison.facts import Area
 from edgemoe_appliance.analysis.comparison.results import Result, rule_in_words
 from edgemoe_appliance.analysis.statistics import Interval
-from edgemoe_appliance.study.metrics import METRICS
+from edgemoe_appliance.schema.metrics import METRICS
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:

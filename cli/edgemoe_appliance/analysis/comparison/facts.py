@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from edgemoe_appliance.analysis.sessions import PlanFacts, SessionFacts
-from edgemoe_appliance.study.base import digest_of
-from edgemoe_appliance.study.hardware import Clock, HardwareFacts, PowerMode, SwapArea
-from edgemoe_appliance.study.plan import EngineBuild, PlannedModel
-from edgemoe_appliance.study.units import gib
+from edgemoe_appliance.schema.base import digest_of
+from edgemoe_appliance.schema.hardware import Clock, HardwareFacts, PowerMode, SwapArea
+from edgemoe_appliance.schema.plan import EngineBuild, PlannedModel
+from edgemoe_appliance.schema.units import gib
 
 NOT_THERE = "not in this session"
 _DIGEST_SHOWN = 16

@@ -18,8 +18,8 @@ from edgemoe_appliance.analysis.statistics import (
     Sample,
     ratio_of_means,
 )
-from edgemoe_appliance.study.configs import Arm, Feeds
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.schema.configs import Arm, Feeds
+from edgemoe_appliance.studies.reference import Study
 
 # Two results within 2 % of one another count as the same: the width to which the study's own
 # kind of runs can be brought, and that past which two clocks of one run are doubted.

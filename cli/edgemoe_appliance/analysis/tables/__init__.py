@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from edgemoe_appliance.analysis.cells import Table
 from edgemoe_appliance.analysis.conditions import Pool, pools
+from edgemoe_appliance.analysis.row_limits import shown_groups
 from edgemoe_appliance.analysis.sessions import LoadedSessions
-from edgemoe_appliance.analysis.shown import shown_groups
-from edgemoe_appliance.analysis.tables.elsewhere import stated_table
+from edgemoe_appliance.analysis.table_model import Table
 from edgemoe_appliance.analysis.tables.energy import energy_table
 from edgemoe_appliance.analysis.tables.energy_windows import energy_windows_table
 from edgemoe_appliance.analysis.tables.engine_arm import engine_arm_table
@@ -26,11 +25,12 @@ from edgemoe_appliance.analysis.tables.setup import (
     prompts_table,
 )
 from edgemoe_appliance.analysis.tables.stability import stability_table
+from edgemoe_appliance.analysis.tables.stated_figures import stated_table
 from edgemoe_appliance.analysis.tables.threads import threads_table
 from edgemoe_appliance.analysis.tables.throughput import throughput_table
 from edgemoe_appliance.analysis.tables.timing import time_table
-from edgemoe_appliance.study.configs import Feeds
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.studies.reference import Study
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,18 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from edgemoe_appliance.analysis.cells import (
-    Cell,
-    Column,
-    Row,
-    RowGroup,
-    absent,
-    count,
-    estimate,
-    mapped,
-    number,
-    text,
-)
 from edgemoe_appliance.analysis.conditions import (
     BASELINE,
     ModelRuns,
@@ -33,7 +21,19 @@ from edgemoe_appliance.analysis.statistics import (
     mean_interval,
     ratio_of_means,
 )
-from edgemoe_appliance.study.reference import Study, StudyDeviceId, StudyModel, StudyTable
+from edgemoe_appliance.analysis.table_model import (
+    Cell,
+    Column,
+    Row,
+    RowGroup,
+    absent,
+    count,
+    estimate,
+    mapped,
+    number,
+    text,
+)
+from edgemoe_appliance.studies.reference import Study, StudyDeviceId, StudyModel, StudyTable
 
 NOT_PRINTED = "the study does not print it"
 STUDY_ROW = "this row is the study's own"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, Table, absent, number
 from edgemoe_appliance.analysis.conditions import (
     BASELINE,
     ModelRuns,
@@ -18,6 +17,7 @@ from edgemoe_appliance.analysis.conditions import (
     why_not_comparable,
 )
 from edgemoe_appliance.analysis.statistics import Absent, summarise
+from edgemoe_appliance.analysis.table_model import Cell, Column, Row, Table, absent, number
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
@@ -35,8 +35,8 @@ from edgemoe_appliance.analysis.tables.common import (
     study_cell,
     study_groups,
 )
-from edgemoe_appliance.study.metrics import Unit
-from edgemoe_appliance.study.reference import Study, StudyDeviceId
+from edgemoe_appliance.schema.metrics import Unit
+from edgemoe_appliance.studies.reference import Study, StudyDeviceId
 
 # The study's way of counting: the whole call, a left-Riemann sum, all generated tokens.
 _AS_STUDY = "j_per_token_study"

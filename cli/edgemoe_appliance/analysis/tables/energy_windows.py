@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, Table, absent, text
 from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, has_reading, sample_of
+from edgemoe_appliance.analysis.table_model import Cell, Column, Row, Table, absent, text
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
@@ -17,8 +17,8 @@ from edgemoe_appliance.analysis.tables.common import (
     plain_mean_cell,
     run_counts,
 )
-from edgemoe_appliance.study.metrics import METRICS, Unit
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.schema.metrics import METRICS, Unit
+from edgemoe_appliance.studies.reference import Study
 
 _J = Unit.JOULES.value
 _W = Unit.WATTS.value

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table, absent, text
 from edgemoe_appliance.analysis.conditions import (
     ModelRuns,
     Pool,
@@ -19,6 +18,7 @@ from edgemoe_appliance.analysis.conditions import (
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
 from edgemoe_appliance.analysis.statistics import on_common_prompts, ratio_of_means
+from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table, absent, text
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
@@ -30,10 +30,10 @@ from edgemoe_appliance.analysis.tables.common import (
     run_counts,
 )
 from edgemoe_appliance.analysis.tables.setup import flags_in_words
-from edgemoe_appliance.study.configs import Feeds
-from edgemoe_appliance.study.metrics import Unit
-from edgemoe_appliance.study.reference import Study
-from edgemoe_appliance.study.units import GIB
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.schema.metrics import Unit
+from edgemoe_appliance.schema.units import GIB
+from edgemoe_appliance.studies.reference import Study
 
 _IS_BASE = "the others are compared with this pin"
 _NO_BASE = "no run of this file with the pin to compare with"

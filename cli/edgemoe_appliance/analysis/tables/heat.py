@@ -9,15 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from edgemoe_appliance.analysis.cells import (
-    Cell,
-    Column,
-    Row,
-    Table,
-    absent,
-    count,
-    number,
-)
 from edgemoe_appliance.analysis.conditions import (
     ModelRuns,
     Pool,
@@ -27,6 +18,15 @@ from edgemoe_appliance.analysis.conditions import (
     why_not_comparable,
 )
 from edgemoe_appliance.analysis.sessions import Setting
+from edgemoe_appliance.analysis.table_model import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    absent,
+    count,
+    number,
+)
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
@@ -45,7 +45,7 @@ from edgemoe_appliance.analysis.tables.common import (
     total_cell,
 )
 from edgemoe_appliance.analysis.tables.setup import cooldown_in_words
-from edgemoe_appliance.study.reference import Study, StudyDeviceId
+from edgemoe_appliance.studies.reference import Study, StudyDeviceId
 
 _PEAK = "temp_peak_c"
 _METRICS = ("temp_start_c", _PEAK, "temp_end_c", "throttle_events", "cooldown_s")

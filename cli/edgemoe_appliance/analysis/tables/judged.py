@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from edgemoe_appliance.analysis.audit import Finding
-from edgemoe_appliance.analysis.cells import (
+from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Part
+from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.analysis.table_model import (
     Cell,
     Column,
     Row,
@@ -17,8 +19,6 @@ from edgemoe_appliance.analysis.cells import (
     number,
     text,
 )
-from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Part
-from edgemoe_appliance.analysis.statistics import Absent, Interval
 
 _NUMBER_COLUMNS = (
     Column(key="number", title="Number"),

@@ -6,7 +6,6 @@ study's figures too.
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, Table, absent, number
 from edgemoe_appliance.analysis.conditions import (
     ModelRuns,
     Pool,
@@ -15,6 +14,7 @@ from edgemoe_appliance.analysis.conditions import (
     why_not_comparable,
 )
 from edgemoe_appliance.analysis.statistics import Sample
+from edgemoe_appliance.analysis.table_model import Cell, Column, Row, Table, absent, number
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
@@ -35,8 +35,8 @@ from edgemoe_appliance.analysis.tables.common import (
     study_groups,
     study_parameters,
 )
-from edgemoe_appliance.study.reference import Study, StudyDeviceId, StudyModel
-from edgemoe_appliance.study.units import GB, GIB
+from edgemoe_appliance.schema.units import GB, GIB
+from edgemoe_appliance.studies.reference import Study, StudyDeviceId, StudyModel
 
 _RSS = "peak_rss_bytes"
 _FILE_PART = "peak_rss_file_bytes"

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, RowGroup, Table, absent, text
 from edgemoe_appliance.analysis.conditions import ArmPools, ModelRuns, pools_by_arm, sample_of
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.statistics import Sample, difference_of_means, on_common_prompts
+from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table, absent, text
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
@@ -23,9 +23,9 @@ from edgemoe_appliance.analysis.tables.common import (
     sample_cell,
 )
 from edgemoe_appliance.analysis.tables.memory import RECLAIMABLE_COLUMN, reclaimable_share
-from edgemoe_appliance.study.configs import Arm, Feeds
-from edgemoe_appliance.study.reference import Study
-from edgemoe_appliance.study.units import GIB
+from edgemoe_appliance.schema.configs import Arm, Feeds
+from edgemoe_appliance.schema.units import GIB
+from edgemoe_appliance.studies.reference import Study
 
 _ARMS = {Arm.PLAIN: "mapped", Arm.NO_MMAP: "read in"}
 _DIFFERENCE = "difference"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import get_args
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, Table, absent, number
 from edgemoe_appliance.analysis.conditions import (
     ModelRuns,
     Pool,
@@ -13,6 +12,7 @@ from edgemoe_appliance.analysis.conditions import (
     why_not_comparable,
 )
 from edgemoe_appliance.analysis.statistics import Sample, ratio_of_means
+from edgemoe_appliance.analysis.table_model import Cell, Column, Row, Table, absent, number
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
@@ -29,8 +29,8 @@ from edgemoe_appliance.analysis.tables.common import (
     study_cell,
     study_groups,
 )
-from edgemoe_appliance.study.metrics import Unit
-from edgemoe_appliance.study.reference import LengthClass, Study, StudyDeviceId
+from edgemoe_appliance.schema.metrics import Unit
+from edgemoe_appliance.studies.reference import LengthClass, Study, StudyDeviceId
 
 LENGTHS: tuple[LengthClass, ...] = get_args(LengthClass)
 _NO_RUN = "no run with this reading"

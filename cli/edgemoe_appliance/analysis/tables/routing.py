@@ -10,17 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import get_args
 
-from edgemoe_appliance.analysis.cells import (
-    Cell,
-    Column,
-    Row,
-    RowGroup,
-    Table,
-    absent,
-    mapped,
-    number,
-    text,
-)
 from edgemoe_appliance.analysis.conditions import (
     ArmPools,
     ModelRuns,
@@ -33,6 +22,17 @@ from edgemoe_appliance.analysis.conditions import (
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.statistics import on_common_prompts, ratio_of_means
+from edgemoe_appliance.analysis.table_model import (
+    Cell,
+    Column,
+    Row,
+    RowGroup,
+    Table,
+    absent,
+    mapped,
+    number,
+    text,
+)
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
@@ -51,9 +51,9 @@ from edgemoe_appliance.analysis.tables.common import (
     study_cell,
 )
 from edgemoe_appliance.analysis.tables.setup import bounds_in_words
-from edgemoe_appliance.study.configs import Arm, Feeds, ModelRole
-from edgemoe_appliance.study.metrics import Unit
-from edgemoe_appliance.study.reference import Routing, Stratum, Study, StudyDeviceId
+from edgemoe_appliance.schema.configs import Arm, Feeds, ModelRole
+from edgemoe_appliance.schema.metrics import Unit
+from edgemoe_appliance.studies.reference import Routing, Stratum, Study, StudyDeviceId
 
 _EVERY_NODE = "every node"
 _MODES = {Arm.PROBE_PER_NODE: _EVERY_NODE, Arm.PROBE_BOUNDARY: "edges of groups"}

@@ -7,7 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from edgemoe_appliance.analysis.cells import (
+from edgemoe_appliance.analysis.row_limits import Shown, shown_runs, spread_out
+from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.analysis.store import Rows
+from edgemoe_appliance.analysis.table_model import (
     Cell,
     Column,
     Row,
@@ -17,11 +20,8 @@ from edgemoe_appliance.analysis.cells import (
     count,
     text,
 )
-from edgemoe_appliance.analysis.sessions import LoadedSessions
-from edgemoe_appliance.analysis.shown import Shown, shown_runs, spread_out
-from edgemoe_appliance.analysis.store import Rows
-from edgemoe_appliance.study.metrics import METRICS
-from edgemoe_appliance.study.units import GIB
+from edgemoe_appliance.schema.metrics import METRICS
+from edgemoe_appliance.schema.units import GIB
 
 # A page with more rows than this is slow to open; all runs are in the CSV.
 MAX_ROWS = 500

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgemoe_appliance.analysis.cells import (
+from edgemoe_appliance.analysis.hardware import (
+    NOT_TOLD,
+    Facts,
+    describe_hardware,
+    describe_host,
+)
+from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts, Setting
+from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.table_model import (
     Cell,
     Column,
     Row,
@@ -18,14 +26,6 @@ from edgemoe_appliance.analysis.cells import (
     number,
     text,
 )
-from edgemoe_appliance.analysis.hardware import (
-    NOT_TOLD,
-    Facts,
-    describe_hardware,
-    describe_host,
-)
-from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts, Setting
-from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.analysis.tables.common import (
     ACTIVE_COLUMN,
     MODEL_COLUMN,
@@ -33,7 +33,7 @@ from edgemoe_appliance.analysis.tables.common import (
     TOTAL_COLUMN,
     study_parameters,
 )
-from edgemoe_appliance.study.configs import (
+from edgemoe_appliance.schema.configs import (
     Cooldown,
     CooldownRule,
     EngineSource,
@@ -42,9 +42,9 @@ from edgemoe_appliance.study.configs import (
     ModelRole,
     SdistSource,
 )
-from edgemoe_appliance.study.plan import LEAST_REPETITIONS, PlannedModel, PrecisionRule
-from edgemoe_appliance.study.reference import Study, StudyDevice, TokenBounds
-from edgemoe_appliance.study.units import GB
+from edgemoe_appliance.schema.plan import LEAST_REPETITIONS, PlannedModel, PrecisionRule
+from edgemoe_appliance.schema.units import GB
+from edgemoe_appliance.studies.reference import Study, StudyDevice, TokenBounds
 
 _ROLES = {
     ModelRole.MOE: "MoE",

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.cells import (
+from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, sample_of, why_not_comparable
+from edgemoe_appliance.analysis.statistics import (
+    Absent,
+    Interval,
+    Summary,
+    summarise,
+    variation_interval,
+)
+from edgemoe_appliance.analysis.table_model import (
     Cell,
     Column,
     Row,
@@ -12,14 +20,6 @@ from edgemoe_appliance.analysis.cells import (
     mapped,
     number,
     text,
-)
-from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, sample_of, why_not_comparable
-from edgemoe_appliance.analysis.statistics import (
-    Absent,
-    Interval,
-    Summary,
-    summarise,
-    variation_interval,
 )
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
@@ -33,7 +33,7 @@ from edgemoe_appliance.analysis.tables.common import (
     run_counts,
     study_groups,
 )
-from edgemoe_appliance.study.reference import Stability, Study
+from edgemoe_appliance.studies.reference import Stability, Study
 
 COLUMNS = (
     MODEL_COLUMN,

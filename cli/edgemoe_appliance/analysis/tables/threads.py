@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from edgemoe_appliance.analysis.cells import (
+from edgemoe_appliance.analysis.conditions import (
+    ModelRuns,
+    Pool,
+    pools,
+    sample_of,
+    why_not_comparable,
+)
+from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.analysis.statistics import on_common_prompts, ratio_of_means
+from edgemoe_appliance.analysis.table_model import (
     Cell,
     Column,
     Row,
@@ -19,15 +28,6 @@ from edgemoe_appliance.analysis.cells import (
     mapped,
     text,
 )
-from edgemoe_appliance.analysis.conditions import (
-    ModelRuns,
-    Pool,
-    pools,
-    sample_of,
-    why_not_comparable,
-)
-from edgemoe_appliance.analysis.sessions import LoadedSessions
-from edgemoe_appliance.analysis.statistics import on_common_prompts, ratio_of_means
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
@@ -41,10 +41,10 @@ from edgemoe_appliance.analysis.tables.common import (
     own_group,
     run_counts,
 )
-from edgemoe_appliance.analysis.tables.elsewhere import stated_in_words
-from edgemoe_appliance.study.configs import Feeds
-from edgemoe_appliance.study.metrics import Unit
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.analysis.tables.stated_figures import stated_in_words
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.schema.metrics import Unit
+from edgemoe_appliance.studies.reference import Study
 
 _RATE = "gen_tok_s"
 _STATED = "headline_threads_below_best_pct"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, Table, absent, estimate, number
 from edgemoe_appliance.analysis.conditions import (
     BASELINE,
     ModelRuns,
@@ -14,6 +13,15 @@ from edgemoe_appliance.analysis.statistics import (
     Absent,
     mean_interval,
     summarise,
+)
+from edgemoe_appliance.analysis.table_model import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    absent,
+    estimate,
+    number,
 )
 from edgemoe_appliance.analysis.tables.common import (
     ACTIVE_COLUMN,
@@ -34,8 +42,8 @@ from edgemoe_appliance.analysis.tables.common import (
     study_groups,
     study_parameters,
 )
-from edgemoe_appliance.study.metrics import Unit
-from edgemoe_appliance.study.reference import Study, StudyDeviceId, StudyModel
+from edgemoe_appliance.schema.metrics import Unit
+from edgemoe_appliance.studies.reference import Study, StudyDeviceId, StudyModel
 
 _RATE = Unit.TOKENS_PER_S.value
 COLUMNS = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.cells import Cell, Column, Row, Table, count
 from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, doubted
+from edgemoe_appliance.analysis.table_model import Cell, Column, Row, Table, count
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_OK_COLUMN,
@@ -14,8 +14,8 @@ from edgemoe_appliance.analysis.tables.common import (
     reader_groups,
     run_counts,
 )
-from edgemoe_appliance.study.metrics import Unit
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.schema.metrics import Unit
+from edgemoe_appliance.studies.reference import Study
 
 _DISAGREE = "footer-stream"
 _S = Unit.SECONDS.value

@@ -16,7 +16,7 @@ from edgemoe_appliance.measure.power.nvml import NvmlLibrary, find_nvml, load_nv
 from edgemoe_appliance.measure.power.rapl import find_rapl
 from edgemoe_appliance.measure.power.tegrastats import find_tegrastats
 from edgemoe_appliance.measure.sysfs import SystemRoots
-from edgemoe_appliance.study.configs import PowerSource
+from edgemoe_appliance.schema.configs import PowerSource
 
 Find = Callable[[], PowerMeter | AbsentSource]
 

@@ -33,8 +33,8 @@ from edgemoe_appliance.measure.sysfs import (
     read_number,
     read_text,
 )
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.metrics import Unit
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.metrics import Unit
 
 # Input of the whole module: VDD_IN on Orin Nano, NX and Xavier NX, POM_5V_IN on the old Nano.
 MODULE_INPUT_RAILS: Final = ("VDD_IN", "POM_5V_IN")

@@ -11,8 +11,8 @@ from enum import Enum
 from types import TracebackType
 from typing import Protocol
 
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.metrics import Unit
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.metrics import Unit
 
 
 class RailRole(str, Enum):

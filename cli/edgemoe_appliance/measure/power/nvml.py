@@ -24,8 +24,8 @@ from edgemoe_appliance.measure.power.interface import (
     Scope,
     check_power,
 )
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.metrics import Unit
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.metrics import Unit
 
 # NVML states +/-5 % of the present draw for its oldest boards and nothing for later ones; Yang,
 # Adamek and Armour (SC 2024, arXiv:2312.02741) find errors of that size against external meters,

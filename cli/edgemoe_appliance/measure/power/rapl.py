@@ -26,9 +26,9 @@ from edgemoe_appliance.measure.power.interface import (
     total_rails,
 )
 from edgemoe_appliance.measure.sysfs import NumberFile, SystemRoots, read_number, read_text
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.metrics import Unit
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.metrics import Unit
+from edgemoe_appliance.schema.units import NS_PER_S
 
 # Intel SDM vol. 3, section on RAPL: the unit is 2^-14 J by default and counters are updated about
 # every millisecond. No bound on offset or gain is published by Intel or AMD.

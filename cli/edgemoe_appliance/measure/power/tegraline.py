@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edgemoe_appliance.study.units import KIB, MIB
+from edgemoe_appliance.schema.units import KIB, MIB
 
 # tegrastats prints this for a sensor that is switched off.
 _SENSOR_OFF_C = -256.0

@@ -36,9 +36,9 @@ from edgemoe_appliance.measure.power.interface import (
 )
 from edgemoe_appliance.measure.power.tegraline import parse_tegrastats_line
 from edgemoe_appliance.measure.sysfs import SystemRoots
-from edgemoe_appliance.study.configs import PowerSource
-from edgemoe_appliance.study.metrics import Unit
-from edgemoe_appliance.study.units import NS_PER_S
+from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.metrics import Unit
+from edgemoe_appliance.schema.units import NS_PER_S
 
 INTERVAL_MS: Final = 100  # the study's 10 Hz
 _PLACES = ("usr/bin/tegrastats", "usr/local/bin/tegrastats", "home/nvidia/tegrastats")

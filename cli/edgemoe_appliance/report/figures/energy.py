@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edgemoe_appliance.analysis.audit import Finding
-from edgemoe_appliance.analysis.cells import Row, RowGroup, Table
+from edgemoe_appliance.analysis.table_model import Row, RowGroup, Table
 from edgemoe_appliance.report.drawing import Chart, MarkRow, RowChart
 from edgemoe_appliance.report.figures.pairs import PairedPanels
 from edgemoe_appliance.report.figures.parts import (
@@ -22,7 +22,7 @@ from edgemoe_appliance.report.figures.parts import (
     with_value,
 )
 from edgemoe_appliance.report.numbers import format_number
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.studies.reference import Study
 
 # The parts of a run that follow one another, as the table of windows names them.
 _WINDOWS = ("load", "prompt", "generation", "unload")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.cells import Row, RowGroup, Table
+from edgemoe_appliance.analysis.table_model import Row, RowGroup, Table
 from edgemoe_appliance.report.drawing import MarkRow
 from edgemoe_appliance.report.figures.pairs import PairedPanels
 from edgemoe_appliance.report.figures.parts import (
@@ -13,8 +13,8 @@ from edgemoe_appliance.report.figures.parts import (
     label_of,
     with_study,
 )
-from edgemoe_appliance.study.reference import Study
-from edgemoe_appliance.study.units import GB, GIB
+from edgemoe_appliance.schema.units import GB, GIB
+from edgemoe_appliance.studies.reference import Study
 
 
 def memory_figure(table: Table, study: Study) -> FigureSet:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgemoe_appliance.analysis.cells import Row, RowGroup, Table
 from edgemoe_appliance.analysis.conditions import BASELINE
+from edgemoe_appliance.analysis.table_model import Row, RowGroup, Table
 from edgemoe_appliance.report.drawing import Chart, Mark, MarkRow, RowChart
 from edgemoe_appliance.report.figures.parts import (
     SIGNS,
@@ -23,7 +23,7 @@ from edgemoe_appliance.report.figures.parts import (
     with_value,
 )
 from edgemoe_appliance.report.numbers import format_number
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.studies.reference import Study
 
 
 @dataclass(frozen=True, kw_only=True)

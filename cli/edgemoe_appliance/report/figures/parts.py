@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edgemoe_appliance.analysis.cells import Cell, Row, RowGroup, Table
 from edgemoe_appliance.analysis.statistics import Interval
+from edgemoe_appliance.analysis.table_model import Cell, Row, RowGroup, Table
 from edgemoe_appliance.report.drawing import (
     Chart,
     FileKind,
@@ -18,7 +18,7 @@ from edgemoe_appliance.report.drawing import (
 )
 from edgemoe_appliance.report.numbers import format_number
 from edgemoe_appliance.report.views import printable
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.studies.reference import Study
 
 Shape = Literal["reader", "m2", "jetson"]
 SIGNS: dict[Shape, str] = {"reader": "", "m2": "△ ", "jetson": "□ "}

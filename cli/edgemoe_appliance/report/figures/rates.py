@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.cells import Row, RowGroup, Table
+from edgemoe_appliance.analysis.table_model import Row, RowGroup, Table
 from edgemoe_appliance.report.drawing import Line, LineChart, MarkRow
 from edgemoe_appliance.report.figures.pairs import PairedPanels
 from edgemoe_appliance.report.figures.parts import (
@@ -18,7 +18,7 @@ from edgemoe_appliance.report.figures.parts import (
     with_study,
     with_value,
 )
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.studies.reference import Study
 
 _LENGTHS = ("short", "medium", "long")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.cells import Row, RowGroup, Table
+from edgemoe_appliance.analysis.table_model import Row, RowGroup, Table
 from edgemoe_appliance.report.drawing import MarkRow, RowChart
 from edgemoe_appliance.report.figures.parts import (
     TITLE_LETTERS,
@@ -16,7 +16,7 @@ from edgemoe_appliance.report.figures.parts import (
     with_study,
     with_value,
 )
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.studies.reference import Study
 
 _WHOLE_RUN = "whole run"
 _LABEL_LETTERS = 30

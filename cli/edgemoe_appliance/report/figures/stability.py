@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.cells import Row, RowGroup, Table
+from edgemoe_appliance.analysis.table_model import Row, RowGroup, Table
 from edgemoe_appliance.report.drawing import Chart, Mark, MarkRow, RowChart
 from edgemoe_appliance.report.figures.parts import (
     SIGNS,
@@ -19,7 +19,7 @@ from edgemoe_appliance.report.figures.parts import (
     with_value,
 )
 from edgemoe_appliance.report.numbers import format_number
-from edgemoe_appliance.study.reference import Study
+from edgemoe_appliance.studies.reference import Study
 
 
 def stability_figure(table: Table, study: Study) -> FigureSet:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from edgemoe_appliance.analysis.cells import Table
+from edgemoe_appliance.analysis.table_model import Table
 from edgemoe_appliance.report.citations import Citations
 from edgemoe_appliance.report.context import (
     Block,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from edgemoe_appliance.analysis.cells import Table
 from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.analysis.table_model import Table
 from edgemoe_appliance.report.context import Notice, Prose, Section
 from edgemoe_appliance.report.sections.material import Material
 from edgemoe_appliance.report.sections.parts import figure_of, section_of, table_of
 from edgemoe_appliance.report.views import printable
-from edgemoe_appliance.study.metrics import METRICS, Unit
+from edgemoe_appliance.schema.metrics import METRICS, Unit
 
 _ENERGY_UNITS = (Unit.JOULES, Unit.JOULES_PER_TOKEN, Unit.WATTS)
 

@@ -7,7 +7,7 @@ from edgemoe_appliance.report.context import Folded, Metrics, MetricView, Prose,
 from edgemoe_appliance.report.sections.material import Material
 from edgemoe_appliance.report.sections.parts import section_of, table_of
 from edgemoe_appliance.report.views import printable
-from edgemoe_appliance.study.metrics import METRICS
+from edgemoe_appliance.schema.metrics import METRICS
 
 # More texts make a page heavy; sessions have them all in their plans.
 _MOST_TEXTS = 60

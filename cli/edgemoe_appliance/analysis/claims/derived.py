@@ -1,0 +1,141 @@
+"""Quantities that follow from others, and ratios and differences of any two, from any evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from edgemoe_appliance.analysis.claims.estimates import Estimate, combine, exact, ratio
+from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
+from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
+from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.schema.configs import ModelRole
+
+Found = Estimate | Absent
+
+
+def measure(evidence: Evidence, place: Place, term: Term) -> Found:
+    """Return a quantity at a place, derived where it has to be."""
+    derive = _DERIVED.get(term.quantity)
+    return derive(evidence, place, term) if derive else evidence.read(place, term)
+
+
+def ratio_at(evidence: Evidence, place: Place, top: Term, bottom: Term) -> Found:
+    """Return a ratio of two quantities at one place, paired by prompts where both are means."""
+    if top.quantity is bottom.quantity is Quantity.TIME_PER_TOKEN:
+        rate = Quantity.GENERATION_RATE
+        return evidence.ratio(place, bottom.of(rate), top.of(rate))
+    if top.quantity in _DERIVED or bottom.quantity in _DERIVED:
+        return ratio_of(measure(evidence, place, top), measure(evidence, place, bottom))
+    return evidence.ratio(place, top, bottom)
+
+
+def ratio_of(top: Found, bottom: Found) -> Found:
+    """Return a ratio of independent numbers, or why there is none."""
+    if isinstance(top, Absent):
+        return top
+    return bottom if isinstance(bottom, Absent) else ratio(top, bottom)
+
+
+def applied(function: Callable[..., float], *parts: Found) -> Found:
+    """Return a function of independent numbers, or why one of them is missing."""
+    known = [part for part in parts if isinstance(part, Estimate)]
+    if len(known) < len(parts):
+        reasons = dict.fromkeys(part.reason for part in parts if isinstance(part, Absent))
+        return Absent(reason="; ".join(reasons))
+    return combine(function, *known)
+
+
+def _time_per_token(evidence: Evidence, place: Place, term: Term) -> Found:
+    return ratio_of(exact(1), evidence.read(place, term.of(Quantity.GENERATION_RATE)))
+
+
+def _fall_with_length(evidence: Evidence, place: Place, term: Term) -> Found:
+    long, short = (
+        Term(quantity=Quantity.LENGTH_RATE, model=term.model, length="long"),
+        Term(quantity=Quantity.LENGTH_RATE, model=term.model, length="short"),
+    )
+    return applied(lambda share: 100 * (1 - share), evidence.ratio(place, long, short))
+
+
+def _behind_fastest_dense(evidence: Evidence, place: Place, term: Term) -> Found:
+    """Return by how much a model's rate is below that of the fastest dense one, in per cent."""
+    known = evidence.reference.study.models
+    rates: dict[str, float] = {}
+    for model in evidence.models(place):
+        rate = evidence.read(place, Term(quantity=Quantity.GENERATION_RATE, model=model))
+        is_dense = model in known and known[model].role is not ModelRole.MOE
+        if is_dense and isinstance(rate, Estimate):
+            rates[model] = rate.value
+    if not rates:
+        return Absent(reason="no rate of a dense model")
+    own = term.of(Quantity.GENERATION_RATE)
+    fastest = Term(quantity=Quantity.GENERATION_RATE, model=max(rates, key=lambda m: rates[m]))
+    return applied(lambda share: 100 * (1 - share), evidence.ratio(place, own, fastest))
+
+
+def _slowdown(evidence: Evidence, place: Place, term: Term) -> Found:
+    unprobed, probed = term.of(Quantity.UNPROBED_RATE), term.of(Quantity.PROBED_RATE)
+    return evidence.ratio(place, unprobed, probed)
+
+
+def _probe_cost(evidence: Evidence, place: Place, term: Term) -> Found:
+    times = (
+        ratio_of(exact(1), evidence.read(place, term.of(rate)))
+        for rate in (Quantity.PROBED_RATE, Quantity.UNPROBED_RATE)
+    )
+    return applied(lambda probed, unprobed: probed - unprobed, *times)
+
+
+def _total_traffic_share(evidence: Evidence, place: Place, term: Term) -> Found:
+    bandwidth = evidence.read(place, term.of(Quantity.BANDWIDTH))
+    size = evidence.read(place, term.of(Quantity.FILE_SIZE))
+    rate = evidence.read(place, term.of(Quantity.GENERATION_RATE))
+    return applied(lambda r, s, b: r * s / b, rate, size, bandwidth)
+
+
+def _bandwidth_use(evidence: Evidence, place: Place, term: Term) -> Found:
+    """Return traffic to peak bandwidth in per cent, the cache counted where its size is told.
+
+    Source: S-MBU of MoE-CAP (arXiv 2412.07067); here the output head is counted, as it is read
+    for every token, and the lookup of one input row is not.
+    """
+    cache = evidence.read(place, term.of(Quantity.CACHE_BYTES))
+    return applied(
+        lambda r, w, c, b: 100 * r * (w + c) / b,
+        evidence.read(place, term.of(Quantity.GENERATION_RATE)),
+        evidence.read(place, term.of(Quantity.ACTIVE_BYTES)),
+        exact(0.0) if isinstance(cache, Absent) else cache,
+        evidence.read(place, term.of(Quantity.BANDWIDTH)),
+    )
+
+
+def _implied_window(evidence: Evidence, place: Place, term: Term) -> Found:
+    """Return how many times the time of generation the energy per token implies."""
+    energy, rate, power = (
+        evidence.read(place, term.of(quantity))
+        for quantity in (
+            Quantity.ENERGY_PER_TOKEN,
+            Quantity.GENERATION_RATE,
+            Quantity.AVERAGE_POWER,
+        )
+    )
+    return ratio_of(applied(lambda e, r: e * r, energy, rate), power)
+
+
+def _nodes_outside(evidence: Evidence, place: Place, term: Term) -> Found:
+    inside = evidence.reference.tests.graph.inside(evidence.reference.moe_layers)
+    nodes = evidence.read(place, term.of(Quantity.GRAPH_NODES))
+    return applied(lambda every: (every - inside) / inside, nodes)
+
+
+_DERIVED: Mapping[Quantity, Callable[[Evidence, Place, Term], Found]] = {
+    Quantity.TIME_PER_TOKEN: _time_per_token,
+    Quantity.FALL_WITH_LENGTH: _fall_with_length,
+    Quantity.BEHIND_FASTEST_DENSE: _behind_fastest_dense,
+    Quantity.SLOWDOWN: _slowdown,
+    Quantity.PROBE_COST: _probe_cost,
+    Quantity.BANDWIDTH_USE: _bandwidth_use,
+    Quantity.IMPLIED_WINDOW: _implied_window,
+    Quantity.NODES_OUTSIDE: _nodes_outside,
+    Quantity.TOTAL_TRAFFIC_SHARE: _total_traffic_share,
+}

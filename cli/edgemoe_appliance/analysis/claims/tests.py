@@ -1,0 +1,336 @@
+"""Checks taken apart into questions: one number each, asked of one place or of two."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+from edgemoe_appliance.analysis.claims.config import (
+    Check,
+    DifferenceCheck,
+    LevelCheck,
+    Limits,
+    OrderCheck,
+    ProductCheck,
+    RatioCheck,
+    SameOrderCheck,
+    TermSpec,
+)
+from edgemoe_appliance.analysis.claims.derived import (
+    Found,
+    applied,
+    measure,
+    ratio_at,
+    ratio_of,
+)
+from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
+from edgemoe_appliance.analysis.claims.quantities import Quantity, Term, facts_of
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.studies.reference import StudyDeviceId
+
+Places = Mapping[StudyDeviceId, Place]
+_ABOVE_ONE = Limits(above=1)
+_ABOVE_ZERO = Limits(above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A term on a device."""
+
+    device: StudyDeviceId
+    term: Term
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A number that stands behind an answer: its key, its words, its unit."""
+
+    key: str
+    label: str
+    unit: str
+    found: Found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One number that must be within limits.
+
+    `terms` are what it is made of; `answer` gives the number, in `unit`, and what stands behind it,
+    the number first. `direction` is what other hardware is held to, None where that says nothing;
+    `anywhere` is true where hardware does not matter.
+    """
+
+    about: str
+    unit: str
+    terms: tuple[Asked, ...]
+    table: Feeds
+    asked: Limits
+    direction: Limits | None
+    anywhere: bool
+    answer: Callable[[Evidence, Places], tuple[Found, tuple[Shown, ...]]]
+
+    @property
+    def devices(self) -> tuple[StudyDeviceId, ...]:
+        """Return the devices that the question speaks of."""
+        return tuple(dict.fromkeys(asked.device for asked in self.terms))
+
+
+def questions(check: Check) -> Iterator[Question]:
+    """Yield the questions of a check: for each device, and for each model it is to hold for."""
+    if isinstance(check, OrderCheck):
+        yield from _order_questions(check)
+    elif isinstance(check, SameOrderCheck):
+        yield from _same_order_questions(check)
+    else:
+        for device in check.devices:
+            for model in check.models or (None,):
+                yield _question(check, device, model)
+
+
+def _question(
+    check: LevelCheck | RatioCheck | DifferenceCheck | ProductCheck,
+    device: StudyDeviceId,
+    model: str | None,
+) -> Question:
+    if isinstance(check, ProductCheck):
+        return _product_question(check, device)
+    if isinstance(check, LevelCheck):
+        return _level_question(check, _asked(check.term, device, model))
+    top, bottom = _asked(check.top, device, model), _asked(check.bottom, device, model)
+    if isinstance(check, RatioCheck):
+        return _ratio_question(top, bottom, check)
+    return _difference_question(check, top, bottom)
+
+
+def _asked(spec: TermSpec, device: StudyDeviceId, model: str | None) -> Asked:
+    return Asked(device=spec.device or device, term=spec.term(model))
+
+
+def _level_question(check: LevelCheck, asked: Asked) -> Question:
+    def answer(evidence: Evidence, places: Places) -> tuple[Found, tuple[Shown, ...]]:
+        shown = _shown(evidence, places, asked)
+        return shown.found, (shown,)
+
+    return Question(
+        about="level",
+        unit=facts_of(asked.term.quantity).unit,
+        terms=(asked,),
+        table=_table(asked),
+        asked=check.asked,
+        direction=check.direction,
+        anywhere=check.anywhere,
+        answer=answer,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _AboveOne:
+    """The limits of an order: the same on any hardware."""
+
+    asked: Limits = _ABOVE_ONE
+    direction: Limits = _ABOVE_ONE
+    anywhere: bool = False
+
+
+def _ratio_question(top: Asked, bottom: Asked, check: RatioCheck | _AboveOne) -> Question:
+    def answer(evidence: Evidence, places: Places) -> tuple[Found, tuple[Shown, ...]]:
+        found = _ratio(evidence, places, top, bottom)
+        whole = _shown_pair(evidence, places, (top, bottom), found)
+        return found, (whole, *(_shown(evidence, places, each) for each in (top, bottom)))
+
+    return Question(
+        about="ratio",
+        unit="ratio",
+        terms=(top, bottom),
+        table=_table(top),
+        asked=check.asked,
+        direction=check.direction,
+        anywhere=check.anywhere,
+        answer=answer,
+    )
+
+
+def _difference_question(check: DifferenceCheck, top: Asked, bottom: Asked) -> Question:
+    own = facts_of(top.term.quantity).unit
+    unit = "points" if own == "%" else own
+
+    def answer(evidence: Evidence, places: Places) -> tuple[Found, tuple[Shown, ...]]:
+        parts = [_shown(evidence, places, each) for each in (top, bottom)]
+        found = applied(lambda a, b: a - b, *(part.found for part in parts))
+        whole = Shown(
+            key=f"difference.{_pair_key(places, top, bottom)}",
+            label=_pair_label(evidence, places, (top, bottom), "less"),
+            unit=unit,
+            found=found,
+        )
+        return found, (whole, *parts)
+
+    return Question(
+        about="difference",
+        unit=unit,
+        terms=(top, bottom),
+        table=_table(top),
+        asked=check.asked,
+        direction=check.direction,
+        anywhere=check.anywhere,
+        answer=answer,
+    )
+
+
+def _product_question(check: ProductCheck, device: StudyDeviceId) -> Question:
+    def pair(quantity: Quantity) -> tuple[Asked, Asked]:
+        return (
+            Asked(device=device, term=Term(quantity=quantity, model=check.top)),
+            Asked(device=device, term=Term(quantity=quantity, model=check.bottom)),
+        )
+
+    whole, factors = pair(check.whole), [pair(each) for each in check.factors]
+
+    def answer(evidence: Evidence, places: Places) -> tuple[Found, tuple[Shown, ...]]:
+        shown = [
+            _shown_pair(evidence, places, each, _ratio(evidence, places, *each))
+            for each in (whole, *factors)
+        ]
+        found = applied(lambda of, *parts: math.prod(parts) / of, *(each.found for each in shown))
+        names = " x ".join(facts_of(each).title for each in check.factors)
+        explained = Shown(
+            key=f"explained.{check.whole.value}",
+            label=f"({names}) / {facts_of(check.whole).title}, as ratios",
+            unit="ratio",
+            found=found,
+        )
+        return found, (explained, *shown)
+
+    return Question(
+        about="product",
+        unit="ratio",
+        terms=tuple(asked for each in (whole, *factors) for asked in each),
+        table=_table(whole[0]),
+        asked=check.asked,
+        direction=check.direction,
+        anywhere=check.anywhere,
+        answer=answer,
+    )
+
+
+def _order_questions(check: OrderCheck) -> Iterator[Question]:
+    for device in check.devices:
+        for higher, lower in pairwise(_of_models(check.of, check.models, device)):
+            yield _ratio_question(higher, lower, _AboveOne())
+
+
+def _same_order_questions(check: SameOrderCheck) -> Iterator[Question]:
+    one, other = (_of_models(check.of, check.models, device) for device in check.devices)
+    for first, second in combinations(range(len(check.models)), 2):
+        yield _same_side_question((one[first], one[second]), (other[first], other[second]))
+
+
+def _same_side_question(one: tuple[Asked, Asked], other: tuple[Asked, Asked]) -> Question:
+    """Return whether a ratio is on the same side of 1 on two devices: its logarithms' product."""
+
+    def answer(evidence: Evidence, places: Places) -> tuple[Found, tuple[Shown, ...]]:
+        shown = [
+            _shown_pair(evidence, places, each, _ratio(evidence, places, *each))
+            for each in (one, other)
+        ]
+        found = applied(lambda a, b: math.log(a) * math.log(b), *(each.found for each in shown))
+        return found, tuple(shown)
+
+    return Question(
+        about="same-side",
+        unit="ratio",
+        terms=(*one, *other),
+        table=_table(one[0]),
+        asked=_ABOVE_ZERO,
+        direction=None,
+        anywhere=False,
+        answer=answer,
+    )
+
+
+def _of_models(
+    quantity: Quantity, models: Sequence[str], device: StudyDeviceId
+) -> tuple[Asked, ...]:
+    return tuple(Asked(device=device, term=Term(quantity=quantity, model=m)) for m in models)
+
+
+def _ratio(evidence: Evidence, places: Places, top: Asked, bottom: Asked) -> Found:
+    if top.device == bottom.device:
+        return ratio_at(evidence, places[top.device], top.term, bottom.term)
+    return ratio_of(
+        measure(evidence, places[top.device], top.term),
+        measure(evidence, places[bottom.device], bottom.term),
+    )
+
+
+def _shown(evidence: Evidence, places: Places, asked: Asked) -> Shown:
+    facts = facts_of(asked.term.quantity)
+    return Shown(
+        key=f"{asked.term.key}@{_where(places, asked)}",
+        label=_label(evidence, places, asked),
+        unit=facts.unit,
+        found=measure(evidence, places[asked.device], asked.term),
+    )
+
+
+def _shown_pair(
+    evidence: Evidence, places: Places, pair: tuple[Asked, Asked], found: Found
+) -> Shown:
+    top, bottom = pair
+    return Shown(
+        key=f"ratio.{_pair_key(places, top, bottom)}",
+        label=_pair_label(evidence, places, pair, "/"),
+        unit="ratio",
+        found=found,
+    )
+
+
+def _pair_key(places: Places, top: Asked, bottom: Asked) -> str:
+    above, below, where = top.term, bottom.term, _where(places, top)
+    if top.device != bottom.device:
+        return f"{above.key}@{where}/{_where(places, bottom)}"
+    if above.quantity is not below.quantity:
+        return f"{above.key}/{below.quantity.value}@{where}"
+    if above.model == below.model:
+        return f"{above.key}/{below.stratum or below.length}@{where}"
+    return f"{above.key}/{below.model}@{where}"
+
+
+def _where(places: Places, asked: Asked) -> str:
+    """Return the device, or the place that stands in for it."""
+    place = places[asked.device]
+    return asked.device if place.device == asked.device else place.id
+
+
+def _label(evidence: Evidence, places: Places, asked: Asked) -> str:
+    """Return a term in words: quantity, model, prompts; the device where there are two."""
+    term = asked.term
+    words = facts_of(term.quantity).title
+    if term.model:
+        words += f" of {evidence.reference.model_name(term.model)}"
+    if kind := term.length or term.stratum:
+        words += f" ({kind})"
+    return f"{words} on {places[asked.device].label}" if len(places) > 1 else words
+
+
+def _pair_label(evidence: Evidence, places: Places, pair: tuple[Asked, Asked], sign: str) -> str:
+    """Return two terms in words: what they share once, what tells them apart about the sign."""
+    top, bottom = pair
+    above, below = top.term, bottom.term
+    title, name = facts_of(above.quantity).title, evidence.reference.model_name
+    if top.device != bottom.device:
+        one, other = places[top.device].label, places[bottom.device].label
+        return f"{title} of {name(above.model)}, {one} {sign} {other}"
+    if above.quantity is not below.quantity:
+        return f"{title} {sign} {facts_of(below.quantity).title}, {name(above.model)}"
+    if above.model == below.model:
+        kinds = [term.stratum or term.length for term in (above, below)]
+        return f"{title} of {name(above.model)}, {kinds[0]} {sign} {kinds[1]}"
+    where = f" on {places[top.device].label}" if len(places) > 1 else ""
+    return f"{title}, {name(above.model)} {sign} {name(below.model)}{where}"
+
+
+def _table(asked: Asked) -> Feeds:
+    return facts_of(asked.term.quantity).feeds

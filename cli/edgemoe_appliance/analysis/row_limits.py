@@ -1,0 +1,98 @@
+"""What a page shows of rows that may be many: a bounded, repeatable choice that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from edgemoe_appliance.analysis.store import Rows
+from edgemoe_appliance.analysis.table_model import RowGroup, Table
+
+# More conditions than this are a wall of numbers; figures beside them would fill a folder.
+MAX_GROUPS = 12
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shown:
+    """The rows that are shown, and how many there are in all."""
+
+    frame: pd.DataFrame
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ShownRuns(Shown):
+    """The runs that are shown; `bad` and `doubted` say how many of these there are in all."""
+
+    bad: int
+    doubted: int
+
+    @property
+    def in_words(self) -> str:
+        """Return what is shown, what is left out, and where all runs are."""
+        bad = int((self.frame["status"] != "ok").sum())
+        doubted = int(((self.frame["status"] == "ok") & (self.frame["doubt_count"] > 0)).sum())
+        return (
+            f"{len(self.frame)} of {self.total} runs: first {bad} of the {self.bad} that did not "
+            f"end well and {doubted} of the {self.doubted} with a doubt, then others, each kind "
+            "evenly spread over all. All are in runs.csv."
+        )
+
+
+def shown_runs(runs: Rows, limit: int) -> ShownRuns:
+    """Return all runs, or at most `limit`: those that did not end well and the doubted first.
+
+    The former take up to half of the rows, the latter up to half of what is left.
+    """
+    bad, ok = runs.where_not(status="ok"), runs.where(status="ok")
+    doubted, plain = ok.above("doubt_count", 0), ok.where(doubt_count=0)
+    if len(runs) <= limit:
+        return ShownRuns(frame=runs.frame(), total=len(runs), bad=len(bad), doubted=len(doubted))
+    first = spread_out(bad, limit // 2)
+    left = limit - len(first.frame)
+    second = spread_out(doubted, left // 2 if len(plain) >= left // 2 else left - len(plain))
+    rest = spread_out(plain, left - len(second.frame))
+    return ShownRuns(
+        frame=pd.concat([first.frame, second.frame, rest.frame], ignore_index=True),
+        total=len(runs),
+        bad=len(bad),
+        doubted=len(doubted),
+    )
+
+
+def spread_out(rows: Rows, limit: int) -> Shown:
+    """Return all rows, or `limit` of them at equal steps, in their order."""
+    if len(rows) <= limit:
+        return Shown(frame=rows.frame(), total=len(rows))
+    places = rows.integers("place")
+    chosen = places[np.arange(limit) * len(places) // max(1, limit)]
+    return Shown(frame=rows.among("place", chosen.tolist()).frame(), total=len(rows))
+
+
+def shown_groups(table: Table, limit: int = MAX_GROUPS) -> Table:
+    """Return a table with at most `limit` of the reader's groups; a note says what is left out.
+
+    Those that may stand beside the study come first, then those with most runs.
+    """
+    own = [group for group in table.groups if group.source == "reader"]
+    if len(own) <= limit:
+        return table
+    ranked = sorted(own, key=lambda group: (bool(group.notes), -_runs_of(group)))
+    kept = {id(group) for group in ranked[:limit]}
+    note = (
+        f"{limit} of {len(own)} groups of measured rows: those that may stand beside the study, "
+        f"then those with most runs. All are in {table.id}.csv."
+    )
+    return replace(
+        table,
+        groups=tuple(g for g in table.groups if g.source != "reader" or id(g) in kept),
+        notes=(*table.notes, note),
+    )
+
+
+def _runs_of(group: RowGroup) -> float:
+    """Return the runs of a group, or its rows where these say nothing of runs."""
+    counts = [row.cells["n"].number or 0 for row in group.rows if "n" in row.cells]
+    return sum(counts) if counts else len(group.rows)

@@ -1,0 +1,166 @@
+"""What an evaluation will do, step by step, with times, disk and downloads: told before it starts.
+
+Pure: equal states give equal text.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edgemoe_appliance.bench.runtime import RuntimeKind
+from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId
+from edgemoe_appliance.evaluation.estimates import Cost, Estimator
+from edgemoe_appliance.evaluation.notices import models_note, pace_note
+from edgemoe_appliance.evaluation.request import Evaluation
+from edgemoe_appliance.evaluation.state import Present
+from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.units import human_bytes, human_duration
+from edgemoe_appliance.studies.reference import Study
+
+_UNKNOWN = "not known"
+_WIDTH = 100
+_COLUMNS = ("step", "machine", "person", "disk", "download", "what")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step: what it does, what it takes, and the minutes of a person's attention."""
+
+    id: StepId
+    what: str
+    cost: Cost
+    human_min: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """All steps of an evaluation, and what is to be known about it before it begins."""
+
+    title: str
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...]
+
+    def cost_of(self, step: StepId) -> Cost:
+        """Return what a step takes."""
+        return next(each.cost for each in self.steps if each.id is step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """Where things stand: what is there, and the study whose rates estimates use."""
+
+    present: Present
+    study: Study
+
+
+def build_outline(
+    evaluation: Evaluation, configs: Configs, config: EvaluationConfig, state: State
+) -> Outline:
+    """Return the outline of an evaluation from where things stand."""
+    estimator = Estimator(
+        evaluation=evaluation,
+        configs=configs,
+        study=state.study,
+        paces=config.paces,
+        present=state.present,
+    )
+    return Outline(
+        title=_title(evaluation, configs),
+        steps=tuple(
+            Step(
+                id=step,
+                what=_what(step, evaluation, state.present),
+                cost=estimator.cost(step),
+                human_min=config.human_min[step],
+            )
+            for step in StepId
+        ),
+        notes=(
+            models_note(evaluation, state.present),
+            pace_note(evaluation, configs, config.paces),
+            "The network is used where the table has a download, and by nothing else.",
+            "What is there already counts as nothing above. Stopped or killed, the same command "
+            "goes on; once it has ended, it measures nothing again and makes report and archive "
+            "anew. --session NAME begins another.",
+        ),
+    )
+
+
+def outline_lines(outline: Outline) -> Iterator[str]:
+    """Yield the outline as lines of text, the same at every width of a terminal."""
+    yield outline.title
+    yield ""
+    rows = [_COLUMNS, *(_cells(step) for step in outline.steps), _totals(outline)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(_COLUMNS) - 1)]
+    for row in rows:
+        head = row[0].ljust(widths[0])
+        middle = "  ".join(
+            cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:], strict=True)
+        )
+        yield f"{head}  {middle}  {row[-1]}".rstrip()
+    for note in outline.notes:
+        yield ""
+        yield from textwrap.wrap(note, _WIDTH)
+
+
+def _title(evaluation: Evaluation, configs: Configs) -> str:
+    request = evaluation.bench
+    target = configs.target(request.target)
+    where = "in a container" if evaluation.runtime is RuntimeKind.CONTAINER else "bare"
+    return (
+        f"evaluation on target {request.target} ({target.label}), {where}, "
+        f"session {request.session}"
+    )
+
+
+def _what(step: StepId, evaluation: Evaluation, present: Present) -> str:
+    left, done = len(present.runs_left), present.runs_done
+    models = present.models
+    there = sum(model.is_there for model in models)
+    twins = evaluation.bench.twins
+    kind = "models fetched" if twins is None else f"{twins.value} twins written"
+    image = " and image" if evaluation.runtime is RuntimeKind.CONTAINER else ""
+    return {
+        StepId.DOCTOR: "checks of this host",
+        StepId.BUILD: f"llama.cpp{image}, by pin",
+        StepId.MODELS: f"{len(models) - there} of {len(models)} {kind}, {there} there",
+        StepId.BENCH: f"{left} of {left + done} runs of {', '.join(evaluation.bench.experiments)}",
+        StepId.REPORT: "page, tables and figures",
+        StepId.CLAIMS: "a verdict for each claim of the study",
+        StepId.ARCHIVE: "one file with everything, to be verified by others",
+    }[step]
+
+
+def _cells(step: Step) -> tuple[str, ...]:
+    cost = step.cost
+    return (
+        step.id.value,
+        _duration(cost.machine_s),
+        f"{step.human_min:g} min",
+        human_bytes(cost.disk_bytes),
+        _UNKNOWN if cost.download_bytes is None else human_bytes(cost.download_bytes),
+        step.what,
+    )
+
+
+def _totals(outline: Outline) -> tuple[str, ...]:
+    """Return the last row; a sum with an unknown part is at least the rest."""
+    costs = [step.cost for step in outline.steps]
+    seconds = [cost.machine_s for cost in costs]
+    downloads = [cost.download_bytes for cost in costs]
+    known_s = sum(value for value in seconds if value is not None)
+    known_bytes = sum(value for value in downloads if value is not None)
+    return (
+        "all",
+        f"{'over ' if None in seconds else ''}{_duration(known_s)}",
+        f"{sum(step.human_min for step in outline.steps):g} min",
+        human_bytes(sum(cost.disk_bytes for cost in costs)),
+        f"{'over ' if None in downloads else ''}{human_bytes(known_bytes)}",
+        "",
+    )
+
+
+def _duration(duration_s: float | None) -> str:
+    return _UNKNOWN if duration_s is None else human_duration(duration_s)

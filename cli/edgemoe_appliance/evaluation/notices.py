@@ -1,0 +1,58 @@
+"""What is said of models, twins and estimates, before an evaluation and at its end."""
+
+from __future__ import annotations
+
+from edgemoe_appliance.evaluation.config import Paces
+from edgemoe_appliance.evaluation.request import Evaluation
+from edgemoe_appliance.evaluation.state import Present
+from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.units import human_bytes
+
+_TWINS = {
+    TwinScale.FULL: "Full-scale twins have every tensor of the models, with random weights: rates, "
+    "memory, energy and heat are those of the models. What depends on the weights is not: the "
+    "text, and which experts are chosen, so how far caches help.",
+    TwinScale.THIN: "Thin twins have an eighth of the layers and of the vocabulary: ratios of "
+    "rates are near those of the models, and claims are held to a direction at most. Memory, "
+    "energy and absolute rates are not the models'. --twins full has them whole.",
+    TwinScale.TINY: "Tiny twins fit into the processor's caches: they show that everything works, "
+    "and say nothing about the models.",
+}
+
+
+def twins_note(scale: TwinScale) -> str:
+    """Return what twins of a scale can and cannot show."""
+    return _TWINS[scale]
+
+
+def models_note(evaluation: Evaluation, present: Present) -> str:
+    """Return what the models of an evaluation mean, and what there is in their place."""
+    scale = evaluation.bench.twins
+    if scale is not None:
+        return twins_note(scale)
+    missing = [model for model in present.models if not model.is_there]
+    if not missing:
+        return "The real models are there; their digests are checked before they are run."
+    size = human_bytes(sum(model.file_bytes for model in missing))
+    gated = [model.id for model in missing if model.is_gated]
+    licence = f", and a licence to accept for {', '.join(gated)}" if gated else ""
+    return (
+        f"The real models want {size} from the hub{licence}. Without them, --twins full measures "
+        f"in their place. {twins_note(TwinScale.FULL)}"
+    )
+
+
+def pace_note(evaluation: Evaluation, configs: Configs, paces: Paces) -> str:
+    """Return what the estimate of the runs rests on."""
+    name = evaluation.bench.target
+    if configs.target(name).study_device is not None:
+        rates = "the study's own generation rates on this device"
+    elif (pace := paces.weights_gb_s.get(name)) is not None:
+        rates = f"{pace:g} GB/s of weights (configs/evaluation.yaml says why)"
+    else:
+        return "Nothing is known about the pace of this target, so the runs have no estimate."
+    return (
+        f"The time of the runs is worked out run by run from {rates}, the sizes of the files, the "
+        "lengths of the prompts and the pauses: expect half to twice as much."
+    )

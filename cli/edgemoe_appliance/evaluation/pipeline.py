@@ -1,0 +1,182 @@
+"""The steps of an evaluation, one after another.
+
+Each finds what is there of it already, so that an evaluation that was killed anywhere goes on
+where it was. Runs that ended badly are results: what follows is made all the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from edgemoe_appliance.analysis import load_sessions
+from edgemoe_appliance.analysis.claims import (
+    ClaimVerdict,
+    Reference,
+    SessionEvidence,
+    judge_claims,
+)
+from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.archive.about import read_maker
+from edgemoe_appliance.archive.bundle import Archived, ArchiveRequest, write_archive
+from edgemoe_appliance.bench.identity import read_identity
+from edgemoe_appliance.bench.launcher import Launcher
+from edgemoe_appliance.bench.paths import Folders
+from edgemoe_appliance.bench.preflight import check_host, require_fit
+from edgemoe_appliance.bench.prepare import (
+    build_plan,
+    obtain_models,
+    supply_engines,
+    wanted_models,
+)
+from edgemoe_appliance.bench.progress import BenchProgress, Steps
+from edgemoe_appliance.bench.runtime import Runtime
+from edgemoe_appliance.bench.session import run_bench
+from edgemoe_appliance.doctor import DockerCheck
+from edgemoe_appliance.errors import HostError, RunFailedError
+from edgemoe_appliance.evaluation.config import StepId
+from edgemoe_appliance.evaluation.request import Evaluation
+from edgemoe_appliance.models.fetch import fetch_model
+from edgemoe_appliance.models.store import model_path
+from edgemoe_appliance.report import write_report
+from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.findings import Finding
+from edgemoe_appliance.schema.plan import Plan, PlannedModel
+
+
+class Audience(Steps, Protocol):
+    """Follows an evaluation: steps inside a step, what a person should know, runs as they end."""
+
+    def begin(self, step: StepId) -> None:
+        """Be told that a step begins."""
+
+    def findings(self, findings: tuple[Finding, ...]) -> None:
+        """Be told what the host checks found."""
+
+    def measuring(self, plan: Plan) -> AbstractContextManager[Callable[[BenchProgress], None]]:
+        """Give what is called with the progress of the runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """What came of an evaluation; `took_s` are the seconds of each step.
+
+    `failure` says that runs ended badly, which are in the report and the archive.
+    """
+
+    verdicts: tuple[ClaimVerdict, ...]
+    report: Path
+    archived: Archived
+    took_s: dict[StepId, float]
+    failure: RunFailedError | None
+
+
+@dataclass(kw_only=True)
+class Performance:
+    """One evaluation under way."""
+
+    evaluation: Evaluation
+    configs: Configs
+    reference: Reference
+    folders: Folders
+    audience: Audience
+    clock: Callable[[], float] = time.monotonic
+    took_s: dict[StepId, float] = field(default_factory=dict)
+
+    def check(self, docker: DockerCheck | None, *, force: bool) -> tuple[Finding, ...]:
+        """Check the host. Raises HostError where it fails and is not forced."""
+        with self._step(StepId.DOCTOR):
+            findings = check_host(self.configs, self.evaluation.bench, self.folders, docker)
+            self.audience.findings(findings)
+            if not force:
+                require_fit(self.evaluation.bench.target, findings)
+        return findings
+
+    def run(self, runtime: Runtime, findings: tuple[Finding, ...]) -> Evaluated:
+        """Perform what comes after the checks."""
+        request = self.evaluation.bench
+        with self._step(StepId.BUILD):
+            supply = supply_engines(self.configs, request, runtime, self.audience)
+        with self._step(StepId.MODELS):
+            models = self._models()
+        plan = build_plan(self.configs, request, supply, models, findings=findings)
+        with self._step(StepId.BENCH):
+            failure = self._measure(plan, supply.launcher)
+        with self._step(StepId.REPORT):
+            loaded = load_sessions([self._session])
+            target = self.folders.results / request.session
+            report = write_report(loaded, target, self.reference.study)
+        with self._step(StepId.CLAIMS):
+            verdicts = self._judge(loaded)
+        with self._step(StepId.ARCHIVE):
+            archived = self._archive()
+        return Evaluated(
+            verdicts=verdicts,
+            report=report.html,
+            archived=archived,
+            took_s=self.took_s,
+            failure=failure,
+        )
+
+    @property
+    def _session(self) -> Path:
+        return self.folders.sessions / self.evaluation.bench.session
+
+    @contextmanager
+    def _step(self, step: StepId) -> Iterator[None]:
+        self.audience.begin(step)
+        start = self.clock()
+        yield
+        self.took_s[step] = self.clock() - start
+
+    def _models(self) -> dict[str, PlannedModel]:
+        """Fetch real models that are not there; twins are written where they are missing."""
+        request = self.evaluation.bench
+        if request.twins is None:
+            for name in wanted_models(self.configs, request):
+                self._fetch(name)
+        return obtain_models(self.configs, request, self.folders, self.audience)
+
+    def _fetch(self, name: str) -> None:
+        entry = self.configs.model(name)
+        if model_path(entry, self.folders.models).is_file():
+            return
+        try:
+            with self.audience.step(f"model {name}: fetch") as on_share:
+                fetch_model(
+                    entry,
+                    self.folders.models,
+                    on_progress=lambda done, total: on_share(done / max(1, total)),
+                )
+        except HostError as error:
+            raise HostError(
+                f"model {name} cannot be had: {error.what}",
+                where=error.where,
+                hint="the same command with --twins full measures in its place what does not "
+                "depend on weights",
+            ) from error
+
+    def _measure(self, plan: Plan, launcher: Launcher) -> RunFailedError | None:
+        with self.audience.measuring(plan) as on_progress:
+            try:
+                run_bench(plan, self._session, launcher, on_progress)
+            except RunFailedError as error:
+                return error
+        return None
+
+    def _judge(self, loaded: LoadedSessions) -> tuple[ClaimVerdict, ...]:
+        return judge_claims(SessionEvidence(loaded, self.reference), self.reference.tests)
+
+    def _archive(self) -> Archived:
+        return write_archive(
+            ArchiveRequest(
+                folder=self._session,
+                images=self.folders.images,
+                out=self.folders.archive_of(self.evaluation.bench.session),
+                maker=read_maker(read_identity()),
+            )
+        )

@@ -1,0 +1,61 @@
+"""An evaluation before it begins: what was asked, what there is, and the outline of the rest."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from edgemoe_appliance.analysis.claims import Reference, read_reference
+from edgemoe_appliance.bench.paths import Folders
+from edgemoe_appliance.evaluation.config import read_evaluation
+from edgemoe_appliance.evaluation.forecast import Outline, State, build_outline
+from edgemoe_appliance.evaluation.request import Asked, Evaluation, resolve
+from edgemoe_appliance.evaluation.state import read_present
+from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.journal import PLAN_NAME
+from edgemoe_appliance.schema.plan import read_plan
+from edgemoe_appliance.schema.resources import resource_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """Everything that is known before the first step."""
+
+    evaluation: Evaluation
+    configs: Configs
+    reference: Reference
+    folders: Folders
+    outline: Outline
+
+
+def open_evaluation(asked: Asked, folders: Folders) -> Opening:
+    """Read what an evaluation needs and how far it is.
+
+    Raises ConfigError for what cannot be asked, RecordError where its session is damaged.
+    """
+    reference = read_reference()
+    configs = reference.configs
+    config = read_evaluation(resource_folder("configs"), configs)
+    evaluation = _with_pin_of_session(resolve(asked, configs, config), folders)
+    present = read_present(evaluation, configs, folders, cores=os.cpu_count() or 1)
+    state = State(present=present, study=reference.study)
+    return Opening(
+        evaluation=evaluation,
+        configs=configs,
+        reference=reference,
+        folders=folders,
+        outline=build_outline(evaluation, configs, config, state),
+    )
+
+
+def _with_pin_of_session(evaluation: Evaluation, folders: Folders) -> Evaluation:
+    """Return an evaluation that goes on with the engine that its session was begun with.
+
+    Which of the default pin and its fallback can be had may change between two sittings.
+    """
+    request = evaluation.bench
+    path = folders.sessions / request.session / PLAN_NAME
+    if not path.is_file():
+        return evaluation
+    pin = next(iter(read_plan(path).engines))
+    return replace(evaluation, bench=replace(request, pin=pin))

@@ -1,0 +1,134 @@
+"""What of an evaluation is there already, read from disk alone.
+
+Nothing is verified here: each step does that when its turn comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from edgemoe_appliance.bench.paths import Folders
+from edgemoe_appliance.bench.prepare import thread_count, wanted_models
+from edgemoe_appliance.engine.build import read_build
+from edgemoe_appliance.errors import ApplianceError
+from edgemoe_appliance.evaluation.request import Evaluation
+from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.models.store import model_path, twin_path
+from edgemoe_appliance.models.twin import build_twin
+from edgemoe_appliance.schema.configs import Configs, ModelEntry, Target
+from edgemoe_appliance.schema.journal import (
+    JOURNAL_NAME,
+    PLAN_NAME,
+    JournalProgress,
+    read_progress,
+)
+from edgemoe_appliance.schema.plan import RunSpec, expand_runs, read_plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelHere:
+    """A model that will be run: its size, and whether its file is there.
+
+    `bytes_per_token` are the weights that one token reads of the file, `whole_bytes_per_token`
+    those that it reads of the model at full size.
+    """
+
+    id: str
+    file_bytes: int
+    bytes_per_token: int
+    whole_bytes_per_token: int
+    is_there: bool
+    is_gated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Present:
+    """What is there: sources and builds of engines by pin, models, runs that are left."""
+
+    cores: int
+    sources: frozenset[str]
+    builds: frozenset[str]
+    models: tuple[ModelHere, ...]
+    runs_left: tuple[RunSpec, ...]
+    runs_done: int
+
+
+def read_present(
+    evaluation: Evaluation, configs: Configs, folders: Folders, *, cores: int
+) -> Present:
+    """Read what is there. Raises RecordError where the session's plan or journal is damaged."""
+    request = evaluation.bench
+    pins = configs.engines.pins
+    runs, done = _runs(evaluation, configs, folders)
+    return Present(
+        cores=cores,
+        sources=frozenset(pin for pin in pins if any(folders.cache.glob(f"sources/{pin}-*/"))),
+        builds=frozenset(_built_pins(folders.cache, pins, configs.target(request.target))),
+        models=tuple(
+            _model(name, configs.model(name), request.twins, folders.models)
+            for name in wanted_models(configs, request)
+        ),
+        runs_left=tuple(run for run in runs if not done.is_done(run.id)),
+        runs_done=sum(done.is_done(run.id) for run in runs),
+    )
+
+
+def _built_pins(cache: Path, pins: Collection[str], target: Target) -> Iterator[str]:
+    """Yield the pins of which the cache holds a build with the flags of a target."""
+    for pin in pins:
+        for folder in cache.glob(f"builds/{pin}-*/"):
+            try:
+                flags = read_build(folder).cmake
+            except ApplianceError:
+                continue
+            if target.cmake.items() <= flags.items():
+                yield pin
+
+
+def _model(name: str, entry: ModelEntry, twins: TwinScale | None, folder: Path) -> ModelHere:
+    """Return a model's facts; a size that nobody has published is that of its full twin."""
+    whole_bytes, whole_per_token = _twin_bytes(entry, name, TwinScale.FULL)
+    size, per_token = entry.bytes or whole_bytes, whole_per_token
+    if twins is not None:
+        size, per_token = _twin_bytes(entry, name, twins)
+    path = model_path(entry, folder) if twins is None else twin_path(name, twins, folder)
+    return ModelHere(
+        id=name,
+        file_bytes=size,
+        bytes_per_token=per_token,
+        whole_bytes_per_token=whole_per_token,
+        is_there=path.is_file(),
+        is_gated=entry.gated and twins is None,
+    )
+
+
+@cache
+def _twin_bytes(entry: ModelEntry, name: str, scale: TwinScale) -> tuple[int, int]:
+    """Return the size of a twin's file, and what one token reads of it."""
+    twin = build_twin(entry, name, scale)
+    return twin.file_bytes, twin.active_bytes_per_token
+
+
+def _runs(
+    evaluation: Evaluation, configs: Configs, folders: Folders
+) -> tuple[Sequence[RunSpec], JournalProgress]:
+    """Return the runs of the session as planned, or as they will be, and what is done of them."""
+    folder = folders.sessions / evaluation.bench.session
+    progress = read_progress(folder / JOURNAL_NAME)
+    if not (folder / PLAN_NAME).is_file():
+        return _expected_runs(evaluation, configs), progress
+    return read_plan(folder / PLAN_NAME).runs, progress
+
+
+def _expected_runs(evaluation: Evaluation, configs: Configs) -> Sequence[RunSpec]:
+    request = evaluation.bench
+    return expand_runs(
+        {name: configs.experiment(name) for name in request.experiments},
+        target=request.target,
+        pin=configs.engines.default,
+        threads=thread_count(configs.target(request.target)),
+        seed=configs.experiments.order_seed,
+    )

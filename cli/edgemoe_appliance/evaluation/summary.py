@@ -1,0 +1,61 @@
+"""What is said at the end of an evaluation: verdicts, what they rest on, the archive, the times."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from edgemoe_appliance.evaluation.forecast import Outline
+from edgemoe_appliance.evaluation.notices import twins_note
+from edgemoe_appliance.evaluation.pipeline import Evaluated
+from edgemoe_appliance.evaluation.request import Evaluation
+from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.units import human_bytes, human_duration
+
+_FEWEST = 30
+_DIRECTION = "direction"
+
+
+def ending_lines(
+    evaluation: Evaluation, outline: Outline, done: Evaluated, width: int
+) -> Iterator[str]:
+    """Yield the end of an evaluation as lines of text; claims are cut to `width` characters."""
+    yield from _verdict_lines(done, width)
+    yield ""
+    counts = Counter(verdict.verdict.value for verdict in done.verdicts)
+    yield f"claims: {', '.join(f'{n} {_words(value)}' for value, n in counts.items())}"
+    directions = sum(verdict.scope.value == _DIRECTION for verdict in done.verdicts)
+    if directions:
+        yield f"{directions} of them are held to a direction only, not to the study's figures"
+    if evaluation.bench.twins is not None:
+        yield twins_note(evaluation.bench.twins)
+    yield f"why, with the numbers: edgemoe-appliance claims {evaluation.bench.session} --long"
+    yield ""
+    yield from _time_lines(outline, done)
+    yield ""
+    archived = done.archived
+    yield f"report: {done.report}"
+    yield f"archive: {archived.path}  {human_bytes(archived.archive_bytes)}"
+    yield f"sha256: {archived.sha256}"
+    yield f"verify: edgemoe-appliance verify {archived.path}"
+
+
+def _verdict_lines(done: Evaluated, width: int) -> Iterator[str]:
+    widest = max((len(_words(verdict.verdict.value)) for verdict in done.verdicts), default=0)
+    for verdict in done.verdicts:
+        scope = "direction" if verdict.scope.value == _DIRECTION else ""
+        head = f"{verdict.id:<4} {_words(verdict.verdict.value):<{widest}}  {scope:<9}  "
+        yield head + on_one_line(verdict.statement, max(_FEWEST, width - len(head) - len("...")))
+
+
+def _time_lines(outline: Outline, done: Evaluated) -> Iterator[str]:
+    """Yield what was expected of each step and what it took."""
+    for step, took_s in done.took_s.items():
+        expected = outline.cost_of(step).machine_s
+        told = "not known" if expected is None else human_duration(expected)
+        yield f"{step.value:<8} took {human_duration(took_s):>11}, expected {told}"
+    yield f"{'all':<8} took {human_duration(sum(done.took_s.values())):>11}"
+
+
+def _words(value: str) -> str:
+    return value.replace("_", " ")

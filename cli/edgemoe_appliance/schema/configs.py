@@ -1,0 +1,405 @@
+"""The files under configs/ as frozen types: engines, devices, models, prompts, experiments.
+
+Reads and checks them, across files too; it touches nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, field_validator, model_validator
+
+from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.yamlfile import YamlDocument, read_yaml, validate
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+GitCommit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+# Ids become file names, container labels and HTML anchors: keep them harmless in all three.
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+CmakeName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+ThreadCount = Annotated[int, Field(ge=1, le=1024)]
+ValueT = TypeVar("ValueT")
+
+
+class GitSource(Frozen):
+    """llama.cpp by commit from a git repository."""
+
+    kind: Literal["git"]
+    repository: str
+    commit: GitCommit
+
+
+class SdistSource(Frozen):
+    """llama.cpp as carried inside a Python source distribution, by its sha256."""
+
+    kind: Literal["sdist"]
+    package: str
+    version: str
+    sha256: Sha256
+    subdirectory: str
+
+    @field_validator("subdirectory")
+    @classmethod
+    def _stays_inside(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError("must be a relative path without '..'")
+        return value
+
+
+class DirectorySource(Frozen):
+    """llama.cpp as it lies in a local folder; its tree digest is what gets recorded."""
+
+    kind: Literal["directory"]
+    path: str
+
+
+EngineSource = Annotated[GitSource | SdistSource | DirectorySource, Field(discriminator="kind")]
+
+
+class Pin(Frozen):
+    """One llama.cpp source under a name; `note` says what it is for."""
+
+    source: EngineSource
+    note: str
+
+
+class EnginesConfig(Frozen):
+    """engines.yaml: the pins, the one that is wanted and the one that needs no GitHub."""
+
+    default: Identifier
+    fallback: Identifier
+    pins: dict[Identifier, Pin]
+
+    @model_validator(mode="after")
+    def _known_pins(self) -> EnginesConfig:
+        for role, pin in (("default", self.default), ("fallback", self.fallback)):
+            if pin not in self.pins:
+                raise ValueError(f"{role}: {pin} is not among the pins {', '.join(self.pins)}")
+        return self
+
+
+class Backend(str, Enum):
+    """Where the engine computes."""
+
+    CPU = "cpu"
+    METAL = "metal"
+    CUDA = "cuda"
+
+
+class CooldownRule(str, Enum):
+    """What ends the pause between two runs."""
+
+    NONE = "none"
+    FIXED = "fixed"  # the study: 30 s
+    JUNCTION = "junction"  # until the hottest sensor is back near its start, with a cap
+
+
+class Cooldown(Frozen):
+    """The pause between runs; `seconds` is its length (fixed) or its cap (junction)."""
+
+    rule: CooldownRule
+    seconds: float = Field(default=0.0, ge=0, le=3600)
+    tolerance_c: float = Field(default=1.0, gt=0, le=20)
+
+
+class ThermalRule(Frozen):
+    """Crossing `threshold_c` in any run of a model raises its repetitions (study: 60 C, 3 to 5)."""
+
+    threshold_c: float = Field(gt=0, lt=150)
+    repetitions: int = Field(ge=1, le=100)
+
+
+class ContainerProfile(Frozen):
+    """How the measurement container of a target is built and limited.
+
+    `cmake` holds what differs in the image from the target's own flags.
+    """
+
+    dockerfile: str
+    runtime: Literal["runc", "nvidia"]
+    cmake: dict[CmakeName, str] = Field(default_factory=dict)
+    memory_limit_bytes: int | None = Field(default=None, gt=0)
+    pids_limit: int = Field(default=256, ge=16)
+
+
+class PowerSource(str, Enum):
+    """Where energy readings come from, best first in a target's list."""
+
+    INA3221 = "ina3221"
+    TEGRASTATS = "tegrastats"
+    RAPL = "rapl"
+    NVML = "nvml"
+
+
+class Target(Frozen):
+    """A device profile: how the engine is built and run there, and what is sampled."""
+
+    label: str
+    backend: Backend
+    cmake: dict[CmakeName, str]
+    n_gpu_layers: int | None = Field(default=None, ge=0)
+    threads: int | Literal["physical-cores"]
+    power_sources: tuple[PowerSource, ...]
+    cooldown: Cooldown
+    thermal: ThermalRule
+    sample_hz: float = Field(gt=0, le=200)
+    run_timeout_s: float = Field(gt=0)
+    bandwidth_gb_s: float | None = Field(default=None, gt=0)
+    study_device: Literal["m2", "jetson"] | None = None
+    container: ContainerProfile | None = None
+
+    @field_validator("threads")
+    @classmethod
+    def _possible_threads(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and not 1 <= value <= 1024:
+            raise ValueError("must be between 1 and 1024, or physical-cores")
+        return value
+
+
+class DevicesConfig(Frozen):
+    """devices.yaml: the targets."""
+
+    targets: dict[Identifier, Target]
+
+
+class TokenizerKind(str, Enum):
+    """Pre-tokenizers that b4404 knows for the four architectures."""
+
+    OLMO = "olmo"
+    LLAMA_BPE = "llama-bpe"
+    QWEN2 = "qwen2"
+    SPM = "spm"
+
+
+class ModelShape(Frozen):
+    """The published architecture, enough to write a twin (names as in GGUF keys)."""
+
+    block_count: int = Field(gt=0)
+    embedding_length: int = Field(gt=0)
+    feed_forward_length: int = Field(gt=0)
+    head_count: int = Field(gt=0)
+    head_count_kv: int = Field(gt=0)
+    key_length: int = Field(gt=0)
+    value_length: int = Field(gt=0)
+    vocab_size: int = Field(gt=0)
+    context_length: int = Field(gt=0)
+    rope_freq_base: float = Field(gt=0)
+    rms_epsilon: float = Field(gt=0)
+    tied_embeddings: bool
+    tokenizer: TokenizerKind
+    expert_count: int = Field(default=0, ge=0)
+    expert_used_count: int = Field(default=0, ge=0)
+
+
+class ModelRole(str, Enum):
+    """What a model stands for in the comparison."""
+
+    MOE = "moe"
+    DENSE_ACTIVE_MATCH = "dense-active-match"
+    DENSE_MEMORY_ANCHOR = "dense-memory-anchor"
+
+
+class ModelEntry(Frozen):
+    """One model of the study: where its file is, what it must be, what it is for.
+
+    `bytes` and `revision` may be null where nobody has published them; what was seen on the
+    first download is then recorded beside the file.
+    """
+
+    name: str
+    role: ModelRole
+    architecture: Literal["olmoe", "llama", "qwen2", "gemma2"]
+    quantization: str
+    licence: str
+    gated: bool
+    repository: str
+    revision: GitCommit | None
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.gguf$")
+    bytes: int | None = Field(gt=0)
+    sha256: Sha256
+    published_parameters_total: int = Field(gt=0)
+    published_parameters_active: int = Field(gt=0)
+    shape: ModelShape
+
+
+class ModelsConfig(Frozen):
+    """models.yaml: the models by id, in the order of the study."""
+
+    models: dict[Identifier, ModelEntry]
+
+
+class PromptSet(str, Enum):
+    """The two sets of prompts of the study."""
+
+    EFFICIENCY = "efficiency"
+    LENGTH = "length"
+
+
+class Prompt(Frozen):
+    """One prompt, its set and its category (or length class)."""
+
+    set: PromptSet
+    category: str
+    text: str = Field(min_length=1)
+
+    @property
+    def words(self) -> int:
+        """Return the number of whitespace-separated words."""
+        return len(self.text.split())
+
+
+class PromptsConfig(Frozen):
+    """prompts.yaml: the prompts by id."""
+
+    prompts: dict[Identifier, Prompt]
+
+
+class Arm(str, Enum):
+    """A variation of how a run is made; `plain` is the study's."""
+
+    PLAIN = "plain"
+    NO_MMAP = "no-mmap"
+    PROBE_PER_NODE = "probe-per-node"
+    PROBE_BOUNDARY = "probe-boundary"
+    PROBE_ROTATE = "probe-rotate"  # bare, boundary and per-node in turn, decode by decode
+
+    @property
+    def is_probed(self) -> bool:
+        """Return whether the routing probe is loaded into the engine."""
+        return self in (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY, Arm.PROBE_ROTATE)
+
+
+class Order(str, Enum):
+    """How the runs of a plan follow one another."""
+
+    INTERLEAVED = "interleaved"  # models alternate inside each prompt and repetition
+    RANDOMISED = "randomised"  # shuffled with the recorded seed
+    BLOCKED = "blocked"  # the study: all runs of a model together
+
+
+class Feeds(str, Enum):
+    """Which tables of the report the runs of an experiment go into."""
+
+    HEADLINE = "headline"  # throughput, memory, stability and energy, pooled
+    PROMPT_LENGTH = "prompt-length"
+    THREADS = "threads"
+    ROUTING = "routing"
+    MEMORY = "memory"
+    ENGINE = "engine"
+
+
+class Experiment(Frozen):
+    """A matrix of runs: models x prompts x threads x arms x pins x repetitions.
+
+    Without `feeds` its runs stand in the per-run table only.
+    """
+
+    title: str
+    feeds: tuple[Feeds, ...] = ()
+    models: tuple[Identifier, ...] = Field(min_length=1)
+    prompts: tuple[Identifier, ...] = Field(min_length=1)
+    repetitions: int = Field(ge=1, le=1000)
+    n_predict: int = Field(ge=2, le=100_000)
+    ignore_eos: bool = False
+    context: int = Field(default=4096, ge=256, le=131_072)
+    threads: tuple[ThreadCount, ...] = ()  # empty: the target's own
+    arms: tuple[Arm, ...] = (Arm.PLAIN,)
+    pins: tuple[Identifier, ...] = ()  # empty: the session's pin
+    prompt_scale: float = Field(default=1.0, gt=0, le=1)
+    order: Order = Order.INTERLEAVED
+
+    @field_validator("feeds", "models", "prompts", "threads", "arms", "pins")
+    @classmethod
+    def _each_once(cls, value: tuple[ValueT, ...]) -> tuple[ValueT, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("names something twice")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_context(self) -> Experiment:
+        if self.n_predict >= self.context:
+            raise ValueError(f"n_predict must be below context ({self.context})")
+        return self
+
+
+class ExperimentsConfig(Frozen):
+    """experiments.yaml: the experiments and the seed of their order."""
+
+    order_seed: int
+    experiments: dict[Identifier, Experiment]
+
+
+class Configs(Frozen):
+    """All configuration files, checked against one another."""
+
+    engines: EnginesConfig
+    devices: DevicesConfig
+    models: ModelsConfig
+    prompts: PromptsConfig
+    experiments: ExperimentsConfig
+
+    def target(self, name: str) -> Target:
+        """Return a target by name, or raise ConfigError that lists the known ones."""
+        return _pick(self.devices.targets, name, "target", "devices.yaml")
+
+    def model(self, name: str) -> ModelEntry:
+        """Return a model by id, or raise ConfigError that lists the known ones."""
+        return _pick(self.models.models, name, "model", "models.yaml")
+
+    def pin(self, name: str) -> Pin:
+        """Return a pin by name, or raise ConfigError that lists the known ones."""
+        return _pick(self.engines.pins, name, "pin", "engines.yaml")
+
+    def experiment(self, name: str) -> Experiment:
+        """Return an experiment by name, or raise ConfigError that lists the known ones."""
+        return _pick(self.experiments.experiments, name, "experiment", "experiments.yaml")
+
+
+def read_configs(folder: Path) -> Configs:
+    """Read and check the five files of a configs folder.
+
+    Raises ConfigError with file, line, key and what is allowed.
+    """
+    experiments_file = read_yaml(folder / "experiments.yaml")
+    configs = Configs(
+        engines=validate(read_yaml(folder / "engines.yaml"), EnginesConfig),
+        devices=validate(read_yaml(folder / "devices.yaml"), DevicesConfig),
+        models=validate(read_yaml(folder / "models.yaml"), ModelsConfig),
+        prompts=validate(read_yaml(folder / "prompts.yaml"), PromptsConfig),
+        experiments=validate(experiments_file, ExperimentsConfig),
+    )
+    _check_references(configs, experiments_file)
+    return configs
+
+
+def _check_references(configs: Configs, document: YamlDocument) -> None:
+    known: dict[str, Iterable[str]] = {
+        "models": configs.models.models,
+        "prompts": configs.prompts.prompts,
+        "pins": configs.engines.pins,
+    }
+    for name, experiment in configs.experiments.experiments.items():
+        for key, allowed in known.items():
+            for index, value in enumerate(getattr(experiment, key)):
+                if value not in allowed:
+                    path = ("experiments", name, key, index)
+                    raise ConfigError(
+                        f"experiments.{name}.{key}: {value!r} is not known",
+                        where=f"{document.path}:{document.line_of(path)}",
+                        hint=f"allowed: {_listed(allowed)}",
+                    )
+
+
+def _pick(known: dict[str, ValueT], name: str, kind: str, file: str) -> ValueT:
+    if name not in known:
+        raise ConfigError(f"unknown {kind} {name!r}", hint=f"{file} has: {_listed(known)}")
+    return known[name]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)

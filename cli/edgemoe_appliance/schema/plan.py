@@ -1,0 +1,341 @@
+"""Plans: a resolved list of runs with everything they need, and how one is expanded.
+
+A plan is the only thing `measure` is given. It is pure data: nothing here looks at the host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from edgemoe_appliance.errors import RecordError
+from edgemoe_appliance.schema.base import (
+    INT64_MAX,
+    Count,
+    CountFromOne,
+    Frozen,
+    digest_of,
+    on_one_line,
+)
+from edgemoe_appliance.schema.configs import (
+    Arm,
+    Configs,
+    EngineSource,
+    Experiment,
+    Identifier,
+    ModelRole,
+    Order,
+    Prompt,
+    PromptSet,
+    Sha256,
+    Target,
+)
+from edgemoe_appliance.schema.findings import Finding
+
+PLAN_SCHEMA: Final = 1
+ENGINE_PROGRAM: Final = "llama-cli"
+# Made in any case where repetitions go by need: one alone tells no spread between repetitions.
+LEAST_REPETITIONS: Final = 2
+
+
+class RunSpec(Frozen):
+    """One run to be made. Equal specs have equal ids, on every machine and for ever."""
+
+    target: Identifier
+    pin: Identifier
+    model: Identifier
+    prompt: Identifier
+    experiment: Identifier
+    repetition: CountFromOne
+    threads: CountFromOne
+    arm: Arm = Arm.PLAIN
+    n_predict: int = Field(ge=2, le=INT64_MAX)
+    ignore_eos: bool = False
+    context: Count = 4096
+
+    @property
+    def id(self) -> str:
+        """Return the deterministic id: readable parts and a digest of all fields."""
+        digest = digest_of(self.model_dump(mode="json"))[:10]
+        return f"{self.experiment}_{self.model}_{self.prompt}_r{self.repetition}_{digest}"
+
+    @property
+    def cell(self) -> tuple[str, ...]:
+        """Return what the runs behind one mean have in common: all but prompt and repetition."""
+        return (
+            self.target,
+            self.pin,
+            self.model,
+            self.experiment,
+            str(self.threads),
+            self.arm.value,
+        )
+
+
+class ProbeFacts(Frozen):
+    """The routing probe made for one build; `path` is that of the library where the plan is run."""
+
+    path: str
+    sha256: Sha256
+    build_key: Sha256
+
+
+class EngineBuild(Frozen):
+    """One build of llama.cpp, known by the digest of its binary.
+
+    `binary` is the path of llama-cli where the plan is run; `files_sha256` holds llama-cli and
+    every shared library beside it by file name. `extra_args` is what later builds need on their
+    command line to behave as the study's did. `probe` is there where a run asks for it.
+    """
+
+    pin: Identifier
+    source: EngineSource
+    source_sha256: Sha256
+    build_key: Sha256
+    cmake: dict[str, str]
+    compiler: str
+    binary: str
+    files_sha256: dict[str, Sha256]
+    extra_args: tuple[str, ...] = ()
+    probe: ProbeFacts | None = None
+    why: str
+
+    @field_validator("files_sha256")
+    @classmethod
+    def _has_program(cls, value: dict[str, str]) -> dict[str, str]:
+        if ENGINE_PROGRAM not in value:
+            raise ValueError(f"lacks {ENGINE_PROGRAM}")
+        return value
+
+    @property
+    def binary_sha256(self) -> str:
+        """Return the digest that names this build in records."""
+        return self.files_sha256[ENGINE_PROGRAM]
+
+
+class PlannedModel(Frozen):
+    """One model file as it will be run; a twin says so and at what scale."""
+
+    id: Identifier
+    name: str
+    role: ModelRole
+    architecture: str
+    path: str
+    file_name: str
+    file_bytes: int = Field(gt=0)
+    sha256: Sha256
+    twin_scale: Literal["tiny", "thin", "full"] | None
+    parameters_total: int = Field(gt=0)
+    parameters_active: int = Field(gt=0)
+    bytes_per_token: int = Field(gt=0)
+    kv_bytes_per_token: int = Field(ge=0)
+
+
+class PlannedPrompt(Frozen):
+    """One prompt as it will be sent (already shortened where the experiment says so)."""
+
+    id: Identifier
+    set: PromptSet
+    category: str
+    words: int = Field(ge=0)
+    text: str
+    sha256: Sha256
+
+
+class ApplianceIdentity(Frozen):
+    """Which appliance made the plan; `git_head` is None outside a checkout."""
+
+    version: str
+    git_head: str | None
+    git_dirty: bool | None
+
+
+class PrecisionRule(Frozen):
+    """Repetitions by need: until the mean rate of a cell is known `within` a share of it.
+
+    The runs of such a plan are those made in any case; a cell gets `at_most` repetitions.
+    """
+
+    within: float = Field(gt=0, le=0.5)
+    at_most: int = Field(ge=LEAST_REPETITIONS, le=1000)
+
+
+class Plan(Frozen):
+    """Everything one session needs, resolved: no name is looked up after this."""
+
+    schema_version: Literal[1] = PLAN_SCHEMA
+    session: Identifier
+    target_id: Identifier
+    target: Target
+    threads: int = Field(ge=1)
+    runtime: Literal["native", "container"]
+    image: str | None = None
+    appliance: ApplianceIdentity
+    engines: dict[Identifier, EngineBuild]
+    models: dict[Identifier, PlannedModel]
+    prompts: dict[str, PlannedPrompt]
+    experiments: dict[Identifier, Experiment]
+    order_seed: int
+    runs: tuple[RunSpec, ...] = Field(min_length=1)
+    findings: tuple[Finding, ...] = ()
+    precision: PrecisionRule | None = None
+
+    @model_validator(mode="after")
+    def _resolved(self) -> Plan:
+        for run in self.runs:
+            missing = [
+                f"{kind} {name}"
+                for kind, name, known in (
+                    ("engine", run.pin, self.engines),
+                    ("model", run.model, self.models),
+                    ("prompt", prompt_key(run.experiment, run.prompt), self.prompts),
+                    ("experiment", run.experiment, self.experiments),
+                )
+                if name not in known
+            ]
+            if missing:
+                raise ValueError(f"run {run.id} needs {', '.join(missing)}, not in the plan")
+            if run.arm.is_probed and self.engines[run.pin].probe is None:
+                raise ValueError(f"run {run.id} needs the routing probe of engine {run.pin}")
+        ids = [run.id for run in self.runs]
+        if len(set(ids)) != len(ids):
+            raise ValueError("a run stands in the plan twice")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of what is measured and with what; paths and findings do not count."""
+        data = self.model_dump(mode="json")
+        for engine in data["engines"].values():
+            del engine["binary"], engine["why"]
+            engine["source"].pop("path", None)
+            # A build without a probe has the digest that it had before there were any.
+            probe = engine.pop("probe")
+            if probe is not None:
+                engine["probe"] = {key: probe[key] for key in ("sha256", "build_key")}
+        for model in data["models"].values():
+            del model["path"]
+        del data["appliance"], data["findings"]
+        # Fixed repetitions have the digest that they had before there were others.
+        if data["precision"] is None:
+            del data["precision"]
+        return digest_of(data)
+
+    def has_room_for(self, run: RunSpec) -> bool:
+        """Return whether a run is planned, or is a repetition that may be added to one."""
+        return run in self.runs or self.repeated_by(run) in self.runs
+
+    def repeated_by(self, run: RunSpec) -> RunSpec | None:
+        """Return the first repetition of a run, None where it is one too many.
+
+        A model that ran hot is repeated up to the repetitions of the target's thermal rule, a
+        cell that is not known well enough up to those of the rule of precision.
+        """
+        most = self.target.thermal.repetitions
+        if self.precision is not None:
+            most = max(most, self.precision.at_most)
+        return run.model_copy(update={"repetition": 1}) if run.repetition <= most else None
+
+    def prompt_of(self, run: RunSpec) -> PlannedPrompt:
+        """Return the prompt text that a run sends."""
+        return self.prompts[prompt_key(run.experiment, run.prompt)]
+
+
+def read_plan(path: Path) -> Plan:
+    """Read the plan of a session. Raises RecordError where it is missing or not one of ours."""
+    try:
+        return Plan.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise RecordError("no such session", where=str(path)) from error
+    except OSError as error:
+        raise RecordError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "plan"
+        what = on_one_line(f"{key}: {first['msg']}", 300)
+        raise RecordError(what, where=str(path)) from error
+
+
+def prompt_key(experiment: str, prompt: str) -> str:
+    """Return the key of a prompt in a plan: experiments may shorten the same prompt."""
+    return f"{experiment}/{prompt}"
+
+
+def scaled_prompt(prompt_id: str, prompt: Prompt, scale: float) -> PlannedPrompt:
+    """Return a prompt cut to its first `scale` share of words, at least four."""
+    text = prompt.text.strip()
+    if scale < 1:
+        words = text.split()
+        text = " ".join(words[: max(4, round(len(words) * scale))])
+    return PlannedPrompt(
+        id=prompt_id,
+        set=prompt.set,
+        category=prompt.category,
+        words=len(text.split()),
+        text=text,
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def expand_prompts(configs: Configs, experiments: Iterable[str]) -> dict[str, PlannedPrompt]:
+    """Return the prompts of the named experiments by plan key."""
+    prompts: dict[str, PlannedPrompt] = {}
+    for name in experiments:
+        experiment = configs.experiment(name)
+        for prompt_id in experiment.prompts:
+            prompt = configs.prompts.prompts[prompt_id]
+            prompts[prompt_key(name, prompt_id)] = scaled_prompt(
+                prompt_id, prompt, experiment.prompt_scale
+            )
+    return prompts
+
+
+def expand_runs(
+    experiments: Mapping[str, Experiment], *, target: str, pin: str, threads: int, seed: int
+) -> tuple[RunSpec, ...]:
+    """Return the runs of experiments one after another, each in its own declared order.
+
+    `pin` and `threads` stand in where an experiment names none.
+    """
+    runs: list[RunSpec] = []
+    for name, experiment in experiments.items():
+        specs = [
+            RunSpec(
+                target=target,
+                pin=chosen_pin,
+                model=model,
+                prompt=prompt,
+                experiment=name,
+                repetition=repetition,
+                threads=n_threads,
+                arm=arm,
+                n_predict=experiment.n_predict,
+                ignore_eos=experiment.ignore_eos,
+                context=experiment.context,
+            )
+            for repetition in range(1, experiment.repetitions + 1)
+            for prompt in experiment.prompts
+            for n_threads in experiment.threads or (threads,)
+            for arm in experiment.arms
+            for chosen_pin in experiment.pins or (pin,)
+            for model in experiment.models
+        ]
+        runs.extend(ordered(specs, experiment.order, seed))
+    return tuple(runs)
+
+
+def ordered(specs: Sequence[RunSpec], order: Order, seed: int) -> list[RunSpec]:
+    """Return runs in an order; `specs` come interleaved (models innermost)."""
+    if order is Order.BLOCKED:
+        models = list(dict.fromkeys(run.model for run in specs))
+        return sorted(specs, key=lambda run: models.index(run.model))
+    if order is Order.RANDOMISED:
+        shuffled = list(specs)
+        random.Random(seed).shuffle(shuffled)  # noqa: S311  an order that can be had again
+        return shuffled
+    return list(specs)

@@ -1,0 +1,310 @@
+"""Records: the lines of a journal, and how one line is read and written.
+
+A journal is JSON Lines. `sitting` opens each stretch of measuring, `header` opens a run, `end`
+closes it. A header without an end is an interrupted run. Versioned: a reader refuses records
+newer than it knows and says so.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+
+from edgemoe_appliance.errors import RecordError
+from edgemoe_appliance.schema.base import (
+    Count,
+    CountFromOne,
+    Frozen,
+    Int64,
+    canonical_json,
+    on_one_line,
+)
+from edgemoe_appliance.schema.configs import Identifier, PowerSource, Sha256
+from edgemoe_appliance.schema.findings import Finding
+from edgemoe_appliance.schema.hardware import HardwareFacts
+from edgemoe_appliance.schema.metrics import METRICS
+from edgemoe_appliance.schema.plan import ApplianceIdentity, RunSpec
+
+RECORD_SCHEMA: Final = 1
+# Run ids become file names and HTML anchors; the longest that RunSpec.id makes is 214 long.
+RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=240)]
+
+
+class Status(str, Enum):
+    """How a run ended."""
+
+    OK = "ok"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    INTERRUPTED = "interrupted"
+    INVALID = "invalid"
+
+    @property
+    def is_final(self) -> bool:
+        """Return whether a resumed session leaves such a run as it is."""
+        return self is not Status.INTERRUPTED
+
+
+class Phase(str, Enum):
+    """What the engine is doing in a window of time."""
+
+    IDLE = "idle"
+    LOAD = "load"
+    PROMPT = "prompt"
+    GENERATE = "generate"
+    UNLOAD = "unload"
+    PROCESS = "process"
+
+
+class Window(Frozen):
+    """An interval of the monotonic clock and the phase it stands for."""
+
+    phase: Phase
+    start_ns: Count
+    end_ns: Count
+
+    @model_validator(mode="after")
+    def _forward(self) -> Window:
+        if self.end_ns < self.start_ns:
+            raise ValueError("a window must not end before it starts")
+        return self
+
+    @property
+    def duration_s(self) -> float:
+        """Return the length of the window in seconds."""
+        return (self.end_ns - self.start_ns) / 1e9
+
+
+class Doubt(Frozen):
+    """A reason why a figure may not mean what it seems to; kept beside it."""
+
+    code: Identifier
+    text: str
+    numbers: dict[str, float] = Field(default_factory=dict)
+
+
+class HostFacts(Frozen):
+    """What the measuring process found out about its machine; None where not readable."""
+
+    system: str
+    release: str
+    machine: str
+    hostname_sha256: Sha256
+    cpu_model: str | None
+    cores_physical: Count | None
+    cores_logical: Count
+    memory_bytes: Count
+    swap_bytes: Count
+    python: str
+    boot_id: str | None
+    governor: str | None
+    cgroup: str | None
+    in_container: bool
+    environment_removed: tuple[str, ...] = ()
+
+
+class RailFacts(Frozen):
+    """One rail of the primary power source; bounds are None where nobody published one.
+
+    `unit` is W (power) or J (a counter), `step` is in that unit, `role` says whether it belongs
+    to the source's total, is a part of another rail, or overlaps them.
+    """
+
+    name: str
+    sensor: str
+    unit: Literal["W", "J"]
+    role: Literal["total", "part", "beside"]
+    step: float
+    offset_bound_w: float | None
+    gain_bound: float | None
+    refresh_s: float
+
+
+class PowerFacts(Frozen):
+    """The power sources of a sitting: `scope` is what the primary's total covers.
+
+    `reason` says why there is no primary; `absent` holds the reason for each source that is not
+    there.
+    """
+
+    primary: PowerSource | None
+    scope: str | None
+    rails: tuple[RailFacts, ...]
+    cross_check: PowerSource | None
+    beside: tuple[PowerSource, ...]
+    absent: dict[PowerSource, str]
+    reason: str | None
+
+
+class HeatFacts(Frozen):
+    """The sensors of a sitting by name: `die` is the one whose temperature is reported."""
+
+    die: str | None
+    temperatures: tuple[str, ...]
+    throttling: tuple[str, ...]
+    unreadable: dict[str, str]
+
+
+class CgroupFacts(Frozen):
+    """The memory cgroup of the measuring process, or the `reason` why none is read."""
+
+    version: Literal[1, 2] | None
+    limit_bytes: Count | None
+    keeps_peak: bool
+    counts_oom_kills: bool
+    reason: str | None
+
+
+class SittingRecord(Frozen):
+    """One stretch of measuring: a session that is resumed has several.
+
+    The last four are None in records of before they were kept.
+    """
+
+    schema_version: Literal[1] = RECORD_SCHEMA
+    kind: Literal["sitting"] = "sitting"
+    session: Identifier
+    plan_digest: Sha256
+    started_utc: str
+    appliance: ApplianceIdentity
+    host: HostFacts
+    findings: tuple[Finding, ...] = ()
+    power: PowerFacts | None = None
+    heat: HeatFacts | None = None
+    cgroup: CgroupFacts | None = None
+    hardware: HardwareFacts | None = None
+
+
+class HeaderRecord(Frozen):
+    """Opens a run: written and synced before the engine starts.
+
+    `probe_sha256` is the library that a probe arm loads into the engine.
+    """
+
+    schema_version: Literal[1] = RECORD_SCHEMA
+    kind: Literal["header"] = "header"
+    run_id: RunId
+    attempt: CountFromOne
+    spec: RunSpec
+    argv: tuple[str, ...]
+    engine_sha256: Sha256
+    engine_build_key: Sha256
+    model_sha256: Sha256
+    model_file_bytes: CountFromOne
+    model_twin_scale: Literal["tiny", "thin", "full"] | None
+    prompt_sha256: Sha256
+    image: str | None
+    git_head: str | None
+    started_utc: str
+    start_mono_ns: Count
+    probe_sha256: Sha256 | None = None
+
+
+class SampleFile(Frozen):
+    """Raw data of a run, its samples or its probe's report: a gzip file and its digest."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=255)
+    sha256: Sha256
+    bytes: CountFromOne
+
+
+class EndRecord(Frozen):
+    """Closes a run. A metric is either in `metrics` or, with its reason, in `absent`."""
+
+    schema_version: Literal[1] = RECORD_SCHEMA
+    kind: Literal["end"] = "end"
+    run_id: RunId
+    attempt: CountFromOne
+    status: Status
+    detail: str | None = None
+    exit_code: Int64 | None
+    signal: Int64 | None
+    metrics: dict[str, float]
+    absent: dict[str, str]
+    windows: tuple[Window, ...]
+    doubts: tuple[Doubt, ...]
+    text_sha256: Sha256
+    text_bytes: Count
+    stderr_tail: str
+    samples: SampleFile | None
+    probe_report: SampleFile | None = None
+    ended_utc: str
+
+    @field_validator("metrics", "absent")
+    @classmethod
+    def _registered(cls, value: dict[str, Any]) -> dict[str, Any]:
+        unknown = sorted(set(value) - set(METRICS))
+        if unknown:
+            raise ValueError(f"not in the metric registry: {', '.join(unknown)}")
+        return value
+
+    @model_validator(mode="after")
+    def _either(self) -> EndRecord:
+        both = sorted(set(self.metrics) & set(self.absent))
+        if both:
+            raise ValueError(f"both measured and absent: {', '.join(both)}")
+        return self
+
+
+Record = Annotated[SittingRecord | HeaderRecord | EndRecord, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[SittingRecord | HeaderRecord | EndRecord] = TypeAdapter(Record)
+
+
+def record_line(record: Frozen) -> bytes:
+    """Return a record as one line of a journal, newline included.
+
+    Half of a surrogate pair (a file name that is not UTF-8) is no text: it becomes `?`, as
+    otherwise the journal could not be written, or not be read.
+    """
+    return canonical_json(record.model_dump(mode="json")).encode(errors="replace") + b"\n"
+
+
+def parse_record(line: bytes, where: str) -> SittingRecord | HeaderRecord | EndRecord:
+    """Parse one line of a journal.
+
+    Raises RecordError that says where, and whether the record is damaged, foreign or newer.
+    """
+    try:
+        record = _ADAPTER.validate_json(line, strict=True)
+    except ValidationError as error:
+        raise _as_record_error(line, where, error) from error
+    if "schema_version" not in record.model_fields_set:
+        raise RecordError("no schema_version", where=where, hint="not a journal of ours?")
+    return record
+
+
+def _as_record_error(line: bytes, where: str, error: ValidationError) -> RecordError:
+    first = error.errors(include_url=False)[0]
+    if first["type"] == "json_invalid":
+        return RecordError("not a line of JSON", where=where, hint="restore the file")
+    version = _schema_version(line)
+    if isinstance(version, int) and version > RECORD_SCHEMA:
+        return RecordError(
+            f"record of schema {on_one_line(version, 20)}, newest known: {RECORD_SCHEMA}",
+            where=where,
+            hint="use a newer edgemoe-appliance",
+        )
+    key = ".".join(map(str, first["loc"])) or "record"
+    what = on_one_line(f"{key}: {first['msg']}", 300)
+    return RecordError(what, where=where, hint="not a journal of ours?")
+
+
+def _schema_version(line: bytes) -> object:
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return data.get("schema_version") if isinstance(data, dict) else None
+
+
+def records_json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a journal line."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"A line of a journal of edgemoe-appliance, schema version {RECORD_SCHEMA}",
+        **_ADAPTER.json_schema(mode="serialization"),
+    }

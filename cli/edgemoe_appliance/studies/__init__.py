@@ -1,0 +1,1 @@
+"""What a paper printed, with the place of every figure."""

@@ -1,0 +1,306 @@
+"""The study's own figures, typed: what its tables and text print, and what it concludes.
+
+Only as printed. Ratios, differences and verdicts are worked out elsewhere, from these. A figure
+that is None is one that the study does not report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import Field, model_validator
+
+from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.configs import GitCommit, Identifier, ModelRole
+from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.schema.yamlfile import read_yaml, validate
+
+StudyDeviceId = Literal["m2", "jetson"]
+Stratum = Literal["decode-dominated", "prefill-heavy"]
+LengthClass = Literal["short", "medium", "long"]
+# A name that ends in its unit; the endings are those of the file.
+FigureName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9_]+_(pct|pp|ratio|tok_s|ms|s|w|c|gib|gb|runs|nodes|prompts|repetitions)$"
+    ),
+]
+Positive = Annotated[float, Field(gt=0)]
+WordRange = tuple[int, int]
+
+
+class StudySource(Frozen):
+    """Which publication the figures are from."""
+
+    title: str
+    authors: str
+    repository: str
+
+
+class StudyDevice(Frozen):
+    """A device of the study; `memory_gb` is its nominal memory."""
+
+    label: str
+    name: str
+    memory_gb: Positive
+    backend: Literal["Metal", "CUDA"]
+    cmake: tuple[str, ...]
+    energy_reported: bool
+    power_mode_w: Positive | None = None
+
+
+class ThreadSweep(Frozen):
+    """The study's search for the best number of threads; its rates are not in the text."""
+
+    device: StudyDeviceId
+    threads: tuple[int, ...]
+    runs: int
+
+
+class TokenBounds(Frozen):
+    """Which prompts belong to a stratum, by their tokens."""
+
+    at_most: int | None = None
+    at_least: int | None = None
+
+
+class Procedure(Frozen):
+    """How the study measured."""
+
+    engine: str
+    engine_tag: str
+    engine_commit: GitCommit
+    n_gpu_layers: int
+    threads: int
+    quantization: str
+    temperature: float
+    top_p: float
+    seed: int
+    max_new_tokens: int
+    prompts: int
+    prompt_categories: int
+    repetitions: int
+    repetitions_when_hot: int
+    thermal_threshold_c: float
+    cooldown_s: float
+    rss_poll_s: float
+    tegrastats_hz: float
+    headline_runs_per_cell: int
+    prompt_length_words: dict[LengthClass, WordRange]
+    thread_sweep: ThreadSweep
+    routing_strata_tokens: dict[Stratum, TokenBounds]
+
+
+class StudyModel(Frozen):
+    """A model as the study counts it; the last three are given for the MoE model only."""
+
+    name: str
+    role: ModelRole
+    active_parameters_billion: Positive
+    total_parameters_billion: Positive
+    file_gb: Positive
+    layers: int | None = None
+    experts: int | None = None
+    experts_used: int | None = None
+
+
+class Throughput(Frozen):
+    """Generation rate of a cell."""
+
+    mean_tok_s: Positive | None = None
+    median_tok_s: Positive | None = None
+
+
+class Memory(Frozen):
+    """Peak resident memory of a cell; the ratio is the printed one, of GiB to GB."""
+
+    peak_rss_gib: Positive | None = None
+    peak_over_file_ratio: Positive | None = None
+
+
+class PromptLength(Frozen):
+    """Generation rate by length of the prompt; `slope_pct` is the fall from short to long."""
+
+    short_tok_s: Positive | None = None
+    medium_tok_s: Positive | None = None
+    long_tok_s: Positive | None = None
+    slope_pct: float | None = None
+
+
+class Stability(Frozen):
+    """Coefficient of variation of the rate: the value, or the bounds that the text gives."""
+
+    cv_pct: Positive | None = None
+    cv_at_least_pct: Positive | None = None
+    cv_at_most_pct: Positive | None = None
+
+
+class Energy(Frozen):
+    """Energy, power and heat of a cell, over the study's own window."""
+
+    mean_j_per_tok: Positive | None = None
+    median_j_per_tok: Positive | None = None
+    avg_power_w: Positive | None = None
+    peak_power_w: Positive | None = None
+    peak_soc_c: Positive | None = None
+
+
+class Routing(Frozen):
+    """Time in the MoE blocks of the patched engine, for a stratum of prompts."""
+
+    runs: int | None = None
+    routing_ms: Positive | None = None
+    ffn_ms: Positive | None = None
+    moe_ms: Positive | None = None
+    routing_share_pct: Positive | None = None
+
+
+class Slowdown(Frozen):
+    """Generation rate with and without the patch that times every node."""
+
+    patched_tok_s: Positive | None = None
+    unpatched_tok_s: Positive | None = None
+    slowdown_ratio: Positive | None = None
+
+
+class Where(Frozen):
+    """The place in the study; `str` gives it as it is cited."""
+
+    section: str
+    table: int | None = None
+    figure: int | None = None
+
+    def __str__(self) -> str:
+        """Return `section 4.1, Table 3, Fig. 1`, without the parts that are absent."""
+        parts = [f"section {self.section}"]
+        parts += [f"Table {self.table}"] if self.table else []
+        parts += [f"Fig. {self.figure}"] if self.figure else []
+        return ", ".join(parts)
+
+
+CellT = TypeVar("CellT", bound=Frozen)
+
+
+class StudyTable(Frozen, Generic[CellT]):
+    """One table of the study: its place and its cells by device and row."""
+
+    where: Where
+    cells: dict[StudyDeviceId, dict[Identifier, CellT]]
+
+    def rows(self, device: str | None) -> Mapping[str, CellT]:
+        """Return the rows of a device in the study's order, none where it reports none."""
+        return next((rows for name, rows in self.cells.items() if name == device), {})
+
+
+class StatedFigure(Frozen):
+    """A number of the text: a value or a range, and in what sense it is meant."""
+
+    section: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    sense: Literal["exact", "about", "at-most", "below"] = "exact"
+    of: str
+
+    @model_validator(mode="after")
+    def _value_or_range(self) -> StatedFigure:
+        numbers = (self.value is not None, self.low is not None, self.high is not None)
+        if numbers not in {(True, False, False), (False, True, True)}:
+            raise ValueError("needs either value, or low and high")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError("low must be below high")
+        return self
+
+
+class StudyClaim(Frozen):
+    """A conclusion of the study in this project's words, with the numbers that it gives."""
+
+    id: Annotated[str, Field(pattern=r"^c[1-9][0-9]*$")]
+    section: str
+    says: str
+    stated: dict[FigureName, float] = Field(default_factory=dict)
+
+
+class StudyTables(Frozen):
+    """The tables, in the order of the study; those of 4.4 and of the slowdown are in its text."""
+
+    throughput: StudyTable[Throughput]
+    memory: StudyTable[Memory]
+    prompt_length: StudyTable[PromptLength]
+    stability: StudyTable[Stability]
+    energy: StudyTable[Energy]
+    routing: StudyTable[Routing]
+    slowdown: StudyTable[Slowdown]
+
+
+class Study(Frozen):
+    """All figures of the study.
+
+    The methods return a cell for any device and model: where the study reports nothing for
+    them, all figures of the cell are None.
+    """
+
+    source: StudySource
+    devices: dict[StudyDeviceId, StudyDevice]
+    procedure: Procedure
+    models: dict[Identifier, StudyModel]
+    tables: StudyTables
+    stated: dict[FigureName, StatedFigure]
+    claims: tuple[StudyClaim, ...]
+
+    @model_validator(mode="after")
+    def _known_names(self) -> Study:
+        ids = [claim.id for claim in self.claims]
+        if len(set(ids)) != len(ids):
+            raise ValueError("claims: an id stands there twice")
+        tables = self.tables
+        by_model: tuple[StudyTable[Any], ...] = (
+            tables.throughput,
+            tables.memory,
+            tables.prompt_length,
+            tables.stability,
+            tables.energy,
+            tables.slowdown,
+        )
+        rows = {row for table in by_model for cells in table.cells.values() for row in cells}
+        if unknown := sorted(rows - set(self.models)):
+            raise ValueError(f"tables: not among the models: {', '.join(unknown)}")
+        return self
+
+    def throughput(self, device: str | None, model: str) -> Throughput:
+        """Return the generation rate (section 4.1)."""
+        return self.tables.throughput.rows(device).get(model, Throughput())
+
+    def memory(self, device: str | None, model: str) -> Memory:
+        """Return the peak resident memory (section 4.2)."""
+        return self.tables.memory.rows(device).get(model, Memory())
+
+    def prompt_length(self, device: str | None, model: str) -> PromptLength:
+        """Return the rates by length of the prompt (section 4.3)."""
+        return self.tables.prompt_length.rows(device).get(model, PromptLength())
+
+    def stability(self, device: str | None, model: str) -> Stability:
+        """Return the variation of the rate (section 4.4)."""
+        return self.tables.stability.rows(device).get(model, Stability())
+
+    def energy(self, device: str | None, model: str) -> Energy:
+        """Return energy, power and heat (section 4.5), reported for the Jetson only."""
+        return self.tables.energy.rows(device).get(model, Energy())
+
+    def routing(self, device: str | None, stratum: Stratum) -> Routing:
+        """Return the time in OLMoE's MoE blocks (section 4.6)."""
+        return self.tables.routing.rows(device).get(stratum, Routing())
+
+    def slowdown(self, device: str | None, model: str) -> Slowdown:
+        """Return what timing every node costs (section 4.6), reported for OLMoE only."""
+        return self.tables.slowdown.rows(device).get(model, Slowdown())
+
+
+def read_study(path: Path | None = None) -> Study:
+    """Read the study's figures, the appliance's own copy unless a file is named.
+
+    Raises ConfigError with file, line and key where the file is not as it should be.
+    """
+    return validate(read_yaml(path or resource_folder("data/reference") / "study.yaml"), Study)

@@ -1,0 +1,123 @@
+"""What is said before an evaluation: golden texts, and figures worked out by hand."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgemoe_appliance.analysis.claims import Reference
+from edgemoe_appliance.bench.paths import Folders
+from edgemoe_appliance.bench.runtime import RuntimeKind
+from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId
+from edgemoe_appliance.evaluation.estimates import Estimator
+from edgemoe_appliance.evaluation.forecast import outline_lines
+from edgemoe_appliance.evaluation.request import Asked, resolve
+from edgemoe_appliance.evaluation.state import read_present
+from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.models.store import twin_path
+from edgemoe_appliance.schema.configs import Arm
+from edgemoe_appliance.schema.units import GB
+from tests.evaluation.states import outline_of
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("host", Asked()),
+        ("kick-the-tires", Asked(kick_the_tires=True)),
+        ("jetson", Asked(target="jetson", runtime=RuntimeKind.CONTAINER)),
+        ("m2-twins", Asked(target="m2", twins=TwinScale.FULL)),
+    ],
+)
+def test_the_outline_of_an_empty_checkout(
+    name: str, asked: Asked, reference: Reference, folders: Folders
+) -> None:
+    """Set ACCEPT_GOLDEN=1 to take the present output as right, then read the difference."""
+    text = "\n".join(outline_lines(outline_of(asked, reference, folders))) + "\n"
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("ACCEPT_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_a_dry_run_writes_nothing(reference: Reference, folders: Folders, tmp_path: Path) -> None:
+    outline_of(Asked(kick_the_tires=True), reference, folders)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_estimate_of_a_run_is_the_sum_of_its_parts(
+    reference: Reference, config: EvaluationConfig, folders: Folders
+) -> None:
+    evaluation = resolve(Asked(target="jetson"), reference.configs, config)
+    present = read_present(evaluation, reference.configs, folders, cores=2)
+    estimator = Estimator(
+        evaluation=evaluation,
+        configs=reference.configs,
+        study=reference.study,
+        paces=config.paces,
+        present=present,
+    )
+    run = next(r for r in present.runs_left if r.prompt == "qa-tides" and "llama" in r.model)
+    words = len(reference.configs.prompts.prompts["qa-tides"].text.split())
+    rate = 33.4  # the study's, Llama-3.2-1B on the Jetson
+    loading_s = 807694464 / (config.paces.load_gb_s * GB)
+    prompt_s = 1.4 * words / (10 * rate)
+    assert estimator.rate(run) == pytest.approx(rate)
+    assert estimator.run_s(run) == pytest.approx(30 + 0.5 + loading_s + prompt_s + 256 / rate)
+    probed = run.model_copy(update={"model": "olmoe-1b-7b", "arm": Arm.PROBE_PER_NODE})
+    plain = probed.model_copy(update={"arm": Arm.PLAIN})
+    assert (estimator.run_s(probed) or 0) > (estimator.run_s(plain) or 0)
+
+
+def test_nothing_is_counted_for_what_is_there(reference: Reference, folders: Folders) -> None:
+    asked = Asked(kick_the_tires=True, twins=TwinScale.TINY)
+    before = outline_of(asked, reference, folders).cost_of(StepId.MODELS)
+    folders.models.mkdir(parents=True)
+    for name in reference.configs.models.models:
+        twin_path(name, TwinScale.TINY, folders.models).touch()
+    after = outline_of(asked, reference, folders).cost_of(StepId.MODELS)
+    assert before.disk_bytes > 0
+    assert (after.machine_s, after.disk_bytes) == (0, 0)
+
+
+def test_what_cannot_be_known_is_not_counted_as_nothing(
+    reference: Reference, folders: Folders
+) -> None:
+    asked = Asked(target="jetson", runtime=RuntimeKind.CONTAINER)
+    outline = outline_of(asked, reference, folders)
+    assert outline.cost_of(StepId.BUILD).machine_s is None
+    lines = list(outline_lines(outline))
+    assert next(line for line in lines if line.startswith("all")).count("over ") == 2
+
+
+def test_more_cores_build_faster(reference: Reference, folders: Folders) -> None:
+    two, eight = (
+        outline_of(Asked(), reference, folders, cores=cores).cost_of(StepId.BUILD).machine_s
+        for cores in (2, 8)
+    )
+    assert two is not None
+    assert eight is not None
+    assert two == pytest.approx(4 * eight)
+
+
+def test_a_target_without_a_pace_has_no_estimate(
+    reference: Reference, config: EvaluationConfig, folders: Folders
+) -> None:
+    evaluation = resolve(Asked(), reference.configs, config)
+    present = read_present(evaluation, reference.configs, folders, cores=2)
+    estimator = Estimator(
+        evaluation=evaluation,
+        configs=reference.configs,
+        study=reference.study,
+        paces=config.paces.model_copy(update={"weights_gb_s": {}}),
+        present=present,
+    )
+    assert estimator.cost(StepId.BENCH).machine_s is None
+    (first, *_) = present.runs_left
+    gone = first.model_copy(update={"experiment": "gone"})
+    assert estimator.run_s(gone) is None
+    none_left = replace(estimator, present=replace(present, runs_left=()))
+    assert none_left.cost(StepId.BENCH).machine_s == 0
