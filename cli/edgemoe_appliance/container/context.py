@@ -23,8 +23,8 @@ from edgemoe_appliance.schema.configs import ContainerProfile
 from edgemoe_appliance.schema.resources import resource_folder
 
 # What `measure` imports, and what builds an engine; a test imports each from these alone.
-LIGHT_PARTS: Final = ("__init__.py", "errors.py", "study", "engine", "measure")
-BUILDER_PARTS: Final = ("__init__.py", "errors.py", "study", "engine")
+LIGHT_PARTS: Final = ("__init__.py", "errors.py", "schema", "engine", "measure")
+BUILDER_PARTS: Final = ("__init__.py", "errors.py", "schema", "engine")
 _REPOSITORY: Final = ".git"  # of a source; all else in it counts for its digest
 _CACHE: Final = "__pycache__"
 _CA_VARIABLES: Final = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
