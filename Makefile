@@ -86,7 +86,7 @@ archive: $(VENV)/.ready ## one verifiable file of a session: SESSION=name
 compare: $(VENV)/.ready ## two sessions or archives side by side: A=name B=name
 	@$(RUN) compare $(A) $(B)
 
-lock: $(VENV)/.ready-dev ## resolve both requirement files anew (needs uv)
+lock: $(VENV)/.ready-dev ## resolve all requirement files anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url --extra build --extra nvml pyproject.toml -o requirements.lock
 	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
@@ -95,6 +95,9 @@ lock: $(VENV)/.ready-dev ## resolve both requirement files anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
 	  --no-annotate --no-emit-index-url -c requirements.lock docker/shared/requirements.in \
 	  -o docker/shared/requirements.lock
+	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url -c requirements.lock kit/requirements.in \
+	  -o kit/requirements.lock
 
 clean: ## remove the environment and all caches; sessions and reports stay
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache

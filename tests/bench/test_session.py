@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.bench.launcher import NativeLauncher
+from edgemoe_appliance.bench.launcher import NativeLauncher, NativeMeasuring
 from edgemoe_appliance.bench.progress import BenchProgress
 from edgemoe_appliance.bench.resume import unfinished_session
 from edgemoe_appliance.bench.session import run_bench
-from edgemoe_appliance.errors import ConfigError, DigestError, HostError, RunFailedError
+from edgemoe_appliance.errors import (
+    ConfigError,
+    DigestError,
+    HostError,
+    InterruptedByUserError,
+    RunFailedError,
+)
 from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.files import file_sha256
 from edgemoe_appliance.schema.journal import (
@@ -75,6 +81,27 @@ def test_a_session_measures_every_run_and_says_with_what(plan: Plan, tmp_path: P
         assert header.model_twin_scale == "tiny"
         assert "--temp" in header.argv
         assert "-ngl" not in header.argv
+
+
+def test_a_session_that_is_to_finish_cuts_no_run_and_can_be_resumed(
+    plan: Plan, tmp_path: Path
+) -> None:
+    measuring: list[NativeMeasuring] = []
+
+    class Kept(NativeLauncher):
+        def launch(self, folder: Path) -> NativeMeasuring:
+            measuring.append(super().launch(folder))
+            return measuring[0]
+
+    def on_progress(progress: BenchProgress) -> None:
+        if progress.current is not None:
+            measuring[0].finish()
+
+    with pytest.raises(InterruptedByUserError):
+        run_bench(plan, tmp_path, Kept(), on_progress)
+    assert 1 <= len(ends(tmp_path)) < 4
+    assert {end.status for end in ends(tmp_path)} == {Status.OK}
+    assert bench(plan, tmp_path)[-1].done == 4
 
 
 def test_the_figures_of_a_run_are_measured_and_consistent(

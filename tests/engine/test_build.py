@@ -308,6 +308,50 @@ def test_a_killed_build_leaves_nothing_that_could_be_used(tree: Path, tmp_path: 
     assert partial == []
 
 
+def killed_build(tree: Path, folder: Path) -> Path:
+    """Leave what a build leaves that is killed once it has compiled something, and return it."""
+    script = (
+        "import os, sys; from pathlib import Path;"
+        "from edgemoe_appliance.engine.build import build_engine;"
+        "from tests.engine.test_build import FLAGS, a_source;"
+        "build_engine(a_source(Path(sys.argv[1])), Path(sys.argv[2]), cmake=FLAGS,"
+        " on_progress=lambda p: p.percent and os.kill(os.getpid(), 9))"
+    )
+    with start_python(script, [tree, folder]) as process:
+        assert process.wait() == -9
+    (work,) = (folder / "builds").glob(".*.work")
+    return work
+
+
+def refuse_to_copy(*_: object) -> None:
+    raise AssertionError("the source was copied again")
+
+
+@pytest.mark.skipif(find_tool("ninja") is None, reason="make does not know half files")
+def test_a_killed_build_is_continued(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = killed_build(tree, tmp_path)
+    monkeypatch.setattr(build_module, "_copy_source", refuse_to_copy)
+    assert build_engine(a_source(tree), tmp_path, cmake=FLAGS).files_sha256
+    assert not work.exists()
+
+
+@pytest.mark.skipif(find_tool("ninja") is None, reason="make does not know half files")
+def test_a_build_that_cannot_be_continued_is_made_anew(tree: Path, tmp_path: Path) -> None:
+    work = killed_build(tree, tmp_path)
+    for compiled in (work / "source").rglob("*.c*"):
+        compiled.write_text("what a power cut leaves of a file")
+    assert build_engine(a_source(tree), tmp_path, cmake=FLAGS).files_sha256
+
+
+def test_a_copy_that_was_cut_is_made_anew(tree: Path, tmp_path: Path) -> None:
+    work = killed_build(tree, tmp_path)
+    (work / build_module._BEGUN).unlink()
+    (work / "source" / "main.cpp").unlink()
+    assert build_engine(a_source(tree), tmp_path, cmake=FLAGS).files_sha256
+
+
 def test_progress_goes_up_to_the_whole(tree: Path, tmp_path: Path) -> None:
     seen: list[BuildProgress] = []
     engines = EnginesConfig(

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
+from edgemoe_appliance.measure.interruption import FINISH_SIGNAL
 from edgemoe_appliance.schema.journal import PLAN_NAME
 
 LOG_NAME = "measure.log"
@@ -69,6 +70,10 @@ class NativeMeasuring:
     def poll(self) -> int | None:
         """Return the exit code, or None while it measures."""
         return self._process.poll()
+
+    def finish(self) -> None:
+        """Ask it to finish the present run and to begin no other; `poll` tells when it has."""
+        self._process.send_signal(FINISH_SIGNAL)
 
     def stop(self) -> int:
         """Ask it to close its journal; end it by force where it does not."""

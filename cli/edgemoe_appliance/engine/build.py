@@ -49,6 +49,7 @@ _TARGETS: Final = ("llama-cli", "llama-bench")
 _LIBRARIES: Final = ("*.so", "*.so.*", "*.dylib", "*.metallib")
 _RECORD: Final = "build.json"
 _LOG: Final = "build.log"
+_BEGUN: Final = "source.whole"  # written when a tree to build from has been copied
 _SPACE_BYTES: Final = 1_000_000_000
 # CUDA kernels take over an hour on a Jetson.
 _BUILD_S: Final = 4 * 3600.0
@@ -257,13 +258,16 @@ def _build_info(source: PreparedSource) -> tuple[int, str]:
 
 
 def _make(recipe: _Recipe, entry: Path, on_progress: OnProgress) -> None:
-    """Build under a temporary name and rename the result into place."""
+    """Build under a temporary name and rename the result into place.
+
+    Compiling takes place in a folder of its own that outlives a kill: on a board it takes over an
+    hour, which a power cut must not take away.
+    """
     begin_s = time.monotonic()
     log = entry.with_name(f"{entry.name}.log")
+    work = entry.with_name(f".{entry.name}.work")
     with partial_folder(entry, _SPACE_BYTES) as partial:
-        work = partial / "work"
-        _copy_source(recipe, work / "source")
-        _compile(recipe, work, log, on_progress)
+        _compile_or_continue(recipe, work, log, on_progress)
         files = _install(work / "build", partial / "bin")
         shutil.rmtree(work)
         log.rename(partial / _LOG)
@@ -271,6 +275,28 @@ def _make(recipe: _Recipe, entry: Path, on_progress: OnProgress) -> None:
         text = canonical_json(record.model_dump(mode="json")) + "\n"
         write_atomically(partial / _RECORD, text.encode())
         partial.rename(entry)
+
+
+def _compile_or_continue(recipe: _Recipe, work: Path, log: Path, on_progress: OnProgress) -> None:
+    """Compile from the beginning, or from where a killed build of the same recipe was.
+
+    Ninja alone knows by its log which files were being written; after make, half a file would pass
+    for a whole one. A continued build that fails is made from the beginning: after a power cut a
+    file that was logged may be empty. One that fails from the beginning leaves nothing.
+    """
+    begun = work / _BEGUN
+    continues = begun.exists() and recipe.tools.generator == "Ninja"
+    if not continues:
+        shutil.rmtree(work, ignore_errors=True)
+        _copy_source(recipe, work / "source")
+        write_atomically(begun, b"")
+    try:
+        _compile(recipe, work, log, on_progress)
+    except HostError:
+        shutil.rmtree(work, ignore_errors=True)
+        if not continues:
+            raise
+        _compile_or_continue(recipe, work, log, on_progress)
 
 
 def _record(recipe: _Recipe, files: dict[str, str], duration_s: float) -> _BuildRecord:

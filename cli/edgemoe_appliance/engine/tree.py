@@ -9,7 +9,8 @@ import os
 import stat
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -24,18 +25,36 @@ MAX_MEMBERS: Final = 50_000
 _LEFT_OUT: Final = frozenset({".git"})
 
 
-def tree_digest(folder: Path) -> str:
-    """Return the sha256 of a tree: relative paths in order, kinds and contents.
+@dataclass(frozen=True, kw_only=True)
+class TreeEntry:
+    """One file or link of a tree: its path below it, its kind as git writes it, its content."""
 
-    Of the modes only "executable" counts, as in git, so that the umask does not. Two trees with
-    the same files have the same digest wherever they came from.
+    name: str
+    kind: str
+    sha256: str
+
+
+def tree_entries(folder: Path) -> tuple[TreeEntry, ...]:
+    """Return the files and links of a tree in the order of their paths.
+
+    Of the modes only "executable" counts, as in git, so that the umask does not.
     """
+    paths = sorted(_walk(folder), key=lambda path: path.relative_to(folder).as_posix())
+    return tuple(_entry(path, path.relative_to(folder).as_posix()) for path in paths)
+
+
+def digest_entries(entries: Iterable[TreeEntry]) -> str:
+    """Return the sha256 of a tree by its entries; two trees of the same files have the same."""
     digest = hashlib.sha256()
-    for path in sorted(_walk(folder), key=lambda path: path.relative_to(folder).as_posix()):
-        name = path.relative_to(folder).as_posix()
-        kind, content_sha256 = _entry(path)
-        digest.update(f"{kind} {content_sha256} {name}\0".encode(errors="surrogateescape"))
+    for entry in entries:
+        line = f"{entry.kind} {entry.sha256} {entry.name}\0"
+        digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def tree_digest(folder: Path) -> str:
+    """Return the sha256 of a tree: relative paths in order, kinds and contents."""
+    return digest_entries(tree_entries(folder))
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -48,14 +67,15 @@ def _walk(folder: Path) -> Iterator[Path]:
             yield Path(entry.path)
 
 
-def _entry(path: Path) -> tuple[str, str]:
+def _entry(path: Path, name: str) -> TreeEntry:
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
         target = os.fsencode(path.readlink())
-        return "120000", hashlib.sha256(target).hexdigest()
+        return TreeEntry(name=name, kind="120000", sha256=hashlib.sha256(target).hexdigest())
     if not stat.S_ISREG(mode):
         raise HostError("neither file, folder nor link", where=str(path), hint="remove it")
-    return ("100755" if mode & stat.S_IXUSR else "100644"), file_sha256(path)
+    kind = "100755" if mode & stat.S_IXUSR else "100644"
+    return TreeEntry(name=name, kind=kind, sha256=file_sha256(path))
 
 
 def unpack_subdirectory(archive: Path, subdirectory: str, target: Path) -> None:

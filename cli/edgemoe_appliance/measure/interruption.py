@@ -1,5 +1,7 @@
 """Stopping on SIGINT, SIGTERM, or when the process that started this one has gone.
 
+SIGUSR1 asks for less: the present run is finished, and no other is begun.
+
 A signal only sets a mark; the work asks for it where stopping is safe, so that no record is
 ever cut in two by a signal.
 """
@@ -16,6 +18,7 @@ from types import FrameType, TracebackType
 from edgemoe_appliance.errors import InterruptedByUserError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+FINISH_SIGNAL = signal.SIGUSR1
 
 
 class Interruption:
@@ -24,12 +27,14 @@ class Interruption:
     def __init__(self) -> None:
         """Prepare without installing anything."""
         self._requested = threading.Event()
+        self._is_last = threading.Event()
         self._previous: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Interruption:
         """Install the handlers (main thread only)."""
         for number in _SIGNALS:
             self._previous[number] = signal.signal(number, self._on_signal)
+        self._previous[FINISH_SIGNAL] = signal.signal(FINISH_SIGNAL, self._on_finish)
         return self
 
     def __exit__(
@@ -64,8 +69,8 @@ class Interruption:
             time.sleep(min(remaining, 0.2))
 
     def check(self) -> None:
-        """Raise InterruptedByUserError where stopping has been asked for."""
-        if self.requested():
+        """Raise InterruptedByUserError where stopping, or beginning no other run, was asked for."""
+        if self.requested() or self._is_last.is_set():
             raise InterruptedByUserError(
                 "stopped; what was measured is kept", hint="the same command resumes"
             )
@@ -81,3 +86,6 @@ class Interruption:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._requested.set()
+
+    def _on_finish(self, _number: int, _frame: FrameType | None) -> None:
+        self._is_last.set()
