@@ -11,7 +11,7 @@ from typing import Any
 
 from edgemoe_appliance.schema.configs import Arm, Experiment, Feeds
 from edgemoe_appliance.schema.plan import RunSpec
-from edgemoe_appliance.schema.records import Doubt, Status
+from edgemoe_appliance.schema.records import Caveat, Status
 from tests.analysis.journals import FILE_BYTES, Synthetic, rate_of, sha256
 
 MOE, DENSE = "olmoe-1b-7b", "llama-3.2-1b"
@@ -27,7 +27,7 @@ SLOWDOWNS = {Arm.PROBE_PER_NODE: 1.5, Arm.PROBE_BOUNDARY: 1.1}
 # pass takes a twentieth of the routing and a tenth of the experts.
 ROUTING_S = {Arm.PROBE_PER_NODE: (0.6, 2.4), Arm.PROBE_BOUNDARY: (0.5, 2.5)}
 ANONYMOUS_BYTES = 400_000_000
-UNKNOWN_NODES = Doubt(
+UNKNOWN_NODES = Caveat(
     code="probe-unknown-nodes",
     text="nodes that the probe does not know count as other: extra-0, extra-1",
     numbers={"nodes": 2.0},
@@ -87,11 +87,11 @@ def rate(spec: RunSpec) -> float:
 def outcome(_: int, spec: RunSpec) -> Mapping[str, Any]:
     """Return how a run ended, as `write_session` takes it."""
     metrics = {**times(spec), **memory(spec), **energy(spec), **heat(spec), **routing(spec)}
-    doubts = (UNKNOWN_NODES,) if spec.arm in SLOWDOWNS else ()
+    caveats = (UNKNOWN_NODES,) if spec.arm in SLOWDOWNS else ()
     if spec.experiment == "headline" and spec.model == DENSE and spec.repetition == 1:
-        doubts = (Doubt(code="footer-stream", text="they disagree", numbers={}),)
+        caveats = (Caveat(code="footer-stream", text="they disagree", numbers={}),)
     text = f"{spec.model} {spec.prompt}" + (" new" if _differs(spec) else "")
-    return {"metrics": metrics, "absent": ABSENT, "doubts": doubts, "text_sha256": sha256(text)}
+    return {"metrics": metrics, "absent": ABSENT, "caveats": caveats, "text_sha256": sha256(text)}
 
 
 def _differs(spec: RunSpec) -> bool:

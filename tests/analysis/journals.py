@@ -37,11 +37,11 @@ from edgemoe_appliance.schema.plan import (
     prompt_key,
 )
 from edgemoe_appliance.schema.records import (
-    Doubt,
+    Caveat,
     EndRecord,
     HeaderRecord,
     HostFacts,
-    SittingRecord,
+    PeriodRecord,
     Status,
     record_line,
 )
@@ -233,8 +233,8 @@ def build_host(synthetic: Synthetic) -> HostFacts:
     )
 
 
-def build_sitting(plan: Plan, synthetic: Synthetic) -> SittingRecord:
-    return SittingRecord(
+def build_period(plan: Plan, synthetic: Synthetic) -> PeriodRecord:
+    return PeriodRecord(
         session=plan.session,
         plan_digest=plan.digest,
         started_utc="2026-01-02T03:04:05.000Z",
@@ -299,7 +299,7 @@ def build_end(header: HeaderRecord, **changes: Any) -> EndRecord:
         "metrics": metrics_of(header.spec),
         "absent": {"mem_available_drop_bytes": "not on this host"},
         "windows": (),
-        "doubts": (),
+        "caveats": (),
         "text_sha256": sha256("text"),
         "text_bytes": 4,
         "stderr_tail": "",
@@ -314,8 +314,8 @@ def failed(status: Status, detail: str, exit_code: int | None = 1) -> dict[str, 
     return {"status": status, "detail": detail, "exit_code": exit_code, "metrics": {}, "absent": {}}
 
 
-def doubted(code: str, text: str) -> dict[str, Any]:
-    return {"doubts": (Doubt(code=code, text=text, numbers={"other_cpu_pct": 31.0}),)}
+def with_caveat(code: str, text: str) -> dict[str, Any]:
+    return {"caveats": (Caveat(code=code, text=text, numbers={"other_cpu_pct": 31.0}),)}
 
 
 Changes = Callable[[int, RunSpec], Mapping[str, Any]]
@@ -329,7 +329,7 @@ def journal_lines(
     plan: Plan, synthetic: Synthetic, changes: Changes = unchanged, runs: int | None = None
 ) -> list[bytes]:
     """Return the lines of a journal that holds the first `runs` runs (default: all)."""
-    lines = [record_line(build_sitting(plan, synthetic))]
+    lines = [record_line(build_period(plan, synthetic))]
     for index, spec in enumerate(plan.runs[:runs]):
         header = build_header(plan, spec)
         lines += [record_line(header), record_line(build_end(header, **changes(index, spec)))]

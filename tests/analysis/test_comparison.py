@@ -29,8 +29,8 @@ from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status, record_line
 from tests.analysis.journals import (
     Synthetic,
+    build_period,
     build_plan,
-    build_sitting,
     failed,
     journal_lines,
     metrics_of,
@@ -294,9 +294,9 @@ def test_another_power_mode_is_named_and_what_moves_by_itself_is_not(tmp_path: P
         ("a", hardware("15W", 612_000_000)),
         ("b", hardware("25W", 918_000_000).model_copy(update={"fans": ()})),
     ):
-        sitting = build_sitting(plan, Synthetic()).model_copy(update={"hardware": facts})
+        period = build_period(plan, Synthetic()).model_copy(update={"hardware": facts})
         lines = journal_lines(plan, Synthetic(), runs=1)
-        folder = write_lines(tmp_path / name, plan, [record_line(sitting), *lines[1:]])
+        folder = write_lines(tmp_path / name, plan, [record_line(period), *lines[1:]])
         found += load_sessions([folder]).sessions
     told = {each.fact: (each.a, each.b) for each in differences(*found)}
     assert told == {

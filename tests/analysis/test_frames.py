@@ -9,19 +9,19 @@ import pandas as pd
 import pytest
 
 from edgemoe_appliance.analysis import frames, load_sessions
-from edgemoe_appliance.analysis.frames import ABSENT, DOUBTS, RUN_COLUMNS
+from edgemoe_appliance.analysis.frames import ABSENT, CAVEATS, RUN_COLUMNS
 from edgemoe_appliance.schema.metrics import METRICS
 from edgemoe_appliance.schema.records import Status, record_line
 from tests.analysis.journals import (
     Synthetic,
     build_end,
     build_header,
+    build_period,
     build_plan,
-    build_sitting,
-    doubted,
     failed,
     rate_of,
     unchanged,
+    with_caveat,
     write_lines,
     write_session,
 )
@@ -51,17 +51,17 @@ def test_a_row_holds_the_spec_the_digests_and_the_metrics(tmp_path: Path) -> Non
     assert np.isnan(row["load_s"])
 
 
-def test_doubts_and_absences_are_rows_of_their_own(tmp_path: Path) -> None:
+def test_caveats_and_absences_are_rows_of_their_own(tmp_path: Path) -> None:
     folder = write_session(
-        tmp_path, SMALL, lambda index, _: doubted("other-load", "busy") if index == 3 else {}
+        tmp_path, SMALL, lambda index, _: with_caveat("other-load", "busy") if index == 3 else {}
     )
     loaded = load_sessions([folder])
-    runs, doubts, absent = loaded.runs.frame(), loaded.doubts.frame(), loaded.absent.frame()
-    assert list(doubts.columns) == [column.name for column in DOUBTS.columns]
+    runs, caveats, absent = loaded.runs.frame(), loaded.caveats.frame(), loaded.absent.frame()
+    assert list(caveats.columns) == [column.name for column in CAVEATS.columns]
     assert list(absent.columns) == [column.name for column in ABSENT.columns]
-    assert list(doubts["run_id"]) == [runs["run_id"].iloc[3]]
-    assert runs["doubts"].iloc[3] == "other-load"
-    assert runs["doubt_count"].sum() == 1
+    assert list(caveats["run_id"]) == [runs["run_id"].iloc[3]]
+    assert runs["caveats"].iloc[3] == "other-load"
+    assert runs["caveat_count"].sum() == 1
     assert set(absent["reason"]) == {"not on this host"}
     assert absent["attempts"].sum() == len(runs)
 
@@ -100,7 +100,7 @@ def test_the_last_attempt_with_an_end_is_final(
     others: list[tuple[int, int]] | None,
 ) -> None:
     plan = build_plan(ONE)
-    lines = [record_line(build_sitting(plan, ONE))]
+    lines = [record_line(build_period(plan, ONE))]
     for run, attempt, status in attempts:
         header = build_header(plan, plan.runs[run], attempt)
         changes = {} if status == "ok" else failed(Status(status), "for a test")

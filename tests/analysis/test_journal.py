@@ -11,19 +11,19 @@ from edgemoe_appliance.analysis.journal import Attempt, assemble_attempts
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.schema.journal import TornTail, iterate_journal
 from edgemoe_appliance.schema.plan import Plan
-from edgemoe_appliance.schema.records import SittingRecord, Status, record_line
+from edgemoe_appliance.schema.records import PeriodRecord, Status, record_line
 from tests.analysis.journals import (
     Synthetic,
     build_end,
     build_header,
+    build_period,
     build_plan,
-    build_sitting,
     failed,
 )
 
 SMALL = Synthetic(models=("llama-3.2-1b",), prompts=("prompt-01",), length_prompts=())
 PLAN = build_plan(SMALL)
-SITTING = record_line(build_sitting(PLAN, SMALL))
+PERIOD = record_line(build_period(PLAN, SMALL))
 
 
 def header(run: int, attempt: int = 1) -> bytes:
@@ -36,19 +36,19 @@ def end(run: int, attempt: int = 1) -> bytes:
 
 def assembled(
     folder: Path, *lines: bytes, plan: Plan = PLAN
-) -> list[Attempt | SittingRecord | TornTail]:
+) -> list[Attempt | PeriodRecord | TornTail]:
     path = folder / "runs.jsonl"
     path.write_bytes(b"".join(lines))
     return list(assemble_attempts(iterate_journal(path), plan=plan, where=str(path)))
 
 
-def statuses(items: list[Attempt | SittingRecord | TornTail]) -> list[str]:
+def statuses(items: list[Attempt | PeriodRecord | TornTail]) -> list[str]:
     return [item.status.value for item in items if isinstance(item, Attempt)]
 
 
 def test_header_and_end_make_an_attempt(tmp_path: Path) -> None:
-    items = assembled(tmp_path, SITTING, header(0), end(0))
-    assert isinstance(items[0], SittingRecord)
+    items = assembled(tmp_path, PERIOD, header(0), end(0))
+    assert isinstance(items[0], PeriodRecord)
     attempt = items[1]
     assert isinstance(attempt, Attempt)
     assert attempt.end is not None
@@ -57,27 +57,27 @@ def test_header_and_end_make_an_attempt(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "after", [(), (header(1), end(1)), (SITTING, header(0, attempt=2), end(0, attempt=2))]
+    "after", [(), (header(1), end(1)), (PERIOD, header(0, attempt=2), end(0, attempt=2))]
 )
 def test_a_header_without_an_end_is_interrupted(tmp_path: Path, after: tuple[bytes, ...]) -> None:
-    items = assembled(tmp_path, SITTING, header(0), *after)
+    items = assembled(tmp_path, PERIOD, header(0), *after)
     assert statuses(items) == ["interrupted", *(["ok"] if after else [])]
 
 
-def test_attempts_know_their_sitting(tmp_path: Path) -> None:
-    items = assembled(tmp_path, SITTING, header(0), end(0), SITTING, header(1), end(1))
+def test_attempts_know_their_period(tmp_path: Path) -> None:
+    items = assembled(tmp_path, PERIOD, header(0), end(0), PERIOD, header(1), end(1))
     attempts = [item for item in items if isinstance(item, Attempt)]
-    assert [attempt.sitting_index for attempt in attempts] == [0, 1]
+    assert [attempt.period_index for attempt in attempts] == [0, 1]
 
 
 def test_a_torn_tail_comes_last_and_cuts_off_the_open_run(tmp_path: Path) -> None:
-    items = assembled(tmp_path, SITTING, header(0), end(0)[:-20])
+    items = assembled(tmp_path, PERIOD, header(0), end(0)[:-20])
     assert statuses(items) == ["interrupted"]
     assert isinstance(items[-1], TornTail)
 
 
 def test_every_truncation_is_readable(tmp_path: Path) -> None:
-    whole = b"".join([SITTING, header(0), end(0)])
+    whole = b"".join([PERIOD, header(0), end(0)])
     seen: set[tuple[str, ...]] = set()
     for length in range(len(whole) + 1):
         items = assembled(tmp_path, whole[:length])
@@ -89,23 +89,23 @@ def test_every_truncation_is_readable(tmp_path: Path) -> None:
 def test_a_failed_run_keeps_its_status(tmp_path: Path) -> None:
     first = build_header(PLAN, PLAN.runs[0])
     line = record_line(build_end(first, **failed(Status.OOM, "killed")))
-    assert statuses(assembled(tmp_path, SITTING, header(0), line)) == ["oom"]
+    assert statuses(assembled(tmp_path, PERIOD, header(0), line)) == ["oom"]
 
 
 def foreign() -> Iterator[tuple[str, tuple[bytes, ...], int]]:
     other_plan = build_plan(Synthetic(session="other", prompts=("prompt-02",), length_prompts=()))
     other = record_line(build_header(other_plan, other_plan.runs[0]))
-    stranger = record_line(build_sitting(other_plan, Synthetic(session="other")))
-    yield "an end without its header", (SITTING, end(0)), 2
-    yield "an end without its header", (SITTING, header(0), end(1)), 3
-    yield "an end without its header", (SITTING, header(0), end(0), end(0)), 4
-    yield "an end without its header", (SITTING, header(0), end(0, attempt=2)), 3
-    yield "for the second time", (SITTING, header(0), end(0), header(0)), 4
-    yield "a run before any sitting", (header(0), end(0)), 1
-    yield "is not in the plan", (SITTING, other), 2
-    yield "a sitting of session other", (stranger,), 1
-    yield "not JSON", (SITTING, b"{]\n", header(0)), 2
-    yield "schema 99", (SITTING.replace(b'"schema_version":1', b'"schema_version":99'), SITTING), 1
+    stranger = record_line(build_period(other_plan, Synthetic(session="other")))
+    yield "an end without its header", (PERIOD, end(0)), 2
+    yield "an end without its header", (PERIOD, header(0), end(1)), 3
+    yield "an end without its header", (PERIOD, header(0), end(0), end(0)), 4
+    yield "an end without its header", (PERIOD, header(0), end(0, attempt=2)), 3
+    yield "for the second time", (PERIOD, header(0), end(0), header(0)), 4
+    yield "a run before any measuring period", (header(0), end(0)), 1
+    yield "is not in the plan", (PERIOD, other), 2
+    yield "a measuring period of session other", (stranger,), 1
+    yield "not JSON", (PERIOD, b"{]\n", header(0)), 2
+    yield "schema 99", (PERIOD.replace(b'"schema_version":2', b'"schema_version":99'), PERIOD), 1
 
 
 @pytest.mark.parametrize(("what", "lines", "number"), list(foreign()))
@@ -121,9 +121,9 @@ def test_what_does_not_belong_is_refused_with_its_line(
 
 def test_reading_streams(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
-    path.write_bytes(SITTING + header(0) + end(0) + b"damaged\n" + header(1))
+    path.write_bytes(PERIOD + header(0) + end(0) + b"damaged\n" + header(1))
     stream = assemble_attempts(iterate_journal(path), plan=PLAN, where=str(path))
-    assert isinstance(next(stream), SittingRecord)
+    assert isinstance(next(stream), PeriodRecord)
     assert isinstance(next(stream), Attempt)  # given before the damage further on is reached
     with pytest.raises(RecordError):
         next(stream)

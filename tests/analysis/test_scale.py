@@ -42,14 +42,14 @@ def plain(folders: list[Path]) -> pd.DataFrame:
         host, header = "", {}
         for line in (folder / JOURNAL_NAME).read_text(encoding="utf-8").splitlines():
             record = json.loads(line)
-            if record["kind"] == "sitting":
+            if record["kind"] == "period":
                 host = record["host"]["hostname_sha256"]
             elif record["kind"] == "header":
                 header = record
             else:
                 spec = {key: header["spec"][key] for key in ("model", "prompt", "repetition")}
-                doubted = bool(record["doubts"])
-                status = {"host": host, "status": record["status"], "doubted": doubted}
+                with_caveat = bool(record["caveats"])
+                status = {"host": host, "status": record["status"], "with_caveat": with_caveat}
                 rows.append({**status, **spec, **record["metrics"]})
     frame: pd.DataFrame = pd.DataFrame(rows)
     return frame
@@ -88,8 +88,13 @@ def test_the_runs_shown_hold_every_kind_and_are_the_same_each_time(folders: list
     runs, oracle = load_sessions(folders).runs, plain(folders)
     shown = shown_runs(runs, 100)
     bad = int((oracle["status"] != "ok").sum())
-    doubted = int(((oracle["status"] == "ok") & oracle["doubted"]).sum())
-    assert (len(shown.frame), shown.total, shown.bad, shown.doubted) == (100, RUNS, bad, doubted)
+    with_caveat = int(((oracle["status"] == "ok") & oracle["with_caveat"]).sum())
+    assert (len(shown.frame), shown.total, shown.bad, shown.with_caveat) == (
+        100,
+        RUNS,
+        bad,
+        with_caveat,
+    )
     assert shown.frame["status"].ne("ok").sum() == min(bad, 50)
     assert not shown.frame.duplicated(["session", "run_id"]).any()
     assert f"100 of {RUNS} runs" in shown.in_words
@@ -109,7 +114,7 @@ def without_prompt(line: dict[str, object]) -> object:
     [
         (lambda line: {**line, "attempt": 1.0}, "attempt"),
         (lambda line: {**line, "extra": 1}, "extra"),
-        (lambda line: {**line, "schema_version": 2}, "schema 2"),
+        (lambda line: {**line, "schema_version": 3}, "schema 3"),
         (lambda line: {**line, "run_id": "another-run"}, "not in the plan"),
         (lambda line: {**line, "spec": {**line["spec"], "threads": 99}}, "not in the plan"),
         (without_prompt, "prompt_sha256"),

@@ -32,11 +32,11 @@ from tests.analysis.journals import (
     build_end,
     build_header,
     build_plan,
-    doubted,
     failed,
     journal_lines,
     metrics_of,
     rate_of,
+    with_caveat,
     write_lines,
     write_session,
 )
@@ -256,7 +256,7 @@ def test_the_per_run_table_keeps_what_matters_where_it_is_cut(tmp_path: Path) ->
     def some(index: int, spec: RunSpec) -> dict[str, object]:
         if index == 170:
             return failed(Status.CRASHED, "signal 11")
-        return doubted("other-load", "busy") if index == 175 else {}
+        return with_caveat("other-load", "busy") if index == 175 else {}
 
     loaded = load_sessions([write_session(tmp_path, Synthetic(), some)])
     assert sum(1 for _ in runs_table(loaded).rows()) == 180
@@ -264,15 +264,19 @@ def test_the_per_run_table_keeps_what_matters_where_it_is_cut(tmp_path: Path) ->
     rows = list(cut.rows())
     assert len(rows) == 10
     assert rows[0].cells["status"].value == "crashed"
-    assert rows[1].cells["doubts"].value == "other-load"
+    assert rows[1].cells["caveats"].value == "other-load"
     assert "10 of 180 runs" in cut.notes[0]
 
 
-def test_doubts_are_counted_by_code(tmp_path: Path, study: Study) -> None:
+def test_caveats_are_counted_by_code(tmp_path: Path, study: Study) -> None:
     loaded = load_sessions(
-        [write_session(tmp_path, Synthetic(), lambda i, _: doubted("x", "busy") if i < 3 else {})]
+        [
+            write_session(
+                tmp_path, Synthetic(), lambda i, _: with_caveat("x", "busy") if i < 3 else {}
+            )
+        ]
     )
-    (row,) = build_tables(loaded, study).doubts.rows()
+    (row,) = build_tables(loaded, study).caveats.rows()
     assert (row.cells["runs"].value, row.cells["of"].value) == (3, 180)
     assert "busy (other_cpu_pct 31)" in str(row.cells["example"].value)
 

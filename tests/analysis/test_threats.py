@@ -31,7 +31,7 @@ def codes(*folders: Path) -> list[str]:
     return [threat.code for threat in find_threats(load_sessions(folders), read_study())]
 
 
-def test_a_clean_session_is_doubted_for_its_engine_alone(tmp_path: Path) -> None:
+def test_a_clean_session_is_with_caveat_for_its_engine_alone(tmp_path: Path) -> None:
     # A local directory as the source: nobody can say that it is the study's commit.
     assert codes(write_session(tmp_path, CLEAN)) == ["engine"]
 

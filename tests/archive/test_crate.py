@@ -98,9 +98,9 @@ def test_every_file_is_described_by_size_and_digest(small_files: dict[str, bytes
         assert described[name]["encodingFormat"] != "application/octet-stream", name
 
 
-def test_a_sitting_is_an_action_with_its_instruments(small_files: dict[str, bytes]) -> None:
+def test_a_period_is_an_action_with_its_instruments(small_files: dict[str, bytes]) -> None:
     described = graph(small_files)
-    action = described["#sitting-1"]
+    action = described["#period-1"]
     assert {item["@id"] for item in action["instrument"]} == {
         "#edgemoe-appliance",
         "#engine-b4447",

@@ -20,7 +20,7 @@ from edgemoe_appliance.schema.imagelock import ImageLock, lock_path
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME
 from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.schema.records import record_line
-from tests.analysis.journals import build_end, build_header, build_plan, build_sitting
+from tests.analysis.journals import build_end, build_header, build_period, build_plan
 from tests.archive.sessions import SMALL, archive, contents, maker, pack, with_digests
 from tests.schema.locks import a_lock
 
@@ -62,7 +62,7 @@ def write_lock(images: Path, lock: ImageLock) -> Path:
 def boxed(tmp_path: Path) -> Path:
     """Return the folder of a session whose runs name the image."""
     plan: Plan = build_plan(BOXED).model_copy(update={"image": CONFIG_SHA256})
-    lines = [record_line(build_sitting(plan, BOXED))]
+    lines = [record_line(build_period(plan, BOXED))]
     for spec in plan.runs:
         header = build_header(plan, spec)
         lines += [record_line(header), record_line(build_end(header))]

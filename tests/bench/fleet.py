@@ -74,7 +74,7 @@ def by_pandas(folders: Sequence[Path]) -> pd.DataFrame:
         with (folder / JOURNAL_NAME).open("rb") as journal:
             for line in journal:
                 record = json.loads(line)
-                if record["kind"] == "sitting":
+                if record["kind"] == "period":
                     host = record["host"]["hostname_sha256"]
                 elif record["kind"] == "header":
                     model = record["spec"]["model"]
@@ -100,12 +100,12 @@ def by_engine(folders: Sequence[Path]) -> pd.DataFrame:
                 host: 'STRUCT(hostname_sha256 VARCHAR)', spec: 'STRUCT(model VARCHAR)',
                 metrics: 'STRUCT(gen_tok_s DOUBLE)'})
         )
-        SELECT sittings.host, headers.model, avg(ends.gen_tok_s) AS mean, count(*) AS count
+        SELECT measuring periods.host, headers.model, avg(ends.gen_tok_s) AS mean, count(*) AS count
         FROM lines AS ends
         JOIN lines AS headers USING (filename, run_id)
-        JOIN lines AS sittings USING (filename)
+        JOIN lines AS measuring periods USING (filename)
         WHERE ends.kind = 'end' AND ends.status = 'ok' AND headers.kind = 'header'
-          AND sittings.kind = 'sitting'
+          AND measuring periods.kind = 'period'
         GROUP BY ALL ORDER BY ALL
         """,
         {"journals": [str(folder / JOURNAL_NAME) for folder in folders]},

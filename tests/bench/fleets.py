@@ -22,12 +22,12 @@ from tests.analysis.journals import (
     Synthetic,
     build_end,
     build_header,
+    build_period,
     build_plan,
-    build_sitting,
-    doubted,
     failed,
     metrics_of,
     rate_of,
+    with_caveat,
 )
 
 HOSTS = 36
@@ -38,7 +38,7 @@ ROUNDS_A_SESSION = 33
 HUGE_SHARE = 0.1
 HUGE_ROUNDS = 1_000
 _SPREAD = 0.03
-_KINDS = {"ok": 0.95, "doubted": 0.04, "failed": 0.01}
+_KINDS = {"ok": 0.95, "with_caveat": 0.04, "failed": 0.01}
 _MADE_UP = 1234.5
 
 
@@ -89,7 +89,7 @@ def _write_session(folder: Path, synthetic: Synthetic, seed: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     plan = build_plan(synthetic)
     with (folder / JOURNAL_NAME).open("wb") as journal:
-        journal.write(record_line(build_sitting(plan, synthetic)))
+        journal.write(record_line(build_period(plan, synthetic)))
         for lines in _run_lines(plan, seed):
             journal.write(lines)
     # The plan comes last: a session without one is written again.
@@ -119,8 +119,8 @@ class _Template:
         rest = {key: f"no source of this reading on this host ({key})" for key in METRICS}
         absent = {key: why for key, why in rest.items() if key not in metrics | known}
         changes: dict[str, Any] = {"metrics": metrics | known, "absent": absent}
-        if kind == "doubted":
-            changes |= doubted("other-load", "other processes took more than 5 % of a core")
+        if kind == "with_caveat":
+            changes |= with_caveat("other-load", "other processes took more than 5 % of a core")
         if kind == "failed":
             changes = failed(Status.OOM, "killed by the kernel: out of memory")
         self._rate = rate_of(spec)

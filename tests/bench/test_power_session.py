@@ -14,7 +14,7 @@ from edgemoe_appliance.measure.sysfs import SystemRoots
 from edgemoe_appliance.schema.configs import Configs, PowerSource
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, iterate_journal
 from edgemoe_appliance.schema.plan import Plan, PlannedModel
-from edgemoe_appliance.schema.records import EndRecord, SittingRecord, Status
+from edgemoe_appliance.schema.records import EndRecord, PeriodRecord, Status
 from tests.bench.plans import small_plan
 from tests.conftest import RealEngine
 from tests.measure.board_for_tests import write_board
@@ -32,7 +32,7 @@ def plan(configs: Configs, engine: RealEngine, tiny_models: dict[str, PlannedMod
     return plain.model_copy(update={"target": target})
 
 
-def measured(plan: Plan, folder: Path, board: Path) -> tuple[SittingRecord, list[EndRecord]]:
+def measured(plan: Plan, folder: Path, board: Path) -> tuple[PeriodRecord, list[EndRecord]]:
     folder.mkdir()
     measure_session(plan, folder, {}, Interruption(), SystemRoots(root=board))
     records = [
@@ -40,9 +40,9 @@ def measured(plan: Plan, folder: Path, board: Path) -> tuple[SittingRecord, list
         for line in iterate_journal(folder / JOURNAL_NAME)
         if isinstance(line, JournalLine)
     ]
-    sitting = records[0]
-    assert isinstance(sitting, SittingRecord)
-    return sitting, [record for record in records if isinstance(record, EndRecord)]
+    period = records[0]
+    assert isinstance(period, PeriodRecord)
+    return period, [record for record in records if isinstance(record, EndRecord)]
 
 
 def break_in_the_first_run(board: Path, journal: Path) -> threading.Thread:
@@ -69,9 +69,9 @@ def test_two_sources_are_told_and_compared(plan: Plan, tmp_path: Path) -> None:
     board = tmp_path / "board"
     board.mkdir()
     write_board(board)
-    sitting, ends = measured(plan, tmp_path / "session", board)
-    assert sitting.power is not None
-    assert (sitting.power.primary, sitting.power.cross_check) == SOURCES
+    period, ends = measured(plan, tmp_path / "session", board)
+    assert period.power is not None
+    assert (period.power.primary, period.power.cross_check) == SOURCES
     for end in ends:
         metrics = end.metrics
         # The sensor shows 6.400 W without end, the line of tegrastats 6.426 W.
@@ -95,7 +95,7 @@ def test_a_source_that_dies_takes_the_energy_of_its_run_and_nothing_else(
     assert first.metrics["gen_tok_s"] > 0
     assert "energy_process_j" not in first.metrics
     assert "the source failed during the window" in first.absent["energy_process_j"]
-    assert "power-source-failed" in {doubt.code for doubt in first.doubts}
+    assert "power-source-failed" in {caveat.code for caveat in first.caveats}
     assert second.status is Status.OK
     assert second.metrics["power_process_w"] == pytest.approx(6.4)
-    assert "power-source-failed" not in {doubt.code for doubt in second.doubts}
+    assert "power-source-failed" not in {caveat.code for caveat in second.caveats}

@@ -34,8 +34,8 @@ from edgemoe_appliance.schema.plan import Plan, PlannedModel, PrecisionRule
 from edgemoe_appliance.schema.records import (
     EndRecord,
     HeaderRecord,
+    PeriodRecord,
     Phase,
-    SittingRecord,
     Status,
 )
 from tests.bench.kill_session import kill_and_resume
@@ -68,10 +68,10 @@ def ends(folder: Path) -> list[EndRecord]:
 def test_a_session_measures_every_run_and_says_with_what(plan: Plan, tmp_path: Path) -> None:
     seen = bench(plan, tmp_path)
     assert (seen[-1].done, seen[-1].total, seen[-1].not_ok) == (4, 4, 0)
-    sitting, *others = records(tmp_path)
-    assert isinstance(sitting, SittingRecord)
-    assert sitting.hardware is not None and sitting.hardware.kernel
-    assert sitting.plan_digest == plan.digest
+    period, *others = records(tmp_path)
+    assert isinstance(period, PeriodRecord)
+    assert period.hardware is not None and period.hardware.kernel
+    assert period.plan_digest == plan.digest
     assert [record.kind for record in others] == ["header", "end"] * 4
     for header, end in zip(others[::2], others[1::2], strict=True):
         assert isinstance(header, HeaderRecord)

@@ -15,7 +15,7 @@ from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.schema.imagelock import read_lock
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, iterate_journal
-from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, SittingRecord, Status
+from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, PeriodRecord, Status
 from tests.conftest import RealEngine
 from tests.container.conftest import IMAGES
 
@@ -73,7 +73,7 @@ def test_the_demo_runs_in_a_container_and_does_the_same_work_as_bare(
     for line in iterate_journal(boxed / JOURNAL_NAME):
         if isinstance(line, JournalLine) and isinstance(line.record, HeaderRecord):
             assert line.record.image == lock.image.config_sha256
-        if isinstance(line, JournalLine) and isinstance(line.record, SittingRecord):
+        if isinstance(line, JournalLine) and isinstance(line.record, PeriodRecord):
             assert line.record.host.in_container
     archived = tmp_path / "demo.tar"
     command(

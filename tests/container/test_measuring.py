@@ -32,7 +32,7 @@ from edgemoe_appliance.schema.plan import (
     expand_prompts,
     expand_runs,
 )
-from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, SittingRecord, Status
+from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, PeriodRecord, Status
 
 pytestmark = pytest.mark.container
 SMALL_BYTES = 300 * 2**20
@@ -89,7 +89,7 @@ def make_plan(
     )
 
 
-def records(folder: Path) -> list[SittingRecord | HeaderRecord | EndRecord]:
+def records(folder: Path) -> list[PeriodRecord | HeaderRecord | EndRecord]:
     lines = iterate_journal(folder / JOURNAL_NAME)
     return [line.record for line in lines if isinstance(line, JournalLine)]
 
@@ -123,11 +123,11 @@ def test_session_measured_in_a_container_comes_home_whole(
     )
     outcome = run_bench(plan, folder, launcher, lambda _progress: None)
     assert (outcome.progress.done, outcome.progress.not_ok) == (1, 0)
-    sitting, header, end = records(folder)
-    assert isinstance(sitting, SittingRecord) and sitting.host.in_container
-    assert sitting.hardware is not None
-    assert sitting.hardware.system == "Debian GNU/Linux 12 (bookworm)"
-    assert sitting.plan_digest == plan.digest
+    period, header, end = records(folder)
+    assert isinstance(period, PeriodRecord) and period.host.in_container
+    assert period.hardware is not None
+    assert period.hardware.system == "Debian GNU/Linux 12 (bookworm)"
+    assert period.plan_digest == plan.digest
     assert isinstance(header, HeaderRecord) and header.image == measurement_image.config_sha256
     assert header.argv[0] == "/opt/edgemoe/engine/b4447/bin/llama-cli"
     assert isinstance(end, EndRecord) and end.status is Status.OK

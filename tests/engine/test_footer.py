@@ -39,14 +39,14 @@ def test_a_whole_footer() -> None:
     assert footer.gen_tok_s == pytest.approx(11.72, abs=0.005)
     assert footer.sampling_s == pytest.approx(0.02014)
     assert footer.total_s == pytest.approx(23.32235)
-    assert (footer.absent, footer.doubts) == ({}, ())
+    assert (footer.absent, footer.caveats) == ({}, ())
 
 
 @pytest.mark.parametrize("name", ["ok", "ok-b4404", "ok-b5763"])
 def test_all_builds_print_the_same_footer(name: str) -> None:
     footer = parsed(captured(name))
     assert (footer.prompt_tokens, footer.generated_tokens, footer.eval_runs) == (17, 16, 15)
-    assert (footer.absent, footer.doubts) == ({}, ())
+    assert (footer.absent, footer.caveats) == ({}, ())
     assert footer.gen_tok_s is not None
     assert footer.gen_tok_s > 0
 
@@ -65,7 +65,7 @@ def test_one_token_takes_none_though_the_engine_prints_one() -> None:
     assert footer.absent["gen_tok_s"] == footer.absent["eval_s"]
     assert "comes from the prompt pass" in footer.absent["eval_s"]
     assert footer.prompt_eval_s is not None
-    assert footer.doubts == ()
+    assert footer.caveats == ()
 
 
 def test_no_token_at_all() -> None:
@@ -74,7 +74,7 @@ def test_no_token_at_all() -> None:
     for field in ("prompt_eval_s", "prompt_tok_s", "eval_s", "gen_tok_s", "sampling_s"):
         assert getattr(footer, field) is None
         assert footer.absent[field]
-    assert footer.doubts == ()
+    assert footer.caveats == ()
 
 
 def test_a_prompt_of_one_token_is_counted_under_generation() -> None:
@@ -84,7 +84,7 @@ def test_a_prompt_of_one_token_is_counted_under_generation() -> None:
     assert footer.prompt_tok_s is None
     assert "one token" in footer.absent["prompt_eval_s"]
     assert footer.eval_s is not None
-    assert footer.doubts == ()
+    assert footer.caveats == ()
 
 
 def test_without_timing_there_are_counts_and_no_times() -> None:
@@ -104,7 +104,7 @@ def test_a_log_prefix_does_no_harm() -> None:
 
 def test_generation_past_the_context_is_counted_whole() -> None:
     footer = parsed(captured("shifted"))
-    assert (footer.generated_tokens, footer.doubts) == (300, ())
+    assert (footer.generated_tokens, footer.caveats) == (300, ())
 
 
 def test_an_interrupted_engine_counts_what_it_did() -> None:
@@ -125,11 +125,11 @@ def test_other_lines_between_and_glued_on_do_no_harm() -> None:
     assert parsed(noisy) == parsed(FULL)
 
 
-def test_of_two_footers_the_last_counts_and_a_doubt_is_raised() -> None:
+def test_of_two_footers_the_last_counts_and_a_caveat_is_raised() -> None:
     earlier = FULL.replace("255 runs", "100 runs").replace("293 runs", "138 runs")
     footer = parsed(earlier + FULL)
     assert footer.generated_tokens == 256
-    assert footer.doubts == ("the engine printed more than one footer; the last counts",)
+    assert footer.caveats == ("the engine printed more than one footer; the last counts",)
 
 
 @pytest.mark.parametrize("number", ["nan", "-nan", "inf", "-inf", "-1.00"])
@@ -151,10 +151,10 @@ def test_without_the_sampler_s_line_the_evaluations_count() -> None:
     assert footer.sampling_s is None
 
 
-def test_counts_that_contradict_each_other_are_a_doubt() -> None:
+def test_counts_that_contradict_each_other_are_a_caveat() -> None:
     footer = parsed(FULL.replace("293 runs", "290 runs"))
     assert footer.generated_tokens == 253
-    assert footer.doubts == ("the footer counts 253 sampled tokens but 255 evaluation runs",)
+    assert footer.caveats == ("the footer counts 253 sampled tokens but 255 evaluation runs",)
 
 
 def test_a_missing_line_is_absent_with_its_reason() -> None:

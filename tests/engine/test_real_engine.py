@@ -72,7 +72,7 @@ def test_every_model_generates_exactly_what_was_asked_for(run: Run, model: str) 
     footer = footer_of(result)
     assert (result.exit_code, result.ended_by) == (0, EndedBy.ITSELF)
     assert (footer.generated_tokens, footer.eval_runs) == (16, 15)
-    assert (footer.absent, footer.doubts) == ({}, ())
+    assert (footer.absent, footer.caveats) == ({}, ())
     assert result.text_bytes > 0
 
 

@@ -20,7 +20,7 @@ from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, read_progress
 from edgemoe_appliance.schema.plan import EngineBuild, Plan, ProbeFacts, RunSpec, read_plan
 from edgemoe_appliance.schema.records import record_line
-from tests.analysis.journals import Synthetic, build_end, build_header, build_sitting, sha256
+from tests.analysis.journals import Synthetic, build_end, build_header, build_period, sha256
 from tests.analysis.journals import build_plan as synthetic_plan
 
 Changes = Callable[[RunSpec], Mapping[str, Any]]
@@ -40,7 +40,7 @@ class StandInLauncher:
         plan = read_plan(folder / PLAN_NAME)
         done = read_progress(folder / JOURNAL_NAME)
         with (folder / JOURNAL_NAME).open("ab") as journal:
-            journal.write(record_line(build_sitting(plan, Synthetic())))
+            journal.write(record_line(build_period(plan, Synthetic())))
             for spec in [run for run in plan.runs if not done.is_done(run.id)][: self.most]:
                 header = build_header(plan, spec)
                 journal.write(record_line(header))

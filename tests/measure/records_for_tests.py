@@ -51,7 +51,7 @@ def end(run: RunSpec, attempt: int = 1, status: Status = Status.OK) -> EndRecord
         metrics={"wall_s": 0.5},
         absent={"load_s": "the footer is missing"},
         windows=(),
-        doubts=(),
+        caveats=(),
         text_sha256=DIGEST,
         text_bytes=0,
         stderr_tail="",

@@ -116,7 +116,7 @@ def test_a_straight_line_is_exact_between_any_edges() -> None:
     assert energy.peak_w == pytest.approx(17.4)
     assert energy.n_samples == 75
     assert energy.method is Method.TRAPEZOID
-    assert energy.doubts == ()
+    assert energy.caveats == ()
     assert energy.uncertainty.sampling_j == pytest.approx(0.0, abs=1e-6)
 
 
@@ -171,11 +171,11 @@ def test_offset_of_a_lagging_sensor_counts_at_the_edges() -> None:
 # --- what makes an energy absent or doubtful ---
 
 
-def test_edges_are_held_for_one_period_with_a_doubt() -> None:
+def test_edges_are_held_for_one_period_with_a_caveat() -> None:
     trace = power_trace(lambda _: 5.0, moments(0.05, 1.05))
     energy = measured(trace, window(0.0, 1.1))
     assert energy.energy_j == pytest.approx(5.5)
-    assert [doubt.code for doubt in energy.doubts] == ["energy-edge-held"]
+    assert [caveat.code for caveat in energy.caveats] == ["energy-edge-held"]
 
 
 def test_edges_further_away_are_missing() -> None:
@@ -195,13 +195,13 @@ def test_windows_that_cannot_be_integrated() -> None:
     )
 
 
-def test_a_stall_is_a_doubt_and_widens_the_uncertainty() -> None:
+def test_a_stall_is_a_caveat_and_widens_the_uncertainty() -> None:
     times_s = [t for t in moments(0, 10) if not 4.0 < t < 5.0]
     steady = measured(power_trace(lambda t: 8.0 + (t > 9), moments(0, 10)), window(1, 8))
     stalled = measured(power_trace(lambda t: 8.0 + (t > 7.5), times_s), window(1, 8))
-    doubt = stalled.doubts[0]
-    assert doubt.code == "energy-gap"
-    assert doubt.numbers == pytest.approx({"gaps": 1.0, "longest_s": 1.0})
+    caveat = stalled.caveats[0]
+    assert caveat.code == "energy-gap"
+    assert caveat.numbers == pytest.approx({"gaps": 1.0, "longest_s": 1.0})
     assert stalled.uncertainty.gaps_j == pytest.approx(1.0 / math.sqrt(12))
     assert steady.uncertainty.gaps_j == 0.0
 
@@ -217,11 +217,11 @@ def with_failures(times_s: Sequence[float], failed_s: Sequence[float]) -> RailTr
     return build_trace(readings, IDEAL)
 
 
-def test_a_single_failed_reading_is_a_doubt() -> None:
+def test_a_single_failed_reading_is_a_caveat() -> None:
     times_s = [t for t in moments(0, 3) if abs(t - 1.5) > 0.01]
     energy = measured(with_failures(times_s, [1.5]), window(1, 2))
     assert energy.energy_j == pytest.approx(5.0)
-    assert energy.doubts[0].code == "energy-reading-failed"
+    assert energy.caveats[0].code == "energy-reading-failed"
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_a_source_that_is_dead_during_a_window_leaves_no_energy(
 def test_a_death_after_the_window_does_not_touch_it() -> None:
     times_s = moments(0, 3)
     trace = with_failures([t for t in times_s if t < 2.25], [t for t in times_s if t >= 2.25])
-    assert measured(trace, window(1, 2)).doubts == ()
+    assert measured(trace, window(1, 2)).caveats == ()
     assert absent(trace, window(1, 2.5)).startswith("the source failed")
 
 

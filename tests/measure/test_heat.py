@@ -157,11 +157,11 @@ def test_throttling_is_what_rose_since_the_first_reading() -> None:
         throttle({"cpu-throttle-alert": 1, "devfreq-gpu": 18}, {"oc3 over-current events": 7}),
         throttle({"cpu-throttle-alert": 0, "devfreq-gpu": 12}, {"oc3 over-current events": 7}),
     ]
-    (doubt,) = check_throttling(readings)
-    assert doubt.code == "throttled"
-    assert doubt.numbers == {"cpu-throttle-alert": 1.0, "oc3 over-current events": 2.0}
+    (caveat,) = check_throttling(readings)
+    assert caveat.code == "throttled"
+    assert caveat.numbers == {"cpu-throttle-alert": 1.0, "oc3 over-current events": 2.0}
 
 
 @pytest.mark.parametrize("readings", [[], [throttle({"a": 3}, {"b": 4})] * 3])
-def test_no_rise_is_no_doubt(readings: list[ThrottleReading]) -> None:
+def test_no_rise_is_no_caveat(readings: list[ThrottleReading]) -> None:
     assert check_throttling(readings) == ()

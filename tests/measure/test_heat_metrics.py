@@ -29,7 +29,7 @@ def test_a_replayed_trace_of_a_run() -> None:
     trace = [(45.0, 44.0), (52.0, 61.5), (61.25, 58.0), (55.5, 54.0)]
     samples = [sample(t, tj=tj, cpu=cpu) for t, (tj, cpu) in enumerate(trace)]
     readings = Readings()
-    doubts = put_heat(readings, samples, [throttle(0, 3), throttle(2, 4), throttle(0, 4)])
+    caveats = put_heat(readings, samples, [throttle(0, 3), throttle(2, 4), throttle(0, 4)])
     # Where there is a sensor of the junction it counts, not the hotter one beside it.
     assert readings.metrics == {
         "temp_start_c": 45.0,
@@ -37,7 +37,7 @@ def test_a_replayed_trace_of_a_run() -> None:
         "temp_end_c": 55.5,
         "throttle_events": 3.0,
     }
-    assert [doubt.code for doubt in doubts] == ["throttled"]
+    assert [caveat.code for caveat in caveats] == ["throttled"]
 
 
 def test_a_machine_that_could_throttle_and_did_not() -> None:
@@ -68,16 +68,16 @@ def a_pause(end: CooldownEnd | None) -> Pause:
     return Pause(outcome=outcome, paused_s=12.5, idle=None)
 
 
-def test_the_first_run_of_a_sitting_has_no_pause() -> None:
+def test_the_first_run_of_a_period_has_no_pause() -> None:
     readings = Readings()
     assert put_pause(readings, a_pause(None)) == ()
-    assert readings.absent == {"cooldown_s": "the first run of its sitting"}
+    assert readings.absent == {"cooldown_s": "the first run of its measuring period"}
 
 
 @pytest.mark.parametrize("end", [CooldownEnd.COOL, CooldownEnd.CAP, CooldownEnd.NO_SENSOR])
-def test_a_pause_without_a_temperature_to_wait_for_is_doubted(end: CooldownEnd) -> None:
+def test_a_pause_without_a_temperature_to_wait_for_is_with_caveat(end: CooldownEnd) -> None:
     readings = Readings()
-    doubts = put_pause(readings, a_pause(end))
+    caveats = put_pause(readings, a_pause(end))
     assert readings.metrics == {"cooldown_s": 12.5}
     wanted = ["cooldown-no-sensor"] if end is CooldownEnd.NO_SENSOR else []
-    assert [doubt.code for doubt in doubts] == wanted
+    assert [caveat.code for caveat in caveats] == wanted

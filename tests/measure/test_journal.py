@@ -82,9 +82,9 @@ def test_damage_in_the_middle_is_an_error_with_its_line(tmp_path: Path) -> None:
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     lines = written(tmp_path).splitlines(keepends=True)
-    newer = lines[0].replace(b'"schema_version":1', b'"schema_version":2')
+    newer = lines[0].replace(b'"schema_version":2', b'"schema_version":3')
     (tmp_path / JOURNAL_NAME).write_bytes(newer)
-    with pytest.raises(RecordError, match=r"schema 2.*newer edgemoe-appliance"), Journal(tmp_path):
+    with pytest.raises(RecordError, match=r"schema 3.*newer edgemoe-appliance"), Journal(tmp_path):
         pass
 
 

@@ -118,16 +118,16 @@ def test_a_system_that_does_not_tell_leaves_load_absent() -> None:
         assert key not in readings.metrics
 
 
-def doubts(readings: Readings, failure: str | None = None) -> set[str]:
-    return {doubt.code for doubt in check_load(readings, failure, period_s=0.1, tick_s=0.01)}
+def caveats(readings: Readings, failure: str | None = None) -> set[str]:
+    return {caveat.code for caveat in check_load(readings, failure, period_s=0.1, tick_s=0.01)}
 
 
-def test_the_fixed_samples_of_a_short_run_are_no_doubt() -> None:
+def test_the_fixed_samples_of_a_short_run_are_no_caveat() -> None:
     readings = Readings()
     readings.metrics = {"wall_s": 0.4, "sampler_cpu_pct": 2.4}
-    assert doubts(readings) == set()
+    assert caveats(readings) == set()
     readings.metrics["sampler_cpu_pct"] = 2.6
-    assert doubts(readings) == {"sampler-cost"}
+    assert caveats(readings) == {"sampler-cost"}
 
 
 def test_bounds_are_crossed_one_by_one() -> None:
@@ -138,12 +138,12 @@ def test_bounds_are_crossed_one_by_one() -> None:
         "sampler_cpu_pct": 1.0,
         "sampler_late_p95_ms": 50.0,
     }
-    assert doubts(readings) == set()
+    assert caveats(readings) == set()
     readings.metrics["other_cpu_pct"] = 6.1  # 5 % and one tick at each end of 2 s
-    assert doubts(readings) == {"other-load"}
+    assert caveats(readings) == {"other-load"}
     readings.metrics["sampler_cpu_pct"] = 1.1
     readings.metrics["sampler_late_p95_ms"] = 51.0
-    assert doubts(readings, "OSError: gone") == {
+    assert caveats(readings, "OSError: gone") == {
         "other-load",
         "sampler-cost",
         "sampler-late",

@@ -24,7 +24,7 @@ from edgemoe_appliance.measure.power_metrics import (
 from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.schema.configs import PowerSource
 from edgemoe_appliance.schema.metrics import METRICS, Unit
-from edgemoe_appliance.schema.records import Doubt, Phase, Window
+from edgemoe_appliance.schema.records import Caveat, Phase, Window
 from tests.measure.instruments_for_tests import Meter, a_rail, discovery
 
 S = 1_000_000_000
@@ -78,13 +78,13 @@ def tegrastats() -> Meter:
 
 def put(
     power: Discovery, tokens: float | None = 101, **readings: Iterable[Reading]
-) -> tuple[Readings, dict[str, Doubt]]:
+) -> tuple[Readings, dict[str, Caveat]]:
     found = Readings()
     by_source = {PowerSource(name): tuple(values) for name, values in readings.items()}
-    doubts = put_power(found, build_run_power(power, by_source), WINDOWS, tokens)
+    caveats = put_power(found, build_run_power(power, by_source), WINDOWS, tokens)
     assert set(found.metrics) | set(found.absent) == set(POWER_KEYS)
     assert not set(found.metrics) & set(found.absent)
-    return found, {doubt.code: doubt for doubt in doubts}
+    return found, {caveat.code: caveat for caveat in caveats}
 
 
 def test_every_key_is_registered() -> None:
@@ -93,8 +93,8 @@ def test_every_key_is_registered() -> None:
 
 
 def test_energy_of_each_window_and_power_over_it() -> None:
-    found, doubts = put(discovery(ina()), ina3221=sampled(steady))
-    assert doubts == {}
+    found, caveats = put(discovery(ina()), ina3221=sampled(steady))
+    assert caveats == {}
     metrics = found.metrics
     # 1 s of which the first half rises: 3.75 J + 5 J; the last half second falls.
     assert metrics["energy_load_j"] == pytest.approx(8.75)
@@ -132,52 +132,52 @@ def test_the_study_s_figure_is_of_the_whole_call_and_all_tokens() -> None:
     ("tokens", "reason"), [(None, "not known"), (1, "the first token comes from the prompt pass")]
 )
 def test_without_tokens_there_is_no_energy_for_each(tokens: float | None, reason: str) -> None:
-    found, doubts = put(discovery(ina()), tokens=tokens, ina3221=sampled(steady))
+    found, caveats = put(discovery(ina()), tokens=tokens, ina3221=sampled(steady))
     assert reason in found.absent["j_per_token_gross"]
     assert reason in found.absent["j_per_token_net_u95"]
     assert found.metrics["energy_generate_j"] == pytest.approx(50)
     assert ("j_per_token_study" in found.metrics) == (tokens == 1)
-    assert doubts == {}
+    assert caveats == {}
 
 
 def test_without_a_source_everything_is_absent_with_its_reason() -> None:
     absent = AbsentSource(source=PowerSource.RAPL, reason="no intel-rapl zone")
-    found, doubts = put(discovery(absent))
+    found, caveats = put(discovery(absent))
     assert found.metrics == {}
     assert set(found.absent.values()) == {"rapl: no intel-rapl zone"}
-    assert doubts == {}
+    assert caveats == {}
 
 
 def test_a_source_that_dies_in_mid_run_leaves_no_energy_at_all() -> None:
     alive = sampled(steady, last_s=7.0)
     dead = DeadReading(t_mono_ns=7 * S + 1, rail="VDD_IN", reason="No such device")
-    found, doubts = put(discovery(ina()), ina3221=(*alive, dead))
+    found, caveats = put(discovery(ina()), ina3221=(*alive, dead))
     assert found.metrics == {}
     assert all("No such device" in reason for reason in found.absent.values())
-    assert "No such device" in doubts["power-source-failed"].text
+    assert "No such device" in caveats["power-source-failed"].text
 
 
 def test_a_source_that_falls_silent_leaves_no_energy_either() -> None:
-    found, doubts = put(discovery(ina()), ina3221=sampled(steady, last_s=7.0))
+    found, caveats = put(discovery(ina()), ina3221=sampled(steady, last_s=7.0))
     assert found.metrics == {}
-    assert "the last reading comes 3.500 s before" in doubts["power-source-failed"].text
+    assert "the last reading comes 3.500 s before" in caveats["power-source-failed"].text
 
 
-def test_single_failed_readings_are_doubted_once() -> None:
+def test_single_failed_readings_are_with_caveat_once() -> None:
     failed = DeadReading(t_mono_ns=8 * S + 1, rail="VDD_IN", reason="Input/output error")
-    found, doubts = put(discovery(ina()), ina3221=(*sampled(steady), failed))
+    found, caveats = put(discovery(ina()), ina3221=(*sampled(steady), failed))
     assert found.metrics["energy_generate_j"] == pytest.approx(50)
-    assert set(doubts) == {"energy-reading-failed"}
-    assert doubts["energy-reading-failed"].text.startswith("process: VDD_IN")
+    assert set(caveats) == {"energy-reading-failed"}
+    assert caveats["energy-reading-failed"].text.startswith("process: VDD_IN")
 
 
 def test_a_run_without_phases_has_the_energy_of_the_whole_call() -> None:
     found = Readings()
     power = build_run_power(discovery(ina()), {INA: sampled(steady)})
-    doubts = put_power(found, power, WINDOWS[:2], None)
+    caveats = put_power(found, power, WINDOWS[:2], None)
     assert found.metrics["energy_process_j"] == pytest.approx(72.5)
     assert found.absent["energy_generate_j"] == "the phases of the run are not known"
-    assert doubts == ()
+    assert caveats == ()
 
 
 def test_total_rails_of_a_counter_are_added_up() -> None:
@@ -197,24 +197,24 @@ def test_total_rails_of_a_counter_are_added_up() -> None:
 def test_a_second_source_is_compared_over_the_whole_call() -> None:
     both = discovery(ina(), tegrastats())
     more = sampled(lambda t_s: 1.001 * steady(t_s))
-    found, doubts = put(both, ina3221=sampled(steady), tegrastats=more)
+    found, caveats = put(both, ina3221=sampled(steady), tegrastats=more)
     assert found.metrics["energy_cross_diff_pct"] == pytest.approx(0.1)
-    assert doubts == {}
+    assert caveats == {}
 
 
-def test_two_sources_that_differ_too_much_are_doubted() -> None:
+def test_two_sources_that_differ_too_much_are_with_caveat() -> None:
     both = discovery(ina(), tegrastats())
     more = sampled(lambda t_s: 1.2 * steady(t_s))
-    found, doubts = put(both, ina3221=sampled(steady), tegrastats=more)
+    found, caveats = put(both, ina3221=sampled(steady), tegrastats=more)
     assert found.metrics["energy_cross_diff_pct"] == pytest.approx(20)
     assert found.metrics["energy_process_j"] == pytest.approx(72.5)
-    assert doubts["power-sources-differ"].numbers["difference_j"] == pytest.approx(14.5)
+    assert caveats["power-sources-differ"].numbers["difference_j"] == pytest.approx(14.5)
 
 
 def test_a_second_source_that_dies_takes_only_the_comparison() -> None:
     both = discovery(ina(), tegrastats())
     short = sampled(steady, last_s=7.0)
-    found, doubts = put(both, ina3221=sampled(steady), tegrastats=short)
+    found, caveats = put(both, ina3221=sampled(steady), tegrastats=short)
     assert "no energy of the second source" in found.absent["energy_cross_diff_pct"]
     assert found.metrics["energy_process_j"] == pytest.approx(72.5)
-    assert doubts == {}
+    assert caveats == {}

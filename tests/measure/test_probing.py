@@ -19,8 +19,8 @@ def _content(name: str) -> bytes:
 
 def _put(content: bytes | None) -> tuple[Readings, list[str]]:
     readings = Readings()
-    doubts = put_probe(readings, content)
-    return readings, [doubt.code for doubt in doubts]
+    caveats = put_probe(readings, content)
+    return readings, [caveat.code for caveat in caveats]
 
 
 @pytest.mark.parametrize("path", sorted(CAPTURED.glob("*.jsonl")), ids=lambda path: path.stem)
@@ -32,8 +32,8 @@ def test_every_figure_of_a_probe_is_there_or_has_its_reason(path: Path) -> None:
 
 def test_rotated_modes_tell_their_cost_and_their_shares_from_one_process() -> None:
     content = _content("b4447-olmoe-full-rotate")
-    readings, doubts = _put(content)
-    assert doubts == []
+    readings, caveats = _put(content)
+    assert caveats == []
     report = parse_probe_report(content, "captured")
     for mode, name in ((CallMode.BOUNDARY, "boundary"), (CallMode.PER_NODE, "per_node")):
         slowdown = report.slowdown(mode)
@@ -68,8 +68,8 @@ def test_a_rotated_dense_model_has_costs_and_no_share() -> None:
 
 @pytest.mark.parametrize("content", [None, b"", b"no report\n", b'{"schema":"edgemoe-probe"'])
 def test_without_a_report_only_the_figures_of_the_probe_are_missing(content: bytes | None) -> None:
-    readings, doubts = _put(content)
-    assert doubts == ["probe-report"]
+    readings, caveats = _put(content)
+    assert caveats == ["probe-report"]
     assert readings.metrics == {}
     assert all(why.startswith("no report of the probe") for why in readings.absent.values())
     assert set(readings.absent) == set(PROBE_KEYS)

@@ -45,7 +45,7 @@ def plan_of(precision: PrecisionRule | None, repetitions: int) -> Plan:
 
 
 def made(plan: Plan, outcome: Outcome, progress: JournalProgress | None = None) -> list[RunSpec]:
-    """Make all runs that are left, as a sitting does, and return them."""
+    """Make all runs that are left, as a measuring period does, and return them."""
     known, done = progress or JournalProgress(), []
     for run in all_runs(plan, known):
         if not known.is_done(run.id):

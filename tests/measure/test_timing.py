@@ -47,7 +47,7 @@ def a_timeline(stream_ms: float, *, gap_ms: int = 100) -> Timeline:
 
 
 @pytest.mark.parametrize(
-    ("stream_ms", "doubted"),
+    ("stream_ms", "with_caveat"),
     [
         (10_020, False),
         # 2 % of evaluation and sampling, and 4 ms of the pipe at both ends.
@@ -58,14 +58,14 @@ def a_timeline(stream_ms: float, *, gap_ms: int = 100) -> Timeline:
         (5_000, True),
     ],
 )
-def test_a_stream_that_is_not_the_footer_s_is_doubted_past_two_percent(
-    stream_ms: float, doubted: bool
+def test_a_stream_that_is_not_the_footer_s_is_with_caveat_past_two_percent(
+    stream_ms: float, with_caveat: bool
 ) -> None:
-    doubts = check_footer(a_timeline(stream_ms), a_footer(10_000))
-    assert [doubt.code for doubt in doubts] == (["footer-stream"] if doubted else [])
-    if doubted:
-        assert doubts[0].numbers["footer_s"] == pytest.approx(10.02)
-        assert doubts[0].numbers["stream_s"] == pytest.approx(stream_ms / 1000, abs=1e-6)
+    caveats = check_footer(a_timeline(stream_ms), a_footer(10_000))
+    assert [caveat.code for caveat in caveats] == (["footer-stream"] if with_caveat else [])
+    if with_caveat:
+        assert caveats[0].numbers["footer_s"] == pytest.approx(10.02)
+        assert caveats[0].numbers["stream_s"] == pytest.approx(stream_ms / 1000, abs=1e-6)
 
 
 def test_without_text_or_footer_nothing_can_be_compared() -> None:
@@ -74,10 +74,10 @@ def test_without_text_or_footer_nothing_can_be_compared() -> None:
     assert check_footer(a_timeline(10_020), None) == ()
 
 
-def test_the_footer_s_own_doubts_are_handed_on() -> None:
-    twice = replace(a_footer(10_000), doubts=("the engine printed more than one footer",))
-    (doubt,) = check_footer(a_timeline(10_020), twice)
-    assert (doubt.code, doubt.text) == ("footer", "the engine printed more than one footer")
+def test_the_footer_s_own_caveats_are_handed_on() -> None:
+    twice = replace(a_footer(10_000), caveats=("the engine printed more than one footer",))
+    (caveat,) = check_footer(a_timeline(10_020), twice)
+    assert (caveat.code, caveat.text) == ("footer", "the engine printed more than one footer")
 
 
 def test_the_phases_fill_the_whole_call_without_a_gap() -> None:
@@ -113,9 +113,9 @@ def test_without_a_footer_its_figures_are_absent_with_the_reason() -> None:
     assert readings.metrics["stream_s"] == 10.0
 
 
-def test_a_held_length_that_was_not_held_is_doubted() -> None:
+def test_a_held_length_that_was_not_held_is_with_caveat() -> None:
     footer = a_footer(10_000, runs=100)
     assert check_length(101, True, footer) == ()
     assert check_length(256, False, footer) == ()
-    (doubt,) = check_length(256, True, footer)
-    assert doubt.numbers == {"wanted_tokens": 256, "generated_tokens": 101}
+    (caveat,) = check_length(256, True, footer)
+    assert caveat.numbers == {"wanted_tokens": 256, "generated_tokens": 101}

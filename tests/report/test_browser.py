@@ -17,7 +17,7 @@ from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
 from edgemoe_appliance.studies.reference import read_study
 from tests.analysis import arms
-from tests.analysis.journals import Synthetic, doubted, failed, write_session
+from tests.analysis.journals import Synthetic, failed, with_caveat, write_session
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -44,12 +44,12 @@ HOSTILE = (
 def trouble(index: int, spec: RunSpec) -> Mapping[str, Any]:
     if index in (5, 6):
         return failed(Status.OOM, "killed by the kernel", 137)
-    return doubted("other-load", "another process was busy") if index == 9 else {}
+    return with_caveat("other-load", "another process was busy") if index == 9 else {}
 
 
 def hostile(index: int, spec: RunSpec) -> Mapping[str, Any]:
     text = HOSTILE[index % len(HOSTILE)]
-    return failed(Status.CRASHED, text) if index % 5 == 1 else doubted("odd", text)
+    return failed(Status.CRASHED, text) if index % 5 == 1 else with_caveat("odd", text)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def written(folder: Path, *sessions: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the page of a session like the study's: 180 runs, two failures, a doubt."""
+    """Return the page of a session like the study's: 180 runs, two failures, a caveat."""
     folder = tmp_path_factory.mktemp("browser")
     return written(folder, write_session(folder / "raw", Synthetic(), trouble))
 

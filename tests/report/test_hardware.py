@@ -10,8 +10,8 @@ from edgemoe_appliance.schema.records import record_line
 from edgemoe_appliance.studies.reference import read_study
 from tests.analysis.journals import (
     Synthetic,
+    build_period,
     build_plan,
-    build_sitting,
     journal_lines,
     unchanged,
     write_lines,
@@ -20,13 +20,13 @@ from tests.analysis.journals import (
 from tests.analysis.test_hardware import BARE, BOARD
 
 
-def session_with(folder: Path, *sittings: HardwareFacts) -> Path:
-    """Write a session whose journal opens with sittings of the given hardware."""
+def session_with(folder: Path, *periods: HardwareFacts) -> Path:
+    """Write a session whose journal opens with measuring periods of the given hardware."""
     synthetic = Synthetic()
     plan = build_plan(synthetic)
     opened = [
-        record_line(build_sitting(plan, synthetic).model_copy(update={"hardware": hardware}))
-        for hardware in sittings
+        record_line(build_period(plan, synthetic).model_copy(update={"hardware": hardware}))
+        for hardware in periods
     ]
     return write_lines(folder, plan, [*opened, *journal_lines(plan, synthetic, unchanged)[1:]])
 
@@ -53,12 +53,12 @@ def test_engines_stand_with_compiler_flags_and_the_digest_of_every_file(tmp_path
         assert "| Compiler |" in text
 
 
-def test_a_later_sitting_says_only_what_is_otherwise(tmp_path: Path) -> None:
+def test_a_later_period_says_only_what_is_otherwise(tmp_path: Path) -> None:
     warmer = BOARD.model_copy(update={"temps_c": {"tj": 60.0}})
     loaded = load_sessions([session_with(tmp_path / "s", BOARD, BOARD, warmer)])
     text = render_hardware(loaded)
     assert text.count("| Board |") == 1
-    assert text.count("All as in sitting 1.") == 1
+    assert text.count("All as in measuring period 1.") == 1
     assert text.count("| Temperatures at the start |") == 2
     assert "tj 60.0 °C" in text
 

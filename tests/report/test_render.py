@@ -24,7 +24,7 @@ from edgemoe_appliance.schema.records import Status
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.studies.reference import Study, read_study
 from tests.analysis import arms
-from tests.analysis.journals import Synthetic, doubted, failed, write_session
+from tests.analysis.journals import Synthetic, failed, with_caveat, write_session
 
 HOSTILE = '</style></svg><script>alert("x")</script><img src=x onerror=alert(1)>{{ 7*7 }}${x}$'
 VOID = {"meta", "link", "br", "img", "input", "hr", "col", "wbr", "base"}
@@ -95,12 +95,12 @@ def read(paths: ReportPaths) -> str:
 def some_trouble(index: int, spec: RunSpec) -> Mapping[str, Any]:
     if index == 5:
         return failed(Status.OOM, "killed by the kernel", 137)
-    return doubted("other-load", "another process was busy") if index == 9 else {}
+    return with_caveat("other-load", "another process was busy") if index == 9 else {}
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory, study: Study) -> ReportPaths:
-    """Return a report with a failure and a doubt; tests read it and leave it as it is."""
+    """Return a report with a failure and a caveat; tests read it and leave it as it is."""
     folder = tmp_path_factory.mktemp("report")
     loaded = load_sessions([write_session(folder / "raw", Synthetic(), some_trouble)])
     with pytest.MonkeyPatch.context() as patch:
@@ -128,7 +128,7 @@ def test_the_same_journal_gives_the_same_bytes(tmp_path: Path, study: Study) -> 
 def test_the_files(report: ReportPaths) -> None:
     tables = {path.name for path in report.tables.iterdir()}
     assert {"throughput.csv", "memory.csv", "prompt-length.csv", "stability.csv"} <= tables
-    assert {"runs.csv", "unfinished.csv", "run-doubts.csv", "absent.csv", "failures.csv"} <= tables
+    assert {"runs.csv", "unfinished.csv", "run-caveats.csv", "absent.csv", "failures.csv"} <= tables
     stems = {path.stem for path in report.figures.iterdir()}
     assert {"throughput-1", "throughput-2", "memory-1", "prompt-length-3"} <= stems
     assert {path.suffix for path in report.figures.iterdir()} == {".svg", ".png", ".pdf"}
@@ -201,7 +201,7 @@ def test_real_models_have_no_banner(tmp_path: Path, study: Study) -> None:
     assert "Twins" not in html.split("</style>")[1]
 
 
-def test_failures_and_doubts_are_shown(report: ReportPaths) -> None:
+def test_failures_and_caveats_are_shown(report: ReportPaths) -> None:
     text = " ".join(Page(read(report)).text)
     assert "179 of 180 runs ended well , 1 did not" in text.replace("well,", "well ,")
     assert "killed by the kernel" in text
@@ -226,7 +226,7 @@ def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path, study: Study) -> N
     )
 
     def trouble(index: int, spec: RunSpec) -> Mapping[str, Any]:
-        return failed(Status.CRASHED, HOSTILE) if index == 1 else doubted("odd", HOSTILE)
+        return failed(Status.CRASHED, HOSTILE) if index == 1 else with_caveat("odd", HOSTILE)
 
     loaded = load_sessions([write_session(tmp_path / "raw", hostile, trouble)])
     paths = write_report(loaded, tmp_path / "out", study)
@@ -235,7 +235,7 @@ def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path, study: Study) -> N
     assert "img" not in page.tags()
     assert only_our_script(page, read(paths))
     text = "".join(page.text)
-    assert text.count(HOSTILE) >= 4  # name, prompt, detail, doubt
+    assert text.count(HOSTILE) >= 4  # name, prompt, detail, caveat
     assert "49" not in re.findall(r"<img src=x onerror=alert\(1\)>(\S+)", text)
     assert not set("\u202e\x00") & set(read(paths))
     for path in paths.figures.glob("*.svg"):

@@ -23,13 +23,13 @@ from edgemoe_appliance.schema.plan import (
     prompt_key,
 )
 from edgemoe_appliance.schema.records import (
-    Doubt,
+    Caveat,
     EndRecord,
     HeaderRecord,
     HostFacts,
+    PeriodRecord,
     Phase,
     SampleFile,
-    SittingRecord,
     Status,
     Window,
 )
@@ -138,8 +138,8 @@ def a_plan(
     )
 
 
-def a_sitting() -> SittingRecord:
-    return SittingRecord(
+def a_period() -> PeriodRecord:
+    return PeriodRecord(
         session="a-session",
         plan_digest=DIGEST,
         started_utc="2026-01-01T00:00:00Z",
@@ -194,7 +194,7 @@ def an_end(*, stderr_tail: str = "") -> EndRecord:
         metrics={"wall_s": 0.5, "gen_tok_s": 11.5},
         absent={"load_s": "the footer is missing"},
         windows=(Window(phase=Phase.GENERATE, start_ns=1, end_ns=500_000_001),),
-        doubts=(Doubt(code="other-load", text="others were busy", numbers={"pct": 6.5}),),
+        caveats=(Caveat(code="other-load", text="others were busy", numbers={"pct": 6.5}),),
         text_sha256=DIGEST,
         text_bytes=12,
         stderr_tail=stderr_tail,

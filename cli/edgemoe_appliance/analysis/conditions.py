@@ -295,14 +295,14 @@ def of_category(models: ModelRuns, category: str) -> ModelRuns:
     return replace(models, runs=models.runs.where(prompt_category=category))
 
 
-def doubted(models: ModelRuns, code: str) -> int:
-    """Return how many of the runs that ended well carry a doubt."""
-    return len(models.ok.holding("doubts", code))
+def with_caveat(models: ModelRuns, code: str) -> int:
+    """Return how many of the runs that ended well carry a caveat."""
+    return len(models.ok.holding("caveats", code))
 
 
-def doubt_texts(loaded: LoadedSessions, code: str) -> Mapping[str, int]:
-    """Return the different texts of a doubt and the number of runs with each."""
-    counts = loaded.doubts.where(code=code).counts("text").sort_values("text")
+def caveat_texts(loaded: LoadedSessions, code: str) -> Mapping[str, int]:
+    """Return the different texts of a caveat and the number of runs with each."""
+    counts = loaded.caveats.where(code=code).counts("text").sort_values("text")
     return {str(words): int(n) for words, n in zip(counts["text"], counts["n"], strict=True)}
 
 

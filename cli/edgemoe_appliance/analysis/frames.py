@@ -80,8 +80,8 @@ RUN_COLUMNS: tuple[FrameColumn, ...] = (
         detail="why the run did not end well",
     ),
     *_columns("number", exit_code="of the engine", signal="that ended the engine"),
-    *_columns("text", doubts="codes of the doubts, separated by spaces"),
-    *_columns("integer", doubt_count="number of doubts"),
+    *_columns("text", caveats="codes of the caveats, separated by spaces"),
+    *_columns("integer", caveat_count="number of caveats"),
     *_columns("text", text_sha256="digest of the generated text"),
     *_columns("number", text_bytes="size of the generated text"),
     *_columns("text", started_utc="for display only", ended_utc="for display only"),
@@ -108,8 +108,8 @@ RUNS = TableShape(
         ),
     ),
 )
-DOUBTS = TableShape(
-    name="doubts",
+CAVEATS = TableShape(
+    name="caveats",
     columns=_columns(
         "text",
         session="session",
@@ -117,8 +117,8 @@ DOUBTS = TableShape(
         run_id="run",
         model="model of the run",
         status="how the run ended",
-        code="code of the doubt",
-        text="what is doubted",
+        code="code of the caveat",
+        text="what the caveat says",
         numbers="its numbers as JSON",
     ),
 )
@@ -144,7 +144,7 @@ ABSENT = TableShape(
         *_columns("text", first_run="the first of these runs"),
     ),
 )
-SHAPES = (RUNS, DOUBTS, ABSENT_SETS, ABSENT)
+SHAPES = (RUNS, CAVEATS, ABSENT_SETS, ABSENT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +195,7 @@ class FrameWriter:
             columns = run_columns(self._held)
             places = list(range(self.added - len(self._held), self.added))
             self._store.add(RUNS, {**columns, "absent_set": self._absent_of, "place": places})
-            self._store.add(DOUBTS, doubt_columns(self._held))
+            self._store.add(CAVEATS, caveat_columns(self._held))
             self._store.add(ABSENT_SETS, self._absent_sets.take_new())
         self._held, self._absent_of = [], []
 
@@ -305,23 +305,23 @@ def _header_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
 def _end_columns(ends: Sequence[EndRecord | None]) -> dict[str, list[Value]]:
     """Return how each attempt ended."""
     killed = "the measuring process ended during the run"
-    codes = [dict.fromkeys(doubt.code for doubt in end.doubts) if end else {} for end in ends]
+    codes = [dict.fromkeys(caveat.code for caveat in end.caveats) if end else {} for end in ends]
     return {
         "detail": [end.detail if end else killed for end in ends],
         "exit_code": [end.exit_code if end else None for end in ends],
         "signal": [end.signal if end else None for end in ends],
-        "doubts": [" ".join(each) for each in codes],
-        "doubt_count": [len(end.doubts) if end else 0 for end in ends],
+        "caveats": [" ".join(each) for each in codes],
+        "caveat_count": [len(end.caveats) if end else 0 for end in ends],
         "text_sha256": [end.text_sha256 if end else None for end in ends],
         "text_bytes": [end.text_bytes if end else None for end in ends],
         "ended_utc": [end.ended_utc if end else None for end in ends],
     }
 
 
-def doubt_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
-    """Return the doubts of attempts as the columns of DOUBTS."""
+def caveat_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
+    """Return the caveats of attempts as the columns of CAVEATS."""
     found = [
-        (each, doubt) for each in placed if each.attempt.end for doubt in each.attempt.end.doubts
+        (each, caveat) for each in placed if each.attempt.end for caveat in each.attempt.end.caveats
     ]
     return {
         "session": [each.session for each, _ in found],
@@ -329,9 +329,9 @@ def doubt_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
         "run_id": [each.attempt.header.run_id for each, _ in found],
         "model": [each.attempt.header.spec.model for each, _ in found],
         "status": [each.attempt.status.value for each, _ in found],
-        "code": [doubt.code for _, doubt in found],
-        "text": [doubt.text for _, doubt in found],
-        "numbers": [canonical_json(doubt.numbers) for _, doubt in found],
+        "code": [caveat.code for _, caveat in found],
+        "text": [caveat.text for _, caveat in found],
+        "numbers": [canonical_json(caveat.numbers) for _, caveat in found],
     }
 
 

@@ -1,4 +1,4 @@
-"""The recorded hardware of a sitting in words, fact by fact; what is missing keeps its reason."""
+"""The recorded hardware of a measuring period in words; what is missing keeps its reason."""
 
 from __future__ import annotations
 

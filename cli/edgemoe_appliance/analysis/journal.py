@@ -12,19 +12,19 @@ from dataclasses import dataclass, replace
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.schema.journal import JournalLine, TornTail
 from edgemoe_appliance.schema.plan import Plan
-from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, SittingRecord, Status
+from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, PeriodRecord, Status
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One attempt at a run, its sitting (index from 0) and the line of its header.
+    """One attempt at a run, its measuring period (index from 0) and the line of its header.
 
     `end` is None where the measuring process was killed during the attempt; `is_planned` is
     false where the run is a repetition that was added to the plan.
     """
 
-    sitting_index: int
-    sitting: SittingRecord
+    period_index: int
+    period: PeriodRecord
     header: HeaderRecord
     end: EndRecord | None
     line: int
@@ -44,19 +44,19 @@ class _Assembler:
         self._planned = {spec.id: spec for spec in plan.runs}
         self._where = where
         self._attempts: dict[str, int] = {}
-        self._sitting_index = -1
-        self._sitting: SittingRecord | None = None
+        self._period_index = -1
+        self._period: PeriodRecord | None = None
         self._open: Attempt | None = None
 
-    def add(self, line: JournalLine) -> Iterator[Attempt | SittingRecord]:
-        """Yield what the line completes: a sitting, or the attempt it closes or cuts off."""
+    def add(self, line: JournalLine) -> Iterator[Attempt | PeriodRecord]:
+        """Yield what the line completes: a period, or the attempt it closes or cuts off."""
         record = line.record
         if isinstance(record, EndRecord):
             yield self._close_run(record, line.number)
             return
         yield from self.finish()
-        if isinstance(record, SittingRecord):
-            yield self._begin_sitting(record, line.number)
+        if isinstance(record, PeriodRecord):
+            yield self._begin_period(record, line.number)
         else:
             self._begin_run(record, line.number)
 
@@ -66,19 +66,20 @@ class _Assembler:
             yield self._open
             self._open = None
 
-    def _begin_sitting(self, record: SittingRecord, number: int) -> SittingRecord:
+    def _begin_period(self, record: PeriodRecord, number: int) -> PeriodRecord:
         session = self._plan.session
         if record.session != session:
             raise self._error(
-                f"a sitting of session {record.session}, in the folder of {session}", number
+                f"a measuring period of session {record.session}, in the folder of {session}",
+                number,
             )
-        self._sitting = record
-        self._sitting_index += 1
+        self._period = record
+        self._period_index += 1
         return record
 
     def _begin_run(self, header: HeaderRecord, number: int) -> None:
-        if self._sitting is None:
-            raise self._error("a run before any sitting", number)
+        if self._period is None:
+            raise self._error("a run before any measuring period", number)
         is_planned = self._planned.get(header.run_id) == header.spec
         if not is_planned and not self._is_added(header):
             raise self._error(f"run {header.run_id!r} is not in the plan", number)
@@ -88,8 +89,8 @@ class _Assembler:
             )
         self._attempts[header.run_id] = header.attempt
         self._open = Attempt(
-            sitting_index=self._sitting_index,
-            sitting=self._sitting,
+            period_index=self._period_index,
+            period=self._period,
             header=header,
             end=None,
             line=number,
@@ -121,8 +122,8 @@ class _Assembler:
 
 def assemble_attempts(
     lines: Iterable[JournalLine | TornTail], *, plan: Plan, where: str
-) -> Iterator[Attempt | SittingRecord | TornTail]:
-    """Yield the sittings, attempts and torn tail of a journal in their order.
+) -> Iterator[Attempt | PeriodRecord | TornTail]:
+    """Yield the measuring periods, attempts and torn tail of a journal in their order.
 
     Raises RecordError with `where` and the line for records that do not belong together or
     that the plan does not hold.

@@ -24,41 +24,43 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ShownRuns(Shown):
-    """The runs that are shown; `bad` and `doubted` say how many of these there are in all."""
+    """The runs that are shown; `bad` and `with_caveat` say how many of these there are in all."""
 
     bad: int
-    doubted: int
+    with_caveat: int
 
     @property
     def in_words(self) -> str:
         """Return what is shown, what is left out, and where all runs are."""
         bad = int((self.frame["status"] != "ok").sum())
-        doubted = int(((self.frame["status"] == "ok") & (self.frame["doubt_count"] > 0)).sum())
+        with_caveat = int(((self.frame["status"] == "ok") & (self.frame["caveat_count"] > 0)).sum())
         return (
             f"{len(self.frame)} of {self.total} runs: first {bad} of the {self.bad} that did not "
-            f"end well and {doubted} of the {self.doubted} with a doubt, then others, each kind "
-            "evenly spread over all. All are in runs.csv."
+            f"end well and {with_caveat} of the {self.with_caveat} with a caveat, then others, "
+            "each kind evenly spread over all. All are in runs.csv."
         )
 
 
 def shown_runs(runs: Rows, limit: int) -> ShownRuns:
-    """Return all runs, or at most `limit`: those that did not end well and the doubted first.
+    """Return all runs, or at most `limit`: first what did not end well, then what has a caveat.
 
     The former take up to half of the rows, the latter up to half of what is left.
     """
     bad, ok = runs.where_not(status="ok"), runs.where(status="ok")
-    doubted, plain = ok.above("doubt_count", 0), ok.where(doubt_count=0)
+    with_caveat, plain = ok.above("caveat_count", 0), ok.where(caveat_count=0)
     if len(runs) <= limit:
-        return ShownRuns(frame=runs.frame(), total=len(runs), bad=len(bad), doubted=len(doubted))
+        return ShownRuns(
+            frame=runs.frame(), total=len(runs), bad=len(bad), with_caveat=len(with_caveat)
+        )
     first = spread_out(bad, limit // 2)
     left = limit - len(first.frame)
-    second = spread_out(doubted, left // 2 if len(plain) >= left // 2 else left - len(plain))
+    second = spread_out(with_caveat, left // 2 if len(plain) >= left // 2 else left - len(plain))
     rest = spread_out(plain, left - len(second.frame))
     return ShownRuns(
         frame=pd.concat([first.frame, second.frame, rest.frame], ignore_index=True),
         total=len(runs),
         bad=len(bad),
-        doubted=len(doubted),
+        with_caveat=len(with_caveat),
     )
 
 

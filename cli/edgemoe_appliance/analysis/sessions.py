@@ -15,7 +15,7 @@ from string import ascii_uppercase
 
 from edgemoe_appliance.analysis.frames import (
     ABSENT,
-    DOUBTS,
+    CAVEATS,
     RUNS,
     SHAPES,
     FrameWriter,
@@ -40,7 +40,7 @@ from edgemoe_appliance.schema.plan import (
     PrecisionRule,
     read_plan,
 )
-from edgemoe_appliance.schema.records import HeaderRecord, HostFacts, SittingRecord, Status
+from edgemoe_appliance.schema.records import HeaderRecord, HostFacts, PeriodRecord, Status
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,14 +107,14 @@ class ExperimentCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionFacts:
-    """One session: its plan, its sittings, and how far it came (counts of runs).
+    """One session: its plan, its measuring periods, and how far it came (counts of runs).
 
     `added` are runs that heat or need added to the plan; `not_started` are planned and have no end.
     """
 
     key: str
     plan: PlanFacts
-    sittings: tuple[SittingRecord, ...]
+    periods: tuple[PeriodRecord, ...]
     journal_sha256: str
     torn_bytes: int
     planned: int
@@ -129,14 +129,14 @@ class SessionFacts:
     @property
     def plan_matches(self) -> bool:
         """Return whether the plan beside the journal is the one the journal names."""
-        return all(sitting.plan_digest == self.plan.digest for sitting in self.sittings)
+        return all(period.plan_digest == self.plan.digest for period in self.periods)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LoadedSessions:
     """Everything that was measured: facts, and rows of the columns that `frames` documents.
 
-    `runs` has one row per final run, `unfinished` one per other attempt, `doubts` one per doubt,
+    `runs` has one row per final run, `unfinished` one per other attempt, `caveats` one per caveat,
     `absent` one per reason for missing readings. `lots` and `prompts` (as sent, by number) are
     what pools are made from.
     """
@@ -147,7 +147,7 @@ class LoadedSessions:
     prompts: tuple[str, ...]
     runs: Rows
     unfinished: Rows
-    doubts: Rows
+    caveats: Rows
     absent: Rows
 
     def why_absent(self, metrics: Sequence[str]) -> str | None:
@@ -190,7 +190,7 @@ class _OneSession:
 
     key: str
     plan: Plan
-    sittings: list[SittingRecord] = field(default_factory=list)
+    periods: list[PeriodRecord] = field(default_factory=list)
     torn_bytes: int = 0
     attempts: int = 0
     commands: dict[str, ExampleCommand] = field(default_factory=dict)
@@ -203,7 +203,7 @@ class _OneSession:
         return SessionFacts(
             key=self.key,
             plan=_plan_facts(self.plan),
-            sittings=tuple(self.sittings),
+            periods=tuple(self.periods),
             journal_sha256=journal_sha256,
             torn_bytes=self.torn_bytes,
             planned=len(self.plan.runs),
@@ -240,8 +240,8 @@ class _SessionReader:
         digest = hashlib.sha256()
         lines = iterate_journal(journal, digest)
         for item in assemble_attempts(lines, plan=plan, where=str(journal)):
-            if isinstance(item, SittingRecord):
-                session.sittings.append(item)
+            if isinstance(item, PeriodRecord):
+                session.periods.append(item)
             elif isinstance(item, TornTail):
                 session.torn_bytes = len(item.content)
             else:
@@ -262,7 +262,7 @@ class _SessionReader:
             prompts=self._lots.prompts(),
             runs=attempts.where(final=True),
             unfinished=attempts.where(final=False),
-            doubts=self._store.rows(DOUBTS),
+            caveats=self._store.rows(CAVEATS),
             absent=self._store.rows(ABSENT),
         )
 
@@ -322,7 +322,7 @@ class _Settings:
         header = attempt.header
         place = (
             session,
-            attempt.sitting_index,
+            attempt.period_index,
             header.engine_sha256,
             header.engine_build_key,
             header.image,
@@ -338,7 +338,7 @@ class _Settings:
         )
 
     def _register(self, session: str, plan: Plan, attempt: Attempt) -> str:
-        key = _setting_digest(session, plan, attempt.sitting.host, attempt.header)
+        key = _setting_digest(session, plan, attempt.period.host, attempt.header)
         if key not in self._ids:
             self._ids[key] = _letters(len(self._ids))
             self._settings.append(_setting(self._ids[key], session, plan, attempt))
@@ -349,15 +349,15 @@ class _Settings:
 def _setting(setting_id: str, session: str, plan: Plan, attempt: Attempt) -> Setting:
     return Setting(
         id=setting_id,
-        machine=_machine_digest(session, plan, attempt.sitting.host),
+        machine=_machine_digest(session, plan, attempt.period.host),
         sessions=(),
         target_id=plan.target_id,
         target=plan.target,
         runtime=plan.runtime,
         image=attempt.header.image,
         engine=plan.engines[attempt.header.spec.pin],
-        host=attempt.sitting.host,
-        hardware=attempt.sitting.hardware,
+        host=attempt.period.host,
+        hardware=attempt.period.hardware,
     )
 
 

@@ -1,6 +1,6 @@
 """Threats to validity that follow from the records themselves, weightiest first.
 
-Each is found, none is assumed: a session without one of these causes does not list it. The doubts
+Each is found, none is assumed: a session without one of these causes does not list it. The caveats
 of single runs have a table of their own.
 """
 
@@ -105,7 +105,7 @@ def _journals(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
                 text=f"The journal of {session.key} ends in {session.torn_bytes} bytes of an "
                 "incomplete record: measuring was killed while it wrote.",
             )
-        if any(sitting.appliance.git_dirty for sitting in session.sittings):
+        if any(period.appliance.git_dirty for period in session.periods):
             yield Threat(
                 code="modified-appliance",
                 weight=Weight.MEANING,

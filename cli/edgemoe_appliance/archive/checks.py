@@ -119,9 +119,11 @@ def check_about(about: About, plan: Plan, root: str | None) -> Iterator[Mismatch
 def check_plan(plan: Plan, facts: JournalFacts) -> Iterator[Mismatch]:
     """Yield where plan and journal do not belong together."""
     digest = plan.digest
-    for number, sitting in enumerate(facts.sittings, start=1):
-        if sitting.record.plan_digest != digest:
-            what = f"has digest {digest}; sitting {number} of {layout.JOURNAL} names another"
+    for number, period in enumerate(facts.periods, start=1):
+        if period.record.plan_digest != digest:
+            what = (
+                f"has digest {digest}; measuring period {number} of {layout.JOURNAL} names another"
+            )
             yield Mismatch(file=layout.PLAN, kind=Kind.CONTENT, what=what)
 
 

@@ -1,9 +1,9 @@
 """The description of an archive as an RO-Crate, after the Process Run Crate profile.
 
 A pure function of the files with their digests, of the plan and of the journal's facts: dates come
-from records, identifiers from names. Each sitting is an action: its instruments are the appliance
-and the builds of llama.cpp, its objects the plan and the model files by digest, its results the
-journal and the raw readings.
+from records, identifiers from names. Each measuring period is an action: its instruments are the
+appliance and the builds of llama.cpp, its objects the plan and the model files by digest, its
+results the journal and the raw readings.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rocrate.rocrate import ROCrate  # type: ignore[import-untyped]
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.about import About
 from edgemoe_appliance.archive.derived import model_source
-from edgemoe_appliance.archive.facts import JournalFacts, SittingFacts
+from edgemoe_appliance.archive.facts import JournalFacts, PeriodFacts
 from edgemoe_appliance.archive.jsonfile import json_bytes
 from edgemoe_appliance.archive.layout import FileEntry
 from edgemoe_appliance.schema.configs import GitSource, ModelsConfig
@@ -152,22 +152,22 @@ class _CrateBuilder:
         )
 
     def add_actions(self) -> None:
-        for number, sitting in enumerate(self._given.facts.sittings, start=1):
-            self._add_sitting(f"#sitting-{number}", number, sitting)
+        for number, period in enumerate(self._given.facts.periods, start=1):
+            self._add_period(f"#period-{number}", number, period)
         self._add_rendering()
 
-    def _add_sitting(self, key: str, number: int, sitting: SittingFacts) -> None:
-        plan, record = self._given.plan, sitting.record
-        instruments = [_APPLIANCE, *(_engine_key(pin) for pin in sorted(sitting.pins))]
-        objects = [layout.PLAN, *(_model_key(model) for model in sorted(sitting.models))]
-        results = [layout.JOURNAL, *(layout.SAMPLES + name for name in sitting.raw)]
+    def _add_period(self, key: str, number: int, period: PeriodFacts) -> None:
+        plan, record = self._given.plan, period.record
+        instruments = [_APPLIANCE, *(_engine_key(pin) for pin in sorted(period.pins))]
+        objects = [layout.PLAN, *(_model_key(model) for model in sorted(period.models))]
+        results = [layout.JOURNAL, *(layout.SAMPLES + name for name in period.raw)]
         boxed = {"containerImage": _ref(_IMAGE)} if plan.image is not None else {}
         self._add_action(
             key,
-            name=f"Sitting {number} of session {plan.session}",
-            description=f"{sitting.runs} runs on {record.host.system} {record.host.machine}",
+            name=f"Measuring period {number} of session {plan.session}",
+            description=f"{period.runs} runs on {record.host.system} {record.host.machine}",
             startTime=_moment(record.started_utc),
-            endTime=_moment(sitting.ended_utc),
+            endTime=_moment(period.ended_utc),
             instrument=self._refs(instruments),
             object=self._refs(objects),
             result=self._refs(results),

@@ -23,7 +23,7 @@ from edgemoe_appliance.report.render import render_files
 from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 from edgemoe_appliance.schema.imagelock import ImageLock
 from edgemoe_appliance.schema.plan import EngineBuild, Plan, PlannedModel
-from edgemoe_appliance.schema.records import SittingRecord, records_json_schema
+from edgemoe_appliance.schema.records import PeriodRecord, records_json_schema
 from edgemoe_appliance.studies.reference import read_study
 
 _README: Final = """\
@@ -82,7 +82,7 @@ def derive_files(basis: Basis) -> dict[str, bytes]:
         "experiments.json": {k: v.model_dump(mode="json") for k, v in plan.experiments.items()},
         "engines.json": {pin: _engine(build) for pin, build in plan.engines.items()},
         "models.json": {k: _model(v, basis.models) for k, v in plan.models.items()},
-        "host.json": [_host(sitting.record) for sitting in basis.facts.sittings],
+        "host.json": [_host(period.record) for period in basis.facts.periods],
     }
     files |= {layout.AS_RUN + name: json_bytes(value) for name, value in as_run.items()}
     files |= build_image_files(plan, basis.lock, basis.image_sha256)
@@ -135,8 +135,8 @@ def model_source(model: PlannedModel, entry: ModelEntry | None) -> dict[str, Any
     return {"kind": "repository", **entry.model_dump(mode="json", include=kept)}
 
 
-def _host(sitting: SittingRecord) -> dict[str, Any]:
-    """Return what a sitting says of its machine."""
+def _host(period: PeriodRecord) -> dict[str, Any]:
+    """Return what a measuring period says of its machine."""
     kept = {"started_utc", "host", "power", "heat", "cgroup", "findings", "appliance"}
-    data: dict[str, Any] = sitting.model_dump(mode="json", include=kept)
+    data: dict[str, Any] = period.model_dump(mode="json", include=kept)
     return data

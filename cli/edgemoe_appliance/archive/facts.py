@@ -1,4 +1,4 @@
-"""What a journal says beside its figures: sittings with their times, raw files with their digests.
+"""What a journal says beside its figures: measuring periods and their times, raw files by digest.
 
 Works on the stream of records; what it keeps is a few hundred bytes a run.
 """
@@ -13,16 +13,16 @@ from edgemoe_appliance.schema.journal import JournalLine, iterate_journal
 from edgemoe_appliance.schema.records import (
     EndRecord,
     HeaderRecord,
+    PeriodRecord,
     SampleFile,
-    SittingRecord,
 )
 
 
 @dataclass(kw_only=True)
-class SittingFacts:
+class PeriodFacts:
     """One stretch of measuring; `ended_utc` is the last moment that a record of it tells."""
 
-    record: SittingRecord
+    record: PeriodRecord
     ended_utc: str
     pins: set[str] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
@@ -32,16 +32,16 @@ class SittingFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class JournalFacts:
-    """The sittings of a journal, its raw files by name, and the images that its runs name."""
+    """The measuring periods of a journal, its raw files by name, the images of its runs."""
 
-    sittings: tuple[SittingFacts, ...]
+    periods: tuple[PeriodFacts, ...]
     raw: dict[str, SampleFile]
     images: tuple[str, ...]
 
     @property
     def ended_utc(self) -> str:
         """Return the last moment that any record tells."""
-        return max(sitting.ended_utc for sitting in self.sittings)
+        return max(period.ended_utc for period in self.periods)
 
 
 def read_journal_facts(path: Path) -> JournalFacts:
@@ -53,10 +53,10 @@ def read_journal_facts(path: Path) -> JournalFacts:
     for line in iterate_journal(path):
         if isinstance(line, JournalLine):
             builder.add(line, f"{path}:{line.number}")
-    if not builder.sittings:
+    if not builder.periods:
         raise RecordError("nothing was measured", where=str(path), hint="bench first")
     return JournalFacts(
-        sittings=tuple(builder.sittings),
+        periods=tuple(builder.periods),
         raw=builder.raw,
         images=tuple(dict.fromkeys(builder.images)),
     )
@@ -66,37 +66,39 @@ class _Builder:
     """Folds records one after another."""
 
     def __init__(self) -> None:
-        self.sittings: list[SittingFacts] = []
+        self.periods: list[PeriodFacts] = []
         self.raw: dict[str, SampleFile] = {}
         self.images: dict[str, None] = {}
 
     def add(self, line: JournalLine, where: str) -> None:
         record = line.record
-        if isinstance(record, SittingRecord):
-            self.sittings.append(SittingFacts(record=record, ended_utc=record.started_utc))
+        if isinstance(record, PeriodRecord):
+            self.periods.append(PeriodFacts(record=record, ended_utc=record.started_utc))
             return
-        if not self.sittings:
-            raise RecordError("a run before any sitting", where=where, hint="not a whole journal")
-        sitting = self.sittings[-1]
+        if not self.periods:
+            raise RecordError(
+                "a run before any measuring period", where=where, hint="not a whole journal"
+            )
+        period = self.periods[-1]
         if isinstance(record, HeaderRecord):
-            self._add_header(sitting, record)
+            self._add_header(period, record)
         else:
-            self._add_end(sitting, record, where)
+            self._add_end(period, record, where)
 
-    def _add_header(self, sitting: SittingFacts, header: HeaderRecord) -> None:
-        sitting.runs += 1
-        sitting.pins.add(header.spec.pin)
-        sitting.models.add(header.spec.model)
-        sitting.ended_utc = max(sitting.ended_utc, header.started_utc)
+    def _add_header(self, period: PeriodFacts, header: HeaderRecord) -> None:
+        period.runs += 1
+        period.pins.add(header.spec.pin)
+        period.models.add(header.spec.model)
+        period.ended_utc = max(period.ended_utc, header.started_utc)
         if header.image is not None:
             self.images[header.image] = None
 
-    def _add_end(self, sitting: SittingFacts, end: EndRecord, where: str) -> None:
-        sitting.ended_utc = max(sitting.ended_utc, end.ended_utc)
+    def _add_end(self, period: PeriodFacts, end: EndRecord, where: str) -> None:
+        period.ended_utc = max(period.ended_utc, end.ended_utc)
         for file in (end.samples, end.probe_report):
             if file is None:
                 continue
             if file.name in self.raw:
                 raise RecordError(f"two runs name the raw file {file.name}", where=where)
             self.raw[file.name] = file
-            sitting.raw.append(file.name)
+            period.raw.append(file.name)

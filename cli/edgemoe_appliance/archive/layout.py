@@ -23,7 +23,7 @@ CONFIG_NAMES: Final = (
     "prompts.yaml",
 )
 STUDY: Final = "data/reference/study.yaml"
-SCHEMA: Final = "data/schema/records.v1.json"
+SCHEMA: Final = "data/schema/records.v2.json"
 LOCK: Final = "images/lock.json"
 IMAGE: Final = "images/image.tar"
 STATEMENT: Final = "images/image.intoto.json"

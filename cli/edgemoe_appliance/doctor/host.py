@@ -107,7 +107,7 @@ def check_other_load() -> Iterator[Finding]:
         check="other load",
         level=Level.OK if quiet else Level.WARN,
         seen=f"{other_pct:.0f} % of a core over {_LOAD_SAMPLE_S:.0f} s",
-        hint="" if quiet else "end other programs; runs beside such a load carry a doubt",
+        hint="" if quiet else "end other programs; runs beside such a load carry a caveat",
     )
 
 

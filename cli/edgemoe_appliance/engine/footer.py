@@ -54,7 +54,7 @@ class Footer:
     sampling_s: float | None
     total_s: float | None
     absent: dict[str, str]
-    doubts: tuple[str, ...]
+    caveats: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class _Counts:
     prompt_tokens: int | None
     generated_tokens: int | None
     eval_runs: int | None
-    doubts: tuple[str, ...]
+    caveats: tuple[str, ...]
 
 
 def parse_footer(stderr: str) -> Footer | None:
@@ -86,8 +86,8 @@ def parse_footer(stderr: str) -> Footer | None:
         entries[name] = _parse_entry(match)
     if not entries:
         return None
-    doubts = ("the engine printed more than one footer; the last counts",) if doubled else ()
-    return _footer(entries, doubts)
+    caveats = ("the engine printed more than one footer; the last counts",) if doubled else ()
+    return _footer(entries, caveats)
 
 
 def _parse_entry(match: re.Match[str]) -> _Entry:
@@ -100,7 +100,7 @@ def _parse_entry(match: re.Match[str]) -> _Entry:
     )
 
 
-def _footer(entries: dict[str, _Entry], doubts: tuple[str, ...]) -> Footer:
+def _footer(entries: dict[str, _Entry], caveats: tuple[str, ...]) -> Footer:
     counts = _counts(entries)
     absent: dict[str, str] = {}
     times = {field: _time(entries.get(name), field, absent) for name, field in _TIMES.items()}
@@ -120,7 +120,7 @@ def _footer(entries: dict[str, _Entry], doubts: tuple[str, ...]) -> Footer:
         sampling_s=times["sampling_s"],
         total_s=times["total_s"],
         absent=absent,
-        doubts=doubts + counts.doubts,
+        caveats=caveats + counts.caveats,
     )
 
 
@@ -172,14 +172,14 @@ def _counts(entries: dict[str, _Entry]) -> _Counts:
     is_in_prompt_pass = not (prompt == 1 and _is_untimed(entries.get("prompt eval")))
     by_runs = None if runs is None else runs + is_in_prompt_pass
     by_sampler = None if prompt is None or sampled is None else max(0, sampled - prompt)
-    doubts: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
     if None not in (by_runs, by_sampler) and by_runs != by_sampler:
-        doubts = (f"the footer counts {by_sampler} sampled tokens but {runs} evaluation runs",)
+        caveats = (f"the footer counts {by_sampler} sampled tokens but {runs} evaluation runs",)
     return _Counts(
         prompt_tokens=prompt,
         generated_tokens=by_runs if by_sampler is None else by_sampler,
         eval_runs=runs,
-        doubts=doubts,
+        caveats=caveats,
     )
 
 

@@ -51,7 +51,7 @@ def open_evaluation(asked: Asked, folders: Folders) -> Opening:
 def _with_pin_of_session(evaluation: Evaluation, folders: Folders) -> Evaluation:
     """Return an evaluation that goes on with the engine that its session was begun with.
 
-    Which of the default pin and its fallback can be had may change between two sittings.
+    Which of the default pin and its fallback can be had may change between two measuring periods.
     """
     request = evaluation.bench
     path = folders.sessions / request.session / PLAN_NAME

@@ -1,4 +1,4 @@
-"""Fans and cooling devices as they are when a sitting begins."""
+"""Fans and cooling devices as they are when a measuring period begins."""
 
 from __future__ import annotations
 

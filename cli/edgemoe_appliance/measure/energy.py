@@ -23,7 +23,7 @@ from edgemoe_appliance.measure.railtrace import (
 )
 from edgemoe_appliance.measure.uncertainty import Uncertainty, add_uncertainties
 from edgemoe_appliance.schema.metrics import Unit
-from edgemoe_appliance.schema.records import Doubt, Window
+from edgemoe_appliance.schema.records import Caveat, Window
 from edgemoe_appliance.schema.units import NS_PER_S
 
 
@@ -47,7 +47,7 @@ class WindowEnergy:
     n_samples: int
     uncertainty: Uncertainty
     method: Method
-    doubts: tuple[Doubt, ...]
+    caveats: tuple[Caveat, ...]
 
     @property
     def mean_w(self) -> float:
@@ -95,7 +95,7 @@ def _as_energy(
         n_samples=readings_inside(trace, window),
         uncertainty=integral.uncertainty,
         method=method,
-        doubts=check_trace(trace, window, integral.gaps_s),
+        caveats=check_trace(trace, window, integral.gaps_s),
     )
 
 
@@ -129,7 +129,7 @@ def total_energy(traces: Sequence[RailTrace], window: Window) -> WindowEnergy | 
         n_samples=min(part.n_samples for part in parts),
         uncertainty=add_uncertainties([part.uncertainty for part in parts]),
         method=Method.SUM,
-        doubts=tuple(doubt for part in parts for doubt in part.doubts),
+        caveats=tuple(caveat for part in parts for caveat in part.caveats),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a sitting is read with, for its record: power sources, heat sensors, the cgroup."""
+"""What a measuring period is read with, for its record: power sources, heat sensors, the cgroup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All figures and doubts of one run, from the raw data that was read around it. Pure."""
+"""All figures and caveats of one run, from the raw data that was read around it. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from edgemoe_appliance.measure.timing import (
     timing_windows,
 )
 from edgemoe_appliance.schema.plan import RunSpec
-from edgemoe_appliance.schema.records import Doubt, Status, Window
+from edgemoe_appliance.schema.records import Caveat, Status, Window
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -67,7 +67,7 @@ class Figures:
     detail: str | None
     readings: Readings
     windows: tuple[Window, ...]
-    doubts: tuple[Doubt, ...]
+    caveats: tuple[Caveat, ...]
 
 
 def derive_figures(raw: RawRun, setting: Setting) -> Figures:
@@ -81,17 +81,19 @@ def derive_figures(raw: RawRun, setting: Setting) -> Figures:
     readings = Readings()
     readings.put("model_file_bytes", raw.model_file_bytes, "")
     put_timing(readings, timeline, footer, "no footer: " + (detail or status.value))
-    doubts = (
+    caveats = (
         *_put_samples(readings, raw, setting),
         *_put_power(readings, raw, setting, windows),
         *put_pause(readings, raw.pause),
         *(put_probe(readings, raw.probe_report) if raw.spec.arm.is_probed else ()),
         *_check_text(raw.spec, timeline, footer),
     )
-    return Figures(status=status, detail=detail, readings=readings, windows=windows, doubts=doubts)
+    return Figures(
+        status=status, detail=detail, readings=readings, windows=windows, caveats=caveats
+    )
 
 
-def _put_samples(readings: Readings, raw: RawRun, setting: Setting) -> tuple[Doubt, ...]:
+def _put_samples(readings: Readings, raw: RawRun, setting: Setting) -> tuple[Caveat, ...]:
     """Put what follows from the samples: memory, processor use and heat."""
     result, report = raw.result, raw.report
     run = cut_samples(
@@ -118,12 +120,12 @@ def _put_samples(readings: Readings, raw: RawRun, setting: Setting) -> tuple[Dou
 
 def _put_power(
     readings: Readings, raw: RawRun, setting: Setting, windows: tuple[Window, ...]
-) -> tuple[Doubt, ...]:
+) -> tuple[Caveat, ...]:
     power = build_run_power(setting.power, raw.report.power)
     return put_power(readings, power, windows, readings.metrics.get("generated_tokens"))
 
 
-def _check_text(spec: RunSpec, timeline: Timeline, footer: Footer | None) -> tuple[Doubt, ...]:
+def _check_text(spec: RunSpec, timeline: Timeline, footer: Footer | None) -> tuple[Caveat, ...]:
     return (
         *check_footer(timeline, footer),
         *check_length(spec.n_predict, spec.ignore_eos, footer),

@@ -1,4 +1,4 @@
-"""The hardware record of a sitting: what the study kept by hand, read from the machine itself.
+"""The hardware record of a measuring period: what the study kept by hand, as the machine tells it.
 
 Files alone are read and no program of the board is run, so that it is the same in a container
 without privileges. Serial numbers are not read.
@@ -33,7 +33,7 @@ _SWAP_COLUMNS = 5
 
 
 def read_hardware(roots: SystemRoots, temps_c: dict[str, float]) -> HardwareFacts:
-    """Read the record; `temps_c` are the temperatures of the sitting's own sensors by name."""
+    """Read the record; `temps_c` are the temperatures of the period's own sensors by name."""
     absences = Absences(roots)
     release = _read_release(absences)
     return HardwareFacts(

@@ -19,7 +19,7 @@ from edgemoe_appliance.measure.sysfs import (
     read_number,
     read_text,
 )
-from edgemoe_appliance.schema.records import Doubt
+from edgemoe_appliance.schema.records import Caveat
 
 # Below this a sensor says that it is switched off (Jetson: -256 degrees).
 _LOWEST_MILLI_C = -60_000
@@ -168,8 +168,8 @@ def hottest_on_die(temps_c: Mapping[str, float]) -> DieTemperature | None:
     return DieTemperature(sensor=sensor, temp_c=on_die[sensor])
 
 
-def check_throttling(readings: Sequence[ThrottleReading]) -> tuple[Doubt, ...]:
-    """Return a doubt where any level or counter rose after the first reading."""
+def check_throttling(readings: Sequence[ThrottleReading]) -> tuple[Caveat, ...]:
+    """Return a caveat where any level or counter rose after the first reading."""
     if not readings:
         return ()
     first = readings[0]
@@ -183,7 +183,7 @@ def check_throttling(readings: Sequence[ThrottleReading]) -> tuple[Doubt, ...]:
     if not risen:
         return ()
     text = f"the machine was throttled during the run: {', '.join(sorted(risen))}"
-    return (Doubt(code="throttled", text=text, numbers=risen),)
+    return (Caveat(code="throttled", text=text, numbers=risen),)
 
 
 def _is_on(milli_c: int) -> bool:

@@ -1,4 +1,4 @@
-"""Temperatures, throttling and the pause of one run as metrics and doubts. Pure."""
+"""Temperatures, throttling and the pause of one run as metrics and caveats. Pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from edgemoe_appliance.measure.heat import ThrottleReading, check_throttling, ho
 from edgemoe_appliance.measure.pause import Pause
 from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.measure.sampler import Sample
-from edgemoe_appliance.schema.records import Doubt
+from edgemoe_appliance.schema.records import Caveat
 
 _TEMPERATURES = ("temp_start_c", "temp_peak_c", "temp_end_c")
 
 
 def put_heat(
     readings: Readings, samples: Sequence[Sample], throttle: Sequence[ThrottleReading]
-) -> tuple[Doubt, ...]:
-    """Put the temperatures of the die and what throttling there was; return its doubt."""
+) -> tuple[Caveat, ...]:
+    """Put the temperatures of the die and what throttling there was; return its caveat."""
     hottest = [hottest_on_die(sample.heat.temps_c) for sample in samples if sample.heat is not None]
     temps_c = [die.temp_c for die in hottest if die is not None]
     if temps_c:
@@ -25,23 +25,23 @@ def put_heat(
             readings.put(key, temp_c, "")
     else:
         readings.put_absent(_TEMPERATURES, "this machine shows no temperature of its die")
-    doubts = check_throttling(throttle)
-    events = sum(sum(doubt.numbers.values()) for doubt in doubts)
+    caveats = check_throttling(throttle)
+    events = sum(sum(caveat.numbers.values()) for caveat in caveats)
     is_shown = any(reading.states or reading.counts for reading in throttle)
     readings.put(
         "throttle_events", events if is_shown else None, "this machine shows no throttling"
     )
-    return doubts
+    return caveats
 
 
-def put_pause(readings: Readings, pause: Pause) -> tuple[Doubt, ...]:
-    """Put the length of the pause; return a doubt where there was no temperature to wait for."""
+def put_pause(readings: Readings, pause: Pause) -> tuple[Caveat, ...]:
+    """Put the length of the pause; return a caveat where there was no temperature to wait for."""
     outcome = pause.outcome
     if outcome is None:
-        readings.put_absent(("cooldown_s",), "the first run of its sitting")
+        readings.put_absent(("cooldown_s",), "the first run of its measuring period")
         return ()
     readings.put("cooldown_s", pause.paused_s, "")
     if outcome.end is not CooldownEnd.NO_SENSOR:
         return ()
     text = "the target's rule waits for the junction, and this machine shows no temperature of it"
-    return (Doubt(code="cooldown-no-sensor", text=text),)
+    return (Caveat(code="cooldown-no-sensor", text=text),)

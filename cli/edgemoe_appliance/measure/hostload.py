@@ -30,7 +30,7 @@ class HostReading:
 
 
 class HostReader(Protocol):
-    """Reads the host; opened once for each sitting."""
+    """Reads the host; opened once for each measuring period."""
 
     def read(self) -> HostReading:
         """Return a reading."""

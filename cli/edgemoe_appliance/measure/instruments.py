@@ -1,4 +1,4 @@
-"""Everything that is read during a sitting, found and opened once, closed in every case.
+"""Everything that is read during a measuring period, found and opened once, closed in every case.
 
 A meter that was found and cannot be opened is absent with its reason, like one that was not there.
 """
@@ -49,7 +49,7 @@ class KernelCounters:
 
 @dataclass(frozen=True, kw_only=True)
 class Instruments:
-    """The open readers of one sitting; `cgroup_reader` is None where there is no cgroup."""
+    """The open readers of a measuring period; `cgroup_reader` is None without a cgroup."""
 
     host: HostReader
     power: Discovery

@@ -12,10 +12,10 @@ from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.measure.runsamples import RunSamples, highest, values
 from edgemoe_appliance.measure.sampler import Sample
 from edgemoe_appliance.measure.tree import TreeReading
-from edgemoe_appliance.schema.records import Doubt
+from edgemoe_appliance.schema.records import Caveat
 from edgemoe_appliance.schema.units import NS_PER_S
 
-# Bounds past which a run carries a doubt. Other load: field experience on shared machines is
+# Bounds past which a run carries a caveat. Other load: field experience on shared machines is
 # that 5 % of a core already moves a two-core engine that spins at its barriers.
 _OTHER_LOAD_PCT = 5.0
 _SAMPLER_CPU_PCT = 1.0
@@ -143,14 +143,14 @@ def _other_load(samples: Sequence[Sample], cost: ProcessCost) -> OtherLoad | Non
 
 def check_load(
     readings: Readings, failure: str | None, *, period_s: float, tick_s: float
-) -> tuple[Doubt, ...]:
-    """Return the doubts that load and sampling throw on a run; `failure` ended the sampler."""
+) -> tuple[Caveat, ...]:
+    """Return the caveats that load and sampling throw on a run; `failure` ended the sampler."""
     # One tick at each end is the resolution of the kernel's accounting.
     wall_s = readings.metrics["wall_s"]
     resolution_pct = 100 * 2 * tick_s / wall_s
     sampler_bound_pct = max(_SAMPLER_CPU_PCT, 100 * _SAMPLER_CPU_FLOOR_S / wall_s)
     late_bound_ms = 1e3 * period_s * _SAMPLER_LATE_SHARE
-    doubts = [
+    caveats = [
         _past_bound(
             readings,
             "other_cpu_pct",
@@ -174,12 +174,12 @@ def check_load(
         ),
     ]
     if failure is not None:
-        doubts.append(Doubt(code="sampler-failed", text=f"the sampler ended: {failure}"))
-    return tuple(doubt for doubt in doubts if doubt is not None)
+        caveats.append(Caveat(code="sampler-failed", text=f"the sampler ended: {failure}"))
+    return tuple(caveat for caveat in caveats if caveat is not None)
 
 
-def _past_bound(readings: Readings, key: str, bound: float, code: str, text: str) -> Doubt | None:
+def _past_bound(readings: Readings, key: str, bound: float, code: str, text: str) -> Caveat | None:
     value = readings.metrics.get(key)
     if value is None or value <= bound:
         return None
-    return Doubt(code=code, text=text, numbers={key: value, "bound": bound})
+    return Caveat(code=code, text=text, numbers={key: value, "bound": bound})

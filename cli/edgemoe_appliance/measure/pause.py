@@ -43,7 +43,7 @@ def margin_s(instruments: Instruments, period_s: float) -> float:
 
 
 class Pauses:
-    """The pauses of one sitting; remembers how warm the die was before the first run."""
+    """The pauses of one measuring period; remembers how warm the die was before the first run."""
 
     def __init__(
         self,

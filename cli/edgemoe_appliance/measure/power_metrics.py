@@ -1,7 +1,7 @@
 """Energy, power and energy per token of one run, from the readings around it. Pure.
 
 Everything is of the primary's total rails. A run whose whole call cannot be integrated has no
-energy at all, and carries a doubt: half a measurement would only mislead.
+energy at all, and carries a caveat: half a measurement would only mislead.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edgemoe_appliance.measure.power.interface import PowerMeter, Reading, total
 from edgemoe_appliance.measure.railtrace import RailTrace, build_trace
 from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.schema.configs import PowerSource
-from edgemoe_appliance.schema.records import Doubt, Phase, Window
+from edgemoe_appliance.schema.records import Caveat, Phase, Window
 
 _ENERGY_KEYS = {
     Phase.LOAD: "energy_load_j",
@@ -106,8 +106,8 @@ def _total_traces(
 
 def put_power(
     readings: Readings, power: RunPower, windows: Sequence[Window], tokens: float | None
-) -> tuple[Doubt, ...]:
-    """Put all that follows from the readings of power, and return their doubts.
+) -> tuple[Caveat, ...]:
+    """Put all that follows from the readings of power, and return their caveats.
 
     `tokens` are the generated ones, None where they are not known.
     """
@@ -119,11 +119,11 @@ def put_power(
     if isinstance(whole, AbsentEnergy):
         reason = f"no energy of the whole call: {whole.reason}"
         readings.put_absent(POWER_KEYS, reason)
-        return (Doubt(code=POWER_FAILED, text=reason),)
+        return (Caveat(code=POWER_FAILED, text=reason),)
     _put_windows(readings, found)
     _put_tokens(readings, found, tokens)
     _put_study(readings, power.primary, whole.window, tokens)
-    return (*_doubts_of(found), *_put_cross_check(readings, power.cross_check, whole))
+    return (*_caveats_of(found), *_put_cross_check(readings, power.cross_check, whole))
 
 
 def _put_windows(readings: Readings, found: Mapping[Phase, Found]) -> None:
@@ -192,7 +192,7 @@ def _put_study(
 
 def _put_cross_check(
     readings: Readings, traces: Sequence[RailTrace], whole: WindowEnergy
-) -> tuple[Doubt, ...]:
+) -> tuple[Caveat, ...]:
     if not traces:
         readings.put_absent((_CROSS_KEY,), "no second source covers the same")
         return ()
@@ -205,7 +205,7 @@ def _put_cross_check(
     if difference.agrees:
         return ()
     return (
-        Doubt(
+        Caveat(
             code="power-sources-differ",
             text="two power sources differ by more than the uncertainty of both",
             numbers={"difference_j": difference.difference_j, "u95_j": difference.expanded_j},
@@ -213,13 +213,13 @@ def _put_cross_check(
     )
 
 
-def _doubts_of(found: Mapping[Phase, Found]) -> tuple[Doubt, ...]:
-    """Return the doubts of all windows; one that windows share is told once, by the longest."""
+def _caveats_of(found: Mapping[Phase, Found]) -> tuple[Caveat, ...]:
+    """Return the caveats of all windows; one that windows share is told once, by the longest."""
     energies = [energy for energy in found.values() if isinstance(energy, WindowEnergy)]
     longest_first = sorted(energies, key=lambda energy: -energy.window.duration_s)
-    doubts: dict[str, Doubt] = {}
+    caveats: dict[str, Caveat] = {}
     for energy in longest_first:
-        for doubt in energy.doubts:
-            text = f"{energy.window.phase.value}: {doubt.text}"
-            doubts.setdefault(doubt.code, doubt.model_copy(update={"text": text}))
-    return tuple(doubts.values())
+        for caveat in energy.caveats:
+            text = f"{energy.window.phase.value}: {caveat.text}"
+            caveats.setdefault(caveat.code, caveat.model_copy(update={"text": text}))
+    return tuple(caveats.values())

@@ -1,4 +1,4 @@
-"""Probe arms: the routing probe loaded into the engine, and its report as metrics and doubts.
+"""Probe arms: the routing probe loaded into the engine, and its report as metrics and caveats.
 
 A report that is missing or cannot be read takes nothing from the run but the probe's own figures.
 """
@@ -25,7 +25,7 @@ from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.configs import Arm
 from edgemoe_appliance.schema.plan import Plan
-from edgemoe_appliance.schema.records import Doubt
+from edgemoe_appliance.schema.records import Caveat
 from edgemoe_appliance.schema.units import seconds
 
 _MODES: Final = {
@@ -108,8 +108,8 @@ def read_report(report: Path) -> bytes | None:
         return None
 
 
-def put_probe(readings: Readings, content: bytes | None) -> tuple[Doubt, ...]:
-    """Put the figures of a report and return its doubts."""
+def put_probe(readings: Readings, content: bytes | None) -> tuple[Caveat, ...]:
+    """Put the figures of a report and return its caveats."""
     try:
         if content is None:
             raise RecordError("the probe wrote none")
@@ -117,7 +117,7 @@ def put_probe(readings: Readings, content: bytes | None) -> tuple[Doubt, ...]:
     except RecordError as error:
         reason = f"no report of the probe: {error}"
         readings.put_absent(PROBE_KEYS, reason)
-        return (Doubt(code="probe-report", text=reason),)
+        return (Caveat(code="probe-report", text=reason),)
     _put_times(readings, report)
     _put_rotated(readings, report)
     readings.put(_UNKNOWN, float(len(report.head.unknown)), "")
@@ -165,14 +165,14 @@ def _put_rotated(readings: Readings, report: ProbeReport) -> None:
         readings.put(key, None if share is None else 100 * share.value, reason)
 
 
-def _check_report(report: ProbeReport) -> tuple[Doubt, ...]:
-    doubts: list[Doubt] = []
+def _check_report(report: ProbeReport) -> tuple[Caveat, ...]:
+    caveats: list[Caveat] = []
     if report.head.failures:
         codes = ", ".join(failure.code for failure in report.head.failures)
-        doubts.append(Doubt(code="probe-failed", text=f"the probe could not do all: {codes}"))
+        caveats.append(Caveat(code="probe-failed", text=f"the probe could not do all: {codes}"))
     if report.head.unknown:
         names = on_one_line(", ".join(node.name for node in report.head.unknown), _MAX_NAMES_CHARS)
         nodes = float(sum(node.nodes for node in report.head.unknown))
         text = f"nodes that the probe does not know count as other: {names}"
-        doubts.append(Doubt(code="probe-unknown-nodes", text=text, numbers={"nodes": nodes}))
-    return tuple(doubts)
+        caveats.append(Caveat(code="probe-unknown-nodes", text=text, numbers={"nodes": nodes}))
+    return tuple(caveats)

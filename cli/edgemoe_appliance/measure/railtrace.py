@@ -13,7 +13,7 @@ from itertools import pairwise
 from statistics import median
 
 from edgemoe_appliance.measure.power.interface import DeadReading, PowerReading, Rail, Reading
-from edgemoe_appliance.schema.records import Doubt, Window
+from edgemoe_appliance.schema.records import Caveat, Window
 from edgemoe_appliance.schema.units import NS_PER_S
 
 # A source that is silent for longer than this many periods has stalled.
@@ -128,22 +128,22 @@ def readings_inside(trace: RailTrace, window: Window) -> int:
     return bisect_right(trace.times_ns, window.end_ns) - first
 
 
-def check_trace(trace: RailTrace, window: Window, gaps_s: Sequence[float]) -> tuple[Doubt, ...]:
-    """Return the doubts about a window that can be integrated; `gaps_s` are its stalls."""
-    doubts: list[Doubt] = []
+def check_trace(trace: RailTrace, window: Window, gaps_s: Sequence[float]) -> tuple[Caveat, ...]:
+    """Return the caveats about a window that can be integrated; `gaps_s` are its stalls."""
+    caveats: list[Caveat] = []
     name = trace.rail.name
     if gaps_s:
         numbers = {"gaps": float(len(gaps_s)), "longest_s": max(gaps_s)}
         text = f"{name}: no reading for more than {GAP_PERIODS:.0f} periods"
-        doubts.append(Doubt(code="energy-gap", text=text, numbers=numbers))
+        caveats.append(Caveat(code="energy-gap", text=text, numbers=numbers))
     failed = [f for f in trace.failures if window.start_ns <= f.t_mono_ns <= window.end_ns]
     if failed:
         text = f"{name}: single readings failed: {failed[0].reason}"
         numbers = {"failed": float(len(failed))}
-        doubts.append(Doubt(code="energy-reading-failed", text=text, numbers=numbers))
+        caveats.append(Caveat(code="energy-reading-failed", text=text, numbers=numbers))
     held_ns = (trace.times_ns[0] - window.start_ns, window.end_ns - trace.times_ns[-1])
     if max(held_ns) > 0:
         text = f"{name}: the nearest reading was held up to an edge of the window"
         numbers = {"held_s": max(held_ns) / NS_PER_S}
-        doubts.append(Doubt(code="energy-edge-held", text=text, numbers=numbers))
-    return tuple(doubts)
+        caveats.append(Caveat(code="energy-edge-held", text=text, numbers=numbers))
+    return tuple(caveats)

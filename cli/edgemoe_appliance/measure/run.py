@@ -30,7 +30,7 @@ _STDERR_TAIL_CHARACTERS = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """What all runs of a sitting have in common; `scratch` is a folder for what is not kept."""
+    """What all runs of a measuring period have in common; nothing in `scratch` is kept."""
 
     plan: Plan
     folder: Path
@@ -117,7 +117,7 @@ def execute_run(
         metrics=figures.readings.metrics,
         absent=figures.readings.absent,
         windows=figures.windows,
-        doubts=figures.doubts,
+        caveats=figures.caveats,
         text_sha256=raw.result.text_sha256,
         text_bytes=raw.result.text_bytes,
         stderr_tail=raw.result.stderr_text[-_STDERR_TAIL_CHARACTERS:],

@@ -8,8 +8,8 @@
   `host`; `cgroup` (null where there is none); `heat` (degrees by sensor); `late_ns` (null for a
   sample out of step); `cost_ns` (processor time of the sample)
 - `power`, one for each source: `source`, `part` (primary, cross-check, beside), `scope`, `rails`
-  (as in the sitting's record) and `readings`: `[t_ns, number of the rail, value]`, in the rail's
-  unit; `[t_ns, number of the rail, null, reason]` for one that failed
+  (as in the measuring period's record) and `readings`: `[t_ns, number of the rail, value]`, in the
+  rail's unit; `[t_ns, number of the rail, null, reason]` for one that failed
 - `throttle`: `t_mono_ns`, `states`, `counts`; `counters`: `t_mono_ns`, `cgroup`, `host_oom_kills`
 """
 

@@ -1,4 +1,4 @@
-"""One sitting: the runs of a plan that are still to be made, one after another."""
+"""One measuring period: the runs of a plan that are still to be made, one after another."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from edgemoe_appliance.measure.schedule import all_runs
 from edgemoe_appliance.measure.sysfs import SystemRoots
 from edgemoe_appliance.schema.files import file_sha256
 from edgemoe_appliance.schema.plan import Plan
-from edgemoe_appliance.schema.records import SittingRecord, Status
+from edgemoe_appliance.schema.records import PeriodRecord, Status
 
 
 @dataclass(frozen=True, kw_only=True)
-class SittingOutcome:
+class PeriodOutcome:
     """How many runs of the plan are done, and how many of them ended badly."""
 
     done: int
@@ -43,7 +43,7 @@ def measure_session(
     environment: Mapping[str, str],
     interruption: Interruption,
     roots: SystemRoots | None = None,
-) -> SittingOutcome:
+) -> PeriodOutcome:
     """Make all runs of a plan that the journal in `folder` does not hold yet.
 
     `roots` stands for `/` where sensors are looked up. Raises DigestError where an engine or model
@@ -55,10 +55,10 @@ def measure_session(
             with _open_context(
                 plan, folder, environment, interruption=interruption, roots=roots
             ) as context:
-                journal.append(_sitting(context, environment, roots or SystemRoots()))
+                journal.append(_period(context, environment, roots or SystemRoots()))
                 _make_runs(context, journal, interruption)
         ends = [journal.progress.ends[run.id] for run in all_runs(plan, journal.progress)]
-    return SittingOutcome(done=len(ends), not_ok=sum(end.status is not Status.OK for end in ends))
+    return PeriodOutcome(done=len(ends), not_ok=sum(end.status is not Status.OK for end in ends))
 
 
 @contextlib.contextmanager
@@ -108,7 +108,7 @@ def _make_runs(context: RunContext, journal: Journal, interruption: Interruption
             journal.append(header)
             end = execute_run(context, header, sampler, pause)
         journal.append(end)
-        if any(doubt.code == POWER_FAILED for doubt in end.doubts):
+        if any(caveat.code == POWER_FAILED for caveat in end.caveats):
             context.instruments.reopen_power()
     interruption.check()
 
@@ -145,12 +145,12 @@ def write_prompts(plan: Plan, folder: Path) -> None:
         (folder / f"{prompt.sha256}.txt").write_bytes(prompt_file_bytes(prompt.text))
 
 
-def _sitting(
+def _period(
     context: RunContext, environment: Mapping[str, str], roots: SystemRoots
-) -> SittingRecord:
+) -> PeriodRecord:
     plan, instruments = context.plan, context.instruments
     removed = scrubbed_environment(environment)[1]
-    return SittingRecord(
+    return PeriodRecord(
         session=plan.session,
         plan_digest=plan.digest,
         started_utc=utc_now(),

@@ -9,7 +9,7 @@ from itertools import pairwise
 from edgemoe_appliance.engine.footer import Footer
 from edgemoe_appliance.measure.quantiles import percentile
 from edgemoe_appliance.measure.readings import Readings
-from edgemoe_appliance.schema.records import Doubt, Phase, Window
+from edgemoe_appliance.schema.records import Caveat, Phase, Window
 from edgemoe_appliance.schema.units import NS_PER_S
 
 _FOOTER_KEYS = (
@@ -23,7 +23,7 @@ _FOOTER_KEYS = (
     "total_s",
 )
 _GAP_KEYS = ("gap_median_ms", "gap_p95_ms", "gap_p99_ms")
-# The footer and the stream may differ by this share before a run carries a doubt ...
+# The footer and the stream may differ by this share before a run carries a caveat ...
 _DISAGREEMENT_SHARE = 0.02
 # ... and by the latency of the pipe at both ends (below 4 ms each, 95th percentile).
 _PIPE_LATENCY_S = 0.008
@@ -91,13 +91,13 @@ def _put_stream(readings: Readings, timeline: Timeline) -> None:
         readings.put(key, percentile(gaps_ms, share), "text came in a single read")
 
 
-def check_footer(timeline: Timeline, footer: Footer | None) -> Sequence[Doubt]:
-    """Return the footer's own doubts, and one where its generation time is not the stream's."""
-    own = tuple(Doubt(code="footer", text=text) for text in (footer.doubts if footer else ()))
+def check_footer(timeline: Timeline, footer: Footer | None) -> Sequence[Caveat]:
+    """Return the footer's own caveats, and one where its generation time is not the stream's."""
+    own = tuple(Caveat(code="footer", text=text) for text in (footer.caveats if footer else ()))
     return (*own, *_check_stream(timeline, footer))
 
 
-def _check_stream(timeline: Timeline, footer: Footer | None) -> Sequence[Doubt]:
+def _check_stream(timeline: Timeline, footer: Footer | None) -> Sequence[Caveat]:
     first, last = timeline.first_text_ns, timeline.last_text_ns
     if footer is None or footer.eval_s is None or first is None or last is None:
         return ()
@@ -108,7 +108,7 @@ def _check_stream(timeline: Timeline, footer: Footer | None) -> Sequence[Doubt]:
     if difference_s <= _DISAGREEMENT_SHARE * expected_s + _PIPE_LATENCY_S:
         return ()
     return (
-        Doubt(
+        Caveat(
             code="footer-stream",
             text="the stream of text and the engine's footer disagree about the generation time",
             numbers={"stream_s": stream_s, "footer_s": expected_s},
@@ -116,13 +116,13 @@ def _check_stream(timeline: Timeline, footer: Footer | None) -> Sequence[Doubt]:
     )
 
 
-def check_length(spec_tokens: int, ignore_eos: bool, footer: Footer | None) -> Sequence[Doubt]:
-    """Return a doubt where the length was to be held and was not."""
+def check_length(spec_tokens: int, ignore_eos: bool, footer: Footer | None) -> Sequence[Caveat]:
+    """Return a caveat where the length was to be held and was not."""
     generated = footer.generated_tokens if footer else None
     if not ignore_eos or generated is None or generated == spec_tokens:
         return ()
     return (
-        Doubt(
+        Caveat(
             code="length",
             text="the engine generated another number of tokens than the experiment holds",
             numbers={"wanted_tokens": spec_tokens, "generated_tokens": generated},

@@ -1,7 +1,7 @@
 """HARDWARE.md: on what a session was measured, as text that stands by itself.
 
 What the study kept by hand: device, firmware, power mode, clocks, cooling, compiler, flags and
-the digests of binaries, as recorded when each sitting began.
+the digests of binaries, as recorded when each measuring period began.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.plan import EngineBuild
-from edgemoe_appliance.schema.records import SittingRecord
+from edgemoe_appliance.schema.records import PeriodRecord
 
 HARDWARE_NAME = "HARDWARE.md"
 _LIMIT = 2000
@@ -28,7 +28,7 @@ def render_hardware(loaded: LoadedSessions) -> str:
         "# Hardware record",
         "",
         "Written by edgemoe-appliance out of the journals: what each machine said of itself when a "
-        "sitting began. A fact that it did not tell stands with the reason.",
+        "measuring period began. A fact that it did not tell stands with the reason.",
     ]
     for session in loaded.sessions:
         lines += ["", *_session_lines(session)]
@@ -49,24 +49,24 @@ def _session_lines(session: SessionFacts) -> Iterator[str]:
             "Appliance": f"{plan.appliance.version}, commit {plan.appliance.git_head or 'unknown'}",
         }
     )
-    yield from _sitting_lines(session.sittings)
+    yield from _period_lines(session.periods)
     for engine in plan.engines.values():
         yield from _engine_lines(engine)
 
 
-def _sitting_lines(sittings: Iterable[SittingRecord]) -> Iterator[str]:
-    """Yield the facts of the first sitting, and of each later one what is otherwise."""
+def _period_lines(periods: Iterable[PeriodRecord]) -> Iterator[str]:
+    """Yield the facts of the first measuring period, and of each later one what is otherwise."""
     first: Facts = {}
-    for index, sitting in enumerate(sittings, start=1):
-        facts = {**describe_host(sitting.host), **describe_hardware(sitting.hardware)}
+    for index, period in enumerate(periods, start=1):
+        facts = {**describe_host(period.host), **describe_hardware(period.hardware)}
         shown = {name: fact for name, fact in facts.items() if first.get(name) != fact}
         first = first or facts
-        yield from ("", f"### Sitting {index}, {_text(sitting.started_utc)}", "")
+        yield from ("", f"### Measuring period {index}, {_text(period.started_utc)}", "")
         if shown:
-            yield from ([] if index == 1 else ["Otherwise than in sitting 1:", ""])
+            yield from ([] if index == 1 else ["Different from measuring period 1:", ""])
             yield from _table(shown)
         else:
-            yield "All as in sitting 1."
+            yield "All as in measuring period 1."
 
 
 def _engine_lines(engine: EngineBuild) -> Iterator[str]:

@@ -128,9 +128,9 @@ def _sources(loaded: LoadedSessions | None, study: Study) -> Iterator[Fact]:
 
 def _session_source(session: SessionFacts) -> str:
     identity = session.plan.appliance
-    sittings = ", ".join(sitting.started_utc for sitting in session.sittings) or "none"
+    periods = ", ".join(period.started_utc for period in session.periods) or "none"
     return (
-        f"journal sha256 {session.journal_sha256}; plan {session.plan.digest}; sittings: "
-        f"{sittings}; measured by edgemoe-appliance {identity.version}"
+        f"journal sha256 {session.journal_sha256}; plan {session.plan.digest}; measuring periods: "
+        f"{periods}; measured by edgemoe-appliance {identity.version}"
         + (f", commit {identity.git_head}" if identity.git_head else "")
     )

@@ -43,7 +43,7 @@ _OURS = re.compile(
     r"|roofline)-[0-9]+\.(svg|png|pdf)"
     r"|tables/(hardware|models|procedure|experiments|prompts|threads|throughput|time|memory"
     r"|memory-arms|prompt-length|stability|energy|energy-windows|heat|routing|engine-arm|stated"
-    r"|claims|audits|doubts|failures|runs|unfinished|run-doubts|absent)\.(csv|tex)"
+    r"|claims|audits|caveats|failures|runs|unfinished|run-caveats|absent)\.(csv|tex)"
 )
 
 
@@ -78,7 +78,7 @@ def render_files(loaded: LoadedSessions | None, study: Study) -> dict[str, bytes
 def _listings(loaded: LoadedSessions) -> dict[str, Rows]:
     """Return what is listed run by run, however long it is, by relative path."""
     listings = {"runs": loaded.runs, "unfinished": loaded.unfinished}
-    listings |= {"run-doubts": loaded.doubts, "absent": loaded.absent}
+    listings |= {"run-caveats": loaded.caveats, "absent": loaded.absent}
     return {f"tables/{name}.csv": rows for name, rows in listings.items()}
 
 

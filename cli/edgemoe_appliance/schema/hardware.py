@@ -1,4 +1,4 @@
-"""The hardware of a sitting as it was found: device, firmware, power mode, clocks, swap, cooling.
+"""The hardware of a measuring period as found: device, firmware, power mode, clocks, cooling.
 
 A part that this machine does not show is None or empty, and `absent` says why.
 """
@@ -72,7 +72,7 @@ class CoolingState(Frozen):
 
 
 class HardwareFacts(Frozen):
-    """What the machine said of itself when a sitting began.
+    """What the machine said of itself when a measuring period began.
 
     `device` is the device tree's model or DMI's product, `release` that of Jetson Linux, `system`
     the distribution as the measuring process sees it: inside a container, the image's.

@@ -15,11 +15,11 @@ from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.schema.records import (
     EndRecord,
     HeaderRecord,
-    SittingRecord,
+    PeriodRecord,
     parse_record,
 )
 
-AnyRecord = SittingRecord | HeaderRecord | EndRecord
+AnyRecord = PeriodRecord | HeaderRecord | EndRecord
 
 JOURNAL_NAME = "runs.jsonl"
 PLAN_NAME = "session.json"

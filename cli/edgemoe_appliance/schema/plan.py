@@ -20,7 +20,6 @@ from edgemoe_appliance.schema.base import (
     CountFromOne,
     Frozen,
     digest_of,
-    on_one_line,
 )
 from edgemoe_appliance.schema.configs import (
     Arm,
@@ -36,8 +35,9 @@ from edgemoe_appliance.schema.configs import (
     Target,
 )
 from edgemoe_appliance.schema.findings import Finding
+from edgemoe_appliance.schema.versions import as_record_error, upgrade_plan, upgraded_json
 
-PLAN_SCHEMA: Final = 1
+PLAN_SCHEMA: Final = 2
 ENGINE_PROGRAM: Final = "llama-cli"
 # Made in any case where repetitions go by need: one alone tells no spread between repetitions.
 LEAST_REPETITIONS: Final = 2
@@ -155,6 +155,13 @@ class ApplianceIdentity(Frozen):
     git_dirty: bool | None
 
 
+class StudyIdentity(Frozen):
+    """Which study a plan was made for: the name of its folder and the digest of what is in it."""
+
+    id: Identifier
+    sha256: Sha256
+
+
 class PrecisionRule(Frozen):
     """Repetitions by need: until the mean rate of a cell is known `within` a share of it.
 
@@ -166,9 +173,12 @@ class PrecisionRule(Frozen):
 
 
 class Plan(Frozen):
-    """Everything one session needs, resolved: no name is looked up after this."""
+    """Everything one session needs, resolved: no name is looked up after this.
 
-    schema_version: Literal[1] = PLAN_SCHEMA
+    `study` is None in plans of before it was kept.
+    """
+
+    schema_version: Literal[2] = PLAN_SCHEMA
     session: Identifier
     target_id: Identifier
     target: Target
@@ -176,6 +186,7 @@ class Plan(Frozen):
     runtime: Literal["native", "container"]
     image: str | None = None
     appliance: ApplianceIdentity
+    study: StudyIdentity | None = None
     engines: dict[Identifier, EngineBuild]
     models: dict[Identifier, PlannedModel]
     prompts: dict[str, PlannedPrompt]
@@ -209,8 +220,13 @@ class Plan(Frozen):
 
     @property
     def digest(self) -> str:
-        """Return the digest of what is measured and with what; paths and findings do not count."""
-        data = self.model_dump(mode="json")
+        """Return the digest of what is measured and with what; paths and findings do not count.
+
+        Nor does the study: what a session runs is resolved here, and words and claims may be
+        mended between two measuring periods. Equal plans of every version have equal digests.
+        """
+        data = self.model_dump(mode="json", exclude={"appliance", "findings", "study"})
+        data["schema_version"] = 1
         for engine in data["engines"].values():
             del engine["binary"], engine["why"]
             engine["source"].pop("path", None)
@@ -220,7 +236,6 @@ class Plan(Frozen):
                 engine["probe"] = {key: probe[key] for key in ("sha256", "build_key")}
         for model in data["models"].values():
             del model["path"]
-        del data["appliance"], data["findings"]
         # Fixed repetitions have the digest that they had before there were others.
         if data["precision"] is None:
             del data["precision"]
@@ -249,16 +264,24 @@ class Plan(Frozen):
 def read_plan(path: Path) -> Plan:
     """Read the plan of a session. Raises RecordError where it is missing or not one of ours."""
     try:
-        return Plan.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise RecordError("no such session", where=str(path)) from error
     except OSError as error:
         raise RecordError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    return parse_plan(content, str(path))
+
+
+def parse_plan(content: bytes, where: str) -> Plan:
+    """Parse a plan of this or an earlier version.
+
+    Raises RecordError where it is damaged, foreign or newer than this appliance.
+    """
+    content = upgraded_json(content, upgrade_plan) or content
+    try:
+        return Plan.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"])) or "plan"
-        what = on_one_line(f"{key}: {first['msg']}", 300)
-        raise RecordError(what, where=str(path)) from error
+        raise as_record_error(error, content, where, kind="plan", newest=PLAN_SCHEMA) from error
 
 
 def prompt_key(experiment: str, prompt: str) -> str:

@@ -1,17 +1,17 @@
 """Records: the lines of a journal, and how one line is read and written.
 
-A journal is JSON Lines. `sitting` opens each stretch of measuring, `header` opens a run, `end`
-closes it. A header without an end is an interrupted run. Versioned: a reader refuses records
-newer than it knows and says so.
+A journal is JSON Lines. `period` opens each measuring period, `header` opens a run, `end` closes
+it. A header without an end is an interrupted run. Versioned by the line: older records are brought
+to the present form before they are validated, newer ones are refused as what they are.
 """
 
 from __future__ import annotations
 
-import json
 from enum import Enum
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.schema.base import (
@@ -20,15 +20,20 @@ from edgemoe_appliance.schema.base import (
     Frozen,
     Int64,
     canonical_json,
-    on_one_line,
 )
 from edgemoe_appliance.schema.configs import Identifier, PowerSource, Sha256
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.hardware import HardwareFacts
 from edgemoe_appliance.schema.metrics import METRICS
-from edgemoe_appliance.schema.plan import ApplianceIdentity, RunSpec
+from edgemoe_appliance.schema.plan import ApplianceIdentity, RunSpec, StudyIdentity
+from edgemoe_appliance.schema.versions import (
+    UNKNOWN_NAME,
+    as_record_error,
+    upgrade_record,
+    upgraded_json,
+)
 
-RECORD_SCHEMA: Final = 1
+RECORD_SCHEMA: Final = 2
 # Run ids become file names and HTML anchors; the longest that RunSpec.id makes is 214 long.
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=240)]
 
@@ -79,7 +84,7 @@ class Window(Frozen):
         return (self.end_ns - self.start_ns) / 1e9
 
 
-class Doubt(Frozen):
+class Caveat(Frozen):
     """A reason why a figure may not mean what it seems to; kept beside it."""
 
     code: Identifier
@@ -125,7 +130,7 @@ class RailFacts(Frozen):
 
 
 class PowerFacts(Frozen):
-    """The power sources of a sitting: `scope` is what the primary's total covers.
+    """The power sources of a measuring period: `scope` is what the primary's total covers.
 
     `reason` says why there is no primary; `absent` holds the reason for each source that is not
     there.
@@ -141,7 +146,7 @@ class PowerFacts(Frozen):
 
 
 class HeatFacts(Frozen):
-    """The sensors of a sitting by name: `die` is the one whose temperature is reported."""
+    """The sensors of a measuring period by name: `die` is the one whose temperature is reported."""
 
     die: str | None
     temperatures: tuple[str, ...]
@@ -159,14 +164,14 @@ class CgroupFacts(Frozen):
     reason: str | None
 
 
-class SittingRecord(Frozen):
-    """One stretch of measuring: a session that is resumed has several.
+class PeriodRecord(Frozen):
+    """One measuring period, from launch to end: a session that is resumed has several.
 
-    The last four are None in records of before they were kept.
+    The last five are None in records of before they were kept.
     """
 
-    schema_version: Literal[1] = RECORD_SCHEMA
-    kind: Literal["sitting"] = "sitting"
+    schema_version: Literal[2] = RECORD_SCHEMA
+    kind: Literal["period"] = "period"
     session: Identifier
     plan_digest: Sha256
     started_utc: str
@@ -177,6 +182,7 @@ class SittingRecord(Frozen):
     heat: HeatFacts | None = None
     cgroup: CgroupFacts | None = None
     hardware: HardwareFacts | None = None
+    study: StudyIdentity | None = None
 
 
 class HeaderRecord(Frozen):
@@ -185,7 +191,7 @@ class HeaderRecord(Frozen):
     `probe_sha256` is the library that a probe arm loads into the engine.
     """
 
-    schema_version: Literal[1] = RECORD_SCHEMA
+    schema_version: Literal[2] = RECORD_SCHEMA
     kind: Literal["header"] = "header"
     run_id: RunId
     attempt: CountFromOne
@@ -215,7 +221,7 @@ class SampleFile(Frozen):
 class EndRecord(Frozen):
     """Closes a run. A metric is either in `metrics` or, with its reason, in `absent`."""
 
-    schema_version: Literal[1] = RECORD_SCHEMA
+    schema_version: Literal[2] = RECORD_SCHEMA
     kind: Literal["end"] = "end"
     run_id: RunId
     attempt: CountFromOne
@@ -226,7 +232,7 @@ class EndRecord(Frozen):
     metrics: dict[str, float]
     absent: dict[str, str]
     windows: tuple[Window, ...]
-    doubts: tuple[Doubt, ...]
+    caveats: tuple[Caveat, ...]
     text_sha256: Sha256
     text_bytes: Count
     stderr_tail: str
@@ -239,7 +245,8 @@ class EndRecord(Frozen):
     def _registered(cls, value: dict[str, Any]) -> dict[str, Any]:
         unknown = sorted(set(value) - set(METRICS))
         if unknown:
-            raise ValueError(f"not in the metric registry: {', '.join(unknown)}")
+            what = f"not in the metric registry: {', '.join(unknown)}"
+            raise PydanticCustomError(UNKNOWN_NAME, "{what}", {"what": what})
         return value
 
     @model_validator(mode="after")
@@ -250,8 +257,9 @@ class EndRecord(Frozen):
         return self
 
 
-Record = Annotated[SittingRecord | HeaderRecord | EndRecord, Field(discriminator="kind")]
-_ADAPTER: TypeAdapter[SittingRecord | HeaderRecord | EndRecord] = TypeAdapter(Record)
+Record = Annotated[PeriodRecord | HeaderRecord | EndRecord, Field(discriminator="kind")]
+_ADAPTER: TypeAdapter[PeriodRecord | HeaderRecord | EndRecord] = TypeAdapter(Record)
+_FOREIGN: Final = "not a journal of ours?"
 
 
 def record_line(record: Frozen) -> bytes:
@@ -263,42 +271,35 @@ def record_line(record: Frozen) -> bytes:
     return canonical_json(record.model_dump(mode="json")).encode(errors="replace") + b"\n"
 
 
-def parse_record(line: bytes, where: str) -> SittingRecord | HeaderRecord | EndRecord:
+def parse_record(line: bytes, where: str) -> PeriodRecord | HeaderRecord | EndRecord:
     """Parse one line of a journal.
 
-    Raises RecordError that says where, and whether the record is damaged, foreign or newer.
+    Raises RecordError that says where, and whether the record is damaged, foreign or newer than
+    this appliance.
     """
     try:
         record = _ADAPTER.validate_json(line, strict=True)
     except ValidationError as error:
-        raise _as_record_error(line, where, error) from error
+        upgraded = upgraded_json(line, upgrade_record)
+        if upgraded is None:
+            raise _as_record_error(error, line, where) from error
+        record = _parse_upgraded(upgraded, where)
     if "schema_version" not in record.model_fields_set:
-        raise RecordError("no schema_version", where=where, hint="not a journal of ours?")
+        raise RecordError("no schema_version", where=where, hint=_FOREIGN)
     return record
 
 
-def _as_record_error(line: bytes, where: str, error: ValidationError) -> RecordError:
-    first = error.errors(include_url=False)[0]
-    if first["type"] == "json_invalid":
-        return RecordError("not a line of JSON", where=where, hint="restore the file")
-    version = _schema_version(line)
-    if isinstance(version, int) and version > RECORD_SCHEMA:
-        return RecordError(
-            f"record of schema {on_one_line(version, 20)}, newest known: {RECORD_SCHEMA}",
-            where=where,
-            hint="use a newer edgemoe-appliance",
-        )
-    key = ".".join(map(str, first["loc"])) or "record"
-    what = on_one_line(f"{key}: {first['msg']}", 300)
-    return RecordError(what, where=where, hint="not a journal of ours?")
-
-
-def _schema_version(line: bytes) -> object:
+def _parse_upgraded(line: bytes, where: str) -> PeriodRecord | HeaderRecord | EndRecord:
     try:
-        data = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return data.get("schema_version") if isinstance(data, dict) else None
+        return _ADAPTER.validate_json(line, strict=True)
+    except ValidationError as error:
+        raise _as_record_error(error, line, where) from error
+
+
+def _as_record_error(error: ValidationError, line: bytes, where: str) -> RecordError:
+    if error.errors(include_url=False)[0]["type"] == "json_invalid":
+        return RecordError("not a line of JSON", where=where, hint="restore the file")
+    return as_record_error(error, line, where, kind="record", newest=RECORD_SCHEMA, hint=_FOREIGN)
 
 
 def records_json_schema() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What two sessions were made of, fact by fact, and where they differ.
 
-Facts are those that were recorded, of all sittings of a session; paths are no facts.
+Facts are those that were recorded, of all measuring periods of a session; paths are no facts.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def _facts(session: SessionFacts, experiments: Collection[str]) -> Mapping[Area,
 
 
 def _host(session: SessionFacts) -> Facts:
-    hosts = [sitting.host for sitting in session.sittings]
-    powers = [sitting.power for sitting in session.sittings if sitting.power is not None]
+    hosts = [period.host for period in session.periods]
+    powers = [period.power for period in session.periods if period.power is not None]
     return {
         # A container has a host name of its own, which says nothing about the machine.
         "machine": _each(
@@ -94,7 +94,7 @@ def _host(session: SessionFacts) -> Facts:
         "governor": _each(host.governor for host in hosts),
         "Python": _each(host.python for host in hosts),
         "power source": _each(power.primary.value if power.primary else "none" for power in powers),
-        **_hardware([s.hardware for s in session.sittings if s.hardware is not None]),
+        **_hardware([s.hardware for s in session.periods if s.hardware is not None]),
     }
 
 
@@ -179,7 +179,7 @@ def _procedure(session: SessionFacts) -> Facts:
         "changes in the checkout": str(plan.appliance.git_dirty),
         "seed of the order": str(plan.order_seed),
         "runs": f"{session.finished} of {session.planned} planned, {session.ok} ok",
-        "sittings": str(len(session.sittings)),
+        "periods": str(len(session.periods)),
     }
 
 
@@ -203,7 +203,7 @@ def _flat(values: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str,
 
 
 def _each(values: Iterable[str | None]) -> str:
-    """Return the different values of the sittings, in order."""
+    """Return the different values of the measuring periods, in order."""
     return "; ".join(dict.fromkeys(value or "not readable" for value in values)) or "not recorded"
 
 

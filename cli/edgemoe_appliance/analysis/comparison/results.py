@@ -22,7 +22,7 @@ from edgemoe_appliance.schema.configs import Arm, Feeds
 from edgemoe_appliance.studies.reference import Study
 
 # Two results within 2 % of one another count as the same: the width to which the study's own
-# kind of runs can be brought, and that past which two clocks of one run are doubted.
+# kind of runs can be brought, and that past which two clocks of one run carry a caveat.
 MARGIN = 0.02
 COMPARED_METRICS = ("gen_tok_s", "prompt_tok_s", "peak_rss_bytes", "j_per_token_gross")
 # The runs of the prompt lengths are among the headline's.

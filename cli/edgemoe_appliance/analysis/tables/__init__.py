@@ -16,7 +16,7 @@ from edgemoe_appliance.analysis.tables.memory import memory_table
 from edgemoe_appliance.analysis.tables.memory_arms import memory_arms_table
 from edgemoe_appliance.analysis.tables.prompt_length import prompt_length_table
 from edgemoe_appliance.analysis.tables.routing import routing_table
-from edgemoe_appliance.analysis.tables.runs import doubts_table, failures_table, runs_table
+from edgemoe_appliance.analysis.tables.runs import caveats_table, failures_table, runs_table
 from edgemoe_appliance.analysis.tables.setup import (
     experiments_table,
     hardware_table,
@@ -55,7 +55,7 @@ class Tables:
     routing: Table
     engine_arm: Table
     stated: Table
-    doubts: Table
+    caveats: Table
     failures: Table
     runs: Table
 
@@ -93,7 +93,7 @@ def build_tables(loaded: LoadedSessions | None, study: Study) -> Tables:
         routing=routing_table(loaded, study),
         engine_arm=engine_arm_table(loaded, study),
         stated=stated_table(study),
-        doubts=doubts_table(loaded),
+        caveats=caveats_table(loaded),
         failures=failures_table(loaded),
         runs=runs_table(loaded),
     )

@@ -13,7 +13,7 @@ from typing import get_args
 from edgemoe_appliance.analysis.conditions import (
     ArmPools,
     ModelRuns,
-    doubt_texts,
+    caveat_texts,
     pools_by_arm,
     sums_sample,
     why_not_comparable,
@@ -377,7 +377,7 @@ def _unknown_names(loaded: LoadedSessions | None) -> Iterator[str]:
     """Yield which names the probe did not know, with the number of runs that met them."""
     if loaded is None:
         return
-    for words, runs in doubt_texts(loaded, _UNKNOWN_CODE).items():
+    for words, runs in caveat_texts(loaded, _UNKNOWN_CODE).items():
         yield f"{runs} probed runs: {words}."
 
 

@@ -1,4 +1,4 @@
-"""The runs one by one: those that are shown, those that did not end well, the doubts."""
+"""The runs one by one: those that are shown, those that did not end well, the caveats."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ _METRIC_COLUMNS = {
 
 
 def runs_table(loaded: LoadedSessions | None, max_rows: int = MAX_ROWS) -> Table:
-    """Return the runs, those with a failure or doubt first where not all are shown."""
+    """Return the runs, those with a failure or caveat first where not all are shown."""
     columns = (
         *_SPEC_COLUMNS,
         Column(key="status", title="Status"),
         *_METRIC_COLUMNS.values(),
-        Column(key="doubts", title="Doubts"),
+        Column(key="caveats", title="Caveats"),
     )
     shown = shown_runs(loaded.runs, max_rows) if loaded else None
     groups = (
@@ -87,7 +87,7 @@ def _run_row(record: dict[Any, Any]) -> Row:
         value = float(record[metric])
         missing = "no reading" if record["status"] == "ok" else "the run did not end well"
         cells[column.key] = absent(missing) if pd.isna(value) else Cell(value=value / scale)
-    cells["doubts"] = text(str(record["doubts"]) or "none")
+    cells["caveats"] = text(str(record["caveats"]) or "none")
     twin = record["twin_scale"]
     return Row(cells=cells, model=str(record["model"]), twin=None if pd.isna(twin) else str(twin))
 
@@ -158,10 +158,10 @@ def _whole(value: float, reason: str) -> Cell:
     return absent(reason) if pd.isna(value) else count(int(value))
 
 
-def doubts_table(loaded: LoadedSessions | None) -> Table:
-    """Return the doubts of the runs by code: how many runs, and one of them as an example."""
+def caveats_table(loaded: LoadedSessions | None) -> Table:
+    """Return the caveats of the runs by code: how many runs, and one of them as an example."""
     columns = (
-        Column(key="code", title="Doubt"),
+        Column(key="code", title="Caveat"),
         Column(key="runs", title="Runs"),
         Column(key="of", title="Of"),
         Column(key="models", title="Models"),
@@ -170,30 +170,30 @@ def doubts_table(loaded: LoadedSessions | None) -> Table:
     rows: tuple[Row, ...] = ()
     if loaded:
         total = len(loaded.runs) + len(loaded.unfinished)
-        codes = sorted(map(str, loaded.doubts.counts("code")["code"]))
-        rows = tuple(_doubt_row(loaded.doubts.where(code=code), total) for code in codes)
+        codes = sorted(map(str, loaded.caveats.counts("code")["code"]))
+        rows = tuple(_caveat_row(loaded.caveats.where(code=code), total) for code in codes)
     return Table(
-        id="doubts",
-        title="Doubts about runs",
+        id="caveats",
+        title="Caveats about runs",
         columns=columns,
         groups=(RowGroup(label="", source="reader", rows=rows),) if rows else (),
     )
 
 
 def _in_words(numbers: str) -> str:
-    """Return the numbers of a doubt, given as JSON, for a sentence's end."""
+    """Return the numbers of a caveat, given as JSON, for a sentence's end."""
     parts = [f"{name} {value:.4g}" for name, value in json.loads(numbers).items()]
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _doubt_row(doubts: Rows, total: int) -> Row:
-    example = doubts.first()
+def _caveat_row(caveats: Rows, total: int) -> Row:
+    example = caveats.first()
     return Row(
         cells={
             "code": text(str(example["code"])),
-            "runs": count(doubts.different("session", "run_id")),
+            "runs": count(caveats.different("session", "run_id")),
             "of": count(total),
-            "models": text(", ".join(sorted(map(str, doubts.counts("model")["model"])))),
+            "models": text(", ".join(sorted(map(str, caveats.counts("model")["model"])))),
             "example": text(
                 f"{example['run_id']}: {example['text']}{_in_words(example['numbers'])}"
             ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, doubted
+from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, with_caveat
 from edgemoe_appliance.analysis.table_model import Cell, Column, Row, Table, count
 from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
@@ -65,7 +65,7 @@ COLUMNS = (
     Column(
         key="disagree",
         title="Footer and stream disagree",
-        meaning="runs with this doubt: generation by the engine's footer and by the clock on its "
+        meaning="runs with this caveat: generation by the engine's footer and by the clock on its "
         "output differ by more than 2 %",
     ),
     RUNS_COLUMN,
@@ -88,7 +88,7 @@ def _row(pool: Pool, models: ModelRuns) -> Row:
         "model": model_cell(models, pool),
         **{column.key: mean_cell(models, column.metric) for column in _MEANS},
         **{column.key: plain_mean_cell(models, column.metric) for column in _GAPS},
-        "disagree": count(doubted(models, _DISAGREE)),
+        "disagree": count(with_caveat(models, _DISAGREE)),
         **run_counts(len(models.ok), models),
     }
     return Row(cells=cells, model=models.model, twin=models.twin_scale)

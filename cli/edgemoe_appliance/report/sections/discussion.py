@@ -61,7 +61,7 @@ def threats_section(material: Material) -> Section:
             )
         ),
         Facts(facts=tuple(map(_threat, threats))) if threats else _no_threats(),
-        table_of(material, material.tables.doubts),
+        table_of(material, material.tables.caveats),
     ]
     return section_of(material, "threats", "Threats to validity", blocks, measured=False)
 
@@ -78,5 +78,5 @@ def _no_threats() -> Notice:
     return Notice(
         tone="note",
         title="None found",
-        text="No doubt was recorded and no check of the records found a cause for one.",
+        text="No caveat was recorded and no check of the records found a cause for one.",
     )
