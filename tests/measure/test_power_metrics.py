@@ -77,7 +77,7 @@ def tegrastats() -> Meter:
 
 
 def put(
-    power: Discovery, tokens: float | None = 101, **readings: Iterable[Reading]
+    power: Discovery, tokens: float | None = 108, **readings: Iterable[Reading]
 ) -> tuple[Readings, dict[str, Caveat]]:
     found = Readings()
     by_source = {PowerSource(name): tuple(values) for name, values in readings.items()}
@@ -111,18 +111,18 @@ def test_energy_of_each_window_and_power_over_it() -> None:
 
 
 def test_energy_per_token_leaves_out_the_token_of_the_prompt_pass() -> None:
-    found, _ = put(discovery(ina()), tokens=101, ina3221=sampled(steady))
+    found, _ = put(discovery(ina()), tokens=108, ina3221=sampled(steady))
     metrics = found.metrics
-    assert metrics["j_per_token_gross"] == pytest.approx(50 / 100)
-    assert metrics["j_per_token_net"] == pytest.approx((50 - 5 * 5) / 100)
-    assert metrics["j_per_token_gross_u95"] == pytest.approx(metrics["energy_generate_u95_j"] / 100)
+    assert metrics["j_per_token_gross"] == pytest.approx(50 / 107)
+    assert metrics["j_per_token_net"] == pytest.approx((50 - 5 * 5) / 107)
+    assert metrics["j_per_token_gross_u95"] == pytest.approx(metrics["energy_generate_u95_j"] / 107)
     assert 0 < metrics["j_per_token_net_u95"] < metrics["j_per_token_gross_u95"]
 
 
 def test_the_study_s_figure_is_of_the_whole_call_and_all_tokens() -> None:
-    found, _ = put(discovery(ina()), tokens=101, ina3221=sampled(steady))
+    found, _ = put(discovery(ina()), tokens=108, ina3221=sampled(steady))
     inside = [steady(n / 10) for n in range(30, 106)]
-    assert found.metrics["j_per_token_study"] == pytest.approx(math.fsum(inside[:-1]) / 10 / 101)
+    assert found.metrics["j_per_token_study"] == pytest.approx(math.fsum(inside[:-1]) / 10 / 108)
     assert found.metrics["power_study_w"] == pytest.approx(math.fsum(inside) / len(inside))
     assert found.metrics["power_study_peak_w"] == 10
     assert found.metrics["j_per_token_study"] > found.metrics["j_per_token_gross"]
@@ -163,7 +163,7 @@ def test_a_source_that_falls_silent_leaves_no_energy_either() -> None:
     assert "the last reading comes 3.500 s before" in caveats["power-source-failed"].text
 
 
-def test_single_failed_readings_are_with_caveat_once() -> None:
+def test_single_failed_readings_have_a_caveat_once() -> None:
     failed = DeadReading(t_mono_ns=8 * S + 1, rail="VDD_IN", reason="Input/output error")
     found, caveats = put(discovery(ina()), ina3221=(*sampled(steady), failed))
     assert found.metrics["energy_generate_j"] == pytest.approx(50)
@@ -191,7 +191,7 @@ def test_total_rails_of_a_counter_are_added_up() -> None:
     assert found.metrics["energy_generate_j"] == pytest.approx(23 * 5)
     assert found.metrics["power_study_w"] == pytest.approx(23)
     assert found.metrics["power_peak_process_w"] == pytest.approx(23)
-    assert found.metrics["j_per_token_study"] == pytest.approx(23 * 7.5 / 101, rel=0.02)
+    assert found.metrics["j_per_token_study"] == pytest.approx(23 * 7.5 / 108, rel=0.02)
 
 
 def test_a_second_source_is_compared_over_the_whole_call() -> None:
@@ -202,7 +202,7 @@ def test_a_second_source_is_compared_over_the_whole_call() -> None:
     assert caveats == {}
 
 
-def test_two_sources_that_differ_too_much_are_with_caveat() -> None:
+def test_two_sources_that_differ_too_much_have_a_caveat() -> None:
     both = discovery(ina(), tegrastats())
     more = sampled(lambda t_s: 1.2 * steady(t_s))
     found, caveats = put(both, ina3221=sampled(steady), tegrastats=more)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
@@ -21,10 +21,17 @@ from edgemoe_appliance.measure.railtrace import (
     readings_inside,
     why_no_energy,
 )
-from edgemoe_appliance.measure.uncertainty import Uncertainty, add_uncertainties
+from edgemoe_appliance.measure.uncertainty import Uncertainty, add_uncertainties, random_parts
 from edgemoe_appliance.schema.metrics import Unit
 from edgemoe_appliance.schema.records import Caveat, Window
 from edgemoe_appliance.schema.units import NS_PER_S
+
+# An interval that reaches from half to one and a half of a value says little more than its size.
+_LARGEST_SHARE = 0.5
+# In full step the readings show one phase of each token: that is no mean.
+_LARGEST_RIPPLE = 0.05
+# A first-order filter has come to within 5 % after three time constants.
+_SETTLED_LAGS = 3.0
 
 
 class Method(str, Enum):
@@ -64,8 +71,14 @@ class AbsentEnergy:
     reason: str
 
 
-def window_energy(trace: RailTrace, window: Window) -> WindowEnergy | AbsentEnergy:
-    """Return the energy of a rail in a window, or why there is none."""
+def window_energy(
+    trace: RailTrace, window: Window, *, ripple_hz: float | None = None
+) -> WindowEnergy | AbsentEnergy:
+    """Return the energy of a rail in a window, or why there is none.
+
+    `ripple_hz` is a frequency at which the load is known to swing, that of the tokens; None
+    where it is not known. An energy that is not known to half of itself is none.
+    """
     counts = trace.rail.unit is Unit.JOULES
     used = moving_trace(trace) if counts else trace
     reason = _why_still(trace, window) if counts else None
@@ -73,19 +86,21 @@ def window_energy(trace: RailTrace, window: Window) -> WindowEnergy | AbsentEner
     if reason is not None:
         return AbsentEnergy(rail=trace.rail.name, window=window, reason=reason)
     if not counts:
-        return _as_energy(used, window, integrate_power(used, window), Method.TRAPEZOID)
+        return _as_energy(used, window, integrate_power(used, window, ripple_hz))
     # A reading at which the counter had moved is no older than the reading before it.
     stale_s = min(trace.rail.refresh_s, trace.period_s)
     integral = integrate_counter(used, window, stale_s)
     if integral is None:
         reason = "the counter was reset"
         return AbsentEnergy(rail=trace.rail.name, window=window, reason=reason)
-    return _as_energy(used, window, integral, Method.COUNTER)
+    return _as_energy(used, window, integral)
 
 
-def _as_energy(
-    trace: RailTrace, window: Window, integral: Integral, method: Method
-) -> WindowEnergy:
+def _as_energy(trace: RailTrace, window: Window, integral: Integral) -> WindowEnergy | AbsentEnergy:
+    reason = _why_unresolved(trace, window, integral)
+    if reason is not None:
+        return AbsentEnergy(rail=trace.rail.name, window=window, reason=reason)
+    counts = trace.rail.unit is Unit.JOULES
     return WindowEnergy(
         rail=trace.rail.name,
         sensor=trace.rail.sensor,
@@ -94,8 +109,41 @@ def _as_energy(
         peak_w=integral.peak_w,
         n_samples=readings_inside(trace, window),
         uncertainty=integral.uncertainty,
-        method=method,
-        caveats=check_trace(trace, window, integral.gaps_s),
+        method=Method.COUNTER if counts else Method.TRAPEZOID,
+        caveats=(*check_trace(trace, window, integral.gaps_s), *_caveats_of(trace, window, integral)),
+    )
+
+
+def _caveats_of(trace: RailTrace, window: Window, integral: Integral) -> Iterator[Caveat]:
+    name, lag_s = trace.rail.name, trace.rail.lag_s
+    if integral.uncertainty.ripple_j:
+        yield Caveat(
+            code="energy-ripple",
+            text=f"{name}: readings come in step with the tokens and may show one phase of them",
+            numbers={"u_ripple_j": integral.uncertainty.ripple_j},
+        )
+    if window.duration_s < _SETTLED_LAGS * lag_s:
+        yield Caveat(
+            code="power-peak-lags",
+            text=f"{name}: the sensor had no time to follow; peaks read low",
+            numbers={"lag_s": lag_s, "window_s": window.duration_s},
+        )
+
+
+def _why_unresolved(trace: RailTrace, window: Window, integral: Integral) -> str | None:
+    """Return why an energy would say nothing, or None where it says something."""
+    bound_j, ripple_j = integral.uncertainty.expanded_j, integral.uncertainty.ripple_j
+    energy_j = abs(integral.energy_j)
+    if bound_j <= _LARGEST_SHARE * energy_j and ripple_j <= _LARGEST_RIPPLE * energy_j:
+        return None
+    causes = [f"{window.duration_s:.2f} s long"]
+    if trace.rail.lag_s:
+        causes.append(f"the sensor lags {trace.rail.lag_s:.2f} s behind")
+    if ripple_j:
+        causes.append("tokens come in step with the readings")
+    return (
+        f"{trace.rail.name} cannot resolve the window: {integral.energy_j:.3g} J known to within "
+        f"{bound_j:.2g} J only ({', '.join(causes)})"
     )
 
 
@@ -107,13 +155,15 @@ def _why_still(trace: RailTrace, window: Window) -> str | None:
     return None
 
 
-def total_energy(traces: Sequence[RailTrace], window: Window) -> WindowEnergy | AbsentEnergy:
+def total_energy(
+    traces: Sequence[RailTrace], window: Window, *, ripple_hz: float | None = None
+) -> WindowEnergy | AbsentEnergy:
     """Return the energy of the total of a source: of its only total rail, or their sum.
 
-    The peak of a sum is the sum of the peaks: no less than the true one. Raises ValueError for
-    no trace.
+    The peak of a sum is the sum of the peaks: no less than the true one. `ripple_hz`: see
+    `window_energy`. Raises ValueError for no trace.
     """
-    found = [window_energy(trace, window) for trace in traces]
+    found = [window_energy(trace, window, ripple_hz=ripple_hz) for trace in traces]
     parts = [one for one in found if isinstance(one, WindowEnergy)]
     missing = [one for one in found if isinstance(one, AbsentEnergy)]
     if not found:
@@ -198,9 +248,7 @@ def net_of_idle(gross: WindowEnergy, idle: WindowEnergy) -> NetEnergy:
         energy_j=energy_j,
         idle_w=idle.mean_w,
         uncertainty=Uncertainty(
-            sampling_j=math.hypot(of_gross.sampling_j, scale * of_idle.sampling_j),
-            edges_j=math.hypot(of_gross.edges_j, scale * of_idle.edges_j),
-            gaps_j=math.hypot(of_gross.gaps_j, scale * of_idle.gaps_j),
+            **random_parts([(1.0, of_gross), (scale, of_idle)]),
             quantisation_j=math.hypot(of_gross.quantisation_j, scale * of_idle.quantisation_j),
             offset_j=0.0,
             gain_j=None if gain_j is None else gain_j * abs(energy_j / gross.energy_j),
@@ -254,9 +302,7 @@ def compare_sources(primary: WindowEnergy, cross: WindowEnergy) -> SourceDiffere
     offset_j = 0.0 if shared else _together(of_primary.offset_j, of_cross.offset_j)
     gain_j = 0.0 if shared else _together(of_primary.gain_j, of_cross.gain_j)
     both = Uncertainty(
-        sampling_j=math.hypot(of_primary.sampling_j, of_cross.sampling_j),
-        edges_j=math.hypot(of_primary.edges_j, of_cross.edges_j),
-        gaps_j=math.hypot(of_primary.gaps_j, of_cross.gaps_j),
+        **random_parts([(1.0, of_primary), (1.0, of_cross)]),
         quantisation_j=math.hypot(of_primary.quantisation_j, of_cross.quantisation_j),
         offset_j=offset_j,
         gain_j=gain_j,

@@ -36,6 +36,9 @@ def rail_facts(rail: Rail) -> RailFacts:
         offset_bound_w=rail.offset_bound_w,
         gain_bound=rail.gain_bound,
         refresh_s=rail.refresh_s,
+        lag_s=rail.lag_s,
+        lag_bound_s=rail.lag_bound_s,
+        late_s=rail.late_s,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 from edgemoe_appliance.measure.quantiles import percentile
@@ -112,9 +111,11 @@ def _peak_cpu_pct(samples: Sequence[Sample]) -> float | None:
         if sample.tree is not None and sample.tree.cpu_s is not None
     ]
     rates: list[float] = []
-    for (start_ns, start_s), (end_ns, end_s) in pairwise(points):
+    start_ns, start_s = points[0] if points else (0, 0.0)
+    for end_ns, end_s in points:
         if end_ns - start_ns >= _MIN_CPU_INTERVAL_NS:
             rates.append(100 * (end_s - start_s) / ((end_ns - start_ns) / NS_PER_S))
+            start_ns, start_s = end_ns, end_s
     return max(rates, default=None)
 
 

@@ -34,10 +34,7 @@ _ENERGY_KEYS = {
     Phase.UNLOAD: "energy_unload_j",
     Phase.PROCESS: "energy_process_j",
 }
-_UNCERTAINTY_KEYS = {
-    Phase.GENERATE: "energy_generate_u95_j",
-    Phase.PROCESS: "energy_process_u95_j",
-}
+_UNCERTAINTY_KEYS = {phase: key.replace("_j", "_u95_j") for phase, key in _ENERGY_KEYS.items()}
 _MEAN_KEYS = {
     Phase.IDLE: "power_idle_w",
     Phase.LOAD: "power_load_w",
@@ -65,6 +62,8 @@ POWER_KEYS = (
     _CROSS_KEY,
 )
 POWER_FAILED = "power-source-failed"
+# The windows in which tokens are generated.
+_WITH_TOKENS = (Phase.GENERATE, Phase.PROCESS)
 _NO_TOKENS = "the number of generated tokens is not known"
 _ONE_TOKEN = "the first token comes from the prompt pass: none was generated in the window"  # noqa: S105
 _NO_WINDOW = "the phases of the run are not known"
@@ -114,7 +113,10 @@ def put_power(
     if power.reason is not None:
         readings.put_absent(POWER_KEYS, power.reason)
         return ()
-    found = {window.phase: total_energy(power.primary, window) for window in windows}
+    ripple_hz = _token_rate_hz(windows, tokens)
+    found = {
+        window.phase: total_energy(power.primary, window, ripple_hz=ripple_hz) for window in windows
+    }
     whole = found[Phase.PROCESS]
     if isinstance(whole, AbsentEnergy):
         reason = f"no energy of the whole call: {whole.reason}"
@@ -124,6 +126,14 @@ def put_power(
     _put_tokens(readings, found, tokens)
     _put_study(readings, power.primary, whole.window, tokens)
     return (*_caveats_of(found), *_put_cross_check(readings, power.cross_check, whole))
+
+
+def _token_rate_hz(windows: Sequence[Window], tokens: float | None) -> float | None:
+    """Return how often power swings while tokens are generated: once for each of them."""
+    generate = next((window for window in windows if window.phase is Phase.GENERATE), None)
+    if generate is None or tokens is None or tokens < 2 or generate.duration_s <= 0:
+        return None
+    return (tokens - 1) / generate.duration_s
 
 
 def _put_windows(readings: Readings, found: Mapping[Phase, Found]) -> None:

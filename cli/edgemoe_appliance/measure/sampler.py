@@ -1,10 +1,11 @@
-"""The sampler: a thread that reads memory, load, power and heat at a fixed rate.
+"""The sampler: a thread that reads memory, load, power and heat at a fixed mean rate.
 
 It keeps raw samples and says what each of them cost and how late it was. It averages nothing.
 """
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Mapping
@@ -117,7 +118,11 @@ class Sampler:
         )
 
     def _loop(self) -> None:
-        due_ns = time.monotonic_ns() + self._period_ns
+        # At a random moment of every period: readings in step with the tokens, whose rate may be
+        # a multiple of theirs, would show one phase of each token only.
+        moments = random.Random()  # noqa: S311  (not for secrets)
+        grid_ns = time.monotonic_ns() + self._period_ns
+        due_ns = grid_ns
         rare_ns = time.monotonic_ns() + _RARE_NS
         cost_from_ns = time.thread_time_ns()
         while not self._ended.wait(max(0, due_ns - time.monotonic_ns()) / NS_PER_S):
@@ -128,7 +133,8 @@ class Sampler:
             if now_ns >= rare_ns:
                 rare_ns = now_ns + _RARE_NS
             cost_from_ns = time.thread_time_ns()
-            due_ns = next_due_ns(due_ns, time.monotonic_ns(), self._period_ns)
+            grid_ns = next_due_ns(grid_ns, time.monotonic_ns(), self._period_ns)
+            due_ns = grid_ns + moments.randrange(self._period_ns)
 
     def _take(self, cost_from_ns: int, late_ns: int | None, *, rare: bool) -> None:
         """Take one sample; `cost_from_ns` is the thread's processor time when its cost began."""

@@ -34,15 +34,19 @@ _FACTORS = (
 )
 _FACTOR_AT_INFINITY = 2.0
 
+# The parts that are drawn anew for each window; the others belong to the sensor.
+_RANDOM = ("sampling_j", "edges_j", "gaps_j", "lag_j", "ripple_j")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Uncertainty:
     """Standard uncertainties of one energy in joules, by cause.
 
     `sampling_j` is what happened between readings, `edges_j` at the ends of the window, `gaps_j`
-    where the source stalled, `quantisation_j` the sensor's step; `offset_j` and `gain_j` are the
-    sensor's own and are None where no bound is published. `sampling_dof` are the degrees of
-    freedom behind `sampling_j`.
+    where the source stalled, `lag_j` what the correction for the sensor's lag leaves,
+    `ripple_j` a ripple in step with the sampling, `quantisation_j` the sensor's step; `offset_j`
+    and `gain_j` are the sensor's own and are None where no bound is published. `sampling_dof`
+    are the degrees of freedom behind `sampling_j`.
     """
 
     sampling_j: float
@@ -52,11 +56,13 @@ class Uncertainty:
     offset_j: float | None
     gain_j: float | None
     sampling_dof: float
+    lag_j: float = 0.0
+    ripple_j: float = 0.0
 
     @property
     def standard_j(self) -> float:
         """Return the combined standard uncertainty."""
-        return math.hypot(self.sampling_j, self.edges_j, self.gaps_j, self.systematic_j)
+        return math.hypot(*(getattr(self, part) for part in _RANDOM), self.systematic_j)
 
     @property
     def systematic_j(self) -> float:
@@ -97,14 +103,20 @@ def add_uncertainties(parts: Sequence[Uncertainty]) -> Uncertainty:
     may err the same way.
     """
     return Uncertainty(
-        sampling_j=math.hypot(*(part.sampling_j for part in parts)),
-        edges_j=math.hypot(*(part.edges_j for part in parts)),
-        gaps_j=math.hypot(*(part.gaps_j for part in parts)),
+        **random_parts([(1.0, part) for part in parts]),
         quantisation_j=math.hypot(*(part.quantisation_j for part in parts)),
         offset_j=_sum_known([part.offset_j for part in parts]),
         gain_j=_sum_known([part.gain_j for part in parts]),
         sampling_dof=min(part.sampling_dof for part in parts),
     )
+
+
+def random_parts(weighted: Sequence[tuple[float, Uncertainty]]) -> dict[str, float]:
+    """Return the random parts of a weighted sum of energies by name, added in quadrature."""
+    return {
+        name: math.hypot(*(weight * getattr(part, name) for weight, part in weighted))
+        for name in _RANDOM
+    }
 
 
 def rectangular(half_width: float) -> float:

@@ -127,6 +127,10 @@ class RailFacts(Frozen):
     offset_bound_w: float | None
     gain_bound: float | None
     refresh_s: float
+    # Absent in records of versions that did not know of it.
+    lag_s: float | None = None
+    lag_bound_s: float | None = None
+    late_s: float | None = None
 
 
 class PowerFacts(Frozen):

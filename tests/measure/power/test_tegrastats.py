@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.errors import MeasureError
+from edgemoe_appliance.measure.power.ina3221 import UNKNOWN_AVERAGING
 from edgemoe_appliance.measure.power.interface import (
     AbsentSource,
     DeadReading,
@@ -98,13 +99,13 @@ def test_the_interval_is_asked_for(tmp_path: Path) -> None:
 
 def test_only_the_first_number_counts() -> None:
     line = "VDD_IN 3462mW/3522mW/3582mW"
-    rails = TegrastatsMeter(("tegrastats",), ("VDD_IN",)).rails
+    rails = TegrastatsMeter(("tegrastats",), ("VDD_IN",), UNKNOWN_AVERAGING).rails
     reading = line_readings(line, 7, rails)[0]
     assert reading == PowerReading(t_mono_ns=7, rail="VDD_IN", power_w=3.462)
 
 
 def test_a_line_without_a_rail_is_a_dead_reading() -> None:
-    rails = TegrastatsMeter(("tegrastats",), ("VDD_IN", "VDD_SOC")).rails
+    rails = TegrastatsMeter(("tegrastats",), ("VDD_IN", "VDD_SOC"), UNKNOWN_AVERAGING).rails
     good, dead = line_readings("VDD_IN 3462mW/3522mW", 7, rails)
     assert isinstance(good, PowerReading)
     assert isinstance(dead, DeadReading)

@@ -39,6 +39,7 @@ from edgemoe_appliance.schema.metrics import Unit
 # Input of the whole module: VDD_IN on Orin Nano, NX and Xavier NX, POM_5V_IN on the old Nano.
 MODULE_INPUT_RAILS: Final = ("VDD_IN", "POM_5V_IN")
 SENSOR: Final = "ina3221"
+_FOLDERS = "sys/bus/i2c/drivers/ina3221/*/hwmon/hwmon*"
 _CHANNELS = (1, 2, 3)
 # INA3221 data sheet (TI SBOS576), electrical characteristics: step of the shunt voltage 40 uV,
 # its offset at most 80 uV, gain error at most 0.25 % on the shunt and on the bus voltage.
@@ -50,6 +51,80 @@ GAIN_BOUND: Final = 0.005
 _USUAL_SHUNT_OHM = 0.005
 # Three channels, two conversions of 1.1 ms each.
 REFRESH_S: Final = 0.0066
+# Conversion times that the chip can be set to, shortest and longest (SBOS576, table of CONFIG).
+_CONVERSION_S = (140e-6, 8.244e-3)
+# The driver tells its interval in whole milliseconds.
+_ROUNDING_S = 0.5e-3
+# What they may be off by: 1.1 ms is typical, 1.21 ms the most (SBOS576).
+_CONVERSION_BOUND = 0.1
+# Where the driver tells nothing (before Linux 5.2): a log of an Orin Nano under JetPack 6 shows
+# 0.40 s, other boards may be set otherwise, down to no averaging at all.
+_USUAL_LAG_S = 0.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Averaging:
+    """How the chips average: a new value every `refresh_s`, behind by a first-order lag.
+
+    After each round through its channels the chip adds the difference between new and shown
+    value, divided by the number of samples, to what it shows (SBOS576, averaging function): a
+    first-order filter whose time constant is the number of samples times the round.
+    """
+
+    refresh_s: float
+    lag_s: float
+    lag_bound_s: float
+
+
+UNKNOWN_AVERAGING: Final = Averaging(
+    refresh_s=REFRESH_S, lag_s=_USUAL_LAG_S, lag_bound_s=_USUAL_LAG_S
+)
+
+
+def read_averaging(roots: SystemRoots) -> Averaging:
+    """Return how the chip of the module is set, or what is usual where its driver does not say."""
+    found = [_folder_averaging(folder) for folder in roots.found(_FOLDERS)]
+    return next((one for one in found if one is not None), UNKNOWN_AVERAGING)
+
+
+def _folder_averaging(folder: Path) -> Averaging | None:
+    try:
+        samples = int(read_number(folder / "samples"))
+        interval_s = read_number(folder / "update_interval") / 1e3
+    except (OSError, ValueError):
+        return None
+    enabled = [n for n in _CHANNELS if read_text(folder / f"in{n}_enable") != "0"]
+    return parse_averaging(samples, interval_s, len(enabled))
+
+
+def parse_averaging(samples: int, interval_s: float, channels: int) -> Averaging | None:
+    """Return the averaging that `samples` and `update_interval` of hwmon stand for.
+
+    The interval is of a round through the channels; before Linux 6.7 it is of all samples. Which
+    one is told by what a conversion can take; where both can be, the lag lies between. None for
+    numbers that fit neither.
+    """
+    if samples < 1 or channels < 1 or interval_s < 0:
+        return None
+    shortest_s, longest_s = (2 * channels * time_s for time_s in _CONVERSION_S)
+    readings = ((interval_s, _ROUNDING_S), (interval_s / samples, _ROUNDING_S / samples))
+    rounds_s = [
+        min(max(end_s, shortest_s), longest_s)
+        for round_s, off_s in readings
+        if shortest_s - off_s <= round_s <= longest_s + off_s
+        for end_s in (round_s - off_s, round_s + off_s)
+    ]
+    if not rounds_s:
+        return None
+    if samples == 1:
+        return Averaging(refresh_s=max(rounds_s), lag_s=0.0, lag_bound_s=0.0)
+    longest_lag_s, shortest_lag_s = samples * max(rounds_s), samples * min(rounds_s)
+    lag_s = (longest_lag_s + shortest_lag_s) / 2
+    return Averaging(
+        refresh_s=max(rounds_s),
+        lag_s=lag_s,
+        lag_bound_s=(longest_lag_s - shortest_lag_s) / 2 + _CONVERSION_BOUND * lag_s,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +185,7 @@ class Ina3221Meter:
 
 def find_ina3221(roots: SystemRoots) -> Ina3221Meter | AbsentSource:
     """Look for channels with labels and try the total once."""
-    folders = roots.found("sys/bus/i2c/drivers/ina3221/*/hwmon/hwmon*")
+    folders = roots.found(_FOLDERS)
     channels = tuple(
         channel
         for folder in folders
@@ -157,6 +232,7 @@ def _build_rail(label: str, folder: Path, number: int) -> Rail:
         shunt_ohm = read_number(folder / f"shunt{number}_resistor") / 1e6
     except (OSError, ValueError):
         shunt_ohm = _USUAL_SHUNT_OHM
+    averaging = _folder_averaging(folder) or UNKNOWN_AVERAGING
     ampere_per_volt = 1 / (shunt_ohm if shunt_ohm > 0 else _USUAL_SHUNT_OHM)
     return Rail(
         name=label,
@@ -167,7 +243,9 @@ def _build_rail(label: str, folder: Path, number: int) -> Rail:
         step=_SHUNT_STEP_V * ampere_per_volt * volt,
         offset_bound_w=_SHUNT_OFFSET_V * ampere_per_volt * volt,
         gain_bound=GAIN_BOUND,
-        refresh_s=REFRESH_S,
+        refresh_s=averaging.refresh_s,
+        lag_s=averaging.lag_s,
+        lag_bound_s=averaging.lag_bound_s,
     )
 
 

@@ -39,6 +39,10 @@ class Rail:
     in that unit. A bound is None where nobody has published one. `gain_bound` is a share of the
     reading, `refresh_s` the time after which the sensor has a new value. Rails of one `sensor`
     share its offset and gain.
+
+    A sensor that averages follows the power like a first-order filter with the time constant
+    `lag_s`, known to within `lag_bound_s` either way; 0 where every reading stands for its own
+    moment. `late_s` is how much older than its time stamp a reading may be besides.
     """
 
     name: str
@@ -50,6 +54,9 @@ class Rail:
     offset_bound_w: float | None
     gain_bound: float | None
     refresh_s: float
+    lag_s: float = 0.0
+    lag_bound_s: float = 0.0
+    late_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,9 +33,11 @@ from edgemoe_appliance.schema.metrics import Unit
 _GAIN_BOUND = 0.05
 _ENERGY_STEP_J = 0.001
 _ENERGY_REFRESH_S = 0.1
-# From Ampere on the power reading is a mean over one second (NVML reference).
+# From Ampere on the power reading is a mean over one second (NVML reference): it lags half a
+# second behind. What older boards show is not published; Yang et al. find from none to a second.
 _POWER_STEP_W = 0.001
 _POWER_REFRESH_S = 1.0
+_POWER_LAG_S = 0.5
 _TEMPERATURE_GPU = 0  # NVML_TEMPERATURE_GPU
 
 
@@ -174,6 +176,8 @@ def _build_rail(index: int, unit: Unit) -> Rail:
         offset_bound_w=None,
         gain_bound=_GAIN_BOUND,
         refresh_s=_ENERGY_REFRESH_S if counts else _POWER_REFRESH_S,
+        lag_s=0.0 if counts else _POWER_LAG_S,
+        lag_bound_s=0.0 if counts else _POWER_LAG_S,
     )
 
 

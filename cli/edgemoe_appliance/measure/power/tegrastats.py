@@ -21,8 +21,9 @@ from edgemoe_appliance.errors import MeasureError
 from edgemoe_appliance.measure.power.ina3221 import (
     GAIN_BOUND,
     MODULE_INPUT_RAILS,
-    REFRESH_S,
     SENSOR,
+    Averaging,
+    read_averaging,
 )
 from edgemoe_appliance.measure.power.interface import (
     AbsentSource,
@@ -46,6 +47,8 @@ _PLACES = ("usr/bin/tegrastats", "usr/local/bin/tegrastats", "home/nvidia/tegras
 # ina3221.py) at the module's 5 V.
 _STEP_W = 0.040
 _OFFSET_BOUND_W = 0.080
+# A line is stamped as it arrives, after it was made; how long after is not published: at most
+# the time to the next one.
 _FIRST_LINE_S = 3.0
 _STOP_S = 2.0
 _MAX_LINE_BYTES = 16 * 1024
@@ -122,10 +125,12 @@ class TegrastatsMeter:
     source = PowerSource.TEGRASTATS
     scope = Scope.MODULE
 
-    def __init__(self, command: Sequence[str], rail_names: Sequence[str]) -> None:
+    def __init__(
+        self, command: Sequence[str], rail_names: Sequence[str], averaging: Averaging
+    ) -> None:
         """Keep what to start and the rails that its lines hold; nothing is started yet."""
         self._command = tuple(command)
-        self._rails = tuple(map(_build_rail, rail_names))
+        self._rails = tuple(_build_rail(name, averaging) for name in rail_names)
         self._child: _Child | None = None
 
     @property
@@ -189,7 +194,7 @@ def find_tegrastats(roots: SystemRoots) -> TegrastatsMeter | AbsentSource:
     names = _first_rails(command)
     if isinstance(names, AbsentSource):
         return names
-    meter = TegrastatsMeter(command, names)
+    meter = TegrastatsMeter(command, names, read_averaging(roots))
     if total_rails(meter.rails):
         return meter
     wanted = " or ".join(MODULE_INPUT_RAILS)
@@ -224,7 +229,7 @@ def _wait_for_rails(child: _Child) -> tuple[str, ...] | AbsentSource:
     return _absent(f"no line with a power rail within {_FIRST_LINE_S:g} s{said}")
 
 
-def _build_rail(name: str) -> Rail:
+def _build_rail(name: str, averaging: Averaging) -> Rail:
     return Rail(
         name=name,
         source=PowerSource.TEGRASTATS,
@@ -234,7 +239,10 @@ def _build_rail(name: str) -> Rail:
         step=_STEP_W,
         offset_bound_w=_OFFSET_BOUND_W,
         gain_bound=GAIN_BOUND,
-        refresh_s=REFRESH_S,
+        refresh_s=averaging.refresh_s,
+        lag_s=averaging.lag_s,
+        lag_bound_s=averaging.lag_bound_s,
+        late_s=INTERVAL_MS / 1e3,
     )
 
 
