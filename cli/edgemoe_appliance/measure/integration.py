@@ -224,7 +224,8 @@ def _hidden(rail: Rail, span: _Span, shares: Sequence[float], ripple_hz: float) 
     turns = 2 * math.pi * ripple_hz * span.duration_s
     # What is left over of the last token is in the energy itself.
     exact = abs(cmath.exp(1j * turns) - 1) / turns
-    if answer <= max(exact, _ANSWER_BY_CHANCE / math.sqrt(len(shares))):
+    chance = 0.0 if rail.late_s else _ANSWER_BY_CHANCE / math.sqrt(len(shares))
+    if answer <= max(exact, chance):
         return 0.0
     return (answer - exact) / math.hypot(1.0, 2 * math.pi * ripple_hz * rail.lag_s)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.errors import MeasureError
-from edgemoe_appliance.measure.power.ina3221 import Ina3221Meter, find_ina3221
+from edgemoe_appliance.measure.power.ina3221 import Ina3221Meter, find_ina3221, parse_averaging
 from edgemoe_appliance.measure.power.interface import (
     AbsentSource,
     DeadReading,
@@ -163,3 +163,50 @@ def test_meter_can_be_opened_again(tmp_path: Path) -> None:
         with meter:
             assert len(meter.read()) == 3
     assert meter.read() == ()
+
+
+@pytest.mark.parametrize(
+    ("samples", "interval_ms", "lag_s", "bound_s"),
+    [
+        (1, 7, 0.0, 0.0),
+        (64, 422, 0.422, 0.043),  # an Orin Nano before Linux 6.7: the interval is of all samples
+        (64, 7, 0.448, 0.077),  # since then: of one round
+        (512, 7, 3.584, 0.614),
+        (1024, 49, 50.2, 5.5),  # longest conversions: rounding cannot pass what they take
+        (4, 26, 0.0658, 0.0468),  # both can be meant
+    ],
+)
+def test_lag_follows_from_samples_and_interval(
+    samples: int, interval_ms: int, lag_s: float, bound_s: float
+) -> None:
+    averaging = parse_averaging(samples, interval_ms / 1e3, channels=3)
+    assert averaging is not None
+    assert averaging.lag_s == pytest.approx(lag_s, rel=0.02)
+    assert averaging.lag_bound_s == pytest.approx(bound_s, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("samples", "interval_ms", "channels"), [(0, 7, 3), (64, 7, 0), (1, 400, 3), (64, -1, 3)]
+)
+def test_settings_that_no_chip_can_have_tell_nothing(
+    samples: int, interval_ms: int, channels: int
+) -> None:
+    assert parse_averaging(samples, interval_ms / 1e3, channels) is None
+
+
+def test_the_driver_tells_the_lag_and_its_silence_is_a_wide_bound(tmp_path: Path) -> None:
+    folder = write_chip(tmp_path, {**ORIN_NANO, "samples": "64", "update_interval": "422"})
+    rail = found(tmp_path).rails[0]
+    assert (rail.lag_s, rail.lag_bound_s) == pytest.approx((0.422, 0.0427), rel=0.01)
+    (folder / "samples").unlink()
+    rail = found(tmp_path).rails[0]
+    assert rail.lag_bound_s == rail.lag_s == 0.4
+
+
+def test_a_channel_that_is_switched_off_takes_no_time(tmp_path: Path) -> None:
+    off = {"in2_enable": "0", "in3_enable": "0", "samples": "4", "update_interval": "9"}
+    write_chip(tmp_path, {**ORIN_NANO, **off})
+    # 9 ms of one channel are four rounds of 2.2 ms, or one of 8.8 ms: both can be.
+    rail = found(tmp_path).rails[0]
+    assert rail.lag_s - rail.lag_bound_s < 0.009
+    assert rail.lag_s + rail.lag_bound_s > 0.035
