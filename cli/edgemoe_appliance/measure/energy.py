@@ -110,7 +110,10 @@ def _as_energy(trace: RailTrace, window: Window, integral: Integral) -> WindowEn
         n_samples=readings_inside(trace, window),
         uncertainty=integral.uncertainty,
         method=Method.COUNTER if counts else Method.TRAPEZOID,
-        caveats=(*check_trace(trace, window, integral.gaps_s), *_caveats_of(trace, window, integral)),
+        caveats=(
+            *check_trace(trace, window, integral.gaps_s),
+            *_caveats_of(trace, window, integral),
+        ),
     )
 
 
