@@ -20,7 +20,7 @@ from edgemoe_appliance.errors import (
     InterruptedByUserError,
     RunFailedError,
 )
-from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.configs import Backend, Configs
 from edgemoe_appliance.schema.files import file_sha256
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
@@ -81,6 +81,27 @@ def test_a_session_measures_every_run_and_says_with_what(plan: Plan, tmp_path: P
         assert header.model_twin_scale == "tiny"
         assert "--temp" in header.argv
         assert "-ngl" not in header.argv
+        said = end.engine
+        assert said is not None
+        assert (said.threads, said.context, said.flash_attention) == (1, 512, False)
+        assert {"engine-differs", "engine-setting"}.isdisjoint(d.code for d in end.caveats)
+        assert end.metrics["kv_buffer_bytes"] > 0
+        # The weights are those of the file, without its header.
+        assert 0 < end.metrics["model_buffer_bytes"] < end.metrics["model_file_bytes"]
+        assert "device_buffer_bytes" in end.absent
+
+
+def test_a_gpu_target_without_a_gpu_gives_no_figure_of_a_gpu(plan: Plan, tmp_path: Path) -> None:
+    """The engine says in a warning that it computes on the processor, and exits with 0."""
+    gpu = plan.target.model_copy(update={"backend": Backend.CUDA, "n_gpu_layers": 99})
+    with pytest.raises(RunFailedError, match="4 of 4 runs did not end well"):
+        bench(plan.model_copy(update={"target": gpu}), tmp_path)
+    for end in ends(tmp_path):
+        assert end.status is Status.INVALID
+        assert "99 layers were to lie on the GPU" in (end.detail or "")
+        assert "'warning: no usable GPU found" in (end.detail or "")
+        assert "engine-differs" in {caveat.code for caveat in end.caveats}
+        assert end.metrics["gen_tok_s"] > 0  # kept, though of another run than planned
 
 
 def test_a_session_that_is_to_finish_cuts_no_run_and_can_be_resumed(

@@ -11,6 +11,7 @@ from pathlib import Path
 from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.engine.tree import tree_digest
 from edgemoe_appliance.schema.configs import DirectorySource
+from tests.engine import small_source
 
 _CMAKE = """\
 cmake_minimum_required(VERSION 3.14)
@@ -27,7 +28,8 @@ endforeach()
 _FILES = {
     "CMakeLists.txt": _CMAKE,
     "common/CMakeLists.txt": "",
-    "common/arg.cpp": "",
+    "common/arg.cpp": small_source.FILES["common/arg.cpp"],
+    "examples/main/CMakeLists.txt": small_source.FILES["examples/main/CMakeLists.txt"],
     "common/empty.c": "int standin_value(void) { return 0; }\n",
     "common/main.c": "int standin_value(void);\nint main(void) { return standin_value(); }\n",
     "ggml/CMakeLists.txt": "",

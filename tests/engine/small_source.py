@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+OPTIONS = (
+    *("-m", "-f", "-n", "-t", "-c", "-ngl", "--temp", "--top-p", "--seed"),
+    *("--no-display-prompt", "--no-escape", "--ignore-eos", "--no-mmap"),
+)
 FILES = {
     "CMakeLists.txt": """\
 cmake_minimum_required(VERSION 3.14)
@@ -25,7 +29,8 @@ target_link_libraries(llama-bench common ggml)
 configure_file(build-info.cpp.in ${CMAKE_CURRENT_SOURCE_DIR}/build-info.cpp)
 add_library(common STATIC build-info.cpp)
 """,
-    "common/arg.cpp": 'add_opt({"--no-escape"});\n',
+    "common/arg.cpp": "".join(f'add_opt({{"{name}"}});\n' for name in OPTIONS),
+    "examples/main/CMakeLists.txt": "# set(TARGET llama-cli), where llama.cpp has it\n",
     "common/build-info.cpp.in": """\
 extern const char * const BUILD = "@BUILD_NUMBER@ (@BUILD_COMMIT@) @BUILD_COMPILER@";
 """,

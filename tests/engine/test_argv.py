@@ -2,7 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgemoe_appliance.engine.argv import build_argv, prompt_file_bytes, scrubbed_environment
+import pytest
+
+from edgemoe_appliance.engine.argv import (
+    build_argv,
+    device_variables,
+    prompt_file_bytes,
+    scrubbed_environment,
+)
 from edgemoe_appliance.schema.configs import Arm, Target
 from edgemoe_appliance.schema.plan import EngineBuild, RunSpec
 from tests.schema.builders import a_model, a_spec, a_target, an_engine
@@ -42,6 +49,12 @@ def test_what_a_run_asks_for_is_added() -> None:
     assert argv(run=held)[-2:] == ("--ignore-eos", "--no-mmap")
 
 
+def test_engines_of_another_age_are_told_of_mmap_in_their_own_way() -> None:
+    newer = an_engine().model_copy(update={"no_mmap_args": ("--load-mode", "none")})
+    run = a_spec().model_copy(update={"arm": Arm.NO_MMAP})
+    assert argv(run=run, engine=newer)[-2:] == ("--load-mode", "none")
+
+
 def test_probe_arms_change_the_environment_and_not_the_command() -> None:
     probed = a_spec().model_copy(update={"arm": Arm.PROBE_PER_NODE})
     assert argv(run=probed) == argv()
@@ -74,6 +87,34 @@ def test_variables_that_change_the_engine_are_removed_and_named() -> None:
     assert set(removed) == set(base) - kept
     assert list(removed) == sorted(removed)
     assert set(environment) == kept | {"LC_ALL"}
+
+
+def test_variables_that_choose_a_device_stay_and_are_told() -> None:
+    base = {
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "HIP_VISIBLE_DEVICES": "",
+        "HSA_OVERRIDE_GFX_VERSION": "10.3.0",
+        "VK_ICD_FILENAMES": "/etc/icd.json",
+        "VK_LOADER_DRIVERS_SELECT": "radeon*",
+    }
+    others = {
+        "CUDA_HOME": "/usr/local/cuda",
+        "CUDA_LAUNCH_BLOCKING": "1",
+        "VK_LOADER_LAYERS_ENABLE": "*",
+        "GGML_VK_VISIBLE_DEVICES": "1",
+        "MTL_DEBUG_LAYER": "1",
+    }
+    environment, removed = scrubbed_environment({**base, **others})
+    assert device_variables({**base, **others}) == base
+    assert set(removed) == set(others) - {"CUDA_HOME"}
+    assert base.items() <= environment.items()
+
+
+@pytest.mark.parametrize("value", ["x" * 5000, "a\nb"])
+def test_a_told_value_is_one_short_line(value: str) -> None:
+    (told,) = device_variables({"CUDA_VISIBLE_DEVICES": value}).values()
+    assert len(told) < 250
+    assert "\n" not in told
 
 
 def test_the_engine_prints_numbers_with_a_point() -> None:

@@ -22,10 +22,11 @@ from edgemoe_appliance.engine.build import (
     parse_progress,
     read_build,
 )
+from edgemoe_appliance.engine.dialect import read_dialect
 from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.engine.tools import find_tool
 from edgemoe_appliance.engine.tree import tree_digest
-from edgemoe_appliance.errors import DigestError, HostError, RecordError
+from edgemoe_appliance.errors import ConfigError, DigestError, HostError, RecordError
 from edgemoe_appliance.schema.configs import (
     DirectorySource,
     EnginesConfig,
@@ -241,7 +242,9 @@ def test_linker_flags_of_a_target_are_kept(
     monkeypatch.setattr(build_module, "_make", lambda *_: None)
     cmake = {**FLAGS, "CMAKE_EXE_LINKER_FLAGS": "-Wl,--allow-shlib-undefined"}
     tools = toolchain.read_toolchain(cmake)
-    recipe = build_module._Recipe(source=a_source(tree), target_flags=cmake, tools=tools)
+    recipe = build_module._Recipe(
+        source=a_source(tree), dialect=read_dialect(tree), target_flags=cmake, tools=tools
+    )
     assert recipe.flags["CMAKE_EXE_LINKER_FLAGS"].startswith("-Wl,--allow-shlib-undefined")
 
 
@@ -397,8 +400,22 @@ def test_a_source_distribution_names_its_commit_but_not_its_number(
     assert build_module._build_info(sdist_source(tmp_path)) == (4447, "sdist-aaaaaaaaaaaa")
 
 
-def test_later_sources_are_told_not_to_converse(tree: Path, tmp_path: Path) -> None:
-    assert build_module._extra_args(tree) == ()
-    (tmp_path / "common").mkdir()
-    (tmp_path / "common" / "arg.cpp").write_text('{"-no-cnv", "--no-conversation"}')
-    assert build_module._extra_args(tmp_path) == ("-no-cnv",)
+def test_a_newer_source_has_its_own_program(tree: Path, tmp_path: Path) -> None:
+    newer = Path(shutil.copytree(tree, tmp_path / "newer"))
+    for path in (newer / "CMakeLists.txt", newer / "examples/main/CMakeLists.txt"):
+        path.write_text(path.read_text().replace("llama-cli", "llama-completion"))
+    built = build_engine(a_source(newer, "b11312"), tmp_path / "cache", cmake=FLAGS)
+    assert Path(built.binary).name == built.program == "llama-completion"
+    assert built.binary_sha256 == built.files_sha256["llama-completion"]
+    assert read_build(Path(built.binary).parent.parent) == built
+
+
+def test_a_source_that_lacks_an_option_is_refused_before_it_is_built(
+    tree: Path, tmp_path: Path
+) -> None:
+    older = Path(shutil.copytree(tree, tmp_path / "older"))
+    options = older / "common" / "arg.cpp"
+    options.write_text(options.read_text().replace("--ignore-eos", "--other"))
+    with pytest.raises(ConfigError, match=r"llama-cli .* has no option --ignore-eos"):
+        build_engine(a_source(older), tmp_path / "cache", cmake=FLAGS)
+    assert not (tmp_path / "cache").exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.engine import build
+from edgemoe_appliance.engine.dialect import Dialect
 from edgemoe_appliance.engine.nvidia import (
     parse_nvidia_boards,
     read_nvidia_boards,
@@ -118,11 +119,13 @@ def test_two_machines_that_share_a_cache_do_not_share_a_build(configs: Configs) 
         compiler="cc 1",
         machine="x86_64-linux-gnu",
     )
+    dialect = Dialect(program="llama-cli", cmake={}, extra_args=(), no_mmap_args=("--no-mmap",))
     flags = configs.target("cuda").cmake
     assert flags["CMAKE_CUDA_ARCHITECTURES"] == "native"
     keys = {
         build._Recipe(
             source=source,
+            dialect=dialect,
             target_flags={**flags, "CMAKE_CUDA_ARCHITECTURES": architecture},
             tools=tools,
         ).key

@@ -142,7 +142,7 @@ def test_a_plan_holds_no_run_twice_and_at_least_one() -> None:
 def test_a_build_without_its_program_is_no_build() -> None:
     data = an_engine().model_dump()
     data["files_sha256"] = {"libggml.so": "0" * 64}
-    with pytest.raises(ValidationError, match="lacks llama-cli"):
+    with pytest.raises(ValidationError, match="lacks llama-completion or llama-cli"):
         type(an_engine()).model_validate(data)
 
 

@@ -25,7 +25,6 @@ from edgemoe_appliance.schema.hardware import (
     POWER_MODES_FILE,
 )
 from edgemoe_appliance.schema.plan import (
-    ENGINE_PROGRAM,
     EngineBuild,
     Plan,
     PlannedModel,
@@ -156,12 +155,12 @@ def engine_inside(build: EngineBuild) -> EngineBuild:
     probe = build.probe
     if probe is not None:
         probe = probe.model_copy(update={"path": str(probe_path(build.pin, probe))})
-    return build.model_copy(update={"binary": str(engine_path(build.pin)), "probe": probe})
+    return build.model_copy(update={"binary": str(engine_path(build)), "probe": probe})
 
 
-def engine_path(pin: str) -> PurePosixPath:
-    """Return where the llama-cli of a pin lies inside."""
-    return ENGINES_FOLDER / pin / "bin" / ENGINE_PROGRAM
+def engine_path(build: EngineBuild) -> PurePosixPath:
+    """Return where the program of a build lies inside."""
+    return ENGINES_FOLDER / build.pin / "bin" / build.program
 
 
 def probe_path(pin: str, probe: ProbeFacts) -> PurePosixPath:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from edgemoe_appliance.engine.argv import device_variables
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.units import human_bytes
 
@@ -148,7 +149,16 @@ def check_cgroup(root: Path) -> Iterator[Finding]:
 
 
 def check_environment(environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Tell of a variable whose mere presence changes the engine's memory."""
+    """Tell of variables that change the engine, or choose the device it computes on."""
+    chosen = device_variables(environment)
+    if chosen:
+        told = ", ".join(f"{name}={value or '(empty)'}" for name, value in chosen.items())
+        yield Finding(
+            check="device choice",
+            level=Level.WARN,
+            seen=told,
+            hint="the engine sees what these leave it; they stay, and the record names them",
+        )
     if _UNIFIED_MEMORY in environment:
         yield Finding(
             check="environment",

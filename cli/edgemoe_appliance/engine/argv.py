@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.configs import Arm, Target
 from edgemoe_appliance.schema.plan import EngineBuild, PlannedModel, RunSpec
 
@@ -25,13 +26,25 @@ _REMOVED: Final = re.compile(
     r"""
     (?: LLAMA_ | GGML_          # the engine's own
       | OMP_ | GOMP_ | KMP_     # thread counts and placement of OpenMP
+      | OPENBLAS_ | BLIS_ | MKL_ | GOTO_      # and of libraries for matrices
       | DYLD_ | MALLOC_         # loader and allocator
+      | CUDA_ (?: LAUNCH | MODULE | FORCE | DISABLE | DEVICE_MAX | AUTO_BOOST | SCALE )
+      | CUBLAS_ | CUDNN_ | NVIDIA_TF32 | MTL_ | METAL_
+      | HIP_LAUNCH | HSA_ENABLE | AMD_LOG | AMD_SERIALIZE | HIPBLASLT_ | ROCBLAS_
+      | VK_INSTANCE_LAYERS | VK_LAYER_ | VK_ADD_LAYER | VK_LOADER_DEBUG | VK_LOADER_LAYERS
     ) .*
     | LD_PRELOAD | LD_AUDIT | LD_DEBUG | LD_PROFILE | LD_BIND_NOW | GLIBC_TUNABLES
-    | CUDA_LAUNCH_BLOCKING | CUDA_MODULE_LOADING
     """,
     re.VERBOSE,
 )
+# Variables that choose a device or its driver: an owner of several means what they say, so they
+# stay, and a record names them with their values.
+_CHOOSES_DEVICE: Final = re.compile(
+    r"(?:CUDA|NVIDIA|HIP|ROCR|HSA|GPU|VK|MESA|RADV|ONEAPI|SYCL|ZE|ASCEND)_"
+    r"\w*(?:VISIBLE|DEVICE|ICD|DRIVER|GFX|SELECT|AFFINITY|MPS)\w*"
+)
+# Long enough for some device ids; a value is evidence and no place for anything else.
+_MAX_VALUE_CHARS: Final = 200
 # llama-cli calls setlocale(LC_ALL, ""): a comma as decimal sign would make its footer unreadable.
 _REPLACED: Final = {"LC_ALL": "C"}
 
@@ -48,7 +61,7 @@ def build_argv(
     if run.ignore_eos:
         arguments.append("--ignore-eos")
     if run.arm is Arm.NO_MMAP:
-        arguments.append("--no-mmap")
+        arguments += engine.no_mmap_args
     return (*arguments, *engine.extra_args)
 
 
@@ -58,6 +71,15 @@ def prompt_file_bytes(text: str) -> bytes:
     The engine takes one newline off the end of the file.
     """
     return text.encode() + b"\n"
+
+
+def device_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which a device is chosen, as far as an engine gets them."""
+    return {
+        name: on_one_line(value, _MAX_VALUE_CHARS)
+        for name, value in sorted(scrubbed_environment(environment)[0].items())
+        if _CHOOSES_DEVICE.fullmatch(name)
+    }
 
 
 def scrubbed_environment(

@@ -1,6 +1,6 @@
 """Builds of llama.cpp: one per source, flags and compiler, whole and checked, or not at all.
 
-A build is a folder with bin/ (llama-cli, llama-bench, shared libraries), build.log and
+A build is a folder with bin/ (the program, llama-bench, shared libraries), build.log and
 build.json, which is written last. Runs nothing that it built.
 """
 
@@ -19,6 +19,7 @@ from typing import Final, Literal
 
 from pydantic import Field, ValidationError
 
+from edgemoe_appliance.engine.dialect import Dialect, read_dialect
 from edgemoe_appliance.engine.lock import cache_lock
 from edgemoe_appliance.engine.nvidia import with_gpu_of_this_host
 from edgemoe_appliance.engine.source import PreparedSource, choose_pin, partial_folder
@@ -41,11 +42,11 @@ from edgemoe_appliance.schema.configs import (
     Sha256,
 )
 from edgemoe_appliance.schema.files import file_sha256, write_atomically
-from edgemoe_appliance.schema.plan import EngineBuild
+from edgemoe_appliance.schema.plan import ENGINE_PROGRAMS, NO_MMAP_ARGS, EngineBuild
 
 # Raised when the same inputs would be built in another way.
 _RECIPE: Final = 1
-_TARGETS: Final = ("llama-cli", "llama-bench")
+_BENCH: Final = "llama-bench"
 _LIBRARIES: Final = ("*.so", "*.so.*", "*.dylib", "*.metallib")
 _RECORD: Final = "build.json"
 _LOG: Final = "build.log"
@@ -99,7 +100,13 @@ class _BuildRecord(Frozen):
     duration_s: float | None = Field(default=None, ge=0)
     files_sha256: dict[str, Sha256]
     extra_args: tuple[str, ...]
+    no_mmap_args: tuple[str, ...] = NO_MMAP_ARGS
     why: str
+
+    @property
+    def program(self) -> str:
+        """Return the name of the program in bin/."""
+        return next(name for name in ENGINE_PROGRAMS if name in self.files_sha256)
 
 
 def engine_build(
@@ -129,11 +136,16 @@ def build_engine(
 ) -> EngineBuild:
     """Return the build of a source with a target's flags, made now or found in the cache.
 
-    Raises HostError where tools are missing or the build fails, DigestError where a build in the
-    cache is not what was built.
+    Raises ConfigError where the source lacks what a run needs, HostError where tools are missing
+    or the build fails, DigestError where a build in the cache is not what was built.
     """
-    tools = read_toolchain(cmake)
-    recipe = _Recipe(source=source, target_flags=with_gpu_of_this_host(cmake), tools=tools)
+    dialect = read_dialect(source.folder)
+    recipe = _Recipe(
+        source=source,
+        dialect=dialect,
+        target_flags=with_gpu_of_this_host(cmake),
+        tools=read_toolchain(cmake),
+    )
     # Resolved, as compilers are told to cut this path out of what they compile.
     entry = cache.resolve() / "builds" / f"{source.pin}-{recipe.key[:16]}"
 
@@ -164,7 +176,7 @@ def read_build(folder: Path) -> EngineBuild:
                 hint=f"remove {folder} and build again",
             )
     kept = record.model_dump(exclude={"schema_version", "version", "generator", "duration_s"})
-    return EngineBuild(**kept, binary=str((folder / "bin" / "llama-cli").absolute()))
+    return EngineBuild(**kept, binary=str((folder / "bin" / record.program).absolute()))
 
 
 def _read_record(folder: Path) -> _BuildRecord:
@@ -192,8 +204,14 @@ class _Recipe:
     """All that decides what comes out of a build."""
 
     source: PreparedSource
+    dialect: Dialect
     target_flags: dict[str, str]
     tools: Toolchain
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Return what is built; libraries follow from it."""
+        return (self.dialect.program, _BENCH)
 
     @property
     def flags(self) -> dict[str, str]:
@@ -210,7 +228,7 @@ class _Recipe:
             "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
             "CMAKE_INSTALL_RPATH": "@loader_path" if on_mac else "$ORIGIN",
         }
-        flags = {**self.target_flags, **fixed}
+        flags = {**self.target_flags, **fixed, **self.dialect.cmake}
         if not on_mac:
             # DT_RPATH comes before LD_LIBRARY_PATH, where another libllama.so might lie.
             for name in ("CMAKE_EXE_LINKER_FLAGS", "CMAKE_SHARED_LINKER_FLAGS"):
@@ -219,7 +237,7 @@ class _Recipe:
 
     @property
     def version(self) -> str:
-        """Return what `llama-cli --version` shall say: build number and commit."""
+        """Return what the program's `--version` shall say: build number and commit."""
         number, commit = _build_info(self.source)
         return f"{number} ({commit})"
 
@@ -268,7 +286,7 @@ def _make(recipe: _Recipe, entry: Path, on_progress: OnProgress) -> None:
     work = entry.with_name(f".{entry.name}.work")
     with partial_folder(entry, _SPACE_BYTES) as partial:
         _compile_or_continue(recipe, work, log, on_progress)
-        files = _install(work / "build", partial / "bin")
+        files = _install(recipe.programs, work / "build", partial / "bin")
         shutil.rmtree(work)
         log.rename(partial / _LOG)
         record = _record(recipe, files, time.monotonic() - begin_s)
@@ -312,19 +330,10 @@ def _record(recipe: _Recipe, files: dict[str, str], duration_s: float) -> _Build
         generator=recipe.tools.generator,
         duration_s=round(duration_s, 3),
         files_sha256=files,
-        extra_args=_extra_args(source.folder),
+        extra_args=recipe.dialect.extra_args,
+        no_mmap_args=recipe.dialect.no_mmap_args,
         why=source.why,
     )
-
-
-def _extra_args(tree: Path) -> tuple[str, ...]:
-    """Return what keeps this llama.cpp from starting a conversation by itself.
-
-    Since January 2025 it does so where the model has a chat template; before, the option that
-    forbids it is an error.
-    """
-    options = (tree / "common" / "arg.cpp").read_text(encoding="utf-8", errors="replace")
-    return ("-no-cnv",) if '"-no-cnv"' in options else ()
 
 
 def _copy_source(recipe: _Recipe, copied: Path) -> None:
@@ -363,7 +372,7 @@ def _compile(recipe: _Recipe, work: Path, log: Path, on_progress: OnProgress) ->
     configure += [f"-D{name}={value}" for name, value in sorted(flags.items())]
     _step(configure, BuildStage.CONFIGURE, log, on_progress)
     compile_ = [str(tools.cmake), "--build", str(build), "--config", "Release"]
-    compile_ += ["--parallel", str(_jobs()), "--target", *_TARGETS]
+    compile_ += ["--parallel", str(_jobs()), "--target", *recipe.programs]
     _step(compile_, BuildStage.COMPILE, log, on_progress)
 
 
@@ -417,10 +426,10 @@ def parse_progress(stage: BuildStage, line: str) -> BuildProgress:
     return BuildProgress(stage=stage, percent=min(100.0, percent), text=match["what"].strip())
 
 
-def _install(build: Path, target: Path) -> dict[str, str]:
+def _install(names: tuple[str, ...], build: Path, target: Path) -> dict[str, str]:
     """Copy programs and libraries into one folder and return their digests by name."""
     target.mkdir()
-    programs = [build / "bin" / name for name in _TARGETS]
+    programs = [build / "bin" / name for name in names]
     libraries = [path for pattern in _LIBRARIES for path in sorted(build.rglob(pattern))]
     for path in (*programs, *libraries):
         if "CMakeFiles" not in path.relative_to(build).parts:

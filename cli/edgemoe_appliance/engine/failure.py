@@ -48,10 +48,15 @@ class Failure:
         return self.status is Status.OOM
 
 
+def own_lines(stderr: str) -> list[str]:
+    """Return the lines in which an engine speaks for itself and does not print a model's string."""
+    return [line for line in stderr.splitlines() if line.strip() and not _QUOTED.search(line)]
+
+
 def classify_failure(exit_code: int | None, signal: int | None, stderr: str) -> Failure:
     """Return why an engine failed that did not end with exit code 0."""
     ending = f"ended by {_signal_name(signal)}" if signal else f"exit code {exit_code}"
-    lines = [line for line in stderr.splitlines() if line.strip() and not _QUOTED.search(line)]
+    lines = own_lines(stderr)
     for pattern, status in ((_MEMORY, Status.OOM), (_INPUT, Status.INVALID)):
         line = _first(lines, pattern)
         if line is not None:

@@ -20,6 +20,7 @@ from edgemoe_appliance.errors import DigestError, HostError, RecordError
 from edgemoe_appliance.schema.base import Frozen, canonical_json, digest_of
 from edgemoe_appliance.schema.configs import Sha256
 from edgemoe_appliance.schema.files import write_atomically
+from edgemoe_appliance.schema.plan import ENGINE_PROGRAMS
 from edgemoe_appliance.schema.resources import resource_folder
 
 _LIBRARY: Final = "libedgemoe_probe.so"
@@ -58,10 +59,10 @@ def build_probe(
 ) -> ProbeBuild:
     """Return the probe for an engine, compiled now or found in `out_dir` from before.
 
-    `source_folder` is the llama.cpp tree, `build_bin_folder` the folder with its llama-cli.
+    `source_folder` is the llama.cpp tree, `build_bin_folder` the folder with its program.
     Raises HostError where the compiler is missing or fails, or the engine cannot be probed.
     """
-    _check_shared(build_bin_folder / "llama-cli")
+    _check_shared(build_bin_folder)
     recipe = resource_folder("docker") / "probe"
     made_of = {
         "headers_sha256": _digest_files(_headers(source_folder)),
@@ -110,22 +111,29 @@ def read_probe(folder: Path) -> ProbeBuild:
     return ProbeBuild(library=library, description=description)
 
 
-def _check_shared(llama_cli: Path) -> None:
+def _check_shared(folder: Path) -> None:
     """Raise HostError unless the engine loads libllama when it starts.
 
-    Calls inside one statically linked program cannot be interposed.
+    Calls inside one statically linked program cannot be interposed. Newer programs are a few
+    lines around a library of their own, which then loads libllama.
     """
+    program = next((folder / name for name in ENGINE_PROGRAMS if (folder / name).exists()), folder)
+    files = (program, *sorted(folder.glob("lib*-impl.*")))
     try:
-        with llama_cli.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
-            shared = data.find(b"libllama.") >= 0
+        shared = any(map(_names_libllama, files))
     except (OSError, ValueError) as error:
-        raise HostError(f"no engine to probe ({error})", where=str(llama_cli)) from error
+        raise HostError(f"no engine to probe ({error})", where=str(program)) from error
     if not shared:
         raise HostError(
             "the engine is linked statically and cannot be probed",
-            where=str(llama_cli),
+            where=str(program),
             hint="build it with -DBUILD_SHARED_LIBS=ON",
         )
+
+
+def _names_libllama(path: Path) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+        return data.find(b"libllama.") >= 0
 
 
 def _is_source(path: Path) -> bool:
@@ -188,5 +196,5 @@ def _run_recipe(argv: list[str]) -> None:
         raise HostError(
             f"the routing probe did not compile: {said[0] if said else 'no message'}",
             where=argv[2],
-            hint="this source may be newer than the probe knows",
+            hint="this source may be older or newer than the probe knows",
         )

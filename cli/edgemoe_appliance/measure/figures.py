@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from edgemoe_appliance.engine.account import Account, parse_account
 from edgemoe_appliance.engine.footer import Footer, parse_footer
 from edgemoe_appliance.engine.stream import EngineResult
+from edgemoe_appliance.measure.adherence import Difference, Planned, check_adherence
 from edgemoe_appliance.measure.cgroup import Cgroup, NoCgroup
 from edgemoe_appliance.measure.cgroup_metrics import describe_oom_kill, put_cgroup
 from edgemoe_appliance.measure.heat_metrics import put_heat, put_pause
-from edgemoe_appliance.measure.load import ProcessCost, check_load, put_cpu, put_memory
+from edgemoe_appliance.measure.load import (
+    ProcessCost,
+    check_load,
+    put_buffers,
+    put_cpu,
+    put_memory,
+)
 from edgemoe_appliance.measure.pause import Pause
 from edgemoe_appliance.measure.power.discovery import Discovery
 from edgemoe_appliance.measure.power_metrics import build_run_power, put_power
@@ -27,20 +35,20 @@ from edgemoe_appliance.measure.timing import (
     timing_windows,
 )
 from edgemoe_appliance.schema.plan import RunSpec
-from edgemoe_appliance.schema.records import Caveat, Status, Window
+from edgemoe_appliance.schema.records import Caveat, EngineFacts, Status, Window
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawRun:
-    """What one engine process did and what was read around it.
+    """What one engine process was to do and did, and what was read around it.
 
     `own_cpu_s` and `own_peak_rss_bytes` are those of the measuring process; `probe_report` is
     None where no probe wrote one.
     """
 
-    spec: RunSpec
+    planned: Planned
     model_file_bytes: int
     pause: Pause
     result: EngineResult
@@ -68,29 +76,54 @@ class Figures:
     readings: Readings
     windows: tuple[Window, ...]
     caveats: tuple[Caveat, ...]
+    engine: EngineFacts
 
 
 def derive_figures(raw: RawRun, setting: Setting) -> Figures:
     """Return the figures of a run."""
+    spec = raw.planned.spec
     footer = parse_footer(raw.result.stderr_text)
     timeline = _timeline(raw.result)
     idle = () if raw.pause.idle is None else (raw.pause.idle,)
     windows = (*idle, *timing_windows(timeline, footer))
+    account = parse_account(raw.result.stderr_text)
     oom_kill = describe_oom_kill(raw.report.counters)
     status, detail = judge_ending(raw.result, footer, oom_kill)
+    differences = _differences(raw, account, footer, status)
+    if status is Status.OK and differences and differences[0].spoils:
+        status, detail = Status.INVALID, f"not the run that was planned: {differences[0]}"
     readings = Readings()
     readings.put("model_file_bytes", raw.model_file_bytes, "")
     put_timing(readings, timeline, footer, "no footer: " + (detail or status.value))
+    put_buffers(readings, account.facts.buffers)
     caveats = (
         *_put_samples(readings, raw, setting),
         *_put_power(readings, raw, setting, windows),
         *put_pause(readings, raw.pause),
-        *(put_probe(readings, raw.probe_report) if raw.spec.arm.is_probed else ()),
-        *_check_text(raw.spec, timeline, footer),
+        *(put_probe(readings, raw.probe_report) if spec.arm.is_probed else ()),
+        *_check_text(spec, timeline, footer),
+        *(difference.caveat for difference in differences),
     )
     return Figures(
-        status=status, detail=detail, readings=readings, windows=windows, caveats=caveats
+        status=status,
+        detail=detail,
+        readings=readings,
+        windows=windows,
+        caveats=caveats,
+        engine=account.facts,
     )
+
+
+def _differences(
+    raw: RawRun, account: Account, footer: Footer | None, status: Status
+) -> tuple[Difference, ...]:
+    """Return how the run differs from its plan; of one that failed only what spoils it.
+
+    An engine that failed early could not say all that is expected of it.
+    """
+    generated = None if footer is None else footer.generated_tokens
+    found = check_adherence(account, raw.planned, generated)
+    return found if status is Status.OK else tuple(each for each in found if each.spoils)
 
 
 def _put_samples(readings: Readings, raw: RawRun, setting: Setting) -> tuple[Caveat, ...]:

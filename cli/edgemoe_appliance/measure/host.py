@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -13,7 +13,11 @@ import psutil
 from edgemoe_appliance.schema.records import HostFacts
 
 
-def read_host_facts(removed_variables: Sequence[str], root: Path = Path("/")) -> HostFacts:
+def read_host_facts(
+    removed_variables: Sequence[str],
+    kept_variables: Mapping[str, str],
+    root: Path = Path("/"),
+) -> HostFacts:
     """Read the facts; what this system does not tell is None. The host's name is only digested."""
     return HostFacts(
         system=platform.system(),
@@ -31,6 +35,7 @@ def read_host_facts(removed_variables: Sequence[str], root: Path = Path("/")) ->
         cgroup=_first_line(root / "proc/self/cgroup"),
         in_container=(root / ".dockerenv").exists() or (root / "run/.containerenv").exists(),
         environment_removed=tuple(removed_variables),
+        environment_kept=dict(kept_variables),
     )
 
 

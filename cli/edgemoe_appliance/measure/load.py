@@ -1,4 +1,4 @@
-"""Memory and processor metrics of one run, from its samples. Pure."""
+"""Memory and processor metrics of one run, from its samples and the engine's messages. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.measure.runsamples import RunSamples, highest, values
 from edgemoe_appliance.measure.sampler import Sample
 from edgemoe_appliance.measure.tree import TreeReading
-from edgemoe_appliance.schema.records import Caveat
+from edgemoe_appliance.schema.records import BufferFacts, BufferKind, Caveat
 from edgemoe_appliance.schema.units import NS_PER_S
 
 # Bounds past which a run carries a caveat. Other load: field experience on shared machines is
@@ -25,6 +25,12 @@ _SAMPLER_LATE_SHARE = 0.5
 _UNTOLD = "this system does not tell"
 _TOO_SHORT = "the run was too short"
 UNSEEN: Final = "the process ended before it was sampled with all its memory"
+_BUFFER_KEYS: Final = {
+    BufferKind.MODEL: "model_buffer_bytes",
+    BufferKind.KV: "kv_buffer_bytes",
+    BufferKind.COMPUTE: "compute_buffer_bytes",
+    BufferKind.OUTPUT: "output_buffer_bytes",
+}
 # Shorter stretches than this hold too few accounting ticks for a percentage.
 _MIN_CPU_INTERVAL_NS = 50_000_000
 
@@ -87,6 +93,17 @@ def _put_host_memory(readings: Readings, samples: Sequence[Sample]) -> None:
     readings.put("peak_swap_used_bytes", swap, _UNTOLD)
     nvmap = highest(samples, lambda sample: sample.host.nvmap_bytes)
     readings.put("nvmap_peak_bytes", nvmap, "this kernel has no NvMapMemUsed: it is a Jetson's")
+
+
+def put_buffers(readings: Readings, buffers: Sequence[BufferFacts]) -> None:
+    """Put what the engine told of its own buffers: by what they hold, and those on a device."""
+    untold = "the engine told of no buffer"
+    for kind, key in _BUFFER_KEYS.items():
+        sizes = [buffer.bytes for buffer in buffers if buffer.kind is kind]
+        readings.put(key, sum(sizes) if sizes else None, untold)
+    on_device = [buffer.bytes for buffer in buffers if not buffer.is_host]
+    reason = "the engine told of no device beside the processor" if buffers else untold
+    readings.put("device_buffer_bytes", sum(on_device) if on_device else None, reason)
 
 
 def put_cpu(readings: Readings, run: RunSamples, cost: ProcessCost) -> None:

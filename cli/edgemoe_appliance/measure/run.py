@@ -13,6 +13,7 @@ from pathlib import Path
 from edgemoe_appliance.engine.argv import build_argv, scrubbed_environment
 from edgemoe_appliance.engine.probe_build import ProbeBuild
 from edgemoe_appliance.engine.stream import EngineEvent, EventKind, run_engine
+from edgemoe_appliance.measure.adherence import Planned
 from edgemoe_appliance.measure.figures import RawRun, Setting, derive_figures
 from edgemoe_appliance.measure.instruments import Instruments
 from edgemoe_appliance.measure.live import LiveFile
@@ -123,6 +124,7 @@ def execute_run(
         stderr_tail=raw.result.stderr_text[-_STDERR_TAIL_CHARACTERS:],
         samples=samples,
         probe_report=probe_report,
+        engine=figures.engine,
         ended_utc=utc_now(),
     )
 
@@ -144,7 +146,11 @@ def _watch(context: RunContext, header: HeaderRecord, sampler: Sampler, pause: P
     time.sleep(context.margin_s)
     sampler.close()
     return RawRun(
-        spec=header.spec,
+        planned=Planned(
+            spec=header.spec,
+            target=context.plan.target,
+            model_path=context.plan.models[header.spec.model].path,
+        ),
         model_file_bytes=header.model_file_bytes,
         pause=pause,
         result=result,

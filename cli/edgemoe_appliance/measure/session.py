@@ -8,7 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemoe_appliance.engine.argv import prompt_file_bytes, scrubbed_environment
+from edgemoe_appliance.engine.argv import (
+    device_variables,
+    prompt_file_bytes,
+    scrubbed_environment,
+)
 from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.measure.facts import power_facts, read_cgroup_facts, read_heat_facts
 from edgemoe_appliance.measure.hardware import read_hardware
@@ -155,7 +159,7 @@ def _period(
         plan_digest=plan.digest,
         started_utc=utc_now(),
         appliance=plan.appliance,
-        host=read_host_facts(removed),
+        host=read_host_facts(removed, device_variables(environment)),
         findings=plan.findings,
         power=power_facts(instruments.power),
         heat=read_heat_facts(instruments.heat),

@@ -38,6 +38,7 @@ class Metric:
 
 
 _FOOTER = "performance footer of llama-cli"
+_BUFFERS = "the engine's own lines `... buffer size`, of all devices together"
 _CGROUP = "memory files of the measuring process's cgroup, which holds the engine too; sampled"
 _METER = "integral over the total rails of the primary power source"
 _MEAN_POWER = "energy of the window / its length"
@@ -230,6 +231,46 @@ _TABLE = (
         source="NvMapMemUsed of /proc/meminfo (Jetson)",
         resolution="the sampling period",
         blind_spot="of the whole board, so it holds a desktop's too; outside resident memory",
+    ),
+    Metric(
+        key="device_buffer_bytes",
+        title="Memory of the engine's buffers on a device",
+        unit=Unit.BYTES,
+        source="the engine's own lines `... buffer size` that name a device beside the processor",
+        resolution="0.01 MiB",
+        blind_spot="what was allocated, at load; leaves out the driver's own context and pools",
+    ),
+    Metric(
+        key="model_buffer_bytes",
+        title="Memory of the engine's buffers for weights",
+        unit=Unit.BYTES,
+        source=_BUFFERS,
+        resolution="0.01 MiB",
+        blind_spot="a mapped file counts in full, resident or not; repacked weights count again",
+    ),
+    Metric(
+        key="kv_buffer_bytes",
+        title="Memory of the engine's cache of keys and values",
+        unit=Unit.BYTES,
+        source=_BUFFERS,
+        resolution="0.01 MiB",
+        blind_spot="allocated for the whole context, however much of it is used",
+    ),
+    Metric(
+        key="compute_buffer_bytes",
+        title="Memory of the engine's compute buffers",
+        unit=Unit.BYTES,
+        source=_BUFFERS,
+        resolution="0.01 MiB",
+        blind_spot="sized for the longest batch; leaves out work space of single operations",
+    ),
+    Metric(
+        key="output_buffer_bytes",
+        title="Memory of the engine's buffers for outputs",
+        unit=Unit.BYTES,
+        source=_BUFFERS,
+        resolution="0.01 MiB",
+        blind_spot="below half the resolution it is printed as nothing",
     ),
     Metric(
         key="cgroup_peak_bytes",

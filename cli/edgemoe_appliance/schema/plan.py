@@ -38,7 +38,10 @@ from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.versions import as_record_error, upgrade_plan, upgraded_json
 
 PLAN_SCHEMA: Final = 2
-ENGINE_PROGRAM: Final = "llama-cli"
+# The programs that generate from a prompt and end, the newer first: where a tree builds both,
+# llama-cli is another program. A build holds one of them.
+ENGINE_PROGRAMS: Final = ("llama-completion", "llama-cli")
+NO_MMAP_ARGS: Final = ("--no-mmap",)
 # Made in any case where repetitions go by need: one alone tells no spread between repetitions.
 LEAST_REPETITIONS: Final = 2
 
@@ -88,9 +91,10 @@ class ProbeFacts(Frozen):
 class EngineBuild(Frozen):
     """One build of llama.cpp, known by the digest of its binary.
 
-    `binary` is the path of llama-cli where the plan is run; `files_sha256` holds llama-cli and
-    every shared library beside it by file name. `extra_args` is what later builds need on their
-    command line to behave as the study's did. `probe` is there where a run asks for it.
+    `binary` is the path of the program where the plan is run; `files_sha256` holds the program
+    and every shared library beside it by file name. `extra_args` is what later builds need on
+    their command line to behave as the study's did, `no_mmap_args` is how this one is told to
+    read its model whole. `probe` is there where a run asks for it.
     """
 
     pin: Identifier
@@ -102,20 +106,26 @@ class EngineBuild(Frozen):
     binary: str
     files_sha256: dict[str, Sha256]
     extra_args: tuple[str, ...] = ()
+    no_mmap_args: tuple[str, ...] = NO_MMAP_ARGS
     probe: ProbeFacts | None = None
     why: str
 
     @field_validator("files_sha256")
     @classmethod
     def _has_program(cls, value: dict[str, str]) -> dict[str, str]:
-        if ENGINE_PROGRAM not in value:
-            raise ValueError(f"lacks {ENGINE_PROGRAM}")
+        if not set(ENGINE_PROGRAMS) & set(value):
+            raise ValueError(f"lacks {' or '.join(ENGINE_PROGRAMS)}")
         return value
+
+    @property
+    def program(self) -> str:
+        """Return the file name of the program."""
+        return next(name for name in ENGINE_PROGRAMS if name in self.files_sha256)
 
     @property
     def binary_sha256(self) -> str:
         """Return the digest that names this build in records."""
-        return self.files_sha256[ENGINE_PROGRAM]
+        return self.files_sha256[self.program]
 
 
 class PlannedModel(Frozen):
@@ -234,6 +244,9 @@ class Plan(Frozen):
             probe = engine.pop("probe")
             if probe is not None:
                 engine["probe"] = {key: probe[key] for key in ("sha256", "build_key")}
+            # So has one that is told of mmap as all were.
+            if tuple(engine["no_mmap_args"]) == NO_MMAP_ARGS:
+                del engine["no_mmap_args"]
         for model in data["models"].values():
             del model["path"]
         # Fixed repetitions have the digest that they had before there were others.

@@ -92,8 +92,55 @@ class Caveat(Frozen):
     numbers: dict[str, float] = Field(default_factory=dict)
 
 
+class BufferKind(str, Enum):
+    """What an engine keeps in a buffer: weights, cache of keys and values, the rest."""
+
+    MODEL = "model"
+    KV = "kv"
+    COMPUTE = "compute"
+    OUTPUT = "output"
+    OTHER = "other"
+
+
+class BufferFacts(Frozen):
+    """One buffer as the engine told of it; `device` is the engine's own name for where it lies."""
+
+    device: str
+    kind: BufferKind
+    bytes: Count
+
+    @property
+    def is_host(self) -> bool:
+        """Return whether it lies in the memory of processes: all names but those of devices."""
+        return self.device.startswith(("CPU", "AMX", "BLAS", "Host")) or self.device.endswith(
+            "_Host"
+        )
+
+
+class EngineFacts(Frozen):
+    """What the engine said of a run while it loaded; None where it did not say it.
+
+    `devices` are those it computes on beside the processor; `layers_offloaded` of `layers` are
+    there. Buffers are by device and kind.
+    """
+
+    devices: tuple[str, ...]
+    layers_offloaded: Count | None
+    layers: Count | None
+    context: Count | None
+    batch: Count | None
+    ubatch: Count | None
+    threads: Count | None
+    flash_attention: bool | None
+    buffers: tuple[BufferFacts, ...]
+
+
 class HostFacts(Frozen):
-    """What the measuring process found out about its machine; None where not readable."""
+    """What the measuring process found out about its machine; None where not readable.
+
+    `environment_removed` are the variables that the engine did not get, by name;
+    `environment_kept` those it got that choose a device or a driver, with their values.
+    """
 
     system: str
     release: str
@@ -110,6 +157,7 @@ class HostFacts(Frozen):
     cgroup: str | None
     in_container: bool
     environment_removed: tuple[str, ...] = ()
+    environment_kept: dict[str, str] = Field(default_factory=dict)
 
 
 class RailFacts(Frozen):
@@ -223,7 +271,10 @@ class SampleFile(Frozen):
 
 
 class EndRecord(Frozen):
-    """Closes a run. A metric is either in `metrics` or, with its reason, in `absent`."""
+    """Closes a run. A metric is either in `metrics` or, with its reason, in `absent`.
+
+    `engine` is None in records of before it was kept.
+    """
 
     schema_version: Literal[2] = RECORD_SCHEMA
     kind: Literal["end"] = "end"
@@ -242,6 +293,7 @@ class EndRecord(Frozen):
     stderr_tail: str
     samples: SampleFile | None
     probe_report: SampleFile | None = None
+    engine: EngineFacts | None = None
     ended_utc: str
 
     @field_validator("metrics", "absent")
