@@ -6,14 +6,14 @@ import typer
 from typer.testing import CliRunner
 
 from edgemoe_appliance.app.main import app
-from edgemoe_appliance.evaluation.config import read_evaluation
 from edgemoe_appliance.schema.configs import Configs
-from edgemoe_appliance.schema.plan import expand_runs
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.studies.reference import read_study
-from tests.tools.readme import README, rendered
+from tests.tools.documents import README, ROOT, blocks, documents, rendered
 
-TEXT = README.read_text(encoding="utf-8")
+TEXTS = documents()
+README_TEXT = TEXTS[README]
+TEXT = "\n".join(TEXTS.values())
 
 
 def commands(within: object = None, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -27,7 +27,24 @@ def commands(within: object = None, prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def test_generated_parts_are_those_of_the_code() -> None:
-    assert rendered(TEXT) == TEXT, "run: python -m tests.tools.readme"
+    wrong = [str(path.relative_to(ROOT)) for path, text in rendered().items() if text != TEXTS[path]]
+    assert wrong == [], "run: python -m tests.tools.documents"
+
+
+def test_every_generated_part_stands_in_one_document() -> None:
+    for name in blocks():
+        assert TEXT.count(f"<!-- {name}:begin -->") == TEXT.count(f"<!-- {name}:end -->") == 1, name
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for path, text in TEXTS.items():
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+            if "://" not in target:
+                assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_the_readme_is_read_in_one_sitting() -> None:
+    assert len(README_TEXT.splitlines()) <= 170
 
 
 def test_every_command_is_in_the_readme_and_no_other() -> None:
@@ -36,7 +53,7 @@ def test_every_command_is_in_the_readme_and_no_other() -> None:
         for command in app.registered_commands
     }
     named |= {str(group.name) for group in app.registered_groups}
-    told = set(re.findall(r"^\| `edgemoe-appliance (\w+)", TEXT, re.MULTILINE))
+    told = set(re.findall(r"^\| `edgemoe-appliance (\w+)", README_TEXT, re.MULTILINE))
     assert told == named - {"demo"}
 
 
@@ -57,7 +74,7 @@ def test_the_experiments_and_their_runs_are_those_of_the_configuration(configs: 
 
 def test_the_targets_are_told(configs: Configs) -> None:
     for target in configs.devices.targets:
-        assert f"`{target}`" in TEXT
+        assert f"`{target}`" in README_TEXT
 
 
 def test_named_files_exist() -> None:
@@ -85,7 +102,7 @@ def test_options_that_the_readme_shows_are_those_of_the_program() -> None:
 
 
 def test_make_targets_that_the_readme_names_are_there() -> None:
-    makefile = (README.parent / "Makefile").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     there = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z][a-z0-9-]+)", TEXT, re.MULTILINE)) <= there
 
@@ -98,10 +115,3 @@ def test_every_claim_and_every_experiment_of_a_claim_has_a_row(configs: Configs)
     named = set(re.findall(r"`(\w+)`", block))
     assert named <= set(re.findall(r"^\| `(\w+)`", costs, re.MULTILINE))
     assert named <= set(configs.experiments.experiments)
-
-
-def test_the_runs_of_kicking_the_tires_are_those_of_its_experiments(configs: Configs) -> None:
-    names = read_evaluation(resource_folder("configs"), configs).kick_the_tires.experiments
-    experiments = {name: configs.experiment(name) for name in names}
-    runs = expand_runs(experiments, target="host", pin="b4447", threads=2, seed=1)
-    assert f"makes {len(runs)} short runs" in " ".join(TEXT.split())

@@ -1,4 +1,4 @@
-"""Writes the parts of the README that follow from the code: `python -m tests.tools.readme`."""
+"""Writes the parts of the documents that follow from the code: `python -m tests.tools.documents`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from pathlib import Path
 from edgemoe_appliance.schema.metrics import METRICS
 from tests.tools.appendix import appendix_blocks
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+
+
+def documents() -> dict[Path, str]:
+    """Return the README and every page of `docs` by path."""
+    paths = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+    return {path: path.read_text(encoding="utf-8") for path in paths}
 
 
 def metrics_table() -> str:
@@ -32,18 +39,27 @@ def metrics_table() -> str:
 
 
 def with_block(text: str, name: str, content: str) -> str:
-    """Return the README with the content of one marked block replaced."""
+    """Return a document with the content of one marked block replaced, where it has that block."""
     begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->"
+    if begin not in text:
+        return text
     before, rest = text.split(begin)
     return f"{before}{begin}{content}\n{end}{rest.split(end)[1]}"
 
 
-def rendered(text: str) -> str:
-    """Return the README as it should be."""
-    for name, content in {"metrics": metrics_table(), **appendix_blocks()}.items():
-        text = with_block(text, name, content)
-    return text
+def blocks() -> dict[str, str]:
+    """Return the content of every generated block by name."""
+    return {"metrics": metrics_table(), **appendix_blocks()}
+
+
+def rendered() -> dict[Path, str]:
+    """Return the documents as they should be."""
+    found = documents()
+    for name, content in blocks().items():
+        found = {path: with_block(text, name, content) for path, text in found.items()}
+    return found
 
 
 if __name__ == "__main__":
-    README.write_text(rendered(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for document, text in rendered().items():
+        document.write_text(text, encoding="utf-8")
