@@ -1,4 +1,4 @@
-"""Writes the parts of the documents that follow from the code: `python -m tests.tools.documents`."""
+"""Writes what the documents take from the code: `python -m tests.tools.documents`."""
 
 from __future__ import annotations
 
