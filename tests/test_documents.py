@@ -29,7 +29,6 @@ def commands(within: object = None, prefix: str = "") -> Iterator[tuple[str, Any
 def test_generated_parts_are_those_of_the_code() -> None:
     texts = rendered()
     wrong = [path.name for path, text in texts.items() if text != TEXTS[path]]
-    ]
     assert wrong == [], "run: python -m tests.tools.documents"
 
 
