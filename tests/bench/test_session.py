@@ -110,8 +110,8 @@ def test_a_session_that_is_to_finish_cuts_no_run_and_can_be_resumed(
     measuring: list[NativeMeasuring] = []
 
     class Kept(NativeLauncher):
-        def launch(self, folder: Path) -> NativeMeasuring:
-            measuring.append(super().launch(folder))
+        def launch(self, plan: Plan, folder: Path) -> NativeMeasuring:
+            measuring.append(super().launch(plan, folder))
             return measuring[0]
 
     def on_progress(progress: BenchProgress) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgemoe_appliance.bench.launcher import log_tail
 from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.launch import BoardFiles
@@ -16,7 +17,7 @@ from edgemoe_appliance.schema.configs import PowerSource
 from edgemoe_appliance.schema.journal import PLAN_NAME
 from tests.container.images import build_script_image
 from tests.container.plans import HOST_PROFILE, plan
-from tests.container.test_containers import follow
+from tests.container.test_containers import follow, read
 from tests.measure.boards import JETSON
 from tests.measure.power.test_tegraline import JETPACK6_ROOT
 
@@ -84,7 +85,7 @@ def test_tegrastats_release_and_model_are_read_inside(
         docker_engine, measurement_image.reference, "exec python3 /session/look.py"
     )
     launcher = ContainerLauncher(engine=docker_engine, image=image, say=print, board=board)
-    assert follow(launcher.launch(session)) == 0, (session / "measure.log").read_text()
+    assert follow(launcher.launch(read(session), session)) == 0, log_tail(session)
     seen = json.loads((session / "seen.json").read_text())
     assert seen["release"] == RELEASE
     hardware = seen["hardware"]
@@ -101,8 +102,9 @@ def test_board_without_tegrastats_is_told_what_is_missing(
     docker_engine: Engine, base_image: str, board: BoardFiles, tmp_path: Path
 ) -> None:
     Path(board.tegrastats).unlink()
+    session = board_session(tmp_path)
     image = build_script_image(docker_engine, base_image, "true")
     launcher = ContainerLauncher(engine=docker_engine, image=image, say=print, board=board)
     with pytest.raises(HostError, match="tegrastats") as caught:
-        launcher.launch(board_session(tmp_path))
+        launcher.launch(read(session), session)
     assert caught.value.exit_code == 3

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from edgemoe_appliance.bench.launcher import LOG_NAME as NATIVE_LOG_NAME
 from edgemoe_appliance.bench.launcher import log_tail
 from edgemoe_appliance.container.client import Engine, ImageStore, open_engine
 from edgemoe_appliance.container.containers import (
@@ -33,7 +32,7 @@ from edgemoe_appliance.container.launch import (
     User,
     launch_arguments,
 )
-from edgemoe_appliance.container.launcher import LOG_NAME, ContainerLauncher, ContainerMeasuring
+from edgemoe_appliance.container.launcher import ContainerLauncher, ContainerMeasuring
 from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.schema.configs import ContainerProfile
 from edgemoe_appliance.schema.journal import PLAN_NAME
@@ -125,7 +124,7 @@ def test_container_can_do_nothing_but_read_its_models_and_write_its_session(
     docker_engine: Engine, script_image: MakeImage, session: Path
 ) -> None:
     said: list[str] = []
-    measuring = launcher(docker_engine, script_image(FACTS), said).launch(session)
+    measuring = launcher(docker_engine, script_image(FACTS), said).launch(read(session), session)
     assert follow(measuring) == 0
     lines = (session / "facts").read_text().splitlines()
     facts = {name: value.strip() for name, _, value in (line.partition("\t") for line in lines)}
@@ -249,7 +248,9 @@ def test_image_that_is_not_the_locked_one_is_refused(
 def test_killed_container_is_told_apart_from_one_that_failed(
     docker_engine: Engine, script_image: MakeImage, session: Path
 ) -> None:
-    measuring = launcher(docker_engine, script_image("sleep 300"), []).launch(session)
+    measuring = launcher(docker_engine, script_image("sleep 300"), []).launch(
+        read(session), session
+    )
     assert measuring.poll() is None
     name = specify(session, script_image("sleep 300")).name
     docker_engine.api.kill(name)
@@ -262,9 +263,8 @@ def test_own_words_of_a_failed_process_come_last(
     docker_engine: Engine, script_image: MakeImage, session: Path
 ) -> None:
     image = script_image("echo 'error: models are gone' >&2; exit 3")
-    assert follow(launcher(docker_engine, image, []).launch(session)) == 3
+    assert follow(launcher(docker_engine, image, []).launch(read(session), session)) == 3
     assert log_tail(session) == "error: models are gone"
-    assert LOG_NAME == NATIVE_LOG_NAME, "bench reads one log, whoever launched"
 
 
 def test_want_of_memory_is_told(
@@ -274,7 +274,7 @@ def test_want_of_memory_is_told(
     session = new_session(tmp_path, small)
     # `exec`: the process that is killed is the measuring process itself.
     image = script_image("exec tail /dev/zero")
-    assert follow(launcher(docker_engine, image, []).launch(session)) == 137
+    assert follow(launcher(docker_engine, image, []).launch(read(session), session)) == 137
     assert "want of memory" in log_tail(session)
 
 
@@ -289,7 +289,7 @@ def test_child_that_is_killed_for_memory_does_not_end_the_container(
         "cat /sys/fs/cgroup/memory/memory.oom_control /sys/fs/cgroup/memory.events"
         " > /session/after; true"
     )
-    assert follow(launcher(docker_engine, image, []).launch(session)) == 0
+    assert follow(launcher(docker_engine, image, []).launch(read(session), session)) == 0
     assert (session / "child").read_text().strip() == "137"
     assert oom_kills(session / "before") == 0
     assert oom_kills(session / "after") == 1
@@ -304,7 +304,7 @@ def test_stop_asks_first(docker_engine: Engine, script_image: MakeImage, session
     image = script_image(
         "trap 'echo closed > /session/closed; exit 130' TERM; while :; do sleep 0.1; done"
     )
-    measuring = launcher(docker_engine, image, []).launch(session)
+    measuring = launcher(docker_engine, image, []).launch(read(session), session)
     assert measuring.poll() is None
     started_s = time.monotonic()
     assert measuring.stop() == 130
@@ -325,7 +325,9 @@ def test_client_that_is_killed_leaves_a_container_that_the_next_one_follows(
         "with open_engine() as engine:\n"
         f"    image = read_identity(engine, {image.reference!r})\n"
         "    launcher = ContainerLauncher(engine=engine, image=image, say=print)\n"
-        f"    launcher.launch(Path({str(session)!r}))\n"
+        "    from edgemoe_appliance.schema.plan import read_plan\n"
+        f"    session = Path({str(session)!r})\n"
+        "    launcher.launch(read_plan(session / 'session.json'), session)\n"
         "    print('launched', flush=True)\n"
         "    time.sleep(60)\n"
     )
@@ -336,7 +338,7 @@ def test_client_that_is_killed_leaves_a_container_that_the_next_one_follows(
         assert client.stdout.readline() == "launched\n"
         client.kill()
     said: list[str] = []
-    measuring = launcher(docker_engine, image, said).launch(session)
+    measuring = launcher(docker_engine, image, said).launch(read(session), session)
     assert len(said) == 1 and "still measuring" in said[0]
     assert len(containers_of(docker_engine, "edgemoe-try-")) == 1
     assert follow(measuring) == 0
@@ -353,7 +355,7 @@ def test_container_that_ended_while_nobody_looked_is_brought_home_and_measuring_
     while not (state := read_state(docker_engine, lonely.container_id)) or not state.is_over:
         time.sleep(0.1)
     said: list[str] = []
-    assert follow(launcher(docker_engine, image, said).launch(session)) == 0
+    assert follow(launcher(docker_engine, image, said).launch(read(session), session)) == 0
     assert said == [f"{spec.name} has ended meanwhile"]
     assert (session / "times").read_text() == "once\nonce\n"
     assert read_state(docker_engine, lonely.container_id) is None
@@ -363,11 +365,10 @@ def test_container_of_another_plan_is_not_followed(
     docker_engine: Engine, script_image: MakeImage, session: Path
 ) -> None:
     image = script_image("sleep 60")
-    measuring = launcher(docker_engine, image, []).launch(session)
+    measuring = launcher(docker_engine, image, []).launch(read(session), session)
     other = read(session).model_copy(update={"order_seed": 2})
-    (session / PLAN_NAME).write_text(other.model_dump_json())
     with pytest.raises(HostError, match="another plan"):
-        launcher(docker_engine, image, []).launch(session)
+        launcher(docker_engine, image, []).launch(other, session)
     measuring.stop()
 
 
@@ -385,7 +386,7 @@ def test_two_containers_of_one_session_are_refused(
 def test_container_that_was_removed_by_somebody_is_not_waited_for(
     docker_engine: Engine, script_image: MakeImage, session: Path
 ) -> None:
-    measuring = launcher(docker_engine, script_image("sleep 60"), []).launch(session)
+    measuring = launcher(docker_engine, script_image("sleep 60"), []).launch(read(session), session)
     (state,) = find_containers(docker_engine, {SESSION_LABEL: "try"})
     remove_container(docker_engine, state.container_id)
     with pytest.raises(HostError, match="removed by somebody else"):

@@ -37,13 +37,14 @@ def mounts_of(spec: LaunchSpec) -> dict[str, tuple[str, str, bool]]:
 def test_host_container_sees_its_session_and_its_models_only() -> None:
     assert mounts_of(specify(plan())) == {
         "/session": ("bind", "/data/raw/try", False),
+        "/plan/session.json": ("bind", "/data/raw/.bench/try/session.container.json", True),
         "/models/olmoe-1b-7b/olmoe.gguf": ("bind", "/data/models/olmoe.gguf", True),
     }
 
 
 def test_two_models_of_the_same_file_name_do_not_cover_each_other() -> None:
     both = {"a": Path("/one/model.gguf"), "b": Path("/two/model.gguf")}
-    assert len(mounts_of(specify(plan(models=both)))) == 3
+    assert len(mounts_of(specify(plan(models=both)))) == 4
 
 
 def test_every_mount_says_what_it_is_for_and_only_the_session_can_be_written() -> None:
@@ -103,7 +104,7 @@ def test_defaults_are_those_of_least_privilege() -> None:
 def test_command_reads_the_rewritten_plan_and_writes_the_session() -> None:
     assert specify(plan()).command == (
         "--plan",
-        "/session/session.container.json",
+        "/plan/session.json",
         "--out",
         "/session",
     )

@@ -256,9 +256,8 @@ def test_interrupted_bench_closes_its_journal_and_goes_on_later(
     )
     folder = tmp_path / "short"
     folder.mkdir()
-    (folder / "session.json").write_text(plan.model_dump_json())
     launcher = ContainerLauncher(engine=docker_engine, image=measurement_image, say=print)
-    measuring = launcher.launch(folder)
+    measuring = launcher.launch(plan, folder)
     end_s = time.monotonic() + 60
     while not (folder / JOURNAL_NAME).exists() or len(records(folder)) < 3:
         assert time.monotonic() < end_s and measuring.poll() is None

@@ -17,7 +17,7 @@ from edgemoe_appliance.container.launcher import ContainerLauncher
 from tests.container.images import build_script_image
 from tests.container.plans import HOST_PROFILE
 from tests.container.second_engine import SecondEngine, second_engine
-from tests.container.test_containers import follow, new_session
+from tests.container.test_containers import follow, new_session, read
 
 pytestmark = [
     pytest.mark.container,
@@ -49,7 +49,9 @@ def test_engine_that_is_restarted_in_mid_session_is_waited_for(
     session = new_session(tmp_path, HOST_PROFILE)
     with open_engine(mortal.host) as engine:
         image = build_script_image(engine, base_image, CLOSING)
-        measuring = ContainerLauncher(engine=engine, image=image, say=print).launch(session)
+        measuring = ContainerLauncher(engine=engine, image=image, say=print).launch(
+            read(session), session
+        )
         while not (session / "began").exists():
             time.sleep(0.1)
         mortal.end(number)

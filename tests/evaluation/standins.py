@@ -17,8 +17,8 @@ from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.evaluation.config import StepId
 from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.findings import Finding
-from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, read_progress
-from edgemoe_appliance.schema.plan import EngineBuild, Plan, ProbeFacts, RunSpec, read_plan
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, read_progress
+from edgemoe_appliance.schema.plan import EngineBuild, Plan, ProbeFacts, RunSpec
 from edgemoe_appliance.schema.records import record_line
 from tests.analysis.journals import Synthetic, build_end, build_header, build_period, sha256
 from tests.analysis.journals import build_plan as synthetic_plan
@@ -35,9 +35,8 @@ class StandInLauncher:
         self.code = code
         self.launches = 0
 
-    def launch(self, folder: Path) -> StandInLauncher:
+    def launch(self, plan: Plan, folder: Path) -> StandInLauncher:
         self.launches += 1
-        plan = read_plan(folder / PLAN_NAME)
         done = read_progress(folder / JOURNAL_NAME)
         with (folder / JOURNAL_NAME).open("ab") as journal:
             journal.write(record_line(build_period(plan, Synthetic())))

@@ -8,12 +8,15 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
+from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.measure.interruption import FINISH_SIGNAL
-from edgemoe_appliance.schema.journal import PLAN_NAME
+from edgemoe_appliance.schema.journal import LOG_NAME, PLAN_NAME
+from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.schema.sessionfolder import SessionFolder, host_folder
 
-LOG_NAME = "measure.log"
 # Two signals can need to reach the engine one after the other before the journal is closed.
 _STOP_GRACE_S = 30.0
+_TAIL_BYTES = 64 * 1024
 
 
 class Measuring(Protocol):
@@ -27,28 +30,33 @@ class Measuring(Protocol):
 
 
 class Launcher(Protocol):
-    """A way to start `measure` on a session folder that holds a plan."""
+    """A way to start `measure` with a plan on a session folder.
 
-    def launch(self, folder: Path) -> Measuring:
+    The bench keeps the plan in `host_folder`; what lies in the session folder decides nothing.
+    """
+
+    def launch(self, plan: Plan, folder: Path) -> Measuring:
         """Start measuring."""
 
 
 class NativeLauncher:
     """Starts `measure` as a child process of this one."""
 
-    def launch(self, folder: Path) -> NativeMeasuring:
-        """Start measuring; its own output goes to a log file in the session folder."""
+    def launch(self, plan: Plan, folder: Path) -> NativeMeasuring:
+        """Start measuring; its own output goes to a log file beside the plan."""
         command = [
             sys.executable,
             "-m",
             "edgemoe_appliance.measure",
             "--plan",
-            str(folder / PLAN_NAME),
+            str(host_folder(folder) / PLAN_NAME),
             "--out",
             str(folder),
             "--stop-with-parent",
         ]
-        with (folder / LOG_NAME).open("ab") as log:
+        with SessionFolder(host_folder(folder)) as own:
+            log = own.open_for_append(LOG_NAME)
+        try:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -57,6 +65,8 @@ class NativeLauncher:
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
                 start_new_session=True,
             )
+        finally:
+            os.close(log)
         return NativeMeasuring(process)
 
 
@@ -88,7 +98,8 @@ class NativeMeasuring:
 def log_tail(folder: Path) -> str:
     """Return the last line of the measuring process's log that says something."""
     try:
-        lines = (folder / LOG_NAME).read_text(errors="replace").splitlines()
-    except OSError:
+        with SessionFolder(host_folder(folder)) as own:
+            lines = own.read_end(LOG_NAME, _TAIL_BYTES).decode(errors="replace").splitlines()
+    except (FileNotFoundError, RecordError):
         return ""
     return next((line for line in reversed(lines) if line.strip()), "")

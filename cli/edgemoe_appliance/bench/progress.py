@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from edgemoe_appliance.errors import RecordError
+from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     LIVE_NAME,
@@ -19,6 +21,10 @@ from edgemoe_appliance.schema.journal import (
 )
 from edgemoe_appliance.schema.plan import Plan, RunSpec
 from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, Status
+from edgemoe_appliance.schema.sessionfolder import SessionFolder
+
+# Some hundred bytes; whatever is larger is not ours.
+_LIVE_BYTES = 64 * 1024
 
 
 class Steps(Protocol):
@@ -61,7 +67,7 @@ class ProgressReader:
         self._order = tuple(plan.models)
         self._by_need = plan.precision is not None
         self._tail = JournalTail(folder / JOURNAL_NAME)
-        self._live = folder / LIVE_NAME
+        self._folder = folder
         self._progress = JournalProgress()
 
     def read(self) -> BenchProgress:
@@ -102,7 +108,9 @@ class ProgressReader:
 
     def _read_live(self) -> tuple[str, str]:
         try:
-            content = json.loads(self._live.read_bytes())
-            return str(content["run_id"]), str(content["state"])
-        except (OSError, ValueError, KeyError, TypeError):
+            with SessionFolder(self._folder) as folder:
+                content = json.loads(folder.read_bytes(LIVE_NAME, _LIVE_BYTES))
+            return str(content["run_id"]), on_one_line(content["state"])
+        # Nested too deeply counts as damaged, too.
+        except (OSError, RecordError, ValueError, KeyError, TypeError, RecursionError):
             return "", ""

@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, read_progress
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, find_kept_plan, read_progress
 from edgemoe_appliance.schema.plan import Plan, read_plan
 
 
 def unfinished_session(plan: Plan, sessions: Path, prefix: str) -> str | None:
     """Return the name of the newest session of the same plan with runs left, or None."""
-    folders = sorted(sessions.glob(f"{prefix}*/{PLAN_NAME}"), reverse=True)
-    names = [path.parent.name for path in folders]
+    names = sorted((path.name for path in sessions.glob(f"{prefix}*")), reverse=True)
     return next((name for name in names if _can_resume(plan, sessions / name)), None)
 
 
 def _can_resume(plan: Plan, folder: Path) -> bool:
     renamed = plan.model_copy(update={"session": folder.name})
     try:
-        if read_plan(folder / PLAN_NAME).digest != renamed.digest:
+        path = find_kept_plan(folder)
+        if path is None or read_plan(path).digest != renamed.digest:
             return False
         progress = read_progress(folder / JOURNAL_NAME)
     except RecordError:

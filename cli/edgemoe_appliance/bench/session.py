@@ -24,12 +24,11 @@ from edgemoe_appliance.errors import (
     RunFailedError,
     error_class_for,
 )
-from edgemoe_appliance.schema.files import write_atomically
-from edgemoe_appliance.schema.journal import PLAN_NAME
+from edgemoe_appliance.schema.journal import LOCK_NAME, PLAN_NAME, find_kept_plan
 from edgemoe_appliance.schema.plan import Plan, read_plan
+from edgemoe_appliance.schema.sessionfolder import SessionFolder, host_folder
 
 _POLL_S = 0.2
-_LOCK_NAME = ".bench.lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,30 +51,38 @@ def run_bench(
     bench works on it, RunFailedError where runs ended badly (all are recorded), and
     InterruptedByUserError when the user stops it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        _write_plan(plan, folder)
+    with (
+        SessionFolder(folder, is_made=True) as session,
+        SessionFolder(host_folder(folder), is_made=True) as own,
+        _locked(own, folder),
+    ):
+        _require_same_plan(plan, folder)
+        document = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False)
+        content = document.encode() + b"\n"
+        own.write(PLAN_NAME, content)
+        session.write(PLAN_NAME, content)
         reader = ProgressReader(plan, folder)
-        code = _follow(launcher, folder, lambda: on_progress(reader.read()))
+        code = _follow(launcher, plan, folder, lambda: on_progress(reader.read()))
+        # Whoever measured could write there: what readers find is again what was decided.
+        session.write(PLAN_NAME, content)
         progress = reader.read()
     on_progress(progress)
     _raise_for(code, folder, progress)
     return BenchOutcome(folder=folder, progress=progress)
 
 
-def _write_plan(plan: Plan, folder: Path) -> None:
-    """Keep the plan; of a session that is there already, only paths may have changed."""
-    path = folder / PLAN_NAME
-    if path.exists():
-        present = read_plan(path)
-        if present.digest != plan.digest:
-            raise ConfigError(
-                f"session {plan.session} was measured with another {_difference(present, plan)}",
-                where=str(path),
-                hint="give this one another --session name",
-            )
-    document = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    write_atomically(path, document.encode() + b"\n")
+def _require_same_plan(plan: Plan, folder: Path) -> None:
+    """Refuse another plan for a session that is there already; paths alone may have changed."""
+    path = find_kept_plan(folder)
+    if path is None:
+        return
+    present = read_plan(path)
+    if present.digest != plan.digest:
+        raise ConfigError(
+            f"session {plan.session} was measured with another {_difference(present, plan)}",
+            where=str(path),
+            hint="give this one another --session name",
+        )
 
 
 def _difference(present: Plan, wanted: Plan) -> str:
@@ -85,8 +92,8 @@ def _difference(present: Plan, wanted: Plan) -> str:
     return ", ".join(names) or "content"
 
 
-def _follow(launcher: Launcher, folder: Path, look: Callable[[], None]) -> int:
-    measuring = launcher.launch(folder)
+def _follow(launcher: Launcher, plan: Plan, folder: Path, look: Callable[[], None]) -> int:
+    measuring = launcher.launch(plan, folder)
     try:
         while (code := measuring.poll()) is None:
             look()
@@ -119,8 +126,8 @@ def _raise_for(code: int, folder: Path, progress: BenchProgress) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+def _locked(own: SessionFolder, folder: Path) -> Iterator[None]:
+    descriptor = own.open_for_append(LOCK_NAME)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -22,7 +22,7 @@ from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.containers import created_container
 from edgemoe_appliance.container.launch import (
     IMAGE_USER,
-    PLAN_IN_CONTAINER_NAME,
+    PLAN_FOLDER,
     SESSION_FOLDER,
     LaunchSpec,
     User,
@@ -30,15 +30,29 @@ from edgemoe_appliance.container.launch import (
     model_path,
 )
 from edgemoe_appliance.container.tarstream import (
+    Outgoing,
     build_tar,
     open_chunks,
     open_members,
     path_below_top,
 )
 from edgemoe_appliance.errors import HostError, RecordError
-from edgemoe_appliance.schema.files import write_atomically
-from edgemoe_appliance.schema.journal import JOURNAL_NAME, LIVE_NAME
+from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.journal import (
+    JOURNAL_NAME,
+    LIVE_NAME,
+    MAX_JOURNAL_BYTES,
+    PLAN_INSIDE_NAME,
+    PLAN_NAME,
+    SAMPLES_FOLDER,
+)
 from edgemoe_appliance.schema.plan import Plan, PlannedModel
+from edgemoe_appliance.schema.sessionfolder import (
+    MAX_ENTRIES,
+    SessionFolder,
+    holds,
+    host_folder,
+)
 from edgemoe_appliance.schema.units import human_bytes
 
 _BLOCK_BYTES: Final = 1 << 20
@@ -58,8 +72,11 @@ class FileExchange(Protocol):
     def refresh(self, container_id: str) -> None:
         """Bring the journal here, while the container runs."""
 
-    def collect(self, container_id: str) -> None:
-        """Bring everything here, after the container has ended and before it is removed."""
+    def collect(self, container_id: str) -> RecordError | None:
+        """Bring everything here, after the container has ended and before it is removed.
+
+        Returns the refusal of what is no file of a session; all else has been brought.
+        """
 
     def release(self) -> None:
         """Remove what is not needed any more, after the container has been removed."""
@@ -75,24 +92,37 @@ class BindExchange:
         self._user = user
 
     def prepare(self) -> None:
-        """Write the plan with the container's paths and give the folder to its user.
+        """Write the plan with the container's paths and lend the folder to its user.
 
-        Raises HostError where the user could not read a model.
+        Raises HostError where the user could not read a model, RecordError where the folder holds
+        something else than files under a name that is needed.
         """
         for model in self._plan.models.values():
             _check_readable(Path(model.path), self._user)
-        write_atomically(self._folder / PLAN_IN_CONTAINER_NAME, plan_bytes(self._plan))
+        with (
+            SessionFolder(host_folder(self._folder), is_made=True) as own,
+            own.open_new(PLAN_INSIDE_NAME) as file,
+        ):
+            # The user inside may be another one, whatever new files are like here.
+            os.fchmod(file.fileno(), 0o644)
+            file.write(plan_bytes(self._plan))
         if os.geteuid() == 0:
-            _give_folder(self._folder, self._user.uid, self._user.gid)
+            with SessionFolder(self._folder) as session:
+                session.lend(self._user.uid, self._user.gid, (JOURNAL_NAME, SAMPLES_FOLDER))
 
     def refresh(self, container_id: str) -> None:
         """Do nothing: the journal is here."""
 
-    def collect(self, container_id: str) -> None:
+    def collect(self, container_id: str) -> RecordError | None:
         """Give the folder back to whom the folder above it belongs."""
-        if os.geteuid() == 0:
-            owner = self._folder.absolute().parent.stat()
-            _give_folder(self._folder, owner.st_uid, owner.st_gid)
+        with SessionFolder(self._folder.absolute().parent) as above:
+            uid, gid = above.owner
+        try:
+            with SessionFolder(self._folder) as session:
+                session.take_back(uid, gid, (SAMPLES_FOLDER,))
+                return session.find_foreign((SAMPLES_FOLDER,))
+        except RecordError as error:
+            return error
 
     def release(self) -> None:
         """Do nothing: nothing was made."""
@@ -122,12 +152,6 @@ def _check_readable(path: Path, user: User) -> None:
         )
 
 
-def _give_folder(folder: Path, uid: int, gid: int) -> None:
-    """Change the owner of a folder and all in it; links are not followed."""
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, uid, gid, follow_symlinks=False)
-
-
 class VolumeExchange:
     """Volumes of the engine, filled and emptied through its API."""
 
@@ -147,10 +171,10 @@ class VolumeExchange:
         with created_container(self._engine, self._loader()) as loader:
             for model in self._plan.models.values():
                 self._send_model(loader.container_id, model)
-            write_atomically(self._folder / PLAN_IN_CONTAINER_NAME, plan_bytes(self._plan))
-            files = [self._folder / name for name in (PLAN_IN_CONTAINER_NAME, JOURNAL_NAME)]
-            present = [(path, path.name) for path in files if path.exists()]
-            self._put(loader.container_id, SESSION_FOLDER, present)
+            plan = outgoing(PLAN_NAME, plan_bytes(self._plan))
+            self._put(loader.container_id, PLAN_FOLDER, plan)
+            if holds(self._folder, JOURNAL_NAME):
+                self._put_journal(loader.container_id)
 
     def _loader(self) -> LaunchSpec:
         """Return a container that is never started, with the same volumes, all writable."""
@@ -168,17 +192,32 @@ class VolumeExchange:
         if self._fetch(container_id, folder / _COMPLETE_NAME) is not None:
             return
         self._say(f"sending {model.file_name} ({human_bytes(model.file_bytes)}) to the engine")
-        self._put(container_id, folder, [(Path(model.path), model.file_name)])
-        with tempfile.NamedTemporaryFile() as mark:
-            self._put(container_id, folder, [(Path(mark.name), _COMPLETE_NAME)])
+        path = Path(model.path)
+        with path.open("rb") as file:
+            content = Outgoing(name=model.file_name, size_bytes=path.stat().st_size, file=file)
+            self._put(container_id, folder, content)
+        self._put(container_id, folder, outgoing(_COMPLETE_NAME, b""))
 
-    def _put(self, container_id: str, folder: PurePosixPath, files: list[tuple[Path, str]]) -> None:
-        with self._engine.errors(f"send files to {folder}"):
-            content = build_tar(files, IMAGE_USER)
+    def _put_journal(self, container_id: str) -> None:
+        with (
+            SessionFolder(self._folder) as session,
+            session.open_file(JOURNAL_NAME, MAX_JOURNAL_BYTES) as file,
+        ):
+            content = Outgoing(name=JOURNAL_NAME, size_bytes=file.size_bytes, file=file)
+            self._put(container_id, SESSION_FOLDER, content)
+
+    def _put(self, container_id: str, folder: PurePosixPath, file: Outgoing) -> None:
+        with self._engine.errors(f"send {file.name} to {folder}"):
+            content = build_tar([file], IMAGE_USER)
             self._engine.api.put_archive(container_id, str(folder), content)
 
-    def _fetch(self, container_id: str, path: PurePosixPath) -> bytes | None:
-        """Return one file from a container, or None where it is not there."""
+    def _fetch(
+        self, container_id: str, path: PurePosixPath, most_bytes: int = MAX_JOURNAL_BYTES
+    ) -> bytes | None:
+        """Return one plain file from a container, or None where there is none.
+
+        Raises RecordError where it is longer than ours are.
+        """
         from docker.errors import NotFound  # noqa: PLC0415
 
         with self._engine.errors(f"fetch {path}"):
@@ -187,65 +226,89 @@ class VolumeExchange:
             except NotFound:
                 return None
             with open_members(open_chunks(chunks)) as members:
-                _, content = next(members, (None, None))
-                return content.read() if content is not None else None
+                member, content = next(members, (None, None))
+                if member is None or content is None:
+                    return None
+                if member.size > most_bytes:
+                    raise RecordError(
+                        f"has {member.size} bytes; at most {most_bytes} are read",
+                        where=f"{path} in the container",
+                    )
+                return content.read()
 
     def refresh(self, container_id: str) -> None:
         """Fetch the journal and the live file every few seconds."""
         if time.monotonic() < self._due_s:
             return
         self._due_s = time.monotonic() + _REFRESH_S
-        for name in (JOURNAL_NAME, LIVE_NAME):
-            content = self._fetch(container_id, SESSION_FOLDER / name)
-            if content is not None:
-                write_atomically(self._folder / name, content)
+        with SessionFolder(self._folder) as session:
+            for name in (JOURNAL_NAME, LIVE_NAME):
+                content = self._fetch(container_id, SESSION_FOLDER / name)
+                if content is not None:
+                    session.write(name, content, is_synced=False)
 
-    def collect(self, container_id: str) -> None:
+    def collect(self, container_id: str) -> RecordError | None:
         """Fetch the whole session."""
-        with self._engine.errors("fetch the session"):
+        with self._engine.errors("fetch the session"), SessionFolder(self._folder) as session:
             chunks, _ = self._engine.api.get_archive(container_id, str(SESSION_FOLDER))
-            unpack_session(open_chunks(chunks), self._folder)
-        (self._folder / LIVE_NAME).unlink(missing_ok=True)
+            foreign = unpack_session(open_chunks(chunks), session)
+            session.remove(LIVE_NAME)
+        return foreign
 
     def release(self) -> None:
-        """Remove the session's volume; models stay for the next session."""
+        """Remove the session's volumes; models stay for the next session."""
         from docker.errors import NotFound  # noqa: PLC0415
 
-        volumes = (mount.source for mount in self._spec.mounts if mount.target == SESSION_FOLDER)
-        with self._engine.errors("remove the session's volume"), contextlib.suppress(NotFound):
-            for volume in volumes:
+        own = (SESSION_FOLDER, PLAN_FOLDER)
+        for volume in (mount.source for mount in self._spec.mounts if mount.target in own):
+            with self._engine.errors("remove the session's volume"), contextlib.suppress(NotFound):
                 self._engine.api.remove_volume(volume)
 
 
-def unpack_session(archive: IO[bytes], folder: Path) -> None:
+def outgoing(name: str, content: bytes) -> Outgoing:
+    """Return some bytes as a file to be sent."""
+    return Outgoing(name=name, size_bytes=len(content), file=io.BytesIO(content))
+
+
+def unpack_session(archive: IO[bytes], session: SessionFolder) -> RecordError | None:
     """Unpack what an engine gives for the session folder; each file is there whole or not at all.
 
-    Raises RecordError for anything but plain files inside the folder and for absurd sizes,
-    HostError where the archive is cut off.
+    Returns the refusal of the first thing that is no file of a session; all others are unpacked.
+    Raises RecordError for absurd sizes and numbers, HostError where the archive is cut off.
     """
+    refused: RecordError | None = None
     total_bytes = 0
     with open_members(archive) as members:
-        for member, content in members:
-            if member.isdir():
-                continue
-            inside = path_below_top(member.name)
+        for count, (member, content) in enumerate(members):
             total_bytes += member.size
-            if content is None or inside is None or total_bytes > _MAX_SESSION_BYTES:
-                raise RecordError(
-                    f"the container's session holds {member.name!r}, which is not a file of ours",
-                    where=str(folder),
-                )
-            _write_stream(content, folder / inside)
+            if total_bytes > _MAX_SESSION_BYTES or count > MAX_ENTRIES:
+                raise _refusal(member.name, session, "too much for a session")
+            inside = path_below_top(member.name)
+            if member.isdir() or (inside is not None and is_passing(inside)):
+                continue
+            if content is None or inside is None or not is_result(inside):
+                refused = refused or _refusal(member.name, session, "which is no file of a session")
+                continue
+            with session.open_new(str(inside)) as file:
+                shutil.copyfileobj(content, file, _BLOCK_BYTES)
+    return refused
 
 
-def _write_stream(content: IO[bytes], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with temporary.open("wb") as file:
-            shutil.copyfileobj(content, file, _BLOCK_BYTES)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def is_passing(inside: PurePosixPath) -> bool:
+    """Return whether a name is one that measuring itself leaves, and that nobody needs later."""
+    return inside.name.startswith(".") or str(inside) == LIVE_NAME
+
+
+def is_result(inside: PurePosixPath) -> bool:
+    """Return whether a file is one that measuring gives: the journal, what was torn, raw data."""
+    if inside.parts[:-1] == (SAMPLES_FOLDER,):
+        return True
+    return str(inside) == JOURNAL_NAME or str(inside).startswith(f"{JOURNAL_NAME}.torn-")
+
+
+def _refusal(name: str, session: SessionFolder, what: str) -> RecordError:
+    return RecordError(
+        f"the container's session holds {on_one_line(name)!r}, {what}",
+        where=str(session.path),
+        hint="what was measured is kept",
+    )

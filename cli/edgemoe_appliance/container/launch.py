@@ -24,17 +24,19 @@ from edgemoe_appliance.schema.hardware import (
     POWER_MODE_FILE,
     POWER_MODES_FILE,
 )
+from edgemoe_appliance.schema.journal import PLAN_INSIDE_NAME, PLAN_NAME
 from edgemoe_appliance.schema.plan import (
     EngineBuild,
     Plan,
     PlannedModel,
     ProbeFacts,
 )
+from edgemoe_appliance.schema.sessionfolder import host_folder
 
 SESSION_FOLDER: Final = PurePosixPath("/session")
 MODELS_FOLDER: Final = PurePosixPath("/models")
 ENGINES_FOLDER: Final = PurePosixPath("/opt/edgemoe/engine")
-PLAN_IN_CONTAINER_NAME: Final = "session.container.json"
+PLAN_FOLDER: Final = PurePosixPath("/plan")
 
 SESSION_LABEL: Final = "edgemoe-appliance.session"
 FOLDER_LABEL: Final = "edgemoe-appliance.folder"
@@ -194,7 +196,11 @@ def launch_arguments(
     """
     profile = container_profile(plan)
     name = container_name(plan.session, folder)
-    mounts = [_session_mount(folder, name, exchange), *_model_mounts(plan, exchange)]
+    mounts = [
+        _session_mount(folder, name, exchange),
+        _plan_mount(folder, name, exchange),
+        *_model_mounts(plan, exchange),
+    ]
     if PowerSource.TEGRASTATS in plan.target.power_sources:
         mounts += _board_mounts(board or BoardFiles())
     is_nvidia = profile.runtime == "nvidia"
@@ -203,7 +209,7 @@ def launch_arguments(
         image_id=image_id,
         command=(
             "--plan",
-            str(SESSION_FOLDER / PLAN_IN_CONTAINER_NAME),
+            str(PLAN_FOLDER / PLAN_NAME),
             "--out",
             str(SESSION_FOLDER),
         ),
@@ -243,7 +249,19 @@ def _session_mount(folder: Path, name: str, exchange: Exchange) -> MountSpec:
         source=str(folder.absolute()) if exchange is Exchange.BIND else name,
         target=SESSION_FOLDER,
         read_only=False,
-        purpose="plan in, journal and samples out: the only place that can be written",
+        purpose="journal and samples: all that is kept of what is written inside",
+    )
+
+
+def _plan_mount(folder: Path, name: str, exchange: Exchange) -> MountSpec:
+    """Return the mount of the plan: one file out of a folder that itself is never mounted."""
+    is_bind = exchange is Exchange.BIND
+    return MountSpec(
+        kind=exchange.value,
+        source=str(host_folder(folder) / PLAN_INSIDE_NAME) if is_bind else f"{name}-plan",
+        target=PLAN_FOLDER / PLAN_NAME if is_bind else PLAN_FOLDER,
+        read_only=True,
+        purpose="what is to be measured",
     )
 
 

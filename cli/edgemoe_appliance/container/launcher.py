@@ -36,10 +36,10 @@ from edgemoe_appliance.container.launch import (
     launch_arguments,
 )
 from edgemoe_appliance.errors import HostError, MeasureError
-from edgemoe_appliance.schema.journal import PLAN_NAME
-from edgemoe_appliance.schema.plan import Plan, read_plan
+from edgemoe_appliance.schema.journal import LOG_NAME
+from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.schema.sessionfolder import SessionFolder, host_folder
 
-LOG_NAME: Final = "measure.log"
 # As long as the native launcher waits: two signals may have to reach the engine.
 _STOP_GRACE_S: Final = 30
 # Asking costs the board little, but it is the board that is being measured.
@@ -59,12 +59,13 @@ class ContainerLauncher:
     exchange: Exchange | None = None  # None: bind mounts where the engine shares our files
     board: BoardFiles | None = None
 
-    def launch(self, folder: Path) -> ContainerMeasuring:
-        """Start measuring the plan in a session folder, or go on following it.
+    def launch(self, plan: Plan, folder: Path) -> ContainerMeasuring:
+        """Start measuring a plan, or go on following the container that measures it.
+
+        What lies in the session folder decides nothing: a container may have put it there.
 
         Raises HostError where the engine cannot, or lacks something that is to be mounted.
         """
-        plan = read_plan(folder / PLAN_NAME)
         spec = self._specify(plan, folder)
         files = self._file_exchange(plan, folder, spec)
         running = self._take_over(spec, folder, files)
@@ -179,12 +180,13 @@ class ContainerMeasuring:
         """Keep the results and the log of a container that is over, then remove it.
 
         Raises MeasureError where this disk cannot take them; the container is left with them.
+        Raises RecordError for what no session holds, after everything else is here.
         """
         log = read_log(self._engine, self._container_id) + describe_end(state)
         try:
-            self._files.collect(self._container_id)
-            with (self._folder / LOG_NAME).open("ab") as file:
-                file.write(log)
+            with SessionFolder(host_folder(self._folder), is_made=True) as own:
+                own.append(LOG_NAME, log)
+            foreign = self._files.collect(self._container_id)
         except OSError as error:
             said = log.decode(errors="replace").strip().rpartition("\n")[2]
             raise MeasureError(
@@ -195,6 +197,8 @@ class ContainerMeasuring:
         remove_container(self._engine, self._container_id)
         self._files.release()
         self._exit_code = state.exit_code
+        if foreign is not None:
+            raise foreign
 
 
 class _GoneError(HostError):

@@ -9,7 +9,8 @@ import contextlib
 import io
 import tarfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import IO, Any, Final
 
 from edgemoe_appliance.errors import HostError
@@ -72,16 +73,24 @@ def path_below_top(name: str, least_parts: int = 1) -> PurePosixPath | None:
     return PurePosixPath(*path.parts[1:])
 
 
-def build_tar(files: Iterable[tuple[Path, str]], owner: int) -> Iterator[bytes]:
-    """Yield a tar of files under the given names, all of one user and group."""
-    for path, name in files:
-        header = tarfile.TarInfo(name)
-        header.size = path.stat().st_size
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """A file to be sent: its name there, its size in bytes, and where its content is read."""
+
+    name: str
+    size_bytes: int
+    file: IO[bytes]
+
+
+def build_tar(files: Iterable[Outgoing], owner: int) -> Iterator[bytes]:
+    """Yield a tar of files, all of one user and group."""
+    for each in files:
+        header = tarfile.TarInfo(each.name)
+        header.size = each.size_bytes
         header.uid = header.gid = owner
         header.mode = 0o644
         yield header.tobuf(format=tarfile.GNU_FORMAT)
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                yield block
+        while block := each.file.read(_BLOCK_BYTES):
+            yield block
         yield bytes(-header.size % _TAR_BLOCK_BYTES)
     yield bytes(2 * _TAR_BLOCK_BYTES)

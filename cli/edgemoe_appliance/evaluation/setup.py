@@ -12,7 +12,7 @@ from edgemoe_appliance.evaluation.forecast import Outline, State, build_outline
 from edgemoe_appliance.evaluation.request import Asked, Evaluation, resolve
 from edgemoe_appliance.evaluation.state import read_present
 from edgemoe_appliance.schema.configs import Configs
-from edgemoe_appliance.schema.journal import PLAN_NAME
+from edgemoe_appliance.schema.journal import find_kept_plan
 from edgemoe_appliance.schema.plan import read_plan
 from edgemoe_appliance.schema.resources import resource_folder
 
@@ -54,8 +54,8 @@ def _with_pin_of_session(evaluation: Evaluation, folders: Folders) -> Evaluation
     Which of the default pin and its fallback can be had may change between two measuring periods.
     """
     request = evaluation.bench
-    path = folders.sessions / request.session / PLAN_NAME
-    if not path.is_file():
+    path = find_kept_plan(folders.sessions / request.session)
+    if path is None:
         return evaluation
     pin = next(iter(read_plan(path).engines))
     return replace(evaluation, bench=replace(request, pin=pin))

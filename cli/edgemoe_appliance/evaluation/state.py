@@ -21,8 +21,8 @@ from edgemoe_appliance.models.twin import build_twin
 from edgemoe_appliance.schema.configs import Configs, ModelEntry, Target
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
-    PLAN_NAME,
     JournalProgress,
+    find_kept_plan,
     read_progress,
 )
 from edgemoe_appliance.schema.plan import RunSpec, expand_runs, read_plan
@@ -118,9 +118,10 @@ def _runs(
     """Return the runs of the session as planned, or as they will be, and what is done of them."""
     folder = folders.sessions / evaluation.bench.session
     progress = read_progress(folder / JOURNAL_NAME)
-    if not (folder / PLAN_NAME).is_file():
+    plan_path = find_kept_plan(folder)
+    if plan_path is None:
         return _expected_runs(evaluation, configs), progress
-    return read_plan(folder / PLAN_NAME).runs, progress
+    return read_plan(plan_path).runs, progress
 
 
 def _expected_runs(evaluation: Evaluation, configs: Configs) -> Sequence[RunSpec]:

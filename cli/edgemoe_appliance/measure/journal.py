@@ -6,6 +6,7 @@ its own, never deleted.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -13,15 +14,16 @@ from pathlib import Path
 from types import TracebackType
 
 from edgemoe_appliance.errors import HostError, MeasureError
-from edgemoe_appliance.schema.files import sync_folder, write_atomically
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
+    SAMPLES_FOLDER,
     AnyRecord,
     JournalProgress,
     TornTail,
     iterate_journal,
 )
 from edgemoe_appliance.schema.records import record_line
+from edgemoe_appliance.schema.sessionfolder import SessionFolder
 
 # Room for the record of the run in progress: freed when the disk is full, so that the run that
 # met the full disk can still be closed.
@@ -37,7 +39,8 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         """Name the journal; nothing is touched until the context is entered."""
         self._path = folder / JOURNAL_NAME
-        self._reserve = folder / _RESERVE_NAME
+        self._folder = SessionFolder(folder)
+        self._opened = contextlib.ExitStack()
         self._descriptor = -1
         self.progress = JournalProgress()
 
@@ -46,16 +49,17 @@ class Journal:
 
         Raises HostError where another process writes it, RecordError where it is damaged.
         """
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        try:
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(self._folder)
+            descriptor = self._folder.open_for_append(JOURNAL_NAME)
+            opened.callback(os.close, descriptor)
             self._lock(descriptor)
+            self._folder.remove_partials((SAMPLES_FOLDER,))
             self._read_and_mend(descriptor)
+            # Syncs the folder too, and with it the name of a new journal.
             self._reserve_space()
-        except BaseException:
-            os.close(descriptor)
-            raise
+            self._opened = opened.pop_all()
         self._descriptor = descriptor
-        sync_folder(self._path.parent)
         return self
 
     def __exit__(
@@ -65,8 +69,8 @@ class Journal:
         traceback: TracebackType | None,
     ) -> None:
         """Release the lock."""
-        self._reserve.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        self._folder.remove(_RESERVE_NAME)
+        self._opened.close()
         self._descriptor = -1
 
     def append(self, record: AnyRecord) -> None:
@@ -79,7 +83,7 @@ class Journal:
         try:
             self._write(line)
         except OSError:
-            self._reserve.unlink(missing_ok=True)
+            self._folder.remove(_RESERVE_NAME)
             os.ftruncate(self._descriptor, end)
             try:
                 self._write(line)
@@ -115,8 +119,7 @@ class Journal:
     def _read_and_mend(self, descriptor: int) -> None:
         for line in iterate_journal(self._path):
             if isinstance(line, TornTail):
-                aside = self._path.with_name(f"{JOURNAL_NAME}.torn-{line.offset}")
-                write_atomically(aside, line.content)
+                self._folder.write(f"{JOURNAL_NAME}.torn-{line.offset}", line.content)
                 os.ftruncate(descriptor, line.offset)
             else:
                 self.progress.add(line.record)
@@ -127,10 +130,7 @@ class Journal:
 
     def _reserve_space(self) -> None:
         try:
-            with self._reserve.open("wb") as file:
-                file.write(bytes(_RESERVE_BYTES))
-                file.flush()
-                os.fsync(file.fileno())
+            self._folder.write(_RESERVE_NAME, bytes(_RESERVE_BYTES))
         except OSError as error:
             raise HostError(
                 f"no room for a session ({error.strerror})",

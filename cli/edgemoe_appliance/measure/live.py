@@ -10,7 +10,9 @@ import json
 import time
 from pathlib import Path
 
+from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.schema.journal import LIVE_NAME
+from edgemoe_appliance.schema.sessionfolder import SessionFolder
 
 _PERIOD_NS = 250_000_000
 
@@ -20,7 +22,7 @@ class LiveFile:
 
     def __init__(self, folder: Path) -> None:
         """Name the file; nothing is written yet."""
-        self._path = folder / LIVE_NAME
+        self._folder = folder
         self._due_ns = 0
         self._reads = 0
         self._run_id = ""
@@ -39,12 +41,12 @@ class LiveFile:
 
     def close(self) -> None:
         """Remove the file."""
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, RecordError), SessionFolder(self._folder) as folder:
+            folder.remove(LIVE_NAME)
 
     def _write(self, state: str) -> None:
         self._due_ns = time.monotonic_ns() + _PERIOD_NS
         content = {"run_id": self._run_id, "state": state, "reads": self._reads}
-        temporary = self._path.with_suffix(".partial")
-        with contextlib.suppress(OSError):  # a courtesy must not end a run
-            temporary.write_text(json.dumps(content))
-            temporary.replace(self._path)
+        # A courtesy must not end a run.
+        with contextlib.suppress(OSError, RecordError), SessionFolder(self._folder) as folder:
+            folder.write(LIVE_NAME, json.dumps(content).encode(), is_synced=False)

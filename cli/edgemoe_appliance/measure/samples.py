@@ -33,9 +33,9 @@ from edgemoe_appliance.measure.power.interface import (
 )
 from edgemoe_appliance.measure.sampler import Sample, SamplerReport
 from edgemoe_appliance.schema.base import canonical_json
-from edgemoe_appliance.schema.files import write_atomically
 from edgemoe_appliance.schema.journal import SAMPLES_FOLDER
 from edgemoe_appliance.schema.records import HeaderRecord, SampleFile
+from edgemoe_appliance.schema.sessionfolder import SessionFolder
 
 SAMPLES_SCHEMA: Final = 2
 
@@ -44,11 +44,11 @@ def write_raw(folder: Path, name: str, content: bytes) -> SampleFile:
     """Write raw data, compressed, below a session folder and return its name and digest."""
     # No time and no name inside the gzip header: equal data give equal bytes.
     packed = gzip.compress(content, mtime=0)
-    target = folder / SAMPLES_FOLDER / f"{name}.gz"
-    target.parent.mkdir(exist_ok=True)
-    write_atomically(target, packed)
+    file_name = f"{name}.gz"
+    with SessionFolder(folder) as session:
+        session.write(f"{SAMPLES_FOLDER}/{file_name}", packed)
     digest = hashlib.sha256(packed).hexdigest()
-    return SampleFile(name=target.name, sha256=digest, bytes=len(packed))
+    return SampleFile(name=file_name, sha256=digest, bytes=len(packed))
 
 
 def build_samples(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
+PARTIAL_SUFFIX: Final = ".partial"
 _BLOCK_BYTES: Final = 4 * 1024 * 1024
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -21,16 +25,42 @@ def write_atomically(path: Path, content: bytes) -> None:
 @contextmanager
 def open_atomically(path: Path) -> Iterator[BinaryIO]:
     """Give a file to write; it gets its name when the context ends well, and else is removed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with temporary.open("wb") as file:
+        with open_atomically_in(folder, path.name) as file:
+            yield file
+    except OSError as error:
+        # Within a descriptor the system knows the last part of the name alone.
+        if isinstance(error.filename, str) and error.filename.endswith(PARTIAL_SUFFIX):
+            error.filename = str(path)
+        raise
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def open_atomically_in(folder: int, name: str, *, is_synced: bool = True) -> Iterator[BinaryIO]:
+    """Do the same for a name in a folder that is open as a descriptor.
+
+    The temporary name cannot be guessed and is never one that exists: whoever else may write into
+    the folder can lay no link there for this to be written through. A link that has the final
+    name is replaced, not followed.
+    """
+    temporary = f".{name}.{secrets.token_hex(8)}{PARTIAL_SUFFIX}"
+    descriptor = os.open(temporary, _CREATE, 0o666, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+            if is_synced:
+                os.fsync(file.fileno())
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    if is_synced:
+        os.fsync(folder)
 
 
 def sync_folder(folder: Path) -> None:

@@ -18,6 +18,8 @@ from edgemoe_appliance.schema.records import (
     PeriodRecord,
     parse_record,
 )
+from edgemoe_appliance.schema.sessionfolder import SessionFolder, holds, host_folder
+from edgemoe_appliance.schema.units import MIB
 
 AnyRecord = PeriodRecord | HeaderRecord | EndRecord
 
@@ -25,8 +27,14 @@ JOURNAL_NAME = "runs.jsonl"
 PLAN_NAME = "session.json"
 SAMPLES_FOLDER = "samples"
 LIVE_NAME = "live.json"
+# What a bench keeps on its own side, in `host_folder`, beside the plan.
+LOG_NAME = "measure.log"
+LOCK_NAME = "bench.lock"
+PLAN_INSIDE_NAME = "session.container.json"
 # A record is a few kilobytes; a longer line is not ours and must not fill the memory.
-MAX_LINE_BYTES = 4 * 1024 * 1024
+MAX_LINE_BYTES = 4 * MIB
+# Some 40,000 runs; a longer journal is not ours and must not keep a reader for hours.
+MAX_JOURNAL_BYTES = 256 * MIB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +67,14 @@ def iterate_journal(path: Path, digest: Digest | None = None) -> Iterator[Journa
 
     A last line without its newline that holds a whole record counts as a record. `digest` is
     given every byte that was read.
-    Raises RecordError with file and line where a line is damaged, foreign, newer or too long.
+    What is appended while it is read is not read. Raises RecordError with file and line where a
+    line is damaged, foreign, newer or too long, and for anything but a plain file.
     """
     try:
-        with path.open("rb") as file:
+        with (
+            SessionFolder(path.parent) as folder,
+            folder.open_file(path.name, MAX_JOURNAL_BYTES) as file,
+        ):
             yield from _iterate(file.readline, path, digest)
     except FileNotFoundError as error:
         raise RecordError("no such journal", where=str(path)) from error
@@ -126,11 +138,23 @@ def read_progress(path: Path) -> JournalProgress:
     Raises RecordError where it is damaged.
     """
     progress = JournalProgress()
-    if path.exists():
+    if holds(path.parent, path.name):
         for line in iterate_journal(path):
             if isinstance(line, JournalLine):
                 progress.add(line.record)
     return progress
+
+
+def find_kept_plan(session: Path) -> Path | None:
+    """Return the plan that a session goes on with, or None where nothing was begun.
+
+    That is the one the bench keeps on its own side; the one in the folder, which a container may
+    have exchanged, counts where the session was begun elsewhere or by an earlier version.
+    """
+    if not (holds(session, PLAN_NAME) or holds(session, JOURNAL_NAME)):
+        return None
+    places = (host_folder(session), session)
+    return next((place / PLAN_NAME for place in places if holds(place, PLAN_NAME)), None)
 
 
 class JournalTail:
@@ -144,15 +168,26 @@ class JournalTail:
 
     def poll(self) -> list[AnyRecord]:
         """Return the records completed since the last poll."""
+        records: list[AnyRecord] = []
+        while complete := self._read_complete():
+            self._offset += len(complete)
+            records += [self._parse(line) for line in complete.split(b"\n")[:-1]]
+        return records
+
+    def _read_complete(self) -> bytes:
+        """Return some whole lines that follow, none where there are none yet."""
         try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
+            with SessionFolder(self._path.parent) as folder:
+                data = folder.read_from(self._path.name, self._offset, MAX_LINE_BYTES + 1)
         except FileNotFoundError:
-            return []
+            return b""
         complete = data[: data.rfind(b"\n") + 1]
-        self._offset += len(complete)
-        return [self._parse(line) for line in complete.splitlines(keepends=True)]
+        if len(data) > MAX_LINE_BYTES and not complete:
+            where = f"{self._path}:{self._number + 1}"
+            raise RecordError(f"line longer than {MAX_LINE_BYTES} bytes", where=where)
+        if self._offset + len(complete) > MAX_JOURNAL_BYTES:
+            raise RecordError(f"longer than {MAX_JOURNAL_BYTES} bytes", where=str(self._path))
+        return complete
 
     def _parse(self, line: bytes) -> AnyRecord:
         self._number += 1

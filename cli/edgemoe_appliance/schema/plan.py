@@ -35,6 +35,7 @@ from edgemoe_appliance.schema.configs import (
     Target,
 )
 from edgemoe_appliance.schema.findings import Finding
+from edgemoe_appliance.schema.sessionfolder import SessionFolder
 from edgemoe_appliance.schema.versions import as_record_error, upgrade_plan, upgraded_json
 
 PLAN_SCHEMA: Final = 2
@@ -277,7 +278,8 @@ class Plan(Frozen):
 def read_plan(path: Path) -> Plan:
     """Read the plan of a session. Raises RecordError where it is missing or not one of ours."""
     try:
-        content = path.read_bytes()
+        with SessionFolder(path.parent) as folder:
+            content = folder.read_bytes(path.name)
     except FileNotFoundError as error:
         raise RecordError("no such session", where=str(path)) from error
     except OSError as error:
