@@ -88,10 +88,15 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_an_endless_line_is_refused_without_being_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("size_bytes", "what"), [(10**8, "line longer than"), (10**10, "at most 268435456 are read")]
+)
+def test_an_endless_line_is_refused_without_being_read(
+    tmp_path: Path, size_bytes: int, what: str
+) -> None:
     with (tmp_path / JOURNAL_NAME).open("wb") as file:
-        file.truncate(10**10)
-    with pytest.raises(RecordError, match="longer than"):
+        file.truncate(size_bytes)
+    with pytest.raises(RecordError, match=what):
         list(iterate_journal(tmp_path / JOURNAL_NAME))
 
 

@@ -157,7 +157,8 @@ class SessionFolder:
         size_bytes = os.fstat(descriptor).st_size
         if size_bytes > most_bytes:
             os.close(descriptor)
-            raise self._refusal(name, f"has {size_bytes} bytes; at most {most_bytes} are read")
+            what = f"has {size_bytes} bytes, at most {most_bytes} are read"
+            raise RecordError(what, where=self._where(name), hint="no session of ours has as many")
         return SessionFile(descriptor, size_bytes)
 
     def read_bytes(self, name: str, most_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
