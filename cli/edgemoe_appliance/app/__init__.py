@@ -1,4 +1,15 @@
-"""The command line: parse flags, call one function, print, exit. Nothing is computed here."""
+"""The command line: parse flags, call one function, print, exit. Nothing is computed here.
+
+Each module registers the commands of one room. What a command needs it imports when it runs, and
+prints through `console`, the one place that writes to a terminal. Every error of ours becomes one
+line on standard error and the exit code of its family (`errors`).
+
+>>> from typer.testing import CliRunner
+>>> from edgemoe_appliance.app.main import app
+>>> result = CliRunner().invoke(app, ["--version"])
+>>> result.exit_code, result.output.count(".")
+(0, 2)
+"""
 
 from edgemoe_appliance.app.main import main
 

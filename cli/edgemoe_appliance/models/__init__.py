@@ -1,1 +1,12 @@
-"""Model files: what they hold, where they come from, and twins that stand in for them."""
+"""Model files: what they hold, where they come from, and twins that stand in for them.
+
+`gguf` reads a header that may be hostile, `arithmetic` counts parameters and the bytes that a token
+reads, `fetch` obtains files by digest, `twin` writes a file with the exact tensor shapes and types
+of a model and random weights.
+
+>>> from edgemoe_appliance.models.layout import TwinScale
+>>> [scale.value for scale in TwinScale]
+['tiny', 'thin', 'full']
+
+Runs no engine, and never takes a name for what a file is: a digest says so.
+"""
