@@ -13,6 +13,7 @@ from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.twin import build_twin
 from edgemoe_appliance.schema.configs import ModelsConfig
 from tests.models import files
+from tests.models.published import PUBLISHED
 
 KIB = 1024
 WEIGHT = ("output.weight", 8)
@@ -144,7 +145,7 @@ def test_metadata_that_cannot_be(tmp_path: Path, change: files.Metadata, message
     with pytest.raises(RecordError) as caught:
         count_model(header_of(tmp_path, files.metadata(**change), WEIGHT))
     assert message in str(caught.value)
-    assert "use a GGUF file that llama.cpp b4404 can load" in str(caught.value)
+    assert "use a GGUF file that llama.cpp can load" in str(caught.value)
 
 
 def test_missing_metadata_are_named(tmp_path: Path) -> None:
@@ -193,3 +194,123 @@ def test_counts_of_a_small_mixture(tmp_path: Path) -> None:
         expert_count=4,
         expert_used_count=1,
     )
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_counts_of_published_models(tmp_path: Path, name: str) -> None:
+    model = PUBLISHED[name]()
+    header = model.header(tmp_path / "model.gguf")
+    counts = count_model(header, is_head_stored_twice=model.is_head_stored_twice)
+    assert counts.parameters_total == model.total
+    assert counts.parameters_active == model.active
+    embedding = header.tensor("token_embd.weight")
+    assert embedding is not None
+    as_said = counts.parameters_active - model.left_out * embedding.elements
+    assert as_said == pytest.approx(model.said_active_b * 1e9, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "kv_bytes"),
+    [
+        ("DeepSeek-V2-Lite", 27 * 16 * (192 + 128) * 2),  # keys and values unfolded
+        ("GLM-4.5-Air", 46 * 8 * 256 * 2),  # not the block that predicts
+        ("Falcon-Mamba-7B", 0),
+        ("LFM2-1.2B", 6 * 8 * 128 * 2),
+    ],
+)
+def test_blocks_that_keep_keys(tmp_path: Path, name: str, kv_bytes: int) -> None:
+    assert count_model(PUBLISHED[name]().header(tmp_path / "m.gguf")).kv_bytes_per_token == kv_bytes
+
+
+def test_a_head_stored_twice_is_read_once(tmp_path: Path) -> None:
+    model = PUBLISHED["Qwen2.5-1.5B, head stored twice"]()
+    header = model.header(tmp_path / "model.gguf")
+    assert count_model(header).parameters_total == 1_777_088_000
+    counts = count_model(header, is_head_stored_twice=True)
+    assert counts.weight_bytes - counts.active_bytes_per_token == 2 * 151936 * 1536
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "read"),
+    [
+        ("blk.0.ffn_gate_inp_shexp.weight", (64,), 1.0),
+        ("blk.0.ffn_up_shexp.weight", (64, 2), 1.0),
+        ("blk.0.ffn_norm_exps.weight", (64,), 1.0),  # one norm before all experts
+        ("blk.0.exp_probs_b", (4,), 1.0),
+        ("blk.0.ffn_down_exps.bias", (64, 4), 0.25),
+        ("blk.0.ffn_gate_up_exps.weight", (64, 2, 4), 0.25),
+        ("blk.0.attn_kv_b.weight", (64, 4), 1.0),
+        ("blk.0.ssm_a", (16, 4), 1.0),
+        ("position_embd.weight", (64, 4), 0.0),
+        ("per_layer_token_embd.weight", (64, 4), 0.0),
+        ("blk.0.attn_rel_b.weight", (64, 4), 0.0),
+        ("cls.output.weight", (64, 4), 0.0),
+        ("enc.blk.0.ffn_up.weight", (64, 4), 0.0),
+        ("dec.blk.0.ffn_up.weight", (64, 4), 1.0),
+        ("dec.blk.0.cross_attn_k.weight", (64, 4), 1.0),
+        ("blk.0.vis_up.weight", (64, 4), 0.0),
+        ("blk.1.attn_norm.weight", (64,), 0.0),  # the block that predicts
+        ("blk.1.nextn.eh_proj.weight", (64, 4), 0.0),
+    ],
+)
+def test_what_a_token_reads(
+    tmp_path: Path, name: str, shape: tuple[int, ...], read: float
+) -> None:
+    more = {
+        "llama.block_count": files.number(2),
+        "llama.nextn_predict_layers": files.number(1),
+        "llama.expert_count": files.number(4),
+        "llama.expert_used_count": files.number(1),
+    }
+    output = files.tensor("output.weight", (8, 4))
+    tensors = [output, files.tensor(name, shape, offset=128)]
+    data = files.gguf_bytes(files.metadata(**more), tensors)
+    counts = count_model(read_header(files.write(tmp_path, data)))
+    assert counts.active_bytes_per_token - output.n_bytes == tensors[1].n_bytes * read
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["blk.0.ffn_quux.weight", "quux.weight", "blk.0.ffn_gate_exps", "v.blk.0.attn_q.weight", "blk"],
+)
+def test_a_tensor_without_a_rule_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    if name == "blk.0.ffn_gate_exps":  # a known name whose ending is none of llama.cpp's
+        name += ".quux"
+    header = header_of(tmp_path, files.metadata(), WEIGHT, (name, 8))
+    with pytest.raises(RecordError) as caught:
+        count_model(header)
+    assert f"tensor {name} fits no rule for what a token reads" in str(caught.value)
+
+
+def test_every_expert_of_a_block_is_there(tmp_path: Path) -> None:
+    more = {"llama.expert_count": files.number(4), "llama.expert_used_count": files.number(2)}
+    apart = [(f"blk.0.ffn_up.{expert}.weight", 8) for expert in range(3)]
+    header = header_of(tmp_path, files.metadata(**more), WEIGHT, *apart)
+    with pytest.raises(RecordError, match=r"block 0 holds 3 experts of ffn_up\.weight, not 4"):
+        count_model(header)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (
+            {"split.no": files.number(0), "split.count": files.number(3)},
+            "part 1 of 3 of a model that was split; join its parts with `llama-gguf-split --merge",
+        ),
+        ({"general.type": files.text("adapter")}, "an adapter (LoRA), which changes a model"),
+        ({"general.type": files.text("mmproj")}, "the projector of a multimodal model"),
+        ({"general.architecture": files.text("clip")}, "the projector of a multimodal model"),
+        ({"general.architecture": files.text("bert")}, "an encoder, which turns text into"),
+    ],
+)
+def test_what_is_no_whole_model_is_refused_as_what_it_is(
+    tmp_path: Path, change: files.Metadata, what: str
+) -> None:
+    with pytest.raises(RecordError) as caught:
+        count_model(header_of(tmp_path, files.metadata(**change), WEIGHT))
+    assert what in str(caught.value)
+
+
+def test_a_split_of_one_part_is_whole(tmp_path: Path) -> None:
+    entries = files.metadata(**{"split.no": files.number(0), "split.count": files.number(1)})
+    assert count_model(header_of(tmp_path, entries, WEIGHT)).parameters_total == 8

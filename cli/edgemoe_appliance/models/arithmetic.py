@@ -9,23 +9,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.models.gguf import GgufArray, GgufHeader, TensorInfo
+from edgemoe_appliance.models.gguf import GgufArray, GgufHeader, TensorInfo, check_is_model
+from edgemoe_appliance.models.tensor_rules import Read, TensorRole, find_role, prediction_blocks
 
 _KV_ELEMENT_BYTES = 2  # f16, the default cache type of llama.cpp
 # Far above any model; a number per block is kept, which must stay a small list.
 _MAX_BLOCKS = 4_096
 _MAX_WIDTH = 1_000_000
-_FIX = "use a GGUF file that llama.cpp b4404 can load"
+_FIX = "use a GGUF file that llama.cpp can load"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCounts:
     """Sizes of one model.
 
-    Two readings of the bytes of one generated token stand side by side: `active_bytes_per_token`
-    counts the weights a token needs (the used experts only; the head, which is the embedding where
-    the two are tied; not the one row of the embedding that is looked up), `weight_bytes` counts
-    them all. `kv_bytes_per_token` is what the context grows by, in f16.
+    `parameters_total` are all that the file holds, a tied head that is stored twice counted once;
+    `parameters_active` leave out the experts that a token does not use and what plain generation
+    never reads (prediction layers, encoders, other heads). Of the bytes of one generated token,
+    `active_bytes_per_token` counts the weights it needs (the used experts only; the head, which is
+    the embedding where the two are tied; not the one row of a table that is looked up),
+    `weight_bytes` counts them all. `kv_bytes_per_token` is what the context grows by, in f16.
     """
 
     parameters_total: int
@@ -37,78 +40,172 @@ class ModelCounts:
     expert_used_count: int
 
 
-def count_model(header: GgufHeader) -> ModelCounts:
-    """Return the counts of a model.
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A tensor, its role, and the share of it that a token reads: `used` of `of` equal parts."""
 
-    Raises RecordError where the metadata do not go with the tensors.
+    tensor: TensorInfo
+    role: TensorRole
+    used: int
+    of: int
+
+    @property
+    def read_bytes(self) -> int:
+        """Return the bytes that a token reads."""
+        return self.tensor.n_bytes * self.used // self.of
+
+    @property
+    def parameters(self) -> int:
+        """Return the parameters it holds."""
+        return self.tensor.elements if self.role.holds_parameters else 0
+
+    @property
+    def active_parameters(self) -> int:
+        """Return those of them that work for a token: of a table that is looked up, all."""
+        if self.role.read is Read.LOOKED_UP:
+            return self.parameters
+        return self.parameters * self.used // self.of
+
+
+def count_model(header: GgufHeader, *, is_head_stored_twice: bool = False) -> ModelCounts:
+    """Return the counts of a model; its own word or data say whether its tied head is there twice.
+
+    Raises RecordError where the metadata do not go with the tensors, and for a tensor that fits no
+    rule, by its name; where the file is no whole model, what it is instead.
     """
-    expert_count, expert_used_count = _experts(header)
-    parameters_total = parameters_active = weight_bytes = 0
-    for tensor in header.tensors:
-        used, of = (expert_used_count, expert_count) if _is_experts(tensor) else (1, 1)
-        elements = 0 if _is_constant(tensor) else tensor.elements
-        parameters_total += elements
-        parameters_active += elements * used // of
-        weight_bytes += tensor.n_bytes
-    if not parameters_total:
+    check_is_model(header)
+    parts = _parts(header)
+    repeated = header.tensor("output.weight") if is_head_stored_twice else None
+    twice = repeated.elements if repeated else 0
+    parameters_total = sum(part.parameters for part in parts) - twice
+    if parameters_total <= 0:
         raise _unfit(header, "no weights in it, as in a file that holds a vocabulary only")
+    count, used = _experts(header, [part.role for part in parts])
     return ModelCounts(
         parameters_total=parameters_total,
-        parameters_active=parameters_active,
-        active_bytes_per_token=active_bytes(header.tensors, expert_used_count, expert_count),
-        weight_bytes=weight_bytes,
-        kv_bytes_per_token=_kv_bytes_per_token(header),
-        expert_count=expert_count,
-        expert_used_count=expert_used_count,
+        parameters_active=sum(part.active_parameters for part in parts) - twice,
+        active_bytes_per_token=sum(part.read_bytes for part in parts),
+        weight_bytes=sum(tensor.n_bytes for tensor in header.tensors),
+        kv_bytes_per_token=_kv_bytes_per_token(header, parts),
+        expert_count=count,
+        expert_used_count=used,
     )
 
 
 def active_bytes(tensors: Sequence[TensorInfo], used: int, of: int) -> int:
     """Return the weight bytes that one token needs where it uses `used` of `of` experts."""
-    is_tied = all(tensor.name != "output.weight" for tensor in tensors)
-    return sum(
-        tensor.n_bytes * used // of if _is_experts(tensor) else tensor.n_bytes
-        for tensor in tensors
-        if is_tied or not tensor.name.startswith("token_embd.")
-    )
+    roles = [find_role(tensor, "a twin") for tensor in tensors]
+    return sum(part.read_bytes for part in _shared_out(tensors, roles, used, of))
 
 
-def _is_experts(tensor: TensorInfo) -> bool:
-    """Return whether a tensor holds all experts of a layer, one per index of its last dimension."""
-    return "_exps." in tensor.name
+def _parts(header: GgufHeader) -> list[_Part]:
+    roles = [find_role(tensor, header.where) for tensor in header.tensors]
+    count, used = _experts(header, roles)
+    name = header.architecture
+    blocks = _needed(header, f"{name}.block_count", _MAX_BLOCKS)
+    announced = header.whole_number(f"{name}.nextn_predict_layers") or 0
+    unread = prediction_blocks(roles, blocks, min(announced, blocks))
+    return _shared_out(header.tensors, roles, used, count, unread)
 
 
-def _is_constant(tensor: TensorInfo) -> bool:
-    """Return whether a tensor is a table of the file format and no parameter of the model."""
-    return tensor.name.startswith("rope_")
+def _shared_out(
+    tensors: Sequence[TensorInfo],
+    roles: Sequence[TensorRole],
+    used: int,
+    of: int,
+    unread: frozenset[int] = frozenset(),
+) -> list[_Part]:
+    """Return the tensors with the share of each that a token reads."""
+    has_head = any(tensor.name == "output.weight" for tensor in tensors)
+    parts = []
+    for tensor, role in zip(tensors, roles, strict=True):
+        share = (1, 1)
+        is_head = tensor.name == "token_embd.weight" and not has_head
+        if role.read in (Read.ROUTED, Read.ONE_EXPERT):
+            share = (used, of)
+        elif role.read is Read.LOOKED_UP and not is_head:
+            share = (0, 1)
+        if role.read is Read.UNREAD or role.block in unread:
+            share = (0, 1)
+        parts.append(_Part(tensor=tensor, role=role, used=share[0], of=share[1]))
+    return parts
 
 
-def _experts(header: GgufHeader) -> tuple[int, int]:
+def _experts(header: GgufHeader, roles: Sequence[TensorRole]) -> tuple[int, int]:
     """Return how many experts a layer has and how many a token uses; (0, 0) for a dense model."""
-    stacks = [tensor for tensor in header.tensors if _is_experts(tensor)]
-    if not stacks:
+    if not any(role.read in (Read.ROUTED, Read.ONE_EXPERT) for role in roles):
         return 0, 0
     name = header.architecture
     count = header.whole_number(f"{name}.expert_count") or 0
     used = header.whole_number(f"{name}.expert_used_count") or 0
     if not 1 <= used <= count:
         raise _unfit(header, f"{used} of {count} experts used per token")
-    for tensor in stacks:
-        if tensor.shape[-1] != count:
+    alone: dict[tuple[int | None, str], int] = {}
+    for tensor, role in zip(header.tensors, roles, strict=True):
+        if role.read is Read.ROUTED and tensor.shape[-1] != count:
             raise _unfit(header, f"{tensor.name} holds {tensor.shape[-1]} experts, not {count}")
+        if role.read is Read.ONE_EXPERT:
+            matrix = f"{role.part.rpartition('.')[0]}.{tensor.name.rpartition('.')[2]}"
+            alone[(role.block, matrix)] = alone.get((role.block, matrix), 0) + 1
+    for (block, matrix), found in alone.items():
+        if found != count:
+            raise _unfit(header, f"block {block} holds {found} experts of {matrix}, not {count}")
     return count, used
 
 
-def _kv_bytes_per_token(header: GgufHeader) -> int:
+def _kv_bytes_per_token(header: GgufHeader, parts: Sequence[_Part]) -> int:
+    """Return what the cache of keys and values grows by; blocks with a state instead add nothing.
+
+    Compressed keys (`key_length_mla` is in the file) stand for the values as well.
+    """
     name = header.architecture
     blocks = _needed(header, f"{name}.block_count", _MAX_BLOCKS)
     heads = _per_block(header, f"{name}.attention.head_count", blocks)
     kv_heads = _per_block(header, f"{name}.attention.head_count_kv", blocks) or heads
     width = _needed(header, f"{name}.embedding_length", _MAX_WIDTH)
     default = width // max([1, *heads])
-    key = header.whole_number(f"{name}.attention.key_length") or default
-    value = header.whole_number(f"{name}.attention.value_length") or default
-    return sum(kv_heads) * (key + value) * _KV_ELEMENT_BYTES
+    key = _number(header, f"{name}.attention.key_length", default)
+    value = _number(header, f"{name}.attention.value_length", default)
+    if header.whole_number(f"{name}.attention.key_length_mla"):
+        value = 0
+    caching = _caching_blocks(header, parts, blocks)
+    kept = sum(number for block, number in enumerate(kv_heads) if block in caching)
+    return kept * (key + value) * _KV_ELEMENT_BYTES
+
+
+def _number(header: GgufHeader, key: str, default: int) -> int:
+    number = header.whole_number(key)
+    return default if number is None else number
+
+
+def _caching_blocks(header: GgufHeader, parts: Sequence[_Part], blocks: int) -> frozenset[int]:
+    """Return the blocks that keep keys and values of their own."""
+    name = header.architecture
+    by_block: dict[int, set[str]] = {}
+    unread: set[int] = set()
+    for part in parts:
+        if part.role.block is not None and not part.role.is_encoder:
+            by_block.setdefault(part.role.block, set()).add(part.role.part)
+            if part.role.part.startswith("nextn."):
+                unread.add(part.role.block)
+    shared = header.whole_number(f"{name}.attention.shared_kv_layers") or 0
+    predicting = header.whole_number(f"{name}.nextn_predict_layers") or 0
+    unread |= set(range(max(0, blocks - max(shared, predicting)), blocks))
+    return frozenset(
+        block
+        for block in range(blocks)
+        if block not in unread and _keeps_keys(by_block.get(block, set()))
+    )
+
+
+def _keeps_keys(names: set[str]) -> bool:
+    """Return whether a block attends to what came before, rather than keep a state of fixed size.
+
+    Some do both; a fused projection beside a state feeds the state.
+    """
+    attends = {"attn_k", "attn_kv_b", "attn_kv_a_mqa", "attn_kv"} & names
+    has_state = any(name.startswith(("ssm_", "time_mix_", "shortconv.")) for name in names)
+    return bool(attends) or not has_state
 
 
 def _per_block(header: GgufHeader, key: str, blocks: int) -> list[int]:

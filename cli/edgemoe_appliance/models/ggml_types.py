@@ -1,13 +1,17 @@
 """The tensor types of ggml: block sizes only, enough to know how many bytes a tensor takes.
 
-Source: `enum ggml_type` in ggml.h and the block structures in ggml-common.h of llama.cpp b4404.
+Source: `enum ggml_type` in ggml.h and the block structures in ggml-common.h of llama.cpp, b4404 up
+to August 2026; which of them one build knows stands in its own source (`parse_type_codes`).
 Q8_1 and Q8_K, which never leave the memory of llama.cpp, are not among them.
 A table of ours, because the library that carries one needs numpy, which measuring must not import.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +26,11 @@ class GgmlType:
     def bytes_of(self, elements: int) -> int:
         """Return the bytes of a number of elements that fills whole blocks."""
         return elements // self.block_elements * self.block_bytes
+
+    @property
+    def is_integer(self) -> bool:
+        """Return whether it holds whole numbers: indices, and no weights."""
+        return self.name in {"I8", "I16", "I32", "I64"}
 
 
 _TABLE = (
@@ -54,12 +63,37 @@ _TABLE = (
     (30, "BF16", 1, 2),
     (34, "TQ1_0", 256, 54),
     (35, "TQ2_0", 256, 66),
+    (39, "MXFP4", 32, 17),
+    (40, "NVFP4", 64, 36),
+    (41, "Q1_0", 128, 18),
+    (42, "Q2_0", 64, 18),
 )
 
 GGML_TYPES: dict[int, GgmlType] = {
     code: GgmlType(code=code, name=name, block_elements=elements, block_bytes=block_bytes)
     for code, name, elements, block_bytes in _TABLE
 }
+TYPE_BY_NAME: Final = {kind.name: kind for kind in GGML_TYPES.values()}
 F32 = GGML_TYPES[0]
 Q4_K = GGML_TYPES[12]
 Q6_K = GGML_TYPES[14]
+
+# Numbers that once meant a type and never will again, with what to use instead.
+RETIRED_TYPES: Final = {
+    4: ("Q4_2", "a file quantised anew (Q4_0)"),
+    5: ("Q4_3", "a file quantised anew (Q4_1)"),
+    31: ("Q4_0_4_4", "the Q4_0 file: it is repacked when it is loaded"),
+    32: ("Q4_0_4_8", "the Q4_0 file: it is repacked when it is loaded"),
+    33: ("Q4_0_8_8", "the Q4_0 file: it is repacked when it is loaded"),
+    36: ("IQ4_NL_4_4", "the IQ4_NL file: it is repacked when it is loaded"),
+    37: ("IQ4_NL_4_8", "the IQ4_NL file: it is repacked when it is loaded"),
+    38: ("IQ4_NL_8_8", "the IQ4_NL file: it is repacked when it is loaded"),
+}
+_CODE: Final = re.compile(r"^\s*GGML_TYPE_([A-Z0-9_]+)\s*=\s*(\d+)\s*,", re.MULTILINE)
+
+
+def parse_type_codes(ggml_h: str) -> Mapping[int, str]:
+    """Return the types that a build knows, by number, out of its ggml/include/ggml.h."""
+    body = re.search(r"enum ggml_type \{(.*?)\};", ggml_h, re.DOTALL)
+    found = _CODE.findall(body[1]) if body else []
+    return {int(code): name for name, code in found if name != "COUNT"}

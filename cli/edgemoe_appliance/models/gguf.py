@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from edgemoe_appliance.errors import HostError, RecordError
-from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
+from edgemoe_appliance.models.ggml_types import GGML_TYPES, RETIRED_TYPES, GgmlType
 from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.units import MIB
 
@@ -40,7 +40,41 @@ _MIN_ENTRY_BYTES: Final = 13  # an empty key, a type and one byte of value
 _MIN_TENSOR_BYTES: Final = 32  # an empty name, one dimension, a type and an offset
 
 _INCOMPLETE = "the file is cut off or damaged: fetch or write it again"
-_FOREIGN = "use a GGUF file that llama.cpp b4404 can load"
+_FOREIGN = "use a GGUF file that llama.cpp can load"
+_MERGE = "join its parts with `llama-gguf-split --merge FIRST-PART WHOLE.gguf` and name that file"
+# Formats that llama.cpp read before August 2023, by their first four bytes.
+_BEFORE_GGUF: Final = (b"lmgg", b"fmgg", b"tjgg", b"algg")
+# What the file of one of these is, which no text can be generated with.
+_NO_MODELS: Final = {
+    "adapter": "an adapter (LoRA), which changes a model and is none itself",
+    "mmproj": "the projector of a multimodal model, without the model",
+    "imatrix": "an importance matrix, made to quantise a model with",
+    "vocab": "a vocabulary without a model",
+}
+_NO_GENERATORS: Final = {
+    "clip": _NO_MODELS["mmproj"],
+    "controlvector": "a control vector, which changes a model and is none itself",
+    "wavtokenizer-dec": "a decoder of sound, which generates no text",
+    **dict.fromkeys(
+        (
+            "bert",
+            "nomic-bert",
+            "nomic-bert-moe",
+            "jina-bert-v2",
+            "jina-bert-v3",
+            "modern-bert",
+            "neo-bert",
+            "eurobert",
+            "t5encoder",
+            "gemma-embedding",
+            "llama-embed",
+        ),
+        "an encoder, which turns text into vectors and generates none",
+    ),
+    **dict.fromkeys(
+        ("eagle3", "dflash"), "a draft model, which works beside its main model only"
+    ),
+}
 
 
 class ValueType(IntEnum):
@@ -152,17 +186,36 @@ class GgufHeader:
             raise RecordError("general.architecture is missing", where=self.where, hint=_FOREIGN)
         return name
 
+    def tensor(self, name: str) -> TensorInfo | None:
+        """Return a tensor by name, or None where there is none of that name."""
+        return next((tensor for tensor in self.tensors if tensor.name == name), None)
 
-def read_header(path: Path) -> GgufHeader:
+
+def check_is_model(header: GgufHeader) -> None:
+    """Raise RecordError, with what it is instead, where a file is no whole model of text."""
+    parts = header.whole_number("split.count") or 1
+    if parts > 1:
+        number = (header.whole_number("split.no") or 0) + 1
+        raise RecordError(
+            f"part {number} of {parts} of a model that was split", where=header.where, hint=_MERGE
+        )
+    kind = _NO_MODELS.get(header.text("general.type") or "")
+    what = kind or _NO_GENERATORS.get(header.text("general.architecture") or "")
+    if what is not None:
+        raise RecordError(what, where=header.where, hint="name the GGUF file of the model")
+
+
+def read_header(path: Path, types: Mapping[int, GgmlType] = GGML_TYPES) -> GgufHeader:
     """Read the header of a GGUF file and check that its tensors lie inside the file.
 
-    Raises HostError where there is no such file, RecordError for everything else that is wrong.
+    `types` are the tensor types by number. Raises HostError where there is no such file,
+    RecordError for everything else that is wrong.
     """
     try:
         if path.exists() and not path.is_file():
             raise RecordError("not a regular file", where=str(path), hint="name a GGUF file")
         with path.open("rb", buffering=MIB) as file:
-            return _Reader(file, path.stat().st_size, str(path)).header()
+            return _Reader(file, path.stat().st_size, str(path), types).header()
     except FileNotFoundError as error:
         raise HostError(
             "no such model file",
@@ -178,8 +231,11 @@ def read_header(path: Path) -> GgufHeader:
 class _Reader:
     """Walks over a header, and never past the end of the file or the cap."""
 
-    def __init__(self, file: BinaryIO, file_bytes: int, where: str) -> None:
+    def __init__(
+        self, file: BinaryIO, file_bytes: int, where: str, types: Mapping[int, GgmlType]
+    ) -> None:
         self._file = file
+        self._types = types
         self._file_bytes = file_bytes
         self._limit = min(file_bytes, _MAX_HEADER_BYTES)
         self._position = 0
@@ -211,18 +267,32 @@ class _Reader:
 
     def _preamble(self) -> tuple[int, int, int]:
         magic = self._take(4, "its magic number")
+        if magic in _BEFORE_GGUF:
+            raise self._error(
+                f"a model file of before August 2023 ({magic[::-1].decode()}), not GGUF",
+                "fetch the model as GGUF",
+            )
         if magic != MAGIC:
             raise self._error(
                 f"not a GGUF file (it begins with {magic!r})", "name a GGUF file, or fetch it again"
             )
-        (version,) = struct.unpack("<I", self._take(4, "its version"))
-        if version not in VERSIONS:
-            known = " and ".join(map(str, VERSIONS))
-            raise self._error(f"GGUF version {version}; {known} can be read here", _FOREIGN)
+        version = self._version()
         n_tensors = self._count("the number of tensors", _MAX_ENTRIES)
         n_entries = self._count("the number of metadata entries", _MAX_ENTRIES)
         self._need_room(n_entries, _MIN_ENTRY_BYTES, "metadata entries")
         return version, n_tensors, n_entries
+
+    def _version(self) -> int:
+        opening = self._take(4, "its version")
+        version = int.from_bytes(opening, "little")
+        if version in VERSIONS:
+            return version
+        if int.from_bytes(opening, "big") in VERSIONS:
+            raise self._error(
+                "a big-endian file, as made for s390x", "fetch the little-endian file of the model"
+            )
+        known = " and ".join(map(str, VERSIONS))
+        raise self._error(f"GGUF version {version}; {known} can be read here", _FOREIGN)
 
     def _value_type(self, key: str) -> ValueType:
         (code,) = struct.unpack("<I", self._take(4, f"the type of {on_one_line(key)}"))
@@ -295,12 +365,12 @@ class _Reader:
 
     def _described(self, name: str, shape: tuple[int, ...], code: int, offset: int) -> TensorInfo:
         shown = on_one_line(name)
-        if code not in GGML_TYPES:
-            raise self._error(f"tensor {shown} is of the unknown type {code}", _FOREIGN)
+        if code not in self._types:
+            raise self._unknown_type(shown, code)
         if not 0 < math.prod(shape) <= _MAX_ELEMENTS:
             sizes = " x ".join(map(str, shape))
             raise self._error(f"tensor {shown} has the impossible shape {sizes}", _INCOMPLETE)
-        kind = GGML_TYPES[code]
+        kind = self._types[code]
         if shape[0] % kind.block_elements:
             raise self._error(
                 f"tensor {shown} has rows of {shape[0]}, "
@@ -308,6 +378,19 @@ class _Reader:
                 _INCOMPLETE,
             )
         return TensorInfo(name=name, shape=shape, type=kind, offset=offset)
+
+    def _unknown_type(self, shown: str, code: int) -> RecordError:
+        if code in RETIRED_TYPES:
+            name, instead = RETIRED_TYPES[code]
+            return self._error(
+                f"tensor {shown} is of type {code} ({name}), which llama.cpp gave up",
+                f"use {instead}",
+            )
+        newest = max(self._types)
+        if code > newest:
+            what = f"tensor {shown} is of type {code}, newer than the {newest} that are known here"
+            return self._error(what, "use a file of an older type, or a newer edgemoe-appliance")
+        return self._error(f"tensor {shown} is of type {code}, which no model file has", _FOREIGN)
 
     def _alignment(self, metadata: Mapping[str, GgufValue]) -> int:
         value = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
