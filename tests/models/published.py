@@ -80,9 +80,7 @@ def feed_forward(width: int, inner: int, ending: str = "") -> Shapes:
 
 
 def experts(width: int, inner: int, count: int) -> Shapes:
-    stacks = {
-        name: (*shape, count) for name, shape in feed_forward(width, inner, "_exps").items()
-    }
+    stacks = {name: (*shape, count) for name, shape in feed_forward(width, inner, "_exps").items()}
     return {"ffn_gate_inp.weight": (width, count), **stacks}
 
 
@@ -165,9 +163,7 @@ def _qwen25_15b(*, is_head_stored_twice: bool) -> Published:
     return Published(
         architecture="qwen2",
         keys=keys(28, 1536, 12, 2, 128),
-        tensors=assembled(
-            28, block, width=1536, vocabulary=151936, tied=not is_head_stored_twice
-        ),
+        tensors=assembled(28, block, width=1536, vocabulary=151936, tied=not is_head_stored_twice),
         total=1_543_714_304,
         active=1_543_714_304,
         said_active_b=1.54,

@@ -253,9 +253,7 @@ def test_a_head_stored_twice_is_read_once(tmp_path: Path) -> None:
         ("blk.1.nextn.eh_proj.weight", (64, 4), 0.0),
     ],
 )
-def test_what_a_token_reads(
-    tmp_path: Path, name: str, shape: tuple[int, ...], read: float
-) -> None:
+def test_what_a_token_reads(tmp_path: Path, name: str, shape: tuple[int, ...], read: float) -> None:
     more = {
         "llama.block_count": files.number(2),
         "llama.nextn_predict_layers": files.number(1),

@@ -23,9 +23,12 @@ def test_every_model_is_pinned_to_a_revision_and_a_digest(models: ModelsConfig) 
 def test_only_the_mixture_has_experts(models: ModelsConfig) -> None:
     for entry in models.models.values():
         is_mixture = entry.role is ModelRole.MOE
-        assert (entry.shape.expert_count > 0) == is_mixture
-        assert (entry.published_parameters_active < entry.published_parameters_total) == is_mixture
-        assert entry.shape.tied_embeddings != is_mixture
+        shape = entry.shape_of(entry.name)
+        total, active = entry.published_parameters_total, entry.published_parameters_active
+        assert total and active
+        assert (shape.expert_count > 0) == is_mixture
+        assert (active < total) == is_mixture
+        assert shape.tied_embeddings != is_mixture
 
 
 def test_sizes_are_those_of_the_study_in_gigabytes(models: ModelsConfig) -> None:

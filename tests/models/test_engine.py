@@ -16,7 +16,7 @@ from edgemoe_appliance.models.layout import TwinScale, build_tensors, scaled_sha
 from edgemoe_appliance.models.metadata import build_metadata
 from edgemoe_appliance.models.twin import WrittenTwin
 from edgemoe_appliance.models.twin_mark import TwinMark
-from edgemoe_appliance.models.vocabulary import build_vocabulary
+from edgemoe_appliance.models.vocabulary import TokenizerKind, build_vocabulary
 from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 
 pytestmark = pytest.mark.engine
@@ -131,7 +131,7 @@ def write_f16(entry: ModelEntry, scale: TwinScale, path: Path) -> None:
     """Write a model of zeros in F16, as a converter would, for llama-quantize to work on."""
     shape = scaled_shape(entry, scale)
     mark = TwinMark(of="none", scale=scale, seed=0, format_version=0)
-    vocabulary = build_vocabulary(shape.tokenizer, shape.vocab_size)
+    vocabulary = build_vocabulary(TokenizerKind(shape.tokenizer), shape.vocab_size)
     metadata: dict[str, TypedValue | TypedArray] = {
         **build_metadata(entry, mark, shape, vocabulary),
         "general.file_type": TypedValue(type=ValueType.UINT32, value=1),

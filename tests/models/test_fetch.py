@@ -22,6 +22,7 @@ from tests.models.hub import Hub, serve
 
 CONTENT = Random(11).randbytes(700_000)
 REVISION = "a" * 40
+TAG = hashlib.sha256(CONTENT).hexdigest()[:16]
 TWINS = "or use twins: edgemoe-appliance models twin"
 
 
@@ -49,7 +50,7 @@ def entry(models: ModelsConfig) -> ModelEntry:
 
 @pytest.fixture
 def hub(entry: ModelEntry) -> Iterator[Hub]:
-    with serve(Hub(entry.repository, entry.file, REVISION, CONTENT)) as running:
+    with serve(Hub(str(entry.repository), entry.file, REVISION, CONTENT)) as running:
         yield running
 
 
@@ -88,7 +89,9 @@ def test_fetches_verifies_and_records(entry: ModelEntry, hub: Hub, tmp_path: Pat
     assert [(method, asked) for method, asked, _ in hub.asked] == [("HEAD", path), ("GET", path)]
     assert json.loads((tmp_path / "models/some-model.gguf.origin.json").read_text()) == {
         "repository": "someone/some-gguf",
+        "source": "someone/some-gguf/some-model.gguf",
         "file": "some-model.gguf",
+        "is_pinned_here": False,
         "revision_pinned": REVISION,
         "revision_seen": REVISION,
         "etag": entry.sha256,
@@ -113,7 +116,7 @@ def test_what_is_there_is_not_fetched_again(entry: ModelEntry, hub: Hub, tmp_pat
 def test_an_interrupted_download_goes_on(entry: ModelEntry, hub: Hub, tmp_path: Path) -> None:
     interrupt_at(0.4, entry, tmp_path, hub)
     (partial,) = names(tmp_path)
-    assert partial == f".some-model.gguf.{entry.sha256[:16]}.partial"
+    assert partial == f".some-model.gguf.{TAG}.partial"
     there = (tmp_path / partial).stat().st_size
     assert 0.4 * len(CONTENT) <= there < len(CONTENT)
     fetched = fetch(entry, tmp_path, hub)
@@ -153,7 +156,7 @@ def test_a_killed_download_goes_on(entry: ModelEntry, hub: Hub, tmp_path: Path) 
 
 
 def test_a_whole_partial_file_is_only_verified(entry: ModelEntry, hub: Hub, tmp_path: Path) -> None:
-    (tmp_path / f".some-model.gguf.{entry.sha256[:16]}.partial").write_bytes(CONTENT)
+    (tmp_path / f".some-model.gguf.{TAG}.partial").write_bytes(CONTENT)
     assert fetch(entry, tmp_path, hub).path.read_bytes() == CONTENT
     assert hub.ranges == []
 
@@ -161,7 +164,7 @@ def test_a_whole_partial_file_is_only_verified(entry: ModelEntry, hub: Hub, tmp_
 def test_a_partial_file_that_is_too_long_starts_over(
     entry: ModelEntry, hub: Hub, tmp_path: Path
 ) -> None:
-    partial = tmp_path / f".some-model.gguf.{entry.sha256[:16]}.partial"
+    partial = tmp_path / f".some-model.gguf.{TAG}.partial"
     partial.write_bytes(CONTENT + b"more")
     assert fetch(entry, tmp_path, hub).path.read_bytes() == CONTENT
     assert hub.ranges == [None]
@@ -170,7 +173,7 @@ def test_a_partial_file_that_is_too_long_starts_over(
 def test_a_damaged_partial_file_is_rejected_and_then_fetched_anew(
     entry: ModelEntry, hub: Hub, tmp_path: Path
 ) -> None:
-    partial = tmp_path / f".some-model.gguf.{entry.sha256[:16]}.partial"
+    partial = tmp_path / f".some-model.gguf.{TAG}.partial"
     partial.write_bytes(bytes(1000))
     with pytest.raises(DigestError):
         fetch(entry, tmp_path, hub)
@@ -321,7 +324,7 @@ def test_no_disk_space_is_said_before_anything_is_fetched(
 
 
 def test_two_fetches_at_once(entry: ModelEntry, hub: Hub, tmp_path: Path) -> None:
-    with (tmp_path / f".some-model.gguf.{entry.sha256[:16]}.partial").open("wb") as held:
+    with (tmp_path / f".some-model.gguf.{TAG}.partial").open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(HostError, match="another process is writing this file"):
             fetch(entry, tmp_path, hub)

@@ -99,6 +99,7 @@ def pinned(folder: Path, models: ModelsConfig) -> tuple[ModelsConfig, ModelEntry
         bytes=len(data),
         sha256=file.sha256,
         published_parameters_total=file.counts.parameters_total,
+        published_parameters_active=None,
     )
     return config, config.models["llama-3.2-1b"]
 

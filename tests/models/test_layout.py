@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
+import yaml
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.models.gguf import TensorInfo
 from edgemoe_appliance.models.layout import TwinScale, build_tensors, scaled_shape
 from edgemoe_appliance.models.twin import build_twin
-from edgemoe_appliance.schema.configs import ModelsConfig
+from edgemoe_appliance.schema.configs import ModelEntry, ModelRole, ModelsConfig
+
+CASES = Path(__file__).parents[2] / "../shared/cases/engine"
 
 # Files of the study as published; the size of the OLMoE file is that of Ai2's own upload.
 REAL_BYTES = {
@@ -17,6 +21,14 @@ REAL_BYTES = {
     "qwen2.5-1.5b": 986_048_768,
     "gemma-2-2b": 1_708_582_752,
 }
+
+
+def case_entry(name: str) -> tuple[str, ModelEntry]:
+    path = CASES / f"{name}.yaml"
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    ((model_id, entry),) = yaml.safe_load(path.read_text()).items()
+    return model_id, ModelEntry.model_validate(entry)
 
 
 def tensors_of(models: ModelsConfig, model_id: str, scale: TwinScale) -> dict[str, TensorInfo]:
@@ -100,7 +112,7 @@ def test_thin_twins_keep_the_ratios_between_the_models(models: ModelsConfig) -> 
     for model_id, real_bytes in REAL_BYTES.items():
         entry = models.models[model_id]
         shape = scaled_shape(entry, TwinScale.THIN)
-        assert shape.vocab_size == entry.shape.vocab_size // 8
+        assert shape.vocab_size == entry.shape_of(model_id).vocab_size // 8
         plan = build_twin(entry, model_id, TwinScale.THIN)
         # Qwen has 28 layers: an eighth is 3.5, and 4 are kept.
         tolerance = 0.12 if entry.architecture == "qwen2" else 0.02
@@ -128,8 +140,108 @@ def test_olmoe_never_has_eight_experts(models: ModelsConfig) -> None:
         assert scaled_shape(models.models["olmoe-1b-7b"], scale).expert_count in {16, 64}
 
 
-def test_widths_that_do_not_fill_blocks_are_refused(models: ModelsConfig) -> None:
-    shape = models.models["llama-3.2-1b"].shape.model_copy(update={"feed_forward_length": 8200})
-    message = r"blk\.0\.ffn_down\.weight has rows of 8200, Q6_K needs multiples of 256"
+# Sizes of published uploads, in bytes; their metadata weigh up to some MB.
+@pytest.mark.parametrize(
+    ("case", "file_bytes"),
+    [
+        ("qwen05_entry", 397_808_192),  # bartowski's, rows of 896
+        ("smollm2_entry", 98_362_432),  # QuantFactory's Q4_1, rows of 576
+        ("mixtral_entry", 28_446_410_624),  # mradermacher's, eight experts
+    ],
+)
+def test_twins_of_other_models_are_as_large_as_their_files(case: str, file_bytes: int) -> None:
+    model_id, entry = case_entry(case)
+    plan = build_twin(entry, model_id, TwinScale.FULL)
+    assert plan.file_bytes == pytest.approx(file_bytes, rel=0.01)
+
+
+# Sizes in bytes of the uploads of Llama-3.2-1B-Instruct in other quantisations (bartowski).
+@pytest.mark.parametrize(
+    ("quantization", "file_bytes"),
+    [
+        ("F16", 2_479_595_264),
+        ("Q8_0", 1_321_083_008),
+        ("Q6_K", 1_021_800_576),
+        ("Q5_K_M", 911_503_488),
+        ("Q5_K_S", 892_563_584),
+        ("Q4_K_S", 775_647_360),
+        ("Q4_0", 773_025_920),
+        ("Q3_K_L", 732_524_672),
+        ("IQ4_XS", 743_140_480),
+    ],
+)
+def test_a_quantisation_has_its_size(
+    models: ModelsConfig, quantization: str, file_bytes: int
+) -> None:
+    entry = models.models["llama-3.2-1b"].model_copy(update={"quantization": quantization})
+    plan = build_twin(entry, "llama-3.2-1b", TwinScale.FULL)
+    assert plan.file_bytes == pytest.approx(file_bytes, rel=0.011)
+
+
+def test_the_mixture_of_a_dense_architecture_has_experts() -> None:
+    _, entry = case_entry("mixtral_entry")
+    kinds = {t.name: (t.type.name, t.shape) for t in build_tensors("llama", entry.shape_of("m"))}
+    assert kinds["blk.0.ffn_up_exps.weight"] == ("Q4_K", (4096, 14336, 8))
+    assert kinds["blk.0.attn_v.weight"][0] == kinds["blk.0.attn_k.weight"][0] == "Q8_0"
+    assert kinds["blk.0.attn_output.weight"][0] == "Q5_K"
+    assert kinds["blk.0.ffn_gate_inp.weight"] == ("F32", (4096, 8))
+    assert "rope_freqs.weight" not in kinds
+
+
+@pytest.mark.parametrize(
+    ("width", "kinds"),
+    [(896, ("Q5_0", "Q8_0")), (1024, ("Q4_K", "Q6_K")), (1000, ("F16", "F16"))],
+)
+def test_rows_that_do_not_fill_blocks_get_another_type(
+    models: ModelsConfig, width: int, kinds: tuple[str, str]
+) -> None:
+    shape = models.models["qwen2.5-1.5b"].shape_of("m")
+    shape = shape.model_copy(update={"embedding_length": width})
+    types = {t.name: t.type.name for t in build_tensors("qwen2", shape)}
+    assert (types["blk.5.attn_k.weight"], types["blk.0.attn_v.weight"]) == kinds
+
+
+@pytest.mark.parametrize("quantization", ["IQ2_XXS", "MXFP4_MOE", "Q4_0_4_4", "q4"])
+def test_a_quantisation_that_no_twin_can_have_is_refused(
+    models: ModelsConfig, quantization: str
+) -> None:
+    shape = models.models["qwen2.5-1.5b"].shape_of("m")
+    message = f"no twin can be written in quantization {quantization}"
     with pytest.raises(ConfigError, match=message):
-        build_tensors("llama", shape)
+        build_tensors("qwen2", shape, quantization)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"expert_count": 0, "expert_used_count": 0}, "role moe with 0 experts"),
+        ({"expert_used_count": 0}, "0 of 8 experts used per token"),
+        ({"block_count": 31}, "parameters, 46702792704 are published"),
+        ({"expert_used_count": 3}, "active parameters, 12879425536 are published"),
+        ({"tied_embeddings": True}, "parameters, 46702792704 are published"),
+        ({"tokenizer": "smollm"}, "no twin can have the tokenizer smollm"),
+        ({"head_count_kv": 7}, "32 heads cannot share 7 of keys"),
+    ],
+)
+def test_a_twin_of_another_model_is_refused(change: dict[str, object], message: str) -> None:
+    model_id, entry = case_entry("mixtral_entry")
+    shape = entry.shape_of(model_id).model_copy(update=change)
+    with pytest.raises(ConfigError) as caught:
+        build_twin(entry.model_copy(update={"shape": shape}), model_id, TwinScale.TINY)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shape": None}, "has no shape, which a twin is written from"),
+        ({"architecture": "qwen3moe"}, "no twin can be written of architecture qwen3moe"),
+        ({"architecture": "qwen2"}, "experts in the shape of an architecture without any"),
+        ({"role": ModelRole.DENSE_ACTIVE_MATCH}, "role dense-active-match with 8 experts"),
+    ],
+)
+def test_an_entry_that_no_twin_can_have_is_refused(change: dict[str, object], message: str) -> None:
+    model_id, entry = case_entry("mixtral_entry")
+    with pytest.raises(ConfigError) as caught:
+        build_twin(entry.model_copy(update=change), model_id, TwinScale.TINY)
+    assert message in str(caught.value)

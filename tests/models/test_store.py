@@ -4,17 +4,24 @@ import os
 import shutil
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 
-from edgemoe_appliance.errors import DigestError, HostError, RecordError
+from edgemoe_appliance.errors import ConfigError, DigestError, HostError, RecordError
 from edgemoe_appliance.models import digests
+from edgemoe_appliance.models.fetch import fetch_model
+from edgemoe_appliance.models.ggml_types import TYPE_BY_NAME, GgmlType
+from edgemoe_appliance.models.gguf import read_header
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import (
+    count_as,
     model_path,
     planned_model,
     read_model_file,
     twin_path,
 )
+from edgemoe_appliance.models.tied_head import is_head_stored_twice
 from edgemoe_appliance.models.twin import WrittenTwin
 from edgemoe_appliance.schema.configs import ModelsConfig
 from tests.models import files
@@ -110,10 +117,95 @@ def test_twins_become_planned_models(models: ModelsConfig, tiny: dict[str, Writt
 
 def test_the_pinned_file_becomes_a_planned_model(models: ModelsConfig, tmp_path: Path) -> None:
     file = read_model_file(files.write(tmp_path, files.gguf_bytes()))
-    entry = models.models["llama-3.2-1b"].model_copy(update={"sha256": file.sha256})
+    changes = {"sha256": file.sha256, "published_parameters_total": 1032}
+    entry = models.models["llama-3.2-1b"].model_copy(
+        update=changes | {"published_parameters_active": 1032}
+    )
     planned = planned_model("llama-3.2-1b", entry, file)
     assert planned.twin_scale is None
     assert planned.path == str(file.path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"published_parameters_total": 1031}, "1032 parameters, 1031 are published"),
+        ({"published_parameters_active": 900}, "1032 active parameters, 900 are published"),
+        ({"published_parameters_total": None, "published_parameters_active": None}, None),
+    ],
+)
+def test_the_pinned_file_has_the_published_counts(
+    models: ModelsConfig, tmp_path: Path, change: dict[str, object], message: str | None
+) -> None:
+    file = read_model_file(files.write(tmp_path, files.gguf_bytes()))
+    counts = {"published_parameters_total": 1032, "published_parameters_active": 1032}
+    entry = models.models["llama-3.2-1b"].model_copy(
+        update={"sha256": file.sha256, **counts, **change}
+    )
+    if message is None:
+        assert planned_model("m", entry, file).parameters_total == 1032
+        return
+    with pytest.raises(ConfigError) as caught:
+        planned_model("m", entry, file)
+    assert f"{message} for m; correct the published counts" in str(caught.value)
+
+
+def two_matrices(folder: Path, head: GgmlType, *, is_tied: bool | None) -> Path:
+    """Write a file with embedding and head of 64 rows; None: all zeros, as no data tell."""
+    rng = np.random.default_rng(5)
+    rows = rng.standard_normal((64, 256)).astype(np.float32)
+    other = rows if is_tied else rng.standard_normal((64, 256)).astype(np.float32)
+    tensors = [
+        files.tensor("token_embd.weight", (256, 64), kind=TYPE_BY_NAME["Q8_0"]),
+        files.tensor("output.weight", (256, 64), offset=17408, kind=head),
+    ]
+    data = files.gguf_bytes(files.metadata(), tensors)
+    if is_tied is not None:
+        quantised = (
+            gguf.quantize(rows, gguf.GGMLQuantizationType.Q8_0),
+            gguf.quantize(other, gguf.GGMLQuantizationType(head.code)),
+        )
+        body = b"".join(part.tobytes() for part in quantised)
+        data = data[: len(data) - len(body)] + body
+    return files.write(folder, data)
+
+
+@pytest.mark.parametrize("head", ["Q8_0", "F16", "Q4_0", "Q5_1", "F32"])
+@pytest.mark.parametrize("is_tied", [True, False])
+def test_a_head_that_is_stored_twice_is_seen_in_the_data(
+    tmp_path: Path, head: str, is_tied: bool
+) -> None:
+    path = two_matrices(tmp_path, TYPE_BY_NAME[head], is_tied=is_tied)
+    assert is_head_stored_twice(path, read_header(path)) is is_tied
+    counted = read_model_file(path).counts.parameters_total
+    assert counted == 256 * 64 * (1 if is_tied else 2)
+
+
+def test_where_data_cannot_tell_the_entry_does(models: ModelsConfig, tmp_path: Path) -> None:
+    path = two_matrices(tmp_path, TYPE_BY_NAME["Q8_0"], is_tied=None)
+    header, entry = read_header(path), models.models["qwen2.5-1.5b"]
+    assert is_head_stored_twice(path, header) is None
+    assert count_as(entry, header, path).parameters_total == 256 * 64
+    untied = models.models["olmoe-1b-7b"]
+    assert count_as(untied, header, path).parameters_total == 2 * 256 * 64
+    by_count = entry.model_copy(update={"shape": None, "published_parameters_total": 256 * 64})
+    assert count_as(by_count, header, path).parameters_total == 256 * 64
+
+
+def test_a_file_that_nothing_pins_is_not_used(models: ModelsConfig, tmp_path: Path) -> None:
+    file = read_model_file(files.write(tmp_path, files.gguf_bytes()))
+    changes = {"sha256": None, "published_parameters_total": None}
+    entry = models.models["llama-3.2-1b"].model_copy(
+        update=changes | {"published_parameters_active": None, "repository": None, "path": "x"}
+    )
+    with pytest.raises(ConfigError, match=f"its sha256 is {file.sha256}; write it into the entry"):
+        planned_model("m", entry, file)
+    entry = entry.model_copy(update={"path": str(file.path)})
+    fetch_model(entry, tmp_path, pin=True)
+    assert planned_model("m", entry, file).sha256 == file.sha256
+    file.path.write_bytes(files.gguf_bytes() + b"more")
+    with pytest.raises(DigestError):
+        planned_model("m", entry, read_model_file(file.path))
 
 
 def test_another_file_is_refused(models: ModelsConfig, tmp_path: Path) -> None:

@@ -5,9 +5,13 @@ from itertools import pairwise
 import pytest
 
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.models.vocabulary import TokenType, Vocabulary, build_vocabulary
+from edgemoe_appliance.models.vocabulary import (
+    TokenizerKind,
+    TokenType,
+    Vocabulary,
+    build_vocabulary,
+)
 from edgemoe_appliance.models.wordlist import FRAGMENTS, WORDS
-from edgemoe_appliance.schema.configs import TokenizerKind
 
 BYTE_PAIRS = [TokenizerKind.OLMO, TokenizerKind.LLAMA_BPE, TokenizerKind.QWEN2]
 SIZES = [1024, 6288, 50_304]

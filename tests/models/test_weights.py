@@ -16,7 +16,7 @@ from tests.models.files import tensor
 
 @pytest.fixture
 def shape(models: ModelsConfig) -> ModelShape:
-    return models.models["llama-3.2-1b"].shape
+    return models.models["llama-3.2-1b"].shape_of("llama-3.2-1b")
 
 
 def data_of(info: TensorInfo, shape: ModelShape, silent: tuple[int, ...] = ()) -> bytes:

@@ -122,7 +122,7 @@ def complaint(folder: Path) -> str:
 def test_a_minimal_folder_is_read(folder: Path) -> None:
     configs = read_configs(folder)
     assert configs.target("host").backend is Backend.CPU
-    assert configs.model("a-model").shape.expert_count == 0
+    assert configs.model("a-model").shape_of("a-model").expert_count == 0
     assert configs.pin("b4404").note == "a pin"
     assert configs.experiment("smoke").arms == (Arm.PLAIN,)
 
@@ -229,8 +229,8 @@ def test_a_folder_that_is_not_there(folder: Path) -> None:
             "models.yaml:17: models.a-model.shape.blok_count: unknown key; did you mean "
             "block_count? allowed: block_count, embedding_length, feed_forward_length, head_count, "
             "head_count_kv, key_length, value_length, vocab_size, context_length, rope_freq_base, "
-            "rms_epsilon, tied_embeddings, tokenizer, expert_count, expert_used_count; "
-            "and 1 more to mend",
+            "rope_scaling, rms_epsilon, tied_embeddings, tokenizer, expert_count, "
+            "expert_used_count; and 1 more to mend",
         ),
         (
             "models",

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from edgemoe_appliance.app.console import OUT, print_json
 from edgemoe_appliance.app.options import DockerHostOption, RuntimeOption
-from edgemoe_appliance.bench.prepare import expected_model_bytes
+from edgemoe_appliance.bench.paths import default_folders
+from edgemoe_appliance.bench.prepare import expected_model_bytes, used_models
 from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError
@@ -34,7 +35,7 @@ def doctor(
     """Check this host for a target: what is fine, what disturbs figures, what is missing."""
     configs = read_configs(resource_folder("configs"))
     profile = configs.target(target)
-    sizes = expected_model_bytes(configs, None)
+    sizes = expected_model_bytes(configs, used_models(configs), None, default_folders().models)
     docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None
     checks = check_target(profile, folder=work_root(), model_bytes=sizes, docker=docker)
     findings = list(checks)

@@ -65,15 +65,22 @@ def list_(as_json: JsonFlag = False) -> None:
 
 
 @models.command()
-def fetch(names: Names = None) -> None:
-    """Fetch models from the hub; resumes, and checks size and sha256 before a file has its name."""
+def fetch(
+    names: Names = None,
+    pin: Annotated[
+        bool, typer.Option("--pin", help="Believe and pin the digest of a file that nothing pins.")
+    ] = False,
+) -> None:
+    """Fetch models; resumes, and checks size and sha256 before a file has its name."""
     from edgemoe_appliance.models.fetch import fetch_model  # noqa: PLC0415  (loads the hub client)
 
     configs, folder = _configs(), default_folders().models
     steps = TerminalSteps()
     for name in names or list(configs.models.models):
         with steps.step(f"model {name}") as on_share:
-            fetched = fetch_model(configs.model(name), folder, on_progress=_by_share(on_share))
+            fetched = fetch_model(
+                configs.model(name), folder, on_progress=_by_share(on_share), pin=pin
+            )
         say(f"{fetched.path}  sha256 {fetched.sha256}")
 
 

@@ -26,6 +26,8 @@ from edgemoe_appliance.schema.plan import EngineBuild, Plan, PlannedModel
 from edgemoe_appliance.schema.records import PeriodRecord, records_json_schema
 from edgemoe_appliance.studies.reference import read_study
 
+# The ways in which an entry of models.yaml says where its file comes from.
+_MODEL_KINDS: Final = ("repository", "url", "package", "path")
 _README: Final = """\
 # Session {session}
 
@@ -131,8 +133,13 @@ def model_source(model: PlannedModel, entry: ModelEntry | None) -> dict[str, Any
         return {"kind": "twin", "written_by": "edgemoe-appliance models twin"}
     if entry is None or entry.sha256 != model.sha256:
         return {"kind": "unknown", "why": "no model of configs/models.yaml has this digest"}
-    kept = {"repository", "revision", "file", "licence", "gated", "quantization"}
-    return {"kind": "repository", **entry.model_dump(mode="json", include=kept)}
+    kept = {"file", "licence", "gated", "quantization"}
+    kind = next(name for name in _MODEL_KINDS if getattr(entry, name) is not None)
+    if kind == "repository":
+        kept |= {"repository", "revision"}
+    elif kind != "path":  # where a file lay on one machine says nothing on another
+        kept.add(kind)
+    return {"kind": kind, **entry.model_dump(mode="json", include=kept)}
 
 
 def _host(period: PeriodRecord) -> dict[str, Any]:

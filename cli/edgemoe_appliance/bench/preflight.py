@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from edgemoe_appliance.bench.paths import Folders
-from edgemoe_appliance.bench.prepare import BenchRequest, expected_model_bytes
+from edgemoe_appliance.bench.prepare import (
+    BenchRequest,
+    expected_model_bytes,
+    wanted_models,
+)
 from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.configs import Configs
@@ -20,7 +24,9 @@ def check_host(
         check_target(
             target,
             folder=folders.models,
-            model_bytes=expected_model_bytes(configs, request.twins),
+            model_bytes=expected_model_bytes(
+                configs, wanted_models(configs, request), request.twins, folders.models
+            ),
             docker=docker,
         )
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import psutil
 
@@ -11,11 +14,13 @@ from edgemoe_appliance.bench.launcher import Launcher
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.bench.progress import Steps
 from edgemoe_appliance.bench.runtime import Runtime, Supply, Wanted
+from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.measure.host import usable_cores
+from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import model_path, planned_model, read_model_file
 from edgemoe_appliance.models.twin import build_twin, write_twin
-from edgemoe_appliance.schema.configs import Configs, Experiment, Target
+from edgemoe_appliance.schema.configs import Configs, Experiment, ModelEntry, Target
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.plan import (
     LEAST_REPETITIONS,
@@ -25,6 +30,9 @@ from edgemoe_appliance.schema.plan import (
     expand_prompts,
     expand_runs,
 )
+
+TypesByPin = Mapping[str, Mapping[int, GgmlType]]
+NO_TYPES: Final[TypesByPin] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +72,7 @@ def prepare_bench(
     cannot be had.
     """
     supply = supply_engines(configs, request, runtime, steps)
-    models = obtain_models(configs, request, folders, steps)
+    models = obtain_models(configs, request, folders, steps, supply.tensor_types)
     plan = build_plan(configs, request, supply, models, findings=findings)
     return Prepared(plan=plan, launcher=supply.launcher)
 
@@ -86,14 +94,19 @@ def supply_engines(
 
 
 def obtain_models(
-    configs: Configs, request: BenchRequest, folders: Folders, steps: Steps
+    configs: Configs,
+    request: BenchRequest,
+    folders: Folders,
+    steps: Steps,
+    tensor_types: TypesByPin = NO_TYPES,
 ) -> dict[str, PlannedModel]:
     """Return the model files of a request, in the order of the study; twins are written.
 
-    Raises HostError or DigestError where one is not there or is another.
+    Raises HostError or DigestError where one is not there or is another, ConfigError where it
+    holds a tensor type that one of the pins does not know.
     """
     return {
-        name: obtain_model(configs, name, request.twins, folders, steps)
+        name: obtain_model(configs, name, request.twins, folders, steps, tensor_types)
         for name in wanted_models(configs, request)
     }
 
@@ -166,7 +179,12 @@ def _pins(request: BenchRequest, experiments: dict[str, Experiment]) -> list[str
 
 
 def obtain_model(
-    configs: Configs, name: str, twins: TwinScale | None, folders: Folders, steps: Steps
+    configs: Configs,
+    name: str,
+    twins: TwinScale | None,
+    folders: Folders,
+    steps: Steps,
+    tensor_types: TypesByPin = NO_TYPES,
 ) -> PlannedModel:
     """Return a model file as a plan names it; a twin is written where it is not there yet."""
     entry = configs.model(name)
@@ -179,20 +197,53 @@ def obtain_model(
             path = model_path(entry, folders.models)
         else:
             path = write_twin(entry, name, twins, folders.models, on_progress=on_bytes).path
-        return planned_model(name, entry, read_model_file(path, on_bytes))
+        file = read_model_file(path, on_bytes, _all_types(tensor_types))
+        for pin, known in tensor_types.items():
+            file.check_types(pin, known)
+        return planned_model(name, entry, file)
 
 
-def expected_model_bytes(configs: Configs, twins: TwinScale | None) -> tuple[int, ...]:
-    """Return the sizes that the model files have or will have, in the order of the study.
+def _all_types(by_pin: TypesByPin) -> dict[int, GgmlType]:
+    """Return the tensor types that are known here or by any of the pins."""
+    table = dict(GGML_TYPES)
+    for known in by_pin.values():
+        table |= {code: kind for code, kind in known.items() if code not in table}
+    return table
 
-    Where nobody has published a size, that of the full twin stands in: it is within 1 %.
+
+def used_models(configs: Configs) -> tuple[str, ...]:
+    """Return the models that any experiment runs, in their order; other entries concern nobody."""
+    experiments = configs.experiments.experiments.values()
+    used = {model for experiment in experiments for model in experiment.models}
+    return tuple(name for name in configs.models.models if name in used)
+
+
+def expected_model_bytes(
+    configs: Configs, names: Sequence[str], twins: TwinScale | None, folder: Path
+) -> tuple[int, ...]:
+    """Return the sizes that the files of models have or will have, where anybody can tell them.
+
+    Where nobody has published a size, that of the file that is there counts, else that of the full
+    twin, which is within 1 %.
     """
-    return tuple(
-        entry.bytes
-        if twins is None and entry.bytes is not None
-        else build_twin(entry, name, twins or TwinScale.FULL).file_bytes
-        for name, entry in configs.models.models.items()
-    )
+    sizes = (_expected_bytes(configs.model(name), name, twins, folder) for name in names)
+    return tuple(size for size in sizes if size is not None)
+
+
+def _expected_bytes(
+    entry: ModelEntry, name: str, twins: TwinScale | None, folder: Path
+) -> int | None:
+    if twins is not None:
+        return build_twin(entry, name, twins).file_bytes
+    if entry.bytes is not None:
+        return entry.bytes
+    path = model_path(entry, folder)
+    if path.is_file():
+        return path.stat().st_size
+    try:
+        return build_twin(entry, name, TwinScale.FULL).file_bytes
+    except ConfigError:  # no twin can be written of it, and none is asked for
+        return None
 
 
 def thread_count(target: Target) -> int:

@@ -6,9 +6,9 @@ Each gives the engines that it can run, and a launcher for a plan that uses them
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Literal, Protocol
@@ -32,6 +32,7 @@ from edgemoe_appliance.engine.probe_build import build_probe
 from edgemoe_appliance.engine.source import PreparedSource, choose_pin
 from edgemoe_appliance.engine.tools import require_tool
 from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.models.ggml_types import GgmlType, read_type_table
 from edgemoe_appliance.schema.configs import Configs, ContainerProfile, Target
 from edgemoe_appliance.schema.hardware import POWER_MODE_FILE, POWER_MODES_FILE
 from edgemoe_appliance.schema.plan import EngineBuild, ProbeFacts
@@ -63,12 +64,16 @@ class ImageOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Supply:
-    """What a runtime gives to a plan; the engine of the session's own pin comes first."""
+    """What a runtime gives to a plan; the engine of the session's own pin comes first.
+
+    `tensor_types` are those that the source of each pin knows, by number.
+    """
 
     kind: Literal["native", "container"]
     engines: dict[str, EngineBuild]
     image: str | None
     launcher: Launcher
+    tensor_types: Mapping[str, Mapping[int, GgmlType]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +112,7 @@ class NativeRuntime:
         return Supply(
             kind="native",
             engines={build.pin: build for build in builds},
+            tensor_types={source.pin: read_type_table(source.folder) for source in sources},
             image=None,
             launcher=NativeLauncher(),
         )
@@ -159,6 +165,7 @@ class ContainerRuntime:
         return Supply(
             kind="container",
             engines={source.pin: built.engines[source.pin] for source in sources},
+            tensor_types={source.pin: read_type_table(source.folder) for source in sources},
             image=built.identity.config_sha256,
             launcher=ContainerLauncher(
                 engine=self._engine, image=built.identity, say=steps.note, board=board

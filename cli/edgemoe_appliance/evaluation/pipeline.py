@@ -28,6 +28,7 @@ from edgemoe_appliance.bench.launcher import Launcher
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.bench.preflight import check_host, require_fit
 from edgemoe_appliance.bench.prepare import (
+    TypesByPin,
     build_plan,
     obtain_models,
     supply_engines,
@@ -102,7 +103,7 @@ class Performance:
         with self._step(StepId.BUILD):
             supply = supply_engines(self.configs, request, runtime, self.audience)
         with self._step(StepId.MODELS):
-            models = self._models()
+            models = self._models(supply.tensor_types)
         plan = build_plan(self.configs, request, supply, models, findings=findings)
         with self._step(StepId.BENCH):
             failure = self._measure(plan, supply.launcher)
@@ -133,13 +134,13 @@ class Performance:
         yield
         self.took_s[step] = self.clock() - start
 
-    def _models(self) -> dict[str, PlannedModel]:
+    def _models(self, tensor_types: TypesByPin) -> dict[str, PlannedModel]:
         """Fetch real models that are not there; twins are written where they are missing."""
         request = self.evaluation.bench
         if request.twins is None:
             for name in wanted_models(self.configs, request):
                 self._fetch(name)
-        return obtain_models(self.configs, request, self.folders, self.audience)
+        return obtain_models(self.configs, request, self.folders, self.audience, tensor_types)
 
     def _fetch(self, name: str) -> None:
         entry = self.configs.model(name)

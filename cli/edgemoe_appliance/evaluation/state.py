@@ -13,7 +13,7 @@ from pathlib import Path
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.bench.prepare import thread_count, wanted_models
 from edgemoe_appliance.engine.build import read_build
-from edgemoe_appliance.errors import ApplianceError
+from edgemoe_appliance.errors import ApplianceError, ConfigError
 from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import model_path, twin_path
@@ -90,11 +90,16 @@ def _built_pins(cache: Path, pins: Collection[str], target: Target) -> Iterator[
 
 def _model(name: str, entry: ModelEntry, twins: TwinScale | None, folder: Path) -> ModelHere:
     """Return a model's facts; a size that nobody has published is that of its full twin."""
-    whole_bytes, whole_per_token = _twin_bytes(entry, name, TwinScale.FULL)
+    path = model_path(entry, folder) if twins is None else twin_path(name, twins, folder)
+    try:
+        whole_bytes, whole_per_token = _twin_bytes(entry, name, TwinScale.FULL)
+    except ConfigError:
+        if twins is not None:
+            raise
+        whole_bytes, whole_per_token = _published_bytes(entry, path)
     size, per_token = entry.bytes or whole_bytes, whole_per_token
     if twins is not None:
         size, per_token = _twin_bytes(entry, name, twins)
-    path = model_path(entry, folder) if twins is None else twin_path(name, twins, folder)
     return ModelHere(
         id=name,
         file_bytes=size,
@@ -103,6 +108,16 @@ def _model(name: str, entry: ModelEntry, twins: TwinScale | None, folder: Path) 
         is_there=path.is_file(),
         is_gated=entry.gated and twins is None,
     )
+
+
+def _published_bytes(entry: ModelEntry, path: Path) -> tuple[int, int]:
+    """Return the size of a model that no twin can be written of, and what one token reads of it.
+
+    The latter is the share of the parameters that are published as active.
+    """
+    size = entry.bytes or (path.stat().st_size if path.is_file() else 0)
+    total, active = entry.published_parameters_total, entry.published_parameters_active
+    return size, size * active // total if total and active else size
 
 
 @cache

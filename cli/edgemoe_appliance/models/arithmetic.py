@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.models.gguf import GgufArray, GgufHeader, TensorInfo, check_is_model
 from edgemoe_appliance.models.tensor_rules import Read, TensorRole, find_role, prediction_blocks
+from edgemoe_appliance.schema.configs import ModelEntry
 
 _KV_ELEMENT_BYTES = 2  # f16, the default cache type of llama.cpp
 # Far above any model; a number per block is kept, which must stay a small list.
 _MAX_BLOCKS = 4_096
 _MAX_WIDTH = 1_000_000
+_ACTIVE_TOLERANCE = 0.01
 _FIX = "use a GGUF file that llama.cpp can load"
 
 
@@ -90,6 +92,28 @@ def count_model(header: GgufHeader, *, is_head_stored_twice: bool = False) -> Mo
         expert_count=count,
         expert_used_count=used,
     )
+
+
+def count_parameters(tensors: Sequence[TensorInfo], used: int, of: int) -> tuple[int, int]:
+    """Return all parameters of tensors, and those that work for a token."""
+    roles = [find_role(tensor, "a twin") for tensor in tensors]
+    parts = _shared_out(tensors, roles, used, of)
+    return sum(p.parameters for p in parts), sum(p.active_parameters for p in parts)
+
+
+def published_difference(entry: ModelEntry, total: int, active: int) -> str | None:
+    """Return how counts differ from the published ones of an entry, or None where they agree.
+
+    The total has to be the published one. Of the active ones each publisher counts the router and
+    the embedding in their own way, so a per cent is left to them.
+    """
+    published = entry.published_parameters_total
+    if published is not None and total != published:
+        return f"{total} parameters, {published} are published"
+    published = entry.published_parameters_active
+    if published is not None and abs(active - published) > _ACTIVE_TOLERANCE * published:
+        return f"{active} active parameters, {published} are published"
+    return None
 
 
 def active_bytes(tensors: Sequence[TensorInfo], used: int, of: int) -> int:

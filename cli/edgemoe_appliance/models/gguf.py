@@ -71,9 +71,7 @@ _NO_GENERATORS: Final = {
         ),
         "an encoder, which turns text into vectors and generates none",
     ),
-    **dict.fromkeys(
-        ("eagle3", "dflash"), "a draft model, which works beside its main model only"
-    ),
+    **dict.fromkeys(("eagle3", "dflash"), "a draft model, which works beside its main model only"),
 }
 
 

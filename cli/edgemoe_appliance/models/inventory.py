@@ -8,11 +8,16 @@ from enum import Enum
 from pathlib import Path
 
 from edgemoe_appliance.errors import ApplianceError
-from edgemoe_appliance.models.arithmetic import count_model
+from edgemoe_appliance.models.arithmetic import published_difference
 from edgemoe_appliance.models.digests import Progress, ignore_progress, read_sha256
 from edgemoe_appliance.models.gguf import read_header
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.models.store import model_path, twin_path
+from edgemoe_appliance.models.store import (
+    count_as,
+    model_path,
+    pinned_sha256,
+    twin_path,
+)
 from edgemoe_appliance.models.twin import build_twin, twin_sha256
 from edgemoe_appliance.models.twin_mark import read_twin_mark
 from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
@@ -113,12 +118,15 @@ def _differences(entry: ModelEntry, path: Path, on_progress: Progress) -> Iterat
         yield f"{header.file_bytes} bytes, {entry.bytes} are pinned"
     if header.architecture != entry.architecture:
         yield f"architecture {header.architecture}, not {entry.architecture}"
-    total = count_model(header).parameters_total
-    if total != entry.published_parameters_total:
-        yield f"{total} parameters, {entry.published_parameters_total} are published"
-    sha256 = read_sha256(path, on_progress)
-    if sha256 != entry.sha256:
-        yield f"sha256 {sha256}, {entry.sha256} is pinned"
+    counts = count_as(entry, header, path)
+    difference = published_difference(entry, counts.parameters_total, counts.parameters_active)
+    if difference is not None:
+        yield difference
+    sha256, pinned = read_sha256(path, on_progress), pinned_sha256(entry, path)
+    if pinned is None:
+        yield f"sha256 {sha256}, none is pinned"
+    elif sha256 != pinned:
+        yield f"sha256 {sha256}, {pinned} is pinned"
 
 
 def _check_twin(

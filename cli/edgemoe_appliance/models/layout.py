@@ -1,7 +1,7 @@
-"""Which tensors the four architectures have, at what shape and in what quantisation.
+"""Which tensors a twin has, at what shape and in what quantisation.
 
 Pure arithmetic on published shapes: names as llama.cpp b4404 looks them up, types as its
-llama-quantize gives them out for Q4_K_M, order as it writes them. No weights here.
+llama-quantize gives them out, order as it writes them. No weights here.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import Enum
 
-from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.models.ggml_types import F32, Q4_K, Q6_K, GgmlType
+from edgemoe_appliance.models.ggml_types import GgmlType
 from edgemoe_appliance.models.gguf import DEFAULT_ALIGNMENT, TensorInfo, aligned
+from edgemoe_appliance.models.quantiser import FileType, Quantised, choose_type, find_file_type
 from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
 
 Shape = tuple[int, ...]
+# Architectures that a twin can have; those of them that can have experts.
+TWIN_ARCHITECTURES = ("olmoe", "llama", "qwen2", "gemma2")
+EXPERT_ARCHITECTURES = ("olmoe", "llama")
 
 
 class TwinScale(str, Enum):
@@ -55,15 +58,20 @@ _TINY_BY_ARCHITECTURE = {
     "qwen2": {"block_count": 2, "feed_forward_length": 1024},
     "gemma2": {"feed_forward_length": 256},
 }
+# The number of experts stays: the quantiser treats eight of them apart.
+_TINY_LLAMA_EXPERTS = {"feed_forward_length": 256}
 
 
 def scaled_shape(entry: ModelEntry, scale: TwinScale) -> ModelShape:
-    """Return the shape of a model's twin at a scale."""
-    shape = entry.shape
+    """Return the shape of a model's twin at a scale. Raises ConfigError where it has none."""
+    shape = entry.shape_of(entry.name)
     if scale is TwinScale.FULL:
         return shape
     if scale is TwinScale.TINY:
-        return shape.model_copy(update={**_TINY, **_TINY_BY_ARCHITECTURE[entry.architecture]})
+        changes = {**_TINY, **_TINY_BY_ARCHITECTURE[entry.architecture]}
+        if shape.expert_count and entry.architecture == "llama":
+            changes |= _TINY_LLAMA_EXPERTS
+        return shape.model_copy(update=changes)
     vocabulary = {"vocab_size": _eighth(shape.vocab_size)}
     if entry.architecture == "gemma2":
         return shape.model_copy(update={**vocabulary, **_THIN_GEMMA2})
@@ -75,60 +83,43 @@ def _eighth(number: int) -> int:
     return max(1, (number + 4) // 8)
 
 
-def build_tensors(architecture: str, shape: ModelShape) -> tuple[TensorInfo, ...]:
-    """Return the tensors of a model in Q4_K_M, placed one after another.
+def build_tensors(
+    architecture: str, shape: ModelShape, quantization: str = "Q4_K_M"
+) -> tuple[TensorInfo, ...]:
+    """Return the tensors of a model in a quantisation, placed one after another.
 
-    Raises ConfigError where a width does not go into whole blocks of the quantisation.
+    Raises ConfigError for a quantisation that no twin can have.
     """
     tensors: list[TensorInfo] = []
     offset = 0
-    for name, dimensions, kind in _typed(architecture, shape):
-        if dimensions[0] % kind.block_elements:
-            raise ConfigError(
-                f"{name} has rows of {dimensions[0]}, {kind.name} needs multiples of "
-                f"{kind.block_elements}",
-                where="models.yaml",
-                hint=f"correct the shape of the {architecture} model",
-            )
+    for name, dimensions, kind in _typed(architecture, shape, find_file_type(quantization)):
         tensor = TensorInfo(name=name, shape=dimensions, type=kind, offset=offset)
         tensors.append(tensor)
         offset = aligned(offset + tensor.n_bytes, DEFAULT_ALIGNMENT)
     return tuple(tensors)
 
 
-def _typed(architecture: str, shape: ModelShape) -> Iterator[tuple[str, Shape, GgmlType]]:
+def _typed(
+    architecture: str, shape: ModelShape, file_type: FileType
+) -> Iterator[tuple[str, Shape, GgmlType]]:
     """Yield name, shape and type in the order of llama-quantize: by block, then by name."""
-    head = "token_embd.weight" if shape.tied_embeddings else "output.weight"
-    for name, dimensions in sorted(_outer_tensors(architecture, shape).items()):
-        yield name, dimensions, Q6_K if name == head else _plain_type(name, dimensions)
+    model = Quantised(
+        architecture=architecture,
+        block_count=shape.block_count,
+        head_count=shape.head_count,
+        head_count_kv=shape.head_count_kv,
+        expert_count=shape.expert_count,
+        is_head_tied=shape.tied_embeddings,
+    )
+    for name, dimensions in sorted(_outer_tensors(shape).items()):
+        yield name, dimensions, choose_type(name, dimensions, 0, model, file_type)
     for block in range(shape.block_count):
         for part, dimensions in sorted(_block_tensors(architecture, shape).items()):
             name = f"blk.{block}.{part}"
-            kind = _plain_type(name, dimensions)
-            if _is_sensitive(part) and _gets_more_bits(block, shape.block_count):
-                kind = Q6_K
-            yield name, dimensions, kind
+            yield name, dimensions, choose_type(name, dimensions, block, model, file_type)
 
 
-def _plain_type(name: str, dimensions: Shape) -> GgmlType:
-    """Return F32 for what llama-quantize leaves alone (norms, biases, router), else Q4_K."""
-    return F32 if len(dimensions) < 2 or "ffn_gate_inp" in name else Q4_K
-
-
-def _is_sensitive(part: str) -> bool:
-    return part.startswith(("attn_v.weight", "ffn_down"))
-
-
-def _gets_more_bits(block: int, blocks: int) -> bool:
-    """Return whether Q4_K_M keeps the sensitive tensors of a block in Q6_K.
-
-    Source: `use_more_bits` in src/llama-quant.cpp of llama.cpp b4404.
-    """
-    eighth = blocks // 8
-    return block < eighth or block >= 7 * blocks // 8 or (block - eighth) % 3 == 2
-
-
-def _outer_tensors(architecture: str, shape: ModelShape) -> dict[str, Shape]:
+def _outer_tensors(shape: ModelShape) -> dict[str, Shape]:
     width, vocabulary = shape.embedding_length, shape.vocab_size
     tensors: dict[str, Shape] = {
         "token_embd.weight": (width, vocabulary),
@@ -136,7 +127,7 @@ def _outer_tensors(architecture: str, shape: ModelShape) -> dict[str, Shape]:
     }
     if not shape.tied_embeddings:
         tensors["output.weight"] = (width, vocabulary)
-    if architecture == "llama":
+    if shape.rope_scaling == "llama3":
         tensors["rope_freqs.weight"] = (shape.key_length // 2,)
     return tensors
 
@@ -160,6 +151,7 @@ def _block_tensors(architecture: str, shape: ModelShape) -> dict[str, Shape]:
         tensors |= {"post_attention_norm.weight": (width,), "post_ffw_norm.weight": (width,)}
     if architecture == "olmoe":
         tensors |= {"attn_q_norm.weight": (width,), "attn_k_norm.weight": (width,)}
+    if shape.expert_count:
         return tensors | _expert_tensors(shape)
     return tensors | {
         "ffn_gate.weight": (width, inner),

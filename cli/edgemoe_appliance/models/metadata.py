@@ -6,13 +6,13 @@ from typing import Final
 
 from edgemoe_appliance.models.gguf import ValueType
 from edgemoe_appliance.models.gguf_writer import TypedArray, TypedValue
+from edgemoe_appliance.models.quantiser import find_file_type
 from edgemoe_appliance.models.twin_mark import MARK, TwinMark
-from edgemoe_appliance.models.vocabulary import Vocabulary
-from edgemoe_appliance.schema.configs import ModelEntry, ModelShape, TokenizerKind
+from edgemoe_appliance.models.vocabulary import TokenizerKind, Vocabulary
+from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
 
 Metadata = dict[str, TypedValue | TypedArray]
 
-_FILE_TYPE_Q4_K_M: Final = 15  # LLAMA_FTYPE_MOSTLY_Q4_K_M
 _QUANTIZATION_VERSION: Final = 2  # GGML_QNT_VERSION
 # Source: config.json of google/gemma-2-2b-it.
 _GEMMA2_ATTENTION_SOFTCAP: Final = 50.0
@@ -27,7 +27,7 @@ def build_metadata(
     return {
         **_general(entry, mark),
         **_architecture(entry.architecture, shape),
-        **_tokenizer(shape.tokenizer, vocabulary),
+        **_tokenizer(TokenizerKind(shape.tokenizer), vocabulary),
     }
 
 
@@ -42,7 +42,7 @@ def _general(entry: ModelEntry, mark: TwinMark) -> Metadata:
         "general.type": _text("model"),
         "general.name": _text(f"TWIN ({mark.scale.value}, random weights) of {entry.name}"),
         "general.description": _text(described),
-        "general.file_type": _uint32(_FILE_TYPE_Q4_K_M),
+        "general.file_type": _uint32(find_file_type(entry.quantization).code),
         "general.quantization_version": _uint32(_QUANTIZATION_VERSION),
         f"{MARK}of": _text(mark.of),
         f"{MARK}scale": _text(mark.scale.value),
@@ -66,7 +66,7 @@ def _architecture(name: str, shape: ModelShape) -> Metadata:
         f"{name}.rope.dimension_count": _uint32(shape.key_length),
         f"{name}.rope.freq_base": _float32(shape.rope_freq_base),
     }
-    if name == "olmoe":
+    if shape.expert_count:
         keys[f"{name}.expert_count"] = _uint32(shape.expert_count)
         keys[f"{name}.expert_used_count"] = _uint32(shape.expert_used_count)
     if name == "gemma2":

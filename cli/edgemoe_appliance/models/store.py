@@ -5,18 +5,49 @@ Reads what is there; it fetches and writes no model.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemoe_appliance.errors import DigestError, RecordError
-from edgemoe_appliance.models.arithmetic import ModelCounts, count_model
-from edgemoe_appliance.models.digests import Progress, ignore_progress, kept_sha256
-from edgemoe_appliance.models.gguf import read_header
+from edgemoe_appliance.errors import ConfigError, DigestError, RecordError
+from edgemoe_appliance.models.arithmetic import (
+    ModelCounts,
+    count_model,
+    published_difference,
+)
+from edgemoe_appliance.models.digests import (
+    Progress,
+    ignore_progress,
+    kept_sha256,
+    read_sidecar,
+)
+from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
+from edgemoe_appliance.models.gguf import GgufHeader, read_header
 from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.models.tied_head import is_head_stored_twice
 from edgemoe_appliance.models.twin_mark import TwinMark, read_twin_mark
-from edgemoe_appliance.schema.base import on_one_line
-from edgemoe_appliance.schema.configs import ModelEntry
+from edgemoe_appliance.schema.base import Frozen, on_one_line
+from edgemoe_appliance.schema.configs import ModelEntry, Sha256
 from edgemoe_appliance.schema.plan import PlannedModel
+
+
+class ModelOrigin(Frozen):
+    """What was seen when a model was fetched; kept beside the file as FILE.origin.json.
+
+    `is_pinned_here` says that nothing pinned the file before, and that the user had the digest of
+    this download pinned.
+    """
+
+    repository: str | None
+    source: str | None = None
+    file: str
+    revision_pinned: str | None
+    revision_seen: str
+    etag: str
+    bytes: int
+    sha256: Sha256
+    fetched_utc: str
+    is_pinned_here: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +61,26 @@ class ModelFile:
     general_name: str
     twin: TwinMark | None
     counts: ModelCounts
+    header: GgufHeader
+
+    def check_types(self, pin: str, known: Mapping[int, GgmlType]) -> None:
+        """Raise ConfigError where a pin does not know a tensor type of it.
+
+        `known` are the types of that pin's source; empty where it does not tell.
+        """
+        for tensor in self.header.tensors if known else ():
+            if tensor.type.code not in known:
+                raise ConfigError(
+                    f"tensor {on_one_line(tensor.name)} is of type {tensor.type.name}, which "
+                    f"llama.cpp {pin} does not know",
+                    where=str(self.path),
+                    hint="measure with a newer --pin, or use a file of another quantisation",
+                )
 
 
 def model_path(entry: ModelEntry, folder: Path) -> Path:
     """Return where the real file of a model lies."""
-    return folder / entry.file
+    return folder / entry.file if entry.path is None else Path(entry.path).expanduser()
 
 
 def twin_path(model_id: str, scale: TwinScale, folder: Path) -> Path:
@@ -42,12 +88,34 @@ def twin_path(model_id: str, scale: TwinScale, folder: Path) -> Path:
     return folder / f"twin-{scale.value}-{model_id}.gguf"
 
 
-def read_model_file(path: Path, on_progress: Progress = ignore_progress) -> ModelFile:
+def origin_path(path: Path) -> Path:
+    """Return where what was seen when a file was fetched is kept."""
+    return path.with_name(f"{path.name}.origin.json")
+
+
+def pinned_sha256(entry: ModelEntry, path: Path) -> str | None:
+    """Return the digest that a file has to have: the entry's, else that of its first download.
+
+    None where nothing pins it.
+    """
+    if entry.sha256 is not None:
+        return entry.sha256
+    origin = read_sidecar(origin_path(path), ModelOrigin)
+    return origin.sha256 if origin is not None and origin.is_pinned_here else None
+
+
+def read_model_file(
+    path: Path,
+    on_progress: Progress = ignore_progress,
+    types: Mapping[int, GgmlType] = GGML_TYPES,
+) -> ModelFile:
     """Read what a model file is; its digest is taken once and kept until the file changes.
 
-    Raises HostError where there is none, RecordError where it is not a whole GGUF file.
+    `types` are the tensor types by number. Raises HostError where there is no file, RecordError
+    where it is not a whole GGUF file.
     """
-    header = read_header(path)
+    header = read_header(path, types)
+    counts = count_model(header, is_head_stored_twice=bool(is_head_stored_twice(path, header)))
     return ModelFile(
         path=path,
         file_bytes=header.file_bytes,
@@ -55,17 +123,37 @@ def read_model_file(path: Path, on_progress: Progress = ignore_progress) -> Mode
         architecture=header.architecture,
         general_name=header.text("general.name") or "",
         twin=read_twin_mark(header),
-        counts=count_model(header),
+        counts=counts,
+        header=header,
     )
+
+
+def count_as(entry: ModelEntry, header: GgufHeader, path: Path) -> ModelCounts:
+    """Return the counts of a file, the entry's word being taken where its data cannot tell.
+
+    That is whether the head of a model with tied embeddings is stored twice.
+    """
+    told = is_head_stored_twice(path, header)
+    counts = count_model(header, is_head_stored_twice=bool(told))
+    if told is not None:
+        return counts
+    once = count_model(header, is_head_stored_twice=True)
+    if entry.shape is not None:
+        return once if entry.shape.tied_embeddings else counts
+    return once if once.parameters_total == entry.published_parameters_total else counts
 
 
 def planned_model(model_id: str, entry: ModelEntry, file: ModelFile) -> PlannedModel:
     """Return a model file as a plan names it.
 
     Raises RecordError for the file of another model, DigestError for a file that is neither the
-    pinned one nor a twin.
+    pinned one nor a twin, ConfigError where its counts are not the published ones or nothing pins
+    it.
     """
     _check_is_of(model_id, entry, file)
+    counts = file.counts if file.twin else count_as(entry, file.header, file.path)
+    if not file.twin:
+        _check_counts(model_id, entry, file, counts)
     return PlannedModel(
         id=model_id,
         name=entry.name,
@@ -76,10 +164,10 @@ def planned_model(model_id: str, entry: ModelEntry, file: ModelFile) -> PlannedM
         file_bytes=file.file_bytes,
         sha256=file.sha256,
         twin_scale=file.twin.scale.value if file.twin else None,
-        parameters_total=file.counts.parameters_total,
-        parameters_active=file.counts.parameters_active,
-        bytes_per_token=file.counts.active_bytes_per_token,
-        kv_bytes_per_token=file.counts.kv_bytes_per_token,
+        parameters_total=counts.parameters_total,
+        parameters_active=counts.parameters_active,
+        bytes_per_token=counts.active_bytes_per_token,
+        kv_bytes_per_token=counts.kv_bytes_per_token,
     )
 
 
@@ -98,9 +186,27 @@ def _check_is_of(model_id: str, entry: ModelEntry, file: ModelFile) -> None:
             where=where,
             hint="name the twin of that model",
         )
-    if not file.twin and file.sha256 != entry.sha256:
+    pinned = pinned_sha256(entry, file.path)
+    if not file.twin and pinned is None:
+        raise ConfigError(
+            f"nothing pins the file of {model_id}: its sha256 is {file.sha256}",
+            where=where,
+            hint="write it into the entry, or believe this file: "
+            f"edgemoe-appliance models fetch {model_id} --pin",
+        )
+    if not file.twin and file.sha256 != pinned:
         raise DigestError(
-            f"sha256 {file.sha256} where models.yaml has {entry.sha256}",
+            f"sha256 {file.sha256} where models.yaml has {pinned}",
             where=where,
             hint="run: edgemoe-appliance models fetch; or write the digest of your file there",
+        )
+
+
+def _check_counts(model_id: str, entry: ModelEntry, file: ModelFile, counts: ModelCounts) -> None:
+    difference = published_difference(entry, counts.parameters_total, counts.parameters_active)
+    if difference is not None:
+        raise ConfigError(
+            f"{difference} for {model_id}",
+            where=str(file.path),
+            hint="correct the published counts in models.yaml, or leave them out",
         )

@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
 
-from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.models.arithmetic import active_bytes
+from edgemoe_appliance.errors import ConfigError, HostError
+from edgemoe_appliance.models.arithmetic import (
+    active_bytes,
+    count_parameters,
+    published_difference,
+)
 from edgemoe_appliance.models.digests import Progress, ignore_progress, keep_sha256, kept_sha256
 from edgemoe_appliance.models.exclusive import check_disk_space, open_exclusively
 from edgemoe_appliance.models.gguf import (
@@ -23,13 +27,19 @@ from edgemoe_appliance.models.gguf import (
     aligned,
 )
 from edgemoe_appliance.models.gguf_writer import render_header
-from edgemoe_appliance.models.layout import TwinScale, build_tensors, scaled_shape
+from edgemoe_appliance.models.layout import (
+    EXPERT_ARCHITECTURES,
+    TWIN_ARCHITECTURES,
+    TwinScale,
+    build_tensors,
+    scaled_shape,
+)
 from edgemoe_appliance.models.metadata import build_metadata
 from edgemoe_appliance.models.store import twin_path
 from edgemoe_appliance.models.twin_mark import TWIN_FORMAT, TwinMark
-from edgemoe_appliance.models.vocabulary import build_vocabulary
+from edgemoe_appliance.models.vocabulary import TokenizerKind, build_vocabulary
 from edgemoe_appliance.models.weights import tensor_chunks
-from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
+from edgemoe_appliance.schema.configs import ModelEntry, ModelRole, ModelShape
 from edgemoe_appliance.schema.files import sync_folder
 
 
@@ -74,14 +84,16 @@ class WrittenTwin:
 def build_twin(entry: ModelEntry, model_id: str, scale: TwinScale) -> TwinPlan:
     """Return a twin up to its weights.
 
-    Raises ConfigError where the shape of the model in models.yaml is not possible.
+    Raises ConfigError where the entry in models.yaml is not possible, or does not describe the
+    model whose published counts stand in it.
     """
+    check_stands_for(entry, model_id)
     shape = scaled_shape(entry, scale)
     mark = TwinMark(
         of=model_id, scale=scale, seed=_seed(model_id, scale), format_version=TWIN_FORMAT
     )
-    vocabulary = build_vocabulary(shape.tokenizer, shape.vocab_size)
-    tensors = build_tensors(entry.architecture, shape)
+    vocabulary = build_vocabulary(TokenizerKind(shape.tokenizer), shape.vocab_size)
+    tensors = build_tensors(entry.architecture, shape, entry.quantization)
     return TwinPlan(
         mark=mark,
         shape=shape,
@@ -89,6 +101,68 @@ def build_twin(entry: ModelEntry, model_id: str, scale: TwinScale) -> TwinPlan:
         tensors=tensors,
         silent_tokens=vocabulary.silent,
     )
+
+
+def check_stands_for(entry: ModelEntry, model_id: str) -> None:
+    """Raise ConfigError where a twin of an entry would not be one of the model it names."""
+    shape = entry.shape_of(model_id)
+    known = ", ".join(TWIN_ARCHITECTURES)
+    tokenizers = ", ".join(kind.value for kind in TokenizerKind)
+    has_experts = shape.expert_count > 0
+    faults = (
+        (
+            entry.architecture not in TWIN_ARCHITECTURES,
+            f"no twin can be written of architecture {entry.architecture}",
+            f"twins can be: {known}; the real file needs no twin",
+        ),
+        (
+            shape.tokenizer not in {kind.value for kind in TokenizerKind},
+            f"no twin can have the tokenizer {shape.tokenizer}",
+            f"twins can have: {tokenizers}",
+        ),
+        (
+            has_experts and entry.architecture not in EXPERT_ARCHITECTURES,
+            f"experts in the shape of an architecture without any ({entry.architecture})",
+            "correct expert_count or architecture",
+        ),
+        (
+            entry.architecture == "olmoe" and not has_experts,
+            "an olmoe without experts",
+            "add expert_count and expert_used_count to its shape",
+        ),
+        (
+            has_experts != (0 < shape.expert_used_count <= shape.expert_count),
+            f"{shape.expert_used_count} of {shape.expert_count} experts used per token",
+            "correct expert_count and expert_used_count",
+        ),
+        (
+            has_experts != (entry.role is ModelRole.MOE),
+            f"role {entry.role.value} with {shape.expert_count} experts",
+            "correct its role or expert_count",
+        ),
+        (
+            shape.head_count % shape.head_count_kv != 0,
+            f"{shape.head_count} heads cannot share {shape.head_count_kv} of keys",
+            "correct head_count or head_count_kv",
+        ),
+    )
+    for is_wrong, what, hint in faults:
+        if is_wrong:
+            raise ConfigError(f"{model_id}: {what}", where="models.yaml", hint=hint)
+    _check_counts(entry, model_id, shape)
+
+
+def _check_counts(entry: ModelEntry, model_id: str, shape: ModelShape) -> None:
+    """Compare what the shape makes with the published counts."""
+    tensors = build_tensors(entry.architecture, shape, entry.quantization)
+    total, active = count_parameters(tensors, shape.expert_used_count, shape.expert_count)
+    difference = published_difference(entry, total, active)
+    if difference is not None:
+        raise ConfigError(
+            f"{model_id}: its shape makes {difference}",
+            where="models.yaml",
+            hint="correct its shape or the published counts: a twin would stand for another model",
+        )
 
 
 def _seed(model_id: str, scale: TwinScale) -> int:

@@ -9,12 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from itertools import product
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.models.wordlist import FRAGMENTS, WORDS
-from edgemoe_appliance.schema.configs import TokenizerKind
+
+
+class TokenizerKind(str, Enum):
+    """Pre-tokenizers that b4404 knows and that a twin can have."""
+
+    OLMO = "olmo"
+    LLAMA_BPE = "llama-bpe"
+    QWEN2 = "qwen2"
+    SPM = "spm"
 
 
 class TokenType(IntEnum):

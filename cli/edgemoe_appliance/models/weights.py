@@ -10,12 +10,13 @@ import hashlib
 import math
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgemoe_appliance.models.ggml_types import Q4_K, Q6_K
+from edgemoe_appliance.models.ggml_types import F32, GgmlType
 from edgemoe_appliance.models.gguf import TensorInfo
 from edgemoe_appliance.schema.configs import ModelShape
 
@@ -24,13 +25,35 @@ Bytes = NDArray[np.uint8]
 # Blocks at a time: 4 MB or so, which stays in the caches of a small processor.
 _CHUNK_BLOCKS: Final = 24 * 1024
 
-# With every byte of a block random except its f16 factors, the 6-bit scales and minima of Q4_K and
-# its 4-bit values are uniform, and so are the int8 scales and 6-bit values of Q6_K. Their moments
-# give the factor for a wanted deviation; with dmin = 7.5 d the mean of Q4_K is zero.
-_Q4_K_MIN_PER_SCALE: Final = 7.5
-_Q4_K_DEVIATION: Final = 258.3  # of d * scale * value - dmin * minimum, for d = 1
-_Q6_K_DEVIATION: Final = 1365.8  # of d * scale * (value - 32), for d = 1
-_Q6_K_FACTOR_AT: Final = 208
+
+@dataclass(frozen=True, kw_only=True)
+class _BlockForm:
+    """The f16 factors of a block (offset, multiple of the first), and what deviation they make.
+
+    `deviation` is that of the values of a block whose other bytes are random, for a factor of 1.
+    """
+
+    factors: tuple[tuple[int, float], ...]
+    deviation: float
+
+
+# With every byte of a block random except its f16 factors, its scales, minima and values are
+# uniform over their ranges. Their moments give the factor for a wanted deviation; the minimum is
+# such a multiple of it that the mean of the values is zero. Source of the layouts: ggml-common.h.
+_BLOCK_FORMS: Final = {
+    "Q4_0": _BlockForm(factors=((0, 1.0),), deviation=4.637),  # d (q - 8), q of 4 bits
+    "Q4_1": _BlockForm(factors=((0, 1.0), (2, -7.5)), deviation=4.610),  # d q + m
+    "Q5_0": _BlockForm(factors=((0, 1.0),), deviation=9.247),  # d (q - 16), q of 5 bits
+    "Q5_1": _BlockForm(factors=((0, 1.0), (2, -15.5)), deviation=9.233),
+    "Q8_0": _BlockForm(factors=((0, 1.0),), deviation=73.90),  # d q, int8
+    "Q2_K": _BlockForm(factors=((80, 1.0), (82, 1.5)), deviation=13.87),
+    "Q3_K": _BlockForm(factors=((108, 1.0),), deviation=43.34),  # d (scale - 32) (q - 4)
+    "Q4_K": _BlockForm(factors=((0, 1.0), (2, 7.5)), deviation=258.3),  # d scale q - dmin minimum
+    "Q5_K": _BlockForm(factors=((0, 1.0), (2, 15.5)), deviation=526.9),
+    "Q6_K": _BlockForm(factors=((208, 1.0),), deviation=1365.8),  # d scale (q - 32)
+    "IQ4_NL": _BlockForm(factors=((0, 1.0),), deviation=67.44),  # d times one of 16 values
+    "IQ4_XS": _BlockForm(factors=((0, 1.0),), deviation=1246.3),
+}
 
 # Attention averages over the context. At full weight that drowns what each token brings, and greedy
 # decoding prints one token for ever; Gemma 2 normalises its result once more.
@@ -47,8 +70,10 @@ def tensor_chunks(
 
     `silent` are rows that are left at zero: tokens whose logit is then never the highest.
     """
-    if tensor.type in {Q4_K, Q6_K}:
+    if tensor.type.name in _BLOCK_FORMS:
         yield from _block_chunks(tensor, _generator(tensor.name, seed), silent)
+    elif len(tensor.shape) > 1 and "ffn_gate_inp" not in tensor.name:
+        yield from _float_chunks(tensor, _generator(tensor.name, seed), silent)
     else:
         yield memoryview(_plain_values(tensor, shape, seed).astype("<f4").tobytes())
 
@@ -82,14 +107,33 @@ def _blocks_of_rows(rows: Sequence[int], blocks_per_row: int) -> NDArray[np.int6
 
 
 def _set_factors(blocks: Bytes, tensor: TensorInfo) -> None:
-    deviation = _deviation(tensor)
-    if tensor.type is Q4_K:
-        factor = deviation / _Q4_K_DEVIATION
-        pair = struct.pack("<ee", factor, _Q4_K_MIN_PER_SCALE * factor)
-        blocks[:, :4] = np.frombuffer(pair, np.uint8)
-    else:
-        single = struct.pack("<e", deviation / _Q6_K_DEVIATION)
-        blocks[:, _Q6_K_FACTOR_AT:] = np.frombuffer(single, np.uint8)
+    form = _BLOCK_FORMS[tensor.type.name]
+    factor = _deviation(tensor) / form.deviation
+    for offset, multiple in form.factors:
+        packed = struct.pack("<e", multiple * factor)
+        blocks[:, offset : offset + 2] = np.frombuffer(packed, np.uint8)
+
+
+def _float_chunks(
+    tensor: TensorInfo, generator: np.random.SFC64, silent: Sequence[int]
+) -> Iterator[memoryview]:
+    """Yield uniform weights as F32, F16 or BF16."""
+    zero = _blocks_of_rows(silent, tensor.shape[0])
+    step = _CHUNK_BLOCKS * 64
+    for first in range(0, tensor.elements, step):
+        count = min(step, tensor.elements - first)
+        words = generator.random_raw(-(-count // 4)).astype("<u8", copy=False).view("<u2")[:count]
+        uniform = words.astype(np.float32) / 2**16 - np.float32(0.5)
+        values = (uniform * np.float32(_deviation(tensor) * math.sqrt(12))).astype("<f4")
+        here = zero[(zero >= first) & (zero < first + count)]
+        values[here - first] = 0
+        yield memoryview(_as_stored(values, tensor.type).tobytes())
+
+
+def _as_stored(values: NDArray[np.float32], kind: GgmlType) -> NDArray[np.generic]:
+    if kind.name == "BF16":  # the upper half of a float
+        return (values.view("<u4") >> 16).astype("<u2")
+    return values if kind is F32 else values.astype("<f2")
 
 
 def _deviation(tensor: TensorInfo) -> float:

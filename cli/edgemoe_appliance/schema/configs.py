@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -167,17 +167,11 @@ class DevicesConfig(Frozen):
     targets: dict[Identifier, Target]
 
 
-class TokenizerKind(str, Enum):
-    """Pre-tokenizers that b4404 knows for the four architectures."""
-
-    OLMO = "olmo"
-    LLAMA_BPE = "llama-bpe"
-    QWEN2 = "qwen2"
-    SPM = "spm"
-
-
 class ModelShape(Frozen):
-    """The published architecture, enough to write a twin (names as in GGUF keys)."""
+    """The published architecture, enough to write a twin (names as in GGUF keys).
+
+    Which architectures and tokenizers a twin can have is asked when one is written.
+    """
 
     block_count: int = Field(gt=0)
     embedding_length: int = Field(gt=0)
@@ -189,9 +183,10 @@ class ModelShape(Frozen):
     vocab_size: int = Field(gt=0)
     context_length: int = Field(gt=0)
     rope_freq_base: float = Field(gt=0)
+    rope_scaling: Literal["llama3"] | None = None
     rms_epsilon: float = Field(gt=0)
     tied_embeddings: bool
-    tokenizer: TokenizerKind
+    tokenizer: str
     expert_count: int = Field(default=0, ge=0)
     expert_used_count: int = Field(default=0, ge=0)
 
@@ -204,27 +199,71 @@ class ModelRole(str, Enum):
     DENSE_MEMORY_ANCHOR = "dense-memory-anchor"
 
 
-class ModelEntry(Frozen):
-    """One model of the study: where its file is, what it must be, what it is for.
+class PackageFile(Frozen):
+    """A file inside a wheel of the package index; `sha256` is that of the wheel."""
 
-    `bytes` and `revision` may be null where nobody has published them; what was seen on the
-    first download is then recorded beside the file.
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")
+    sha256: Sha256 | None = None
+    member: str
+
+
+class ModelEntry(Frozen):
+    """One model: where its file is, what it must be, what it is for.
+
+    The file comes from one of `repository` (Hugging Face), `url`, `package` (the package index)
+    and `path` (it lies on this machine already). What may be null nobody has published: what was
+    seen on the first download is then recorded beside the file. Without a `sha256` a file is used
+    only where the user has had it pinned on that first download. `shape` is for twins alone.
     """
 
     name: str
     role: ModelRole
-    architecture: Literal["olmoe", "llama", "qwen2", "gemma2"]
+    architecture: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
     quantization: str
     licence: str
-    gated: bool
-    repository: str
-    revision: GitCommit | None
+    gated: bool = False
+    repository: str | None = None
+    url: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    package: PackageFile | None = None
+    path: str | None = None
+    revision: GitCommit | None = None
     file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.gguf$")
-    bytes: int | None = Field(gt=0)
-    sha256: Sha256
-    published_parameters_total: int = Field(gt=0)
-    published_parameters_active: int = Field(gt=0)
-    shape: ModelShape
+    bytes: int | None = Field(default=None, gt=0)
+    sha256: Sha256 | None = None
+    published_parameters_total: int | None = Field(default=None, gt=0)
+    published_parameters_active: int | None = Field(default=None, gt=0)
+    shape: ModelShape | None = None
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> ModelEntry:
+        given = [name for name in _MODEL_SOURCES if getattr(self, name) is not None]
+        if len(given) != 1:
+            named = " and ".join(given) or "none"
+            raise ValueError(f"needs one of {', '.join(_MODEL_SOURCES)}; {named} given")
+        return self
+
+    @property
+    def source(self) -> str:
+        """Return where the file comes from, in words of one line."""
+        if self.package is not None:
+            return f"{self.package.name} {self.package.version}: {self.package.member}"
+        if self.repository is not None:
+            return f"{self.repository}/{self.file}"
+        return self.url or self.path or ""
+
+    def shape_of(self, model_id: str) -> ModelShape:
+        """Return the shape. Raises ConfigError where the entry has none."""
+        if self.shape is None:
+            raise ConfigError(
+                f"model {model_id} has no shape, which a twin is written from",
+                where="models.yaml",
+                hint="add its shape from the config.json of the model, or use the real file",
+            )
+        return self.shape
+
+
+_MODEL_SOURCES: Final = ("repository", "url", "package", "path")
 
 
 class ModelsConfig(Frozen):

@@ -30,7 +30,7 @@ class Reference:
     @property
     def moe_layers(self) -> int:
         """Return the layers of that model."""
-        return self.configs.models.models[self.moe].shape.block_count
+        return self.configs.model(self.moe).shape_of(self.moe).block_count
 
     def is_moe(self, model: str) -> bool:
         """Return whether a model is a Mixture-of-Experts by the study's roles."""

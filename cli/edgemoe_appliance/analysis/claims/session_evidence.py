@@ -293,7 +293,7 @@ class SessionEvidence:
 
     def _head_bytes(self, runs: ModelRuns) -> Estimate | Absent:
         entry = self.reference.configs.models.models.get(runs.model)
-        if entry is None or runs.twin_scale not in (None, "full"):
+        if entry is None or entry.shape is None or runs.twin_scale not in (None, "full"):
             return Absent(reason="the head of this file is not known apart")
         weights = count_weights(entry.shape)
         size = exact(float(runs.file["file_bytes"]))

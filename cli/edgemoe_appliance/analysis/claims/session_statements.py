@@ -125,9 +125,9 @@ def _parameters(loaded: LoadedSessions, reference: Reference) -> Iterator[Statem
     for lot in reversed(files.values()):
         run = loaded.runs.where(lot=lot.number).first()
         entry = reference.configs.models.models.get(lot.key.model)
-        if entry is None:
+        known = entry.published_parameters_total if entry is not None else None
+        if known is None:
             continue
-        known = entry.published_parameters_total
         counted = float(run["parameters_total"]) / _BILLION
         yield Statement(
             id=f"parameters.{lot.key.model}.{lot.key.model_sha256[:8]}",

@@ -224,7 +224,7 @@ class StudyEvidence:
         """Return bytes of the cache, or of weights: their share at the file's mean size."""
         size = self.reference.printed.figure(f"models/{term.model}/file_gb")
         entry = self.reference.configs.models.models.get(term.model or "")
-        if isinstance(size, Absent) or entry is None:
+        if isinstance(size, Absent) or entry is None or entry.shape is None:
             return Absent(reason="the shape of the model is not known")
         if term.quantity is Quantity.CACHE_BYTES_PER_TOKEN:
             return exact(cache_bytes(entry.shape))

@@ -119,8 +119,10 @@ def _part(reference: Reference, name: str) -> tuple[Estimate, str]:
             "total": shape.published_parameters_total,
             "active": shape.published_parameters_active,
         }
-        count = counts[kind] / _BILLION
-        return exact(count), f"{count:.4g}"
+        count = counts[kind]
+        if count is None:
+            raise ConfigError(f"{name}: not published", where="models.yaml", hint="add the count")
+        return exact(count / _BILLION), f"{count / _BILLION:.4g}"
     figure = reference.printed.figure(name)
     if isinstance(figure, Absent):
         raise ConfigError(f"{name}: no such figure", where=CLAIMS_FILE, hint="see study.yaml")
