@@ -33,6 +33,7 @@ from edgemoe_appliance.schema.journal import (
     PLAN_NAME,
     JournalLine,
     JournalProgress,
+    find_kept_plan,
     iterate_journal,
 )
 from edgemoe_appliance.schema.plan import Plan, expand_prompts, expand_runs, read_plan
@@ -48,7 +49,8 @@ _MEASURING_S = 0.25
 def bench_folder(folder: Path) -> int:
     """Bench the plan that lies in a folder, as the command line would."""
     try:
-        run_bench(read_plan(folder / PLAN_NAME), folder, NativeLauncher(), lambda _: None)
+        plan = read_plan(find_kept_plan(folder) or folder / PLAN_NAME)
+        run_bench(plan, folder, NativeLauncher(), lambda _: None)
     except ApplianceError as error:
         print(error)
         return error.exit_code

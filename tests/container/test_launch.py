@@ -107,6 +107,8 @@ def test_command_reads_the_rewritten_plan_and_writes_the_session() -> None:
         "/plan/session.json",
         "--out",
         "/session",
+        "--root=CACHE=/opt/edgemoe/engine",
+        "--root=MODELS=/models",
     )
 
 

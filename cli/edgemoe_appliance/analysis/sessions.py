@@ -41,6 +41,7 @@ from edgemoe_appliance.schema.plan import (
     read_plan,
 )
 from edgemoe_appliance.schema.records import HeaderRecord, HostFacts, PeriodRecord, Status
+from edgemoe_appliance.schema.roots import Roots
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,8 +270,10 @@ class _SessionReader:
     def _add(self, session: _OneSession, attempt: Attempt) -> None:
         setting = self._settings.id_of(session.key, session.plan, attempt)
         header = attempt.header
+        # Journals of before records named roots hold paths, and a page shows this.
+        argv = Roots().hide(header.argv)
         session.commands.setdefault(
-            header.spec.model, ExampleCommand(model=header.spec.model, argv=header.argv)
+            header.spec.model, ExampleCommand(model=header.spec.model, argv=argv)
         )
         placed = Placed(
             session=session.key,

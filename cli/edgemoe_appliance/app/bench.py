@@ -151,6 +151,6 @@ def _measure(prepared: Prepared, folders: Folders) -> None:
     plan = prepared.plan
     with shown_measuring(plan) as on_progress:
         folder = folders.sessions / plan.session
-        outcome = run_bench(plan, folder, prepared.launcher, on_progress)
+        outcome = run_bench(plan, folder, prepared.launcher, on_progress, roots=folders.roots)
     if plan.precision:
         say(f"{outcome.progress.done} runs were enough, or as many as are allowed")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgemoe_appliance.schema.resources import resource_folder, work_root
+from edgemoe_appliance.schema.roots import CACHE, MODELS, WORK
 
 _CACHE_VARIABLE = "EDGEMOE_CACHE"
 
@@ -20,6 +21,11 @@ class Folders:
     sessions: Path
     results: Path
     images: Path
+
+    @property
+    def roots(self) -> dict[str, Path]:
+        """Return the folders that records name in place of paths."""
+        return {CACHE: self.cache, MODELS: self.models, WORK: work_root()}
 
     def archive_of(self, session: str) -> Path:
         """Return where the archive of a session lies unless another name is given."""

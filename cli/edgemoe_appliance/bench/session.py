@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from edgemoe_appliance.errors import (
 )
 from edgemoe_appliance.schema.journal import LOCK_NAME, PLAN_NAME, find_kept_plan
 from edgemoe_appliance.schema.plan import Plan, read_plan
+from edgemoe_appliance.schema.roots import LOCAL_NAME, discreet_plan, named_plan, plan_roots
 from edgemoe_appliance.schema.sessionfolder import SessionFolder, host_folder
 
 _POLL_S = 0.2
@@ -44,9 +44,12 @@ def run_bench(
     folder: Path,
     launcher: Launcher,
     on_progress: Callable[[BenchProgress], None],
+    *,
+    roots: Mapping[str, Path] | None = None,
 ) -> BenchOutcome:
     """Measure what is left of a plan in a session folder.
 
+    `roots` are the folders that the records of the session name in place of paths.
     Raises ConfigError where the folder holds a session of another plan, HostError where another
     bench works on it, RunFailedError where runs ended badly (all are recorded), and
     InterruptedByUserError when the user stops it.
@@ -57,9 +60,11 @@ def run_bench(
         _locked(own, folder),
     ):
         _require_same_plan(plan, folder)
-        document = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False)
-        content = document.encode() + b"\n"
-        own.write(PLAN_NAME, content)
+        known = plan_roots(plan, folder, roots or {})
+        plan = discreet_plan(plan, known)
+        own.write(LOCAL_NAME, known.document)
+        own.write(PLAN_NAME, plan.document)
+        content = named_plan(plan, known).document
         session.write(PLAN_NAME, content)
         reader = ProgressReader(plan, folder)
         code = _follow(launcher, plan, folder, lambda: on_progress(reader.read()))
@@ -87,8 +92,8 @@ def _require_same_plan(plan: Plan, folder: Path) -> None:
 
 def _difference(present: Plan, wanted: Plan) -> str:
     """Return the names of the parts in which two plans differ."""
-    ours, theirs = (p.model_dump(mode="json") for p in (present, wanted))
-    names = [name for name in ours if name != "appliance" and ours[name] != theirs[name]]
+    ours, theirs = present.digested, wanted.digested
+    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
     return ", ".join(names) or "content"
 
 

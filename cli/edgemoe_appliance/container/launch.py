@@ -31,12 +31,15 @@ from edgemoe_appliance.schema.plan import (
     PlannedModel,
     ProbeFacts,
 )
+from edgemoe_appliance.schema.roots import CACHE, MODELS
 from edgemoe_appliance.schema.sessionfolder import host_folder
 
 SESSION_FOLDER: Final = PurePosixPath("/session")
 MODELS_FOLDER: Final = PurePosixPath("/models")
 ENGINES_FOLDER: Final = PurePosixPath("/opt/edgemoe/engine")
 PLAN_FOLDER: Final = PurePosixPath("/plan")
+# What records of a container name in place of its paths.
+_ROOTS: Final = {CACHE: ENGINES_FOLDER, MODELS: MODELS_FOLDER}
 
 SESSION_LABEL: Final = "edgemoe-appliance.session"
 FOLDER_LABEL: Final = "edgemoe-appliance.folder"
@@ -212,6 +215,7 @@ def launch_arguments(
             str(PLAN_FOLDER / PLAN_NAME),
             "--out",
             str(SESSION_FOLDER),
+            *(f"--root={name}={folder}" for name, folder in _ROOTS.items()),
         ),
         user=user,
         # The device nodes of a Jetson's GPU are for the group video only.

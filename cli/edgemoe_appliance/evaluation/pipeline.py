@@ -164,7 +164,7 @@ class Performance:
     def _measure(self, plan: Plan, launcher: Launcher) -> RunFailedError | None:
         with self.audience.measuring(plan) as on_progress:
             try:
-                run_bench(plan, self._session, launcher, on_progress)
+                run_bench(plan, self._session, launcher, on_progress, roots=self.folders.roots)
             except RunFailedError as error:
                 return error
         return None

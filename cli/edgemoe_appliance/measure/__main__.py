@@ -8,12 +8,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from edgemoe_appliance.errors import ApplianceError, RunFailedError
+from edgemoe_appliance.errors import ApplianceError, ConfigError, RunFailedError
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.measure.session import measure_session
 from edgemoe_appliance.schema.plan import read_plan
+from edgemoe_appliance.schema.roots import Roots, read_roots, resolved_plan
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,25 +27,45 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--plan", type=Path, required=True, help="the plan (session.json)")
     parser.add_argument("--out", type=Path, required=True, help="the session folder")
     parser.add_argument(
+        "--root",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="where a root that the plan names lies; repeatable (default: as the bench kept it)",
+    )
+    parser.add_argument(
         "--stop-with-parent",
         action="store_true",
         help="close the journal and end when standard input ends",
     )
     options = parser.parse_args(arguments)
     try:
-        return _measure(options.plan, options.out, stop_with_parent=options.stop_with_parent)
+        roots = _read_roots(options.plan.parent, options.root)
+        return _measure(options.plan, options.out, roots, stop_with_parent=options.stop_with_parent)
     except ApplianceError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 (this is a command line)
         return error.exit_code
 
 
-def _measure(plan_path: Path, folder: Path, *, stop_with_parent: bool) -> int:
-    plan = read_plan(plan_path)
+def _read_roots(folder: Path, given: Sequence[str]) -> Roots:
+    """Return the roots that were given, else those that lie beside the plan."""
+    roots = read_roots(folder)
+    pairs = [each.partition("=") for each in given]
+    if not all(name and path for name, _, path in pairs):
+        raise ConfigError(f"--root {' '.join(given)}", hint="give --root NAME=FOLDER")
+    if given:
+        roots = replace(roots, folders={})
+    return roots.having(**{name: path for name, _, path in pairs})
+
+
+def _measure(plan_path: Path, folder: Path, roots: Roots, *, stop_with_parent: bool) -> int:
+    plan = resolved_plan(read_plan(plan_path), roots)
+    roots = roots.having(SESSION=folder.absolute())
     folder.mkdir(parents=True, exist_ok=True)
     with Interruption() as interruption:
         if stop_with_parent:
             interruption.stop_when_parent_goes()
-        outcome = measure_session(plan, folder, os.environ, interruption)
+        outcome = measure_session(plan, folder, os.environ, interruption, folders=roots)
     return RunFailedError.exit_code if outcome.not_ok else 0
 
 

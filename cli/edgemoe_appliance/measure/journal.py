@@ -23,6 +23,7 @@ from edgemoe_appliance.schema.journal import (
     iterate_journal,
 )
 from edgemoe_appliance.schema.records import record_line
+from edgemoe_appliance.schema.roots import Roots
 from edgemoe_appliance.schema.sessionfolder import SessionFolder
 
 # Room for the record of the run in progress: freed when the disk is full, so that the run that
@@ -36,8 +37,13 @@ _LOCK_WAIT_S = 20.0
 class Journal:
     """The journal of one session, locked for this process while it is open."""
 
-    def __init__(self, folder: Path) -> None:
-        """Name the journal; nothing is touched until the context is entered."""
+    def __init__(self, folder: Path, roots: Roots | None = None) -> None:
+        """Name the journal; nothing is touched until the context is entered.
+
+        `roots` are the folders that no record tells.
+        """
+        self.folder = folder
+        self.roots = roots or Roots()
         self._path = folder / JOURNAL_NAME
         self._folder = SessionFolder(folder)
         self._opened = contextlib.ExitStack()
@@ -78,7 +84,7 @@ class Journal:
 
         Raises MeasureError where the disk does not take it; nothing written before is lost.
         """
-        line = record_line(record)
+        line = record_line(record, self.roots.hide)
         end = os.fstat(self._descriptor).st_size
         try:
             self._write(line)

@@ -24,6 +24,7 @@ from edgemoe_appliance.measure.samples import build_samples, write_raw
 from edgemoe_appliance.measure.tree import open_tree
 from edgemoe_appliance.schema.plan import Plan, RunSpec
 from edgemoe_appliance.schema.records import EndRecord, HeaderRecord
+from edgemoe_appliance.schema.roots import Roots
 from edgemoe_appliance.schema.units import KIB
 
 _STDERR_TAIL_CHARACTERS = 2000
@@ -31,11 +32,15 @@ _STDERR_TAIL_CHARACTERS = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """What all runs of a measuring period have in common; nothing in `scratch` is kept."""
+    """What all runs of a measuring period have in common.
+
+    Nothing in `scratch` is kept; `folders` are those that no raw file tells.
+    """
 
     plan: Plan
     folder: Path
     scratch: Path
+    folders: Roots
     environment: Mapping[str, str]
     instruments: Instruments
     probes: Mapping[str, ProbeBuild]
@@ -101,7 +106,7 @@ def execute_run(
     raw = _watch(context, header, sampler, pause)
     power, cgroup = context.instruments.power, context.instruments.cgroup
     name = f"{header.run_id}.a{header.attempt}"
-    content = build_samples(header, raw.result, raw.report, power)
+    content = build_samples(header, raw.result, raw.report, power, hide=context.folders.hide)
     samples = write_raw(context.folder, f"{name}.json", content)
     probe_report = None
     if raw.probe_report is not None:

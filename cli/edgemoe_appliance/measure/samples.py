@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -52,9 +52,14 @@ def write_raw(folder: Path, name: str, content: bytes) -> SampleFile:
 
 
 def build_samples(
-    header: HeaderRecord, result: EngineResult, report: SamplerReport, power: Discovery
+    header: HeaderRecord,
+    result: EngineResult,
+    report: SamplerReport,
+    power: Discovery,
+    *,
+    hide: Callable[[str], str] = str,
 ) -> bytes:
-    """Return the content of a file of samples."""
+    """Return the content of a file of samples; `hide` takes paths out of the engine's lines."""
     document = {
         "schema_version": SAMPLES_SCHEMA,
         "run_id": header.run_id,
@@ -62,7 +67,7 @@ def build_samples(
         "spawn_ns": result.spawn_ns,
         "exit_ns": result.exit_ns,
         "reads": [[chunk.t_ns, chunk.n_bytes] for chunk in result.chunks],
-        "stderr": [[line.t_ns, line.text] for line in result.stderr_lines],
+        "stderr": [[line.t_ns, hide(line.text)] for line in result.stderr_lines],
         "samples": [_sample(sample) for sample in report.samples],
         "power": [
             _source(part, meter, report.power.get(meter.source, ()))

@@ -31,6 +31,7 @@ from edgemoe_appliance.measure.sysfs import SystemRoots
 from edgemoe_appliance.schema.files import file_sha256
 from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.schema.records import PeriodRecord, Status
+from edgemoe_appliance.schema.roots import Roots
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +48,23 @@ def measure_session(
     environment: Mapping[str, str],
     interruption: Interruption,
     roots: SystemRoots | None = None,
+    folders: Roots | None = None,
 ) -> PeriodOutcome:
     """Make all runs of a plan that the journal in `folder` does not hold yet.
 
-    `roots` stands for `/` where sensors are looked up. Raises DigestError where an engine or model
-    is not the planned one (before any run), HostError or RecordError where the journal cannot be
-    used, and InterruptedByUserError when stopped; the journal is closed in every case.
+    `roots` stands for `/` where sensors are looked up, `folders` are those that records name and
+    do not tell. Raises DigestError where an engine or model is not the planned one (before any
+    run), HostError or RecordError where the journal cannot be used, and InterruptedByUserError
+    when stopped; the journal is closed in every case.
     """
-    with Journal(folder) as journal, contextlib.closing(LiveFile(folder)):
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Journal(folder, (folders or Roots()).having(SCRATCH=scratch)) as journal,
+        contextlib.closing(LiveFile(folder)),
+    ):
         if any(not journal.progress.is_done(run.id) for run in all_runs(plan, journal.progress)):
             with _open_context(
-                plan, folder, environment, interruption=interruption, roots=roots
+                plan, journal, Path(scratch), environment, interruption=interruption, roots=roots
             ) as context:
                 journal.append(_period(context, environment, roots or SystemRoots()))
                 _make_runs(context, journal, interruption)
@@ -68,7 +75,8 @@ def measure_session(
 @contextlib.contextmanager
 def _open_context(
     plan: Plan,
-    folder: Path,
+    journal: Journal,
+    scratch: Path,
     environment: Mapping[str, str],
     *,
     interruption: Interruption,
@@ -77,19 +85,17 @@ def _open_context(
     """Check and open all that the runs need; everything is closed afterwards."""
     check_inputs(plan)
     probes = read_probes(plan)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        open_instruments(plan.target.power_sources, roots) as instruments,
-    ):
-        write_prompts(plan, Path(scratch))
+    with open_instruments(plan.target.power_sources, roots) as instruments:
+        write_prompts(plan, scratch)
         yield RunContext(
             plan=plan,
-            folder=folder,
-            scratch=Path(scratch),
+            folder=journal.folder,
+            scratch=scratch,
+            folders=journal.roots,
             environment=scrubbed_environment(environment)[0],
             instruments=instruments,
             probes=probes,
-            live=LiveFile(folder),
+            live=LiveFile(journal.folder),
             stop_requested=interruption.requested,
         )
 

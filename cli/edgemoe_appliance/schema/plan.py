@@ -6,10 +6,11 @@ A plan is the only thing `measure` is given. It is pure data: nothing here looks
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -230,8 +231,19 @@ class Plan(Frozen):
         return self
 
     @property
+    def document(self) -> bytes:
+        """Return the plan as it stands in a file."""
+        text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False)
+        return text.encode(errors="replace") + b"\n"
+
+    @property
     def digest(self) -> str:
-        """Return the digest of what is measured and with what; paths and findings do not count.
+        """Return the digest of what is measured and with what: of `digested`."""
+        return digest_of(self.digested)
+
+    @property
+    def digested(self) -> dict[str, Any]:
+        """Return what is measured and with what, as data; paths and findings do not count.
 
         Nor does the study: what a session runs is resolved here, and words and claims may be
         mended between two measuring periods. Equal plans of every version have equal digests.
@@ -253,7 +265,7 @@ class Plan(Frozen):
         # Fixed repetitions have the digest that they had before there were others.
         if data["precision"] is None:
             del data["precision"]
-        return digest_of(data)
+        return data
 
     def has_room_for(self, run: RunSpec) -> bool:
         """Return whether a run is planned, or is a repetition that may be added to one."""

@@ -7,6 +7,7 @@ to the present form before they are validated, newer ones are refused as what th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Annotated, Any, Final, Literal
 
@@ -318,13 +319,21 @@ _ADAPTER: TypeAdapter[PeriodRecord | HeaderRecord | EndRecord] = TypeAdapter(Rec
 _FOREIGN: Final = "not a journal of ours?"
 
 
-def record_line(record: Frozen) -> bytes:
+def _as_it_is(document: dict[str, Any]) -> dict[str, Any]:
+    return document
+
+
+def record_line(
+    record: Frozen, hide: Callable[[dict[str, Any]], dict[str, Any]] = _as_it_is
+) -> bytes:
     """Return a record as one line of a journal, newline included.
+
+    `hide` takes out of its texts what must not be told (`Roots.hide`).
 
     Half of a surrogate pair (a file name that is not UTF-8) is no text: it becomes `?`, as
     otherwise the journal could not be written, or not be read.
     """
-    return canonical_json(record.model_dump(mode="json")).encode(errors="replace") + b"\n"
+    return canonical_json(hide(record.model_dump(mode="json"))).encode(errors="replace") + b"\n"
 
 
 def parse_record(line: bytes, where: str) -> PeriodRecord | HeaderRecord | EndRecord:
