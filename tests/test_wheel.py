@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-CARRIED = ("configs/engines.yaml", "data/reference/study.yaml", "report_templates/report.html.j2")
+CARRIED = (
+    "configs/engines.yaml",
+    "configs/studies/moe-edge/study.yaml",
+    "report_templates/report.html.j2",
+)
 
 
 @pytest.mark.slow

@@ -20,7 +20,6 @@ from edgemoe_appliance.schema.configs import (
     Experiment,
     Feeds,
     ModelRole,
-    PromptSet,
     Target,
     ThermalRule,
 )
@@ -155,7 +154,7 @@ def build_prompts(
     return {
         prompt_key(name, prompt): PlannedPrompt(
             id=prompt,
-            set=PromptSet.LENGTH if prompt in LENGTH_PROMPTS else PromptSet.EFFICIENCY,
+            set="length" if prompt in LENGTH_PROMPTS else "efficiency",
             category=LENGTH_PROMPTS.get(prompt, "general-qa"),
             words=len(synthetic.prompt_text.split()),
             text=f"{synthetic.prompt_text} ({prompt})",

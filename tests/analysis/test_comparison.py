@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edgemoe_appliance.analysis import load_sessions
-from edgemoe_appliance.analysis.claims import Reference, Verdict, read_reference
+from edgemoe_appliance.analysis.claims import Verdict
 from edgemoe_appliance.analysis.comparison import (
     MARGIN,
     Area,
@@ -27,6 +27,7 @@ from edgemoe_appliance.analysis.statistics import Absent, Interval, resampling
 from edgemoe_appliance.schema.hardware import Clock, Fan, HardwareFacts, PowerMode
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status, record_line
+from edgemoe_appliance.studies import Study, read_study
 from tests.analysis.journals import (
     Synthetic,
     build_period,
@@ -45,8 +46,8 @@ SHARED = ("gen_tok_s", "prompt_tok_s", "peak_rss_bytes")
 
 
 @pytest.fixture(scope="module")
-def reference() -> Reference:
-    return read_reference()
+def study() -> Study:
+    return read_study()
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,7 @@ def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def compare(tmp_path: Path, reference: Reference) -> Callable[..., Comparison]:
+def compare(tmp_path: Path, study: Study) -> Callable[..., Comparison]:
     def made(
         a: Synthetic,
         b: Synthetic,
@@ -70,7 +71,7 @@ def compare(tmp_path: Path, reference: Reference) -> Callable[..., Comparison]:
             Side(name=name, loaded=load_sessions([folder]))
             for name, folder in zip("ab", folders, strict=True)
         )
-        return compare_sides(first, second, reference)
+        return compare_sides(first, second, study)
 
     return made
 

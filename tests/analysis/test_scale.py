@@ -23,7 +23,7 @@ from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, 
 from edgemoe_appliance.errors import HostError, RecordError
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.schema.journal import JOURNAL_NAME
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis.stored import stored
 from tests.bench.fleets import plan_fleet, write_fleet
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.summary import summary_rows
 from edgemoe_appliance.analysis.tables import build_tables
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis.journals import Synthetic, write_session
 
 

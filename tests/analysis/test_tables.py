@@ -24,7 +24,7 @@ from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.schema.plan import PrecisionRule, RunSpec
 from edgemoe_appliance.schema.records import Status, record_line
 from edgemoe_appliance.schema.units import GB, GIB
-from edgemoe_appliance.studies.reference import Study, read_study
+from edgemoe_appliance.studies import Study, read_study
 from tests.analysis.journals import (
     FILE_BYTES,
     LENGTH_PROMPTS,

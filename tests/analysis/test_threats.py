@@ -12,7 +12,7 @@ from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.threats import Weight, find_threats
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis.journals import (
     Synthetic,
     build_plan,

@@ -14,9 +14,9 @@ from edgemoe_appliance.analysis.claims import (
     Scope,
     StudyEvidence,
     judge_claims,
-    read_reference,
 )
 from edgemoe_appliance.app.judgement import claim_in_full, finding_in_full, matching, overview
+from edgemoe_appliance.studies import read_study
 
 GOLDEN = Path(__file__).parent / "golden"
 Judged = tuple[tuple[ClaimVerdict, ...], tuple[Finding, ...]]
@@ -24,9 +24,9 @@ Judged = tuple[tuple[ClaimVerdict, ...], tuple[Finding, ...]]
 
 @pytest.fixture(scope="module")
 def judged() -> Judged:
-    reference = read_reference()
-    evidence = StudyEvidence(reference)
-    return judge_claims(evidence, reference.tests), audit(evidence)
+    study = read_study()
+    evidence = StudyEvidence(study)
+    return judge_claims(evidence), audit(evidence)
 
 
 def kept(name: str, lines: list[str]) -> None:

@@ -10,12 +10,12 @@ import pytest
 from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.archive import bundle, verify
 from edgemoe_appliance.archive.derived import Basis, derive_files
-from edgemoe_appliance.schema.configs import Configs, read_configs
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME
-from tests.archive.sessions import archive, contents, write_small_session
+from edgemoe_appliance.studies import Study, read_study
+from tests.archive.sessions import archive, contents, shipped_study, write_small_session
 
 Derive = Callable[[Basis], dict[str, bytes]]
-ReadConfigs = Callable[[Path], Configs]
+ReadStudy = Callable[..., Study]
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def derive_once() -> Derive:
         key = (
             (basis.folder / PLAN_NAME).read_bytes(),
             (basis.folder / JOURNAL_NAME).read_bytes(),
-            repr((basis.models, basis.lock, basis.image_sha256)),
+            repr((basis.study.sha256, basis.lock, basis.image_sha256)),
         )
         if key not in known:
             with pytest.MonkeyPatch.context() as patch:
@@ -39,26 +39,27 @@ def derive_once() -> Derive:
 
 
 @pytest.fixture(scope="session")
-def read_once() -> ReadConfigs:
-    """Return `read_configs` with a memory of the configuration that was read well."""
-    known: dict[tuple[tuple[str, bytes], ...], Configs] = {}
+def read_once() -> ReadStudy:
+    """Return `read_study` with a memory of the folders that were read well."""
+    known: dict[tuple[tuple[str, bytes], ...], Study] = {}
 
-    def read(folder: Path) -> Configs:
-        key = tuple((path.name, path.read_bytes()) for path in sorted(folder.glob("*.yaml")))
+    def read(name: str | None = None, root: Path | None = None) -> Study:
+        if root is None:
+            return shipped_study()
+        paths = sorted(root.rglob("*.yaml"))
+        key = tuple((str(path.relative_to(root)), path.read_bytes()) for path in paths)
         if key not in known:
-            known[key] = read_configs(folder)
+            known[key] = read_study(name, root)
         return known[key]
 
     return read
 
 
 @pytest.fixture(autouse=True)
-def _work_once(
-    monkeypatch: pytest.MonkeyPatch, derive_once: Derive, read_once: ReadConfigs
-) -> None:
+def _work_once(monkeypatch: pytest.MonkeyPatch, derive_once: Derive, read_once: ReadStudy) -> None:
     for module in (bundle, verify):
         monkeypatch.setattr(module, "derive_files", derive_once)
-        monkeypatch.setattr(module, "read_configs", read_once)
+    monkeypatch.setattr(verify, "read_study", read_once)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from edgemoe_appliance.archive.tarball import Member, TarReader, TarWriter
 from edgemoe_appliance.schema.journal import SAMPLES_FOLDER
 from edgemoe_appliance.schema.plan import ApplianceIdentity, RunSpec
 from edgemoe_appliance.schema.records import SampleFile
+from edgemoe_appliance.studies import Study, read_study
 from tests.analysis.journals import Synthetic, write_session
 
 SMALL = Synthetic(
@@ -33,6 +35,11 @@ SMALL = Synthetic(
     repetitions=2,
 )
 IDENTITY = ApplianceIdentity(version="0.1.0", git_head="a" * 40, git_dirty=False)
+
+
+@cache
+def shipped_study() -> Study:
+    return read_study()
 
 
 def maker() -> Maker:
@@ -67,7 +74,8 @@ def specs_of(folder: Path) -> list[RunSpec]:
 
 def request(folder: Path, out: Path, **more: Any) -> ArchiveRequest:
     images = more.pop("images", folder.parent / "images")
-    return ArchiveRequest(folder=folder, images=images, out=out, maker=maker(), **more)
+    study = more.pop("study", None) or shipped_study()
+    return ArchiveRequest(folder=folder, study=study, images=images, out=out, maker=maker(), **more)
 
 
 def archive(folder: Path, out: Path, **more: Any) -> Archived:

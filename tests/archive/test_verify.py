@@ -160,7 +160,7 @@ def test_raw_readings_must_be_those_that_the_journal_recorded(
 
 
 def test_looser_tests_of_a_stranger_do_not_count(small_files: Files, tmp_path: Path) -> None:
-    name = f"{layout.CONFIGS}claims.yaml"
+    name = f"{layout.STUDIES}moe-edge/claims.yaml"
     changed = {**small_files, name: small_files[name] + b"# looser\n"}
     found = check(with_digests(changed), tmp_path)
     assert named(found) == {name}

@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgemoe_appliance.analysis.claims.config import Limits
 from edgemoe_appliance.analysis.claims.verdicts import Verdict
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.measure.precision import relative_half_width, settle
@@ -33,7 +32,8 @@ from edgemoe_appliance.schema.journal import (
 )
 from edgemoe_appliance.schema.plan import LEAST_REPETITIONS, PrecisionRule, read_plan
 from edgemoe_appliance.schema.records import Status
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
+from edgemoe_appliance.studies.claims import Limits
 from tests.bench.simulated import Setup, SimulatedStudy, fewer_resamples, simulate
 from tests.bench.verdict_rates import RESAMPLES, judged
 

@@ -35,7 +35,7 @@ from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.report import write_report
 from edgemoe_appliance.schema.journal import JOURNAL_NAME
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.bench.fleets import write_fleet
 
 SIZES = (180, 10_000)

@@ -27,7 +27,6 @@ from edgemoe_appliance.errors import ApplianceError
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
-from edgemoe_appliance.schema.configs import read_configs
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     PLAN_NAME,
@@ -38,7 +37,7 @@ from edgemoe_appliance.schema.journal import (
 )
 from edgemoe_appliance.schema.plan import Plan, expand_prompts, expand_runs, read_plan
 from edgemoe_appliance.schema.records import EndRecord
-from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.studies import read_study
 
 # A few lives end while starting, most within the first runs after it.
 _STARTING_SHARE = 0.2
@@ -108,7 +107,8 @@ def kill_and_resume(folder: Path, *, kills: int, seed: int) -> int:
 
 def write_demo_plan(folder: Path) -> Plan:
     """Write the demo's matrix on tiny twins and one thread into a session folder."""
-    configs = read_configs(resource_folder("configs"))
+    study = read_study()
+    configs = study.configs
     cache = default_folders().cache
     build = engine_build(
         configs.engines,
@@ -120,7 +120,7 @@ def write_demo_plan(folder: Path) -> Plan:
     for name, entry in configs.models.models.items():
         path = write_twin(entry, name, TwinScale.TINY, folder.parent).path
         models[name] = planned_model(name, entry, read_model_file(path))
-    experiments = {name: configs.experiment(name) for name in ("demo_efficiency", "demo_length")}
+    experiments = {name: study.experiment(name) for name in study.suites.demo}
     plan = Plan(
         session=folder.name,
         target_id="host",
@@ -130,15 +130,15 @@ def write_demo_plan(folder: Path) -> Plan:
         appliance=read_identity(),
         engines={build.pin: build},
         models=models,
-        prompts=expand_prompts(configs, experiments),
+        prompts=expand_prompts(experiments, study.prompts),
         experiments=experiments,
-        order_seed=configs.experiments.order_seed,
+        order_seed=study.order_seed,
         runs=expand_runs(
             experiments,
             target="host",
             pin=build.pin,
             threads=1,
-            seed=configs.experiments.order_seed,
+            seed=study.order_seed,
         ),
     )
     folder.mkdir()

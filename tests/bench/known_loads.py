@@ -20,7 +20,6 @@ from pathlib import Path
 
 from edgemoe_appliance.bench.launcher import NativeLauncher
 from edgemoe_appliance.bench.session import run_bench
-from edgemoe_appliance.schema.configs import PromptSet
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, read_progress
 from edgemoe_appliance.schema.plan import Plan, PlannedPrompt, expand_runs, prompt_key
 from edgemoe_appliance.schema.units import MIB
@@ -137,7 +136,7 @@ def _prompt(name: str) -> PlannedPrompt:
     text = _LOADS[name]
     return PlannedPrompt(
         id=name,
-        set=PromptSet.EFFICIENCY,
+        set="efficiency",
         category="load",
         words=len(text.split()),
         text=text,

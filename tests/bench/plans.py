@@ -11,6 +11,7 @@ from edgemoe_appliance.schema.plan import (
     expand_prompts,
     expand_runs,
 )
+from edgemoe_appliance.studies import read_study
 
 IDENTITY = ApplianceIdentity(version="test", git_head=None, git_dirty=None)
 
@@ -45,8 +46,6 @@ def small_plan(
         }
     )
     experiments = {"short": experiment}
-    known = configs.experiments.model_copy(update={"experiments": experiments})
-    with_short = configs.model_copy(update={"experiments": known})
     return Plan(
         session=session,
         target_id="host",
@@ -56,7 +55,7 @@ def small_plan(
         appliance=IDENTITY,
         engines={build.pin: build},
         models=models,
-        prompts=expand_prompts(with_short, experiments),
+        prompts=expand_prompts(experiments, read_study().prompts),
         experiments=experiments,
         order_seed=1,
         runs=expand_runs(experiments, target="host", pin=build.pin, threads=1, seed=1),

@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from edgemoe_appliance.analysis.claims.config import Limits
 from edgemoe_appliance.analysis.claims.estimates import Estimate
 from edgemoe_appliance.analysis.claims.judging import verdict_of
 from edgemoe_appliance.analysis.claims.repetitions import MoreRuns, more_runs
 from edgemoe_appliance.analysis.claims.sample_estimates import ratio_estimate
 from edgemoe_appliance.analysis.claims.verdicts import Verdict
+from edgemoe_appliance.studies.claims import Limits
 from tests.bench.simulated import SEED, Setup, SimulatedStudy, fewer_resamples, simulate
 
 RESAMPLES = 1000

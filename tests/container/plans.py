@@ -14,7 +14,6 @@ from edgemoe_appliance.schema.configs import (
     ModelRole,
     PowerSource,
     Prompt,
-    PromptSet,
     SdistSource,
     Target,
     ThermalRule,
@@ -102,7 +101,7 @@ def plan(
         n_predict=4,
         arms=(Arm.PLAIN,),
     )
-    prompt = Prompt(set=PromptSet.EFFICIENCY, category="qa", text="Why is the sky blue?")
+    prompt = Prompt(set="efficiency", category="qa", text="Why is the sky blue?")
     return Plan(
         session=session,
         target_id="host",

@@ -33,6 +33,7 @@ from edgemoe_appliance.schema.plan import (
     expand_runs,
 )
 from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, PeriodRecord, Status
+from edgemoe_appliance.studies import read_study
 
 pytestmark = pytest.mark.container
 SMALL_BYTES = 300 * 2**20
@@ -53,7 +54,8 @@ def make_plan(
     target = configs.target("host")
     assert target.container is not None
     profile = target.container.model_copy(update={"memory_limit_bytes": memory_limit_bytes})
-    smoke = configs.experiment("smoke")
+    study = read_study()
+    smoke = study.experiment("smoke")
     experiment = Experiment(
         title="short runs",
         models=tuple(models),
@@ -63,13 +65,6 @@ def make_plan(
         ignore_eos=True,
         context=512,
         arms=arms,
-    )
-    only = configs.model_copy(
-        update={
-            "experiments": configs.experiments.model_copy(
-                update={"experiments": {"short": experiment}}
-            )
-        }
     )
     (pin,) = engines
     return Plan(
@@ -82,7 +77,7 @@ def make_plan(
         appliance=ApplianceIdentity(version="0", git_head=None, git_dirty=None),
         engines=engines,
         models=models,
-        prompts=expand_prompts(only, ["short"]),
+        prompts=expand_prompts({"short": experiment}, study.prompts),
         experiments={"short": experiment},
         order_seed=1,
         runs=expand_runs({"short": experiment}, target="host", pin=pin, threads=1, seed=1),

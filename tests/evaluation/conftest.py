@@ -2,20 +2,20 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.analysis.claims import Reference, read_reference
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.evaluation.config import EvaluationConfig
+from edgemoe_appliance.studies import Study, read_study
 from tests.evaluation.states import empty_folders, read_config
 
 
 @pytest.fixture(scope="session")
-def reference() -> Reference:
-    return read_reference()
+def study() -> Study:
+    return read_study()
 
 
 @pytest.fixture(scope="session")
-def config(reference: Reference) -> EvaluationConfig:
-    return read_config(reference)
+def config(study: Study) -> EvaluationConfig:
+    return read_config(study)
 
 
 @pytest.fixture

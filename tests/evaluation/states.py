@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgemoe_appliance.analysis.claims import Reference
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.evaluation.config import EvaluationConfig, read_evaluation
-from edgemoe_appliance.evaluation.forecast import Outline, State, build_outline
+from edgemoe_appliance.evaluation.forecast import Outline, build_outline
 from edgemoe_appliance.evaluation.request import Asked, resolve
 from edgemoe_appliance.evaluation.state import read_present
 from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.studies import Study
 
 
 def empty_folders(root: Path) -> Folders:
@@ -23,14 +23,13 @@ def empty_folders(root: Path) -> Folders:
     )
 
 
-def read_config(reference: Reference) -> EvaluationConfig:
-    return read_evaluation(resource_folder("configs"), reference.configs)
+def read_config(study: Study) -> EvaluationConfig:
+    return read_evaluation(resource_folder("configs"))
 
 
-def outline_of(asked: Asked, reference: Reference, folders: Folders, *, cores: int = 2) -> Outline:
+def outline_of(asked: Asked, study: Study, folders: Folders, *, cores: int = 2) -> Outline:
     """Return the outline as the command makes it, with the cores of no particular machine."""
-    config = read_config(reference)
-    evaluation = resolve(asked, reference.configs, config)
-    present = read_present(evaluation, reference.configs, folders, cores=cores)
-    state = State(present=present, study=reference.study)
-    return build_outline(evaluation, reference.configs, config, state)
+    config = read_config(study)
+    evaluation = resolve(asked, study, config)
+    present = read_present(evaluation, study, folders, cores=cores)
+    return build_outline(evaluation, study, config, present)

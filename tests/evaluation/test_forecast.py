@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.analysis.claims import Reference
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId
@@ -18,6 +17,7 @@ from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import twin_path
 from edgemoe_appliance.schema.configs import Arm
 from edgemoe_appliance.schema.units import GB
+from edgemoe_appliance.studies import Study
 from tests.evaluation.states import outline_of
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -33,35 +33,34 @@ GOLDEN = Path(__file__).parent / "golden"
     ],
 )
 def test_the_outline_of_an_empty_checkout(
-    name: str, asked: Asked, reference: Reference, folders: Folders
+    name: str, asked: Asked, study: Study, folders: Folders
 ) -> None:
     """Set ACCEPT_GOLDEN=1 to take the present output as right, then read the difference."""
-    text = "\n".join(outline_lines(outline_of(asked, reference, folders))) + "\n"
+    text = "\n".join(outline_lines(outline_of(asked, study, folders))) + "\n"
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("ACCEPT_GOLDEN"):
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
 
 
-def test_a_dry_run_writes_nothing(reference: Reference, folders: Folders, tmp_path: Path) -> None:
-    outline_of(Asked(kick_the_tires=True), reference, folders)
+def test_a_dry_run_writes_nothing(study: Study, folders: Folders, tmp_path: Path) -> None:
+    outline_of(Asked(kick_the_tires=True), study, folders)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_estimate_of_a_run_is_the_sum_of_its_parts(
-    reference: Reference, config: EvaluationConfig, folders: Folders
+    study: Study, config: EvaluationConfig, folders: Folders
 ) -> None:
-    evaluation = resolve(Asked(target="jetson"), reference.configs, config)
-    present = read_present(evaluation, reference.configs, folders, cores=2)
+    evaluation = resolve(Asked(target="jetson"), study, config)
+    present = read_present(evaluation, study, folders, cores=2)
     estimator = Estimator(
         evaluation=evaluation,
-        configs=reference.configs,
-        study=reference.study,
+        study=study,
         paces=config.paces,
         present=present,
     )
     run = next(r for r in present.runs_left if r.prompt == "qa-tides" and "llama" in r.model)
-    words = len(reference.configs.prompts.prompts["qa-tides"].text.split())
+    words = len(study.prompts["qa-tides"].text.split())
     rate = 33.4  # the study's, Llama-3.2-1B on the Jetson
     loading_s = 807694464 / (config.paces.load_gb_s * GB)
     prompt_s = 1.4 * words / (10 * rate)
@@ -72,30 +71,28 @@ def test_the_estimate_of_a_run_is_the_sum_of_its_parts(
     assert (estimator.run_s(probed) or 0) > (estimator.run_s(plain) or 0)
 
 
-def test_nothing_is_counted_for_what_is_there(reference: Reference, folders: Folders) -> None:
+def test_nothing_is_counted_for_what_is_there(study: Study, folders: Folders) -> None:
     asked = Asked(kick_the_tires=True, twins=TwinScale.TINY)
-    before = outline_of(asked, reference, folders).cost_of(StepId.MODELS)
+    before = outline_of(asked, study, folders).cost_of(StepId.MODELS)
     folders.models.mkdir(parents=True)
-    for name in reference.configs.models.models:
+    for name in study.configs.models.models:
         twin_path(name, TwinScale.TINY, folders.models).touch()
-    after = outline_of(asked, reference, folders).cost_of(StepId.MODELS)
+    after = outline_of(asked, study, folders).cost_of(StepId.MODELS)
     assert before.disk_bytes > 0
     assert (after.machine_s, after.disk_bytes) == (0, 0)
 
 
-def test_what_cannot_be_known_is_not_counted_as_nothing(
-    reference: Reference, folders: Folders
-) -> None:
+def test_what_cannot_be_known_is_not_counted_as_nothing(study: Study, folders: Folders) -> None:
     asked = Asked(target="jetson", runtime=RuntimeKind.CONTAINER)
-    outline = outline_of(asked, reference, folders)
+    outline = outline_of(asked, study, folders)
     assert outline.cost_of(StepId.BUILD).machine_s is None
     lines = list(outline_lines(outline))
     assert next(line for line in lines if line.startswith("all")).count("over ") == 2
 
 
-def test_more_cores_build_faster(reference: Reference, folders: Folders) -> None:
+def test_more_cores_build_faster(study: Study, folders: Folders) -> None:
     two, eight = (
-        outline_of(Asked(), reference, folders, cores=cores).cost_of(StepId.BUILD).machine_s
+        outline_of(Asked(), study, folders, cores=cores).cost_of(StepId.BUILD).machine_s
         for cores in (2, 8)
     )
     assert two is not None
@@ -104,14 +101,13 @@ def test_more_cores_build_faster(reference: Reference, folders: Folders) -> None
 
 
 def test_a_target_without_a_pace_has_no_estimate(
-    reference: Reference, config: EvaluationConfig, folders: Folders
+    study: Study, config: EvaluationConfig, folders: Folders
 ) -> None:
-    evaluation = resolve(Asked(), reference.configs, config)
-    present = read_present(evaluation, reference.configs, folders, cores=2)
+    evaluation = resolve(Asked(), study, config)
+    present = read_present(evaluation, study, folders, cores=2)
     estimator = Estimator(
         evaluation=evaluation,
-        configs=reference.configs,
-        study=reference.study,
+        study=study,
         paces=config.paces.model_copy(update={"weights_gb_s": {}}),
         present=present,
     )

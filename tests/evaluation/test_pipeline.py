@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from edgemoe_appliance.analysis.claims import Reference
 from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.archive.about import read_maker
 from edgemoe_appliance.archive.verify import verify_archive
@@ -18,6 +17,7 @@ from edgemoe_appliance.evaluation.summary import ending_lines
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.records import Status
+from edgemoe_appliance.studies import Study
 from tests.analysis.journals import failed
 from tests.evaluation.standins import StandInAudience, StandInLauncher, StandInRuntime
 from tests.evaluation.states import outline_of
@@ -32,18 +32,16 @@ def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def evaluation(reference: Reference, config: EvaluationConfig) -> Evaluation:
-    small = config.kick_the_tires.model_copy(update={"experiments": ("demo_length",)})
-    few = config.model_copy(update={"kick_the_tires": small})
-    return resolve(ASKED, reference.configs, few)
+def evaluation(study: Study, config: EvaluationConfig) -> Evaluation:
+    few = study.suites.model_copy(update={"kick_the_tires": ("demo_length",)})
+    return resolve(ASKED, replace(study, suites=few), config)
 
 
 @pytest.fixture
-def performance(evaluation: Evaluation, reference: Reference, folders: Folders) -> Performance:
+def performance(evaluation: Evaluation, study: Study, folders: Folders) -> Performance:
     return Performance(
         evaluation=evaluation,
-        configs=reference.configs,
-        reference=reference,
+        study=study,
         folders=folders,
         audience=StandInAudience(),
     )
@@ -55,7 +53,7 @@ def audience_of(performance: Performance) -> StandInAudience:
 
 
 def test_every_step_is_made_in_order_and_the_archive_verifies(
-    performance: Performance, reference: Reference, folders: Folders
+    performance: Performance, study: Study, folders: Folders
 ) -> None:
     findings = performance.check(None, force=True)
     done = performance.run(StandInRuntime(StandInLauncher()), findings)
@@ -64,7 +62,7 @@ def test_every_step_is_made_in_order_and_the_archive_verifies(
     assert list(done.took_s) == list(StepId)
     assert done.failure is None
     assert done.report.is_file()
-    assert [verdict.id for verdict in done.verdicts] == [c.id for c in reference.study.claims]
+    assert [verdict.id for verdict in done.verdicts] == list(study.claims)
     assert done.archived.path == folders.archive_of("kick-the-tires-tiny-twins")
     found = verify_archive(done.archived.path, read_maker(read_identity()))
     assert found.is_good, found.mismatches
@@ -72,9 +70,9 @@ def test_every_step_is_made_in_order_and_the_archive_verifies(
 
 
 def test_the_end_says_what_came_out_and_how_to_verify_it(
-    performance: Performance, evaluation: Evaluation, reference: Reference, folders: Folders
+    performance: Performance, evaluation: Evaluation, study: Study, folders: Folders
 ) -> None:
-    outline = outline_of(ASKED, reference, folders)
+    outline = outline_of(ASKED, study, folders)
     done = performance.run(StandInRuntime(StandInLauncher()), performance.check(None, force=True))
     lines = list(ending_lines(evaluation, outline, done, 80))
     told = "\n".join(lines)

@@ -1,11 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
-from edgemoe_appliance.analysis.claims import Reference
 from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EvaluationConfig
 from edgemoe_appliance.evaluation.request import Asked, resolve
 from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.studies import Study
 
 
 @pytest.mark.parametrize(
@@ -21,11 +23,11 @@ from edgemoe_appliance.models.layout import TwinScale
     ],
 )
 def test_equal_questions_get_equal_sessions(
-    asked: Asked, session: str, reference: Reference, config: EvaluationConfig
+    asked: Asked, session: str, study: Study, config: EvaluationConfig
 ) -> None:
-    evaluation = resolve(asked, reference.configs, config)
+    evaluation = resolve(asked, study, config)
     assert evaluation.bench.session == session
-    assert evaluation == resolve(asked, reference.configs, config)
+    assert evaluation == resolve(asked, study, config)
 
 
 @pytest.mark.parametrize(
@@ -39,28 +41,28 @@ def test_equal_questions_get_equal_sessions(
     ],
 )
 def test_what_cannot_be_asked(
-    asked: Asked, words: str, reference: Reference, config: EvaluationConfig
+    asked: Asked, words: str, study: Study, config: EvaluationConfig
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        resolve(asked, reference.configs, config)
+        resolve(asked, study, config)
     assert words in str(caught.value)
 
 
 def test_a_target_without_experiments_is_told_what_to_do(
-    reference: Reference, config: EvaluationConfig
+    study: Study, config: EvaluationConfig
 ) -> None:
-    without = config.model_copy(update={"experiments": {}})
+    without = replace(study, suites=study.suites.model_copy(update={"evaluate": {}}))
     with pytest.raises(ConfigError) as caught:
-        resolve(Asked(), reference.configs, without)
-    assert "has no experiments for target host" in str(caught.value)
+        resolve(Asked(), without, config)
+    assert "has no experiments to evaluate on target host" in str(caught.value)
 
 
 def test_a_session_of_many_experiments_still_has_a_name_of_its_own(
-    reference: Reference, config: EvaluationConfig
+    study: Study, config: EvaluationConfig
 ) -> None:
-    every = tuple(reference.configs.experiments.experiments)
+    every = tuple(study.experiments)
     names = {
-        resolve(Asked(experiments=some), reference.configs, config).bench.session
+        resolve(Asked(experiments=some), study, config).bench.session
         for some in (every, every[:-1], every[1:])
     }
     assert len(names) == 3

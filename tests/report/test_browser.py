@@ -15,7 +15,7 @@ from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.report import render_reference_report, write_report
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis import arms
 from tests.analysis.journals import Synthetic, failed, with_caveat, write_session
 

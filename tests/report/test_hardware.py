@@ -7,7 +7,7 @@ from edgemoe_appliance.report.hardware import HARDWARE_NAME, render_hardware
 from edgemoe_appliance.report.render import render_files
 from edgemoe_appliance.schema.hardware import HardwareFacts
 from edgemoe_appliance.schema.records import record_line
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis.journals import (
     Synthetic,
     build_period,

@@ -11,7 +11,7 @@ from edgemoe_appliance.analysis.claims import Scope, Verdict
 from edgemoe_appliance.report.audit_views import anchor_of, build_audits, weightiest
 from edgemoe_appliance.report.judged_views import build_answer, build_claims
 from edgemoe_appliance.report.judgement import Judgement, judge
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.report import render_reference_report, write_report
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis.journals import Synthetic, write_session
 
 pytestmark = pytest.mark.slow

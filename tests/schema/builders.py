@@ -9,7 +9,6 @@ from edgemoe_appliance.schema.configs import (
     DirectorySource,
     Experiment,
     ModelRole,
-    PromptSet,
     Target,
     ThermalRule,
 )
@@ -111,7 +110,7 @@ def a_model(folder: str = "/here") -> PlannedModel:
 def a_prompt(text: str = "Why?") -> PlannedPrompt:
     return PlannedPrompt(
         id="qa-tides",
-        set=PromptSet.EFFICIENCY,
+        set="efficiency",
         category="general-qa",
         words=len(text.split()),
         text=text,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.schema.configs import Arm, Experiment, Order, Prompt, PromptSet
+from edgemoe_appliance.schema.configs import Arm, Experiment, Order, Prompt
 from edgemoe_appliance.schema.plan import (
     Plan,
     PrecisionRule,
@@ -257,12 +257,12 @@ def test_experiments_follow_one_another() -> None:
 
 def a_long_prompt(n_words: int) -> Prompt:
     text = " ".join(f"word{n}" for n in range(n_words))
-    return Prompt(set=PromptSet.LENGTH, category="long", text=text)
+    return Prompt(set="length", category="long", text=text)
 
 
 def test_a_whole_prompt_is_sent_as_it_stands() -> None:
     text = "  First line.\n\nSecond  line?  \n"
-    planned = scaled_prompt("p", Prompt(set=PromptSet.LENGTH, category="short", text=text), 1.0)
+    planned = scaled_prompt("p", Prompt(set="length", category="short", text=text), 1.0)
     assert planned.text == "First line.\n\nSecond  line?"
     assert planned.words == 4
     assert planned.sha256 == "1306a0634f861105defc12c9d6f9d5e1ee00d0a07bac9e9b2e49a849fb51c243"

@@ -29,7 +29,7 @@ def test_this_checkout_is_found() -> None:
     assert root is not None
     assert (root / "cli" / "edgemoe_appliance").is_dir()
     assert resources.resource_folder("configs") == root / "configs"
-    assert (resources.resource_folder("data/reference") / "study.yaml").is_file()
+    assert (resources.resource_folder("configs") / "studies.yaml").is_file()
     assert resources.work_root() == root
 
 
@@ -43,10 +43,10 @@ def test_a_checkout_comes_before_what_the_wheel_carries(
 
 def test_an_installed_package_uses_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, package = install(tmp_path, monkeypatch, checkout=False)
-    own = package / "_resources" / "data" / "reference"
+    own = package / "_resources" / "configs"
     own.mkdir(parents=True)
     assert resources.checkout_root() is None
-    assert resources.resource_folder("data/reference") == own
+    assert resources.resource_folder("configs") == own
 
 
 def test_an_installed_package_writes_where_the_user_is(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from edgemoe_appliance.analysis.claims import Reference, read_reference
-from edgemoe_appliance.analysis.claims.config import ClaimTest
 from edgemoe_appliance.analysis.claims.formatting import limits_in_words
 from edgemoe_appliance.analysis.claims.tests import Question, questions
 from edgemoe_appliance.bench.paths import Folders
@@ -18,6 +16,8 @@ from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.units import human_bytes, human_duration
+from edgemoe_appliance.studies import Study, read_study
+from edgemoe_appliance.studies.claims import Claim
 
 _EVALUATE = "edgemoe-appliance evaluate --target T"
 _TARGETS = ("host", "jetson", "m2")
@@ -39,29 +39,29 @@ _PAPER = (
 _NOWHERE = Path("/nonexistent")
 
 
-def claims_table(reference: Reference) -> str:
+def claims_table(study: Study) -> str:
     """Return the map from claims to experiments."""
     rows = [
         (
-            claim.id,
+            claim_id,
             claim.section,
             claim.says,
-            *_tested(reference, reference.tests.claims[claim.id]),
+            *_tested(study, claim),
         )
-        for claim in reference.study.claims
+        for claim_id, claim in study.claims.items()
     ]
     titles = ("claim", "section", "the study says", "experiments", "on", "counts as reproduced")
     return _table(titles, rows)
 
 
-def experiments_table(reference: Reference) -> str:
+def experiments_table(study: Study) -> str:
     """Return what each experiment takes, by target."""
-    config = read_evaluation(resource_folder("configs"), reference.configs)
+    config = read_evaluation(resource_folder("configs"))
     rows = []
-    for name, experiment in reference.configs.experiments.experiments.items():
+    for name, experiment in study.experiments.items():
         if experiment.prompt_scale < 1:
             continue
-        costs = [_cost(name, target, reference, config) for target in _TARGETS]
+        costs = [_cost(name, target, study, config) for target in _TARGETS]
         rows.append(
             (
                 f"`{name}`",
@@ -75,42 +75,42 @@ def experiments_table(reference: Reference) -> str:
     return _table(titles, rows)
 
 
-def paper_table(reference: Reference) -> str:
+def paper_table(study: Study) -> str:
     """Return which command makes each table of the paper."""
     rows = []
     for title, section, table in _PAPER:
-        options = [f"--experiment {name}" for name in _experiments(reference, table)]
+        options = [f"--experiment {name}" for name in _experiments(study, table)]
         rows.append((title, section, f"`{' '.join([_EVALUATE, *options])}`"))
     return _table(("table", "section", "command"), rows)
 
 
 def appendix_blocks() -> dict[str, str]:
     """Return the generated blocks of the README by name."""
-    reference = read_reference()
+    study = read_study()
     return {
-        "claims": claims_table(reference),
-        "costs": experiments_table(reference),
-        "paper": paper_table(reference),
+        "claims": claims_table(study),
+        "costs": experiments_table(study),
+        "paper": paper_table(study),
     }
 
 
-def _tested(reference: Reference, test: ClaimTest) -> tuple[str, str, str]:
+def _tested(study: Study, claim: Claim) -> tuple[str, str, str]:
     """Return experiments, devices and limits of a claim's test."""
-    if test.untestable:
-        return "none", "", f"not testable: {test.untestable}"
-    asked = [question for check in test.checks for question in questions(check)]
-    names = [name for question in asked for name in _experiments(reference, question.table)]
+    if claim.untestable:
+        return "none", "", f"not testable: {claim.untestable}"
+    asked = list(questions(claim))
+    names = [name for question in asked for name in _experiments(study, question.table)]
     return (
         _joined(f"`{name}`" for name in names),
-        _devices(reference, asked),
+        _devices(study, asked),
         _joined(_limits(question) for question in asked),
     )
 
 
-def _devices(reference: Reference, asked: Sequence[Question]) -> str:
+def _devices(study: Study, asked: Sequence[Question]) -> str:
     if all(question.anywhere for question in asked):
         return "any"
-    devices = reference.study.devices
+    devices = study.devices
     return _joined(devices[device].label for question in asked for device in question.devices)
 
 
@@ -120,25 +120,24 @@ def _limits(question: Question) -> str:
     return limits_in_words(question.asked, question.unit)
 
 
-def _experiments(reference: Reference, table: Feeds) -> Iterator[str]:
+def _experiments(study: Study, table: Feeds) -> Iterator[str]:
     """Yield the experiments of full length that feed a table."""
-    for name, experiment in reference.configs.experiments.experiments.items():
+    for name, experiment in study.experiments.items():
         if table in experiment.feeds and experiment.prompt_scale == 1:
             yield name
 
 
-def _cost(name: str, target: str, reference: Reference, config: EvaluationConfig) -> Cost:
+def _cost(name: str, target: str, study: Study, config: EvaluationConfig) -> Cost:
     asked = Asked(target=target, experiments=(name,), twins=TwinScale.FULL)
-    evaluation = resolve(asked, reference.configs, config)
+    evaluation = resolve(asked, study, config)
     folders = Folders(
         cache=_NOWHERE, models=_NOWHERE, sessions=_NOWHERE, results=_NOWHERE, images=_NOWHERE
     )
     estimator = Estimator(
         evaluation=evaluation,
-        configs=reference.configs,
-        study=reference.study,
+        study=study,
         paces=config.paces,
-        present=read_present(evaluation, reference.configs, folders, cores=2),
+        present=read_present(evaluation, study, folders, cores=2),
     )
     return estimator.cost(StepId.BENCH)
 

@@ -21,7 +21,8 @@ from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.schema.configs import Arm, Feeds
 from edgemoe_appliance.schema.metrics import METRICS
 from edgemoe_appliance.schema.units import GB, gb
-from edgemoe_appliance.studies.reference import Study, TokenBounds
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import TokenBounds
 
 BASELINE = "llama-3.2-1b"
 MOE = "olmoe-1b-7b"

@@ -273,7 +273,7 @@ def _plan_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
     return {
         "feeds": [" ".join(feeds.value for feeds in each.feeds) for each in experiments],
         "prompt_scale": [each.prompt_scale for each in experiments],
-        "prompt_set": [each.set.value for each in prompts],
+        "prompt_set": [each.set for each in prompts],
         "prompt_category": [each.category for each in prompts],
         "prompt_words": [each.words for each in prompts],
         "model_name": [each.name for each in models],

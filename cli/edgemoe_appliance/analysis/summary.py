@@ -10,7 +10,7 @@ from edgemoe_appliance.analysis.table_model import Cell, Row, RowGroup
 from edgemoe_appliance.analysis.tables.memory import memory_table
 from edgemoe_appliance.analysis.tables.throughput import throughput_table
 from edgemoe_appliance.schema.configs import Feeds
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from enum import Enum
 from edgemoe_appliance.analysis.conditions import pools, why_not_comparable
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.schema.configs import Feeds, GitSource
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 # A fleet has dozens of conditions, each with the same shortfalls.
 _MOST_OF_A_KIND = 6

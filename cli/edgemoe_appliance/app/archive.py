@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgemoe_appliance.app.console import print_json, say
-from edgemoe_appliance.app.options import DockerHostOption
+from edgemoe_appliance.app.options import DockerHostOption, StudyOption
 from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.bench.identity import read_identity
 from edgemoe_appliance.bench.images import exported_image
@@ -18,6 +18,7 @@ from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.errors import ConfigError, VerificationError
 from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.units import human_bytes
+from edgemoe_appliance.studies import read_study
 
 # Loading pandas takes a second: only the commands themselves pay for it.
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def archive(
         typer.Option("--with-image", help="Include the container image, out of the Docker engine."),
     ] = False,
     docker_host: DockerHostOption = None,
+    study: StudyOption = None,
 ) -> None:
     """Write one file with everything of a session: raw runs, report, verdicts, provenance."""
     from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
@@ -56,6 +58,7 @@ def archive(
         written = write_archive(
             ArchiveRequest(
                 folder=folder,
+                study=read_study(study),
                 images=folders.images,
                 out=out,
                 maker=read_maker(read_identity()),

@@ -16,6 +16,7 @@ from edgemoe_appliance.app.options import (
     LockedOption,
     RuntimeImageOption,
     RuntimeOption,
+    StudyOption,
     UntilPreciseOption,
     precision_rule,
 )
@@ -38,10 +39,8 @@ from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.doctor import DockerCheck
 from edgemoe_appliance.errors import RunFailedError
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.schema.configs import read_configs
-from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.studies import read_study
 
-DEMO_EXPERIMENTS = ("demo_efficiency", "demo_length")
 _DEMO_PREFIX = "demo-"
 
 
@@ -60,6 +59,7 @@ def bench(
         str | None,
         typer.Option(help="A name; the same name resumes.  (default: TARGET-EXPERIMENTS)"),
     ] = None,
+    study: StudyOption = None,
     pin: Annotated[str | None, typer.Option(help="A pin of engines.yaml.")] = None,
     twins: Annotated[
         TwinScale | None, typer.Option(help="Measure twins of this scale, not the real models.")
@@ -77,8 +77,8 @@ def bench(
 ) -> None:
     """Measure experiments on a target; what a session holds already is not measured again."""
     precision = precision_rule(until_precise, at_most)
-    configs = read_configs(resource_folder("configs"))
-    experiments = tuple(experiment or ("smoke",))
+    chosen = read_study(study)
+    experiments = tuple(experiment or chosen.suites.bench)
     name = default_session(target, experiments, twins, runtime)
     request = BenchRequest(
         target=target,
@@ -90,12 +90,12 @@ def bench(
     )
     folders = default_folders()
     docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None
-    findings = check_host(configs, request, folders, docker)
+    findings = check_host(chosen, request, folders, docker)
     if not force:
         require_fit(target, findings)
     options = ImageOptions(base=base_image, runtime=runtime_image, locked=locked)
     with open_runtime(runtime, folders, options, docker_host) as opened:
-        prepared = prepare_bench(configs, request, opened, folders, TerminalSteps(), findings)
+        prepared = prepare_bench(chosen, request, opened, folders, TerminalSteps(), findings)
         _measure(prepared, folders)
     say(f"journal: {folders.sessions / request.session}")
     say(f"next: edgemoe-appliance report {request.session}")
@@ -103,26 +103,27 @@ def bench(
 
 def demo(
     twins: Annotated[TwinScale, typer.Option(help="How large the twins are.")] = TwinScale.THIN,
+    study: StudyOption = None,
 ) -> None:
     """Run the study's matrix in miniature on this machine: 4 models x 15 prompts x 3 runs."""
-    configs = read_configs(resource_folder("configs"))
+    chosen = read_study(study)
     folders = default_folders()
     now = f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
     request = BenchRequest(
         target="host",
-        experiments=DEMO_EXPERIMENTS,
+        experiments=chosen.suites.demo,
         session=f"{_DEMO_PREFIX}{now}",
         pin=None,
         twins=twins,
     )
-    prepared = prepare_bench(configs, request, NativeRuntime(folders), folders, TerminalSteps())
+    prepared = prepare_bench(chosen, request, NativeRuntime(folders), folders, TerminalSteps())
     unfinished = unfinished_session(prepared.plan, folders.sessions, _DEMO_PREFIX)
     if unfinished is not None:
         say(f"resuming {unfinished}, which was not finished")
         prepared = replace(prepared, plan=prepared.plan.model_copy(update={"session": unfinished}))
     failure = _measure_all(prepared, folders)
     sessions = (prepared.plan.session,)
-    paths = report_sessions(sessions, folders)
+    paths = report_sessions(sessions, folders, chosen)
     say(f"report: {paths.html}")
     if failure is not None:
         raise failure

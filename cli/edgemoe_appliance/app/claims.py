@@ -9,14 +9,16 @@ import typer
 
 from edgemoe_appliance.app.console import OUT, print_json
 from edgemoe_appliance.app.judgement import claim_in_full, finding_in_full, matching, overview
+from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.studies import Study, read_study
 
 # Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
     from edgemoe_appliance.analysis.audit import Finding
-    from edgemoe_appliance.analysis.claims import ClaimVerdict, Evidence, Reference
+    from edgemoe_appliance.analysis.claims import ClaimVerdict, Evidence
 
 
 def register(app: typer.Typer) -> None:
@@ -34,15 +36,15 @@ def claims(
         typer.Option(help="Tell a claim (c6) or an audit (roofline) in full; repeatable."),
     ] = None,
     long: Annotated[bool, typer.Option("--long", help="Tell all of them in full.")] = False,
+    study: StudyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Judge the study's claims and audit the figures; whatever comes out, the exit code is 0."""
     from edgemoe_appliance.analysis.audit import audit, judgement_document  # noqa: PLC0415
-    from edgemoe_appliance.analysis.claims import judge_claims, read_reference  # noqa: PLC0415
+    from edgemoe_appliance.analysis.claims import judge_claims  # noqa: PLC0415
 
-    reference = read_reference()
-    evidence = _evidence(sessions or [], reference)
-    verdicts, findings = judge_claims(evidence, reference.tests), audit(evidence)
+    evidence = _evidence(sessions or [], read_study(study))
+    verdicts, findings = judge_claims(evidence), audit(evidence)
     if show:
         verdicts, findings = _shown(show, verdicts, findings)
     if as_json:
@@ -55,7 +57,7 @@ def claims(
         OUT.print("\n--show c6 tells a claim or an audit in full, --long all; --json for programs")
 
 
-def _evidence(sessions: Sequence[str], reference: Reference) -> Evidence:
+def _evidence(sessions: Sequence[str], study: Study) -> Evidence:
     from edgemoe_appliance.analysis import load_sessions  # noqa: PLC0415
     from edgemoe_appliance.analysis.claims import (  # noqa: PLC0415
         SessionEvidence,
@@ -63,9 +65,9 @@ def _evidence(sessions: Sequence[str], reference: Reference) -> Evidence:
     )
 
     if not sessions:
-        return StudyEvidence(reference)
+        return StudyEvidence(study)
     loaded = load_sessions(session_folders(sessions, default_folders()))
-    return SessionEvidence(loaded, reference)
+    return SessionEvidence(loaded, study)
 
 
 def _shown(

@@ -11,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from edgemoe_appliance.app.console import OUT, print_json, say
+from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.metrics import METRICS
 from edgemoe_appliance.schema.units import GIB
+from edgemoe_appliance.studies import read_study
 
 # Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
@@ -33,16 +35,16 @@ def register(app: typer.Typer) -> None:
 def compare(
     a: Annotated[str, typer.Argument(help="A session by name or folder, or an archive.")],
     b: Annotated[str, typer.Argument(help="The session or archive to hold against it.")],
+    study: StudyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say what differs between two sessions, and whether their results differ beyond chance."""
-    from edgemoe_appliance.analysis.claims import read_reference  # noqa: PLC0415
     from edgemoe_appliance.analysis.comparison import (  # noqa: PLC0415
         compare_sides,
         comparison_document,
     )
 
-    compared = compare_sides(_side(a), _side(b), read_reference())
+    compared = compare_sides(_side(a), _side(b), read_study(study))
     if as_json:
         print_json(comparison_document(compared))
     else:

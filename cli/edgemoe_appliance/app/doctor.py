@@ -8,15 +8,15 @@ import typer
 from rich.table import Table
 
 from edgemoe_appliance.app.console import OUT, print_json
-from edgemoe_appliance.app.options import DockerHostOption, RuntimeOption
+from edgemoe_appliance.app.options import DockerHostOption, RuntimeOption, StudyOption
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import expected_model_bytes, used_models
 from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.schema.configs import read_configs
 from edgemoe_appliance.schema.findings import Finding, Level
-from edgemoe_appliance.schema.resources import resource_folder, work_root
+from edgemoe_appliance.schema.resources import work_root
+from edgemoe_appliance.studies import read_study
 
 _STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red", Level.UNKNOWN: "dim"}
 
@@ -30,12 +30,14 @@ def doctor(
     target: Annotated[str, typer.Option(help="A target of devices.yaml.")] = "host",
     runtime: RuntimeOption = RuntimeKind.NATIVE,
     docker_host: DockerHostOption = None,
+    study: StudyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Check this host for a target: what is fine, what disturbs figures, what is missing."""
-    configs = read_configs(resource_folder("configs"))
-    profile = configs.target(target)
-    sizes = expected_model_bytes(configs, used_models(configs), None, default_folders().models)
+    chosen = read_study(study)
+    profile = chosen.configs.target(target)
+    models = default_folders().models
+    sizes = expected_model_bytes(chosen.configs, used_models(chosen), None, models)
     docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None
     checks = check_target(profile, folder=work_root(), model_bytes=sizes, docker=docker)
     findings = list(checks)

@@ -16,6 +16,7 @@ from edgemoe_appliance.app.options import (
     LockedOption,
     RuntimeImageOption,
     RuntimeOption,
+    StudyOption,
 )
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.progress import BenchProgress
@@ -25,6 +26,7 @@ from edgemoe_appliance.evaluation.request import Asked
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.studies import read_study
 
 # Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def evaluate(
         list[str] | None,
         typer.Option(help="One of experiments.yaml; repeatable.  (default: all of the target's)"),
     ] = None,
+    study: StudyOption = None,
     runtime: RuntimeOption = RuntimeKind.NATIVE,
     kick_the_tires: Annotated[
         bool,
@@ -81,7 +84,7 @@ def evaluate(
         experiments=tuple(experiment or ()),
         kick_the_tires=kick_the_tires,
     )
-    opening = open_evaluation(asked, default_folders())
+    opening = open_evaluation(asked, read_study(study), default_folders())
     for line in outline_lines(opening.outline):
         say(line)
     if not dry_run:
@@ -98,8 +101,7 @@ def _perform(
     kind = opening.evaluation.runtime
     performance = Performance(
         evaluation=opening.evaluation,
-        configs=opening.configs,
-        reference=opening.reference,
+        study=opening.study,
         folders=opening.folders,
         audience=_TerminalAudience(),
     )

@@ -32,6 +32,15 @@ RuntimeImageOption = Annotated[
 LockedOption = Annotated[
     bool, typer.Option("--locked", help="Refuse an image that differs from its lock in anything.")
 ]
+StudyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--study",
+        metavar="NAME",
+        help="A study of configs/studies/, or a folder of your own.  (default: the only one, "
+        "else that of configs/studies.yaml)",
+    ),
+]
 UntilPreciseOption = Annotated[
     str | None,
     typer.Option(

@@ -10,8 +10,9 @@ import typer
 from rich.table import Table
 
 from edgemoe_appliance.app.console import OUT, say
+from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.bench.paths import Folders, default_folders
-from edgemoe_appliance.studies.reference import Study, read_study
+from edgemoe_appliance.studies import Study, read_study
 
 # Loading pandas and matplotlib takes a second: only the commands that need them pay for it.
 if TYPE_CHECKING:
@@ -39,18 +40,19 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the report. (default: results/SESSION)")
     ] = None,
+    study: StudyOption = None,
 ) -> None:
     """Render a report: the paper's tables with your figures beside the study's."""
-    folders = default_folders()
+    folders, chosen = default_folders(), read_study(study)
     if sessions:
-        paths = report_sessions(sessions, folders, out)
+        paths = report_sessions(sessions, folders, chosen, out)
     else:
-        paths = _write_reference_report(out or folders.results / _REFERENCE_NAME)
+        paths = _write_reference_report(chosen, out or folders.results / _REFERENCE_NAME)
     say(f"report: {paths.html}")
 
 
 def report_sessions(
-    sessions: Sequence[str], folders: Folders, out: Path | None = None
+    sessions: Sequence[str], folders: Folders, study: Study, out: Path | None = None
 ) -> ReportPaths:
     """Write the report of sessions, by default below results/ under their names; print a summary.
 
@@ -60,7 +62,7 @@ def report_sessions(
     from edgemoe_appliance.report import write_report  # noqa: PLC0415
 
     paths = session_folders(sessions, folders)
-    loaded, study = load_sessions(paths), read_study()
+    loaded = load_sessions(paths)
     written = write_report(loaded, out or folders.results / _joined(paths), study)
     _print_summary(loaded, study)
     return written
@@ -92,10 +94,10 @@ def session_folders(sessions: Sequence[str], folders: Folders) -> list[Path]:
     return [Path(name) if Path(name).is_dir() else folders.sessions / name for name in sessions]
 
 
-def _write_reference_report(out: Path) -> ReportPaths:
+def _write_reference_report(study: Study, out: Path) -> ReportPaths:
     from edgemoe_appliance.report import render_reference_report  # noqa: PLC0415
 
-    return render_reference_report(out, read_study())
+    return render_reference_report(out, study)
 
 
 def _summary_table(rows: Sequence[SummaryRow]) -> Table:

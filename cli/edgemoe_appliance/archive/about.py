@@ -22,7 +22,7 @@ ABOUT_SCHEMA: Final = 1
 _DRAWING: Final = ("matplotlib", "numpy", "pandas", "duckdb", "jinja2")
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 # What tables, claims and pages follow from, beside the code.
-_RESOURCES: Final = ("configs", "data/reference", "report_templates")
+_RESOURCES: Final = ("configs", "report_templates")
 
 
 class Maker(Frozen):

@@ -25,12 +25,13 @@ from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, Limits
 from edgemoe_appliance.archive.manifest import build_manifest
 from edgemoe_appliance.archive.tarball import CHUNK_BYTES, Member, TarWriter
 from edgemoe_appliance.errors import ConfigError, HostError, RecordError
-from edgemoe_appliance.schema.configs import ModelsConfig, read_configs
+from edgemoe_appliance.schema.configs import ModelsConfig
 from edgemoe_appliance.schema.files import file_sha256, open_atomically
 from edgemoe_appliance.schema.imagelock import ImageLock, lock_path, read_lock
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, SAMPLES_FOLDER
 from edgemoe_appliance.schema.plan import Plan, read_plan
 from edgemoe_appliance.schema.resources import checkout_root, resource_folder
+from edgemoe_appliance.studies import Study
 
 _EXPORT_HINT: Final = "give a file that docker save wrote of this image"
 _NO_CHECKOUT: Final = "an installation does not carry it; a checkout does"
@@ -39,9 +40,13 @@ Content = bytes | Path
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveRequest:
-    """What is to be archived: a session folder, the folder of image locks, an image as a file."""
+    """What is to be archived: a session folder, the folder of image locks, an image as a file.
+
+    `study` is what the session is judged by, and goes into the archive as it was read.
+    """
 
     folder: Path
+    study: Study
     images: Path
     out: Path
     maker: Maker
@@ -118,7 +123,7 @@ class _Collector:
         plan = read_plan(folder / PLAN_NAME)
         journal_sha256 = sha256_of(folder / JOURNAL_NAME)
         facts = read_journal_facts(folder / JOURNAL_NAME)
-        models = read_configs(resource_folder("configs")).models
+        models = self._request.study.configs.models
         self._digests[layout.JOURNAL] = journal_sha256
         self._add_session(folder, facts)
         self._add_appliance()
@@ -130,7 +135,7 @@ class _Collector:
                 folder=folder,
                 plan=plan,
                 facts=facts,
-                models=models,
+                study=self._request.study,
                 lock=lock,
                 image_sha256=image_sha256,
             )
@@ -173,7 +178,7 @@ class _Collector:
     def _add_appliance(self) -> None:
         configs = resource_folder("configs")
         self._files |= {layout.CONFIGS + name: configs / name for name in layout.CONFIG_NAMES}
-        self._files[layout.STUDY] = resource_folder("data/reference") / "study.yaml"
+        self._files |= layout.study_files(self._request.study)
         root = checkout_root()
         for name in layout.CHECKOUT_NAMES:
             if root is not None and (root / name).is_file():

@@ -177,12 +177,13 @@ class _CrateBuilder:
     def _add_rendering(self) -> None:
         """Add the making of the report; it has no time, as none decides what is in it."""
         results = [entry.name for entry in self._given.files if _is_result(entry.name)]
+        study = [e.name for e in self._given.files if layout.is_of_study(e.name)]
         self._add_action(
             "#rendering",
             name="Tables, figures, verdicts and page from the journal",
             description="A function of the journal, the plan, and the study's figures",
             instrument=_ref(_RENDERER),
-            object=self._refs([layout.JOURNAL, layout.PLAN, layout.STUDY]),
+            object=self._refs([layout.JOURNAL, layout.PLAN, *study]),
             result=self._refs(results),
         )
 

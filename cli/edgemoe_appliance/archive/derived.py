@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from edgemoe_appliance.analysis import LoadedSessions, load_sessions
 from edgemoe_appliance.analysis.audit import audit, judgement_document
-from edgemoe_appliance.analysis.claims import SessionEvidence, judge_claims, read_reference
+from edgemoe_appliance.analysis.claims import SessionEvidence, judge_claims
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.facts import JournalFacts
 from edgemoe_appliance.archive.image import build_image_files
@@ -24,7 +24,7 @@ from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 from edgemoe_appliance.schema.imagelock import ImageLock
 from edgemoe_appliance.schema.plan import EngineBuild, Plan, PlannedModel
 from edgemoe_appliance.schema.records import PeriodRecord, records_json_schema
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import Study
 
 # The ways in which an entry of models.yaml says where its file comes from.
 _MODEL_KINDS: Final = ("repository", "url", "package", "path")
@@ -38,7 +38,7 @@ from. `ro-crate-metadata.json` describes each file.
   `report/claims.json` the verdicts.
 - `session/`: the plan, the journal of runs and the raw readings.
 - `as-run/`: prompts, experiments, engines, models and host, as the plan and the journal have them.
-- `configs/`, `data/`: the appliance's configuration and the study's figures, for comparison.
+- `configs/`: the appliance's configuration, and the study's figures and claims below `studies/`.
 - `sbom.cdx.json`, `requirements.lock`: the software of the environment that made this archive.
 
 To check every digest without the appliance, unpack the archive, then in its folder:
@@ -64,7 +64,7 @@ class Basis:
     folder: Path
     plan: Plan
     facts: JournalFacts
-    models: ModelsConfig
+    study: Study
     lock: ImageLock | None = None
     image_sha256: str | None = None
 
@@ -83,19 +83,18 @@ def derive_files(basis: Basis) -> dict[str, bytes]:
         "target.json": {"id": plan.target_id, **plan.target.model_dump(mode="json")},
         "experiments.json": {k: v.model_dump(mode="json") for k, v in plan.experiments.items()},
         "engines.json": {pin: _engine(build) for pin, build in plan.engines.items()},
-        "models.json": {k: _model(v, basis.models) for k, v in plan.models.items()},
+        "models.json": {k: _model(v, basis.study.configs.models) for k, v in plan.models.items()},
         "host.json": [_host(period.record) for period in basis.facts.periods],
     }
     files |= {layout.AS_RUN + name: json_bytes(value) for name, value in as_run.items()}
     files |= build_image_files(plan, basis.lock, basis.image_sha256)
-    return {**files, **_prompts(plan), **_results(load_sessions([basis.folder]))}
+    return {**files, **_prompts(plan), **_results(load_sessions([basis.folder]), basis.study)}
 
 
-def _results(loaded: LoadedSessions) -> dict[str, bytes]:
-    reference = read_reference()
-    evidence = SessionEvidence(loaded, reference)
-    document = judgement_document(judge_claims(evidence, reference.tests), audit(evidence))
-    files = {layout.REPORT + k: v for k, v in render_files(loaded, read_study()).items()}
+def _results(loaded: LoadedSessions, study: Study) -> dict[str, bytes]:
+    evidence = SessionEvidence(loaded, study)
+    document = judgement_document(judge_claims(evidence), audit(evidence))
+    files = {layout.REPORT + k: v for k, v in render_files(loaded, study).items()}
     return {**files, layout.CLAIMS: json_bytes(document)}
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, SAMPLES_FOLDER
+from edgemoe_appliance.studies import Study
 
 ABOUT: Final = "about.json"
 README: Final = "README.md"
@@ -15,14 +17,12 @@ SAMPLES: Final = f"session/{SAMPLES_FOLDER}/"
 AS_RUN: Final = "as-run/"
 CONFIGS: Final = "configs/"
 CONFIG_NAMES: Final = (
-    "claims.yaml",
     "devices.yaml",
     "engines.yaml",
-    "experiments.yaml",
     "models.yaml",
-    "prompts.yaml",
 )
-STUDY: Final = "data/reference/study.yaml"
+# The study's folder as it was used: STUDIES/ID/FILE.
+STUDIES: Final = f"{CONFIGS}studies/"
 SCHEMA: Final = "data/schema/records.v2.json"
 LOCK: Final = "images/lock.json"
 IMAGE: Final = "images/image.tar"
@@ -40,7 +40,6 @@ MANIFEST: Final = "manifest-sha256.txt"
 GIVEN: Final = (
     *CHECKOUT_NAMES,
     *(CONFIGS + name for name in CONFIG_NAMES),
-    STUDY,
     SBOM,
 )
 _TYPES: Final = {
@@ -67,7 +66,6 @@ _WHAT: Final = {
     README: "How to read and check this archive",
     PLAN: "The plan: everything that was to be run, resolved",
     JOURNAL: "The journal: every run as it was recorded, one JSON record a line",
-    STUDY: "Every figure that the study prints",
     SCHEMA: "The JSON Schema of a line of the journal",
     LOCK: "The lock of the container image that the runs were made in",
     IMAGE: "The container image that the runs were made in",
@@ -83,11 +81,25 @@ _WHAT: Final = {
 }
 _BELOW: Final = {
     SAMPLES: "Raw readings of one run",
+    STUDIES: "The study: figures, claims, experiments and prompts, as they were used",
     CONFIGS: "Configuration of the appliance",
     AS_RUN: "What was run, as the plan and the journal have it",
     f"{REPORT}tables/": "A table of the report",
     f"{REPORT}figures/": "A figure of the report",
 }
+
+
+_STUDY_FILE: Final = re.compile(re.escape(STUDIES) + r"[a-z0-9][a-z0-9._-]{0,63}/[a-z]{1,32}\.yaml")
+
+
+def is_of_study(name: str) -> bool:
+    """Return whether a name is that of a file of a study's folder."""
+    return _STUDY_FILE.fullmatch(name) is not None
+
+
+def study_files(study: Study) -> dict[str, bytes]:
+    """Return the folder of a study as it was read, by name in an archive."""
+    return {f"{STUDIES}{study.id}/{name}": data for name, data in study.files.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,6 @@ _COPIED: Final = frozenset(
         layout.ABOUT,
         layout.PLAN,
         layout.JOURNAL,
-        layout.STUDY,
         layout.LOCK,
         layout.SBOM,
         layout.CRATE,
@@ -124,7 +123,7 @@ class _Reading:
             )
         self._folded.add(name.casefold())
         digest = hashlib.sha256()
-        if name in _COPIED:
+        if name in _COPIED or layout.is_of_study(name):
             self._copy(name, member, digest)
         else:
             for data in self._reader.chunks():

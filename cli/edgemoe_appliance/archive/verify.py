@@ -26,14 +26,13 @@ from edgemoe_appliance.archive.manifest import parse_manifest
 from edgemoe_appliance.archive.reading import ReadArchive, read_archive, read_file
 from edgemoe_appliance.archive.results import Kind, Mismatch, Note, Verification
 from edgemoe_appliance.errors import ApplianceError
-from edgemoe_appliance.schema.configs import Configs, read_configs
 from edgemoe_appliance.schema.imagelock import ImageLock, parse_lock
 from edgemoe_appliance.schema.plan import Plan, read_plan
 from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.studies import Study, read_study
 
 _PICTURES: Final = (".png", ".pdf")
 # The appliance's own say what is judged, and how: those of a stranger do not.
-_JUDGING: Final = (f"{layout.CONFIGS}claims.yaml", layout.STUDY)
 ValueT = TypeVar("ValueT")
 
 
@@ -57,7 +56,7 @@ class _Opened:
     about: About
     plan: Plan
     facts: JournalFacts
-    configs: Configs
+    study: Study
     lock: ImageLock | None
 
 
@@ -129,14 +128,21 @@ class _Verifier:
         about = self._parse(layout.ABOUT, lambda: parse_about(content(layout.ABOUT)))
         plan = self._parse(layout.PLAN, lambda: read_plan(folder / layout.PLAN))
         facts = self._parse(layout.JOURNAL, lambda: read_journal_facts(folder / layout.JOURNAL))
-        configs = self._parse(layout.CONFIGS, lambda: read_configs(folder / layout.CONFIGS))
+        study = self._parse(layout.STUDIES, self._study)
         lock = None
         if layout.LOCK in self._read.entries:
             lock = self._parse(layout.LOCK, lambda: parse_lock(content(layout.LOCK), layout.LOCK))
         self._parse(layout.SBOM, lambda: check_sbom(content(layout.SBOM)))
-        if about is None or plan is None or facts is None or configs is None:
+        if about is None or plan is None or facts is None or study is None:
             return None
-        return _Opened(about=about, plan=plan, facts=facts, configs=configs, lock=lock)
+        return _Opened(about=about, plan=plan, facts=facts, study=study, lock=lock)
+
+    def _study(self) -> Study:
+        """Return the study of the archive; one of before there were folders is the appliance's."""
+        if any(map(layout.is_of_study, self._read.entries)):
+            return read_study(None, self._read.folder / layout.CONFIGS)
+        self._note(layout.STUDIES, "not in the archive: judged by this appliance's own study")
+        return read_study()
 
     def _parse(self, name: str, parse: Callable[[], ValueT]) -> ValueT | None:
         """Return what a document holds; what is wrong with it is noted down."""
@@ -173,18 +179,23 @@ class _Verifier:
             self._add(layout.IMAGE, Kind.IMAGE, error.what)
 
     def _check_appliance_files(self, made_by: Maker) -> None:
-        """Compare configuration and the study's figures with the appliance's own."""
+        """Compare configuration and study with the appliance's own; verdicts rest on the former."""
         same_code = made_by.code_sha256 == self._maker.code_sha256
-        for name in (*(layout.CONFIGS + name for name in layout.CONFIG_NAMES), layout.STUDY):
-            own = resource_folder(str(Path(name).parent)) / Path(name).name
+        given = [*(layout.CONFIGS + name for name in layout.CONFIG_NAMES)]
+        given += filter(layout.is_of_study, self._read.entries)
+        for name in given:
+            own = resource_folder("configs") / name.removeprefix(layout.CONFIGS)
             entry = self._read.entries.get(name)
-            if entry is None or entry.sha256 == hashlib.sha256(own.read_bytes()).hexdigest():
+            if entry is None:
                 continue
-            if same_code or name in _JUDGING:
-                what = "is not this appliance's own, by which verdicts were recomputed"
-                self._add(name, Kind.CONTENT, what + self._versions(made_by))
-            else:
-                self._note(name, "is not this appliance's own" + self._versions(made_by))
+            if not own.is_file():
+                self._note(name, "of a study that is not installed here")
+            elif entry.sha256 != hashlib.sha256(own.read_bytes()).hexdigest():
+                what = "is not this appliance's own" + self._versions(made_by)
+                if same_code:
+                    self._add(name, Kind.CONTENT, what)
+                else:
+                    self._note(name, what)
 
     def _recompute(self, opened: _Opened) -> dict[str, bytes] | None:
         """Make the derived files again and compare them."""
@@ -193,7 +204,7 @@ class _Verifier:
             folder=self._read.folder / "session",
             plan=opened.plan,
             facts=opened.facts,
-            models=opened.configs.models,
+            study=opened.study,
             lock=opened.lock,
             image_sha256=image.sha256 if image else None,
         )
@@ -230,7 +241,7 @@ class _Verifier:
         boxed = (layout.LOCK,) if opened.plan.image is not None else ()
         wanted = {layout.ABOUT, layout.PLAN, layout.JOURNAL, layout.CRATE, layout.MANIFEST}
         wanted |= {*layout.GIVEN, *boxed} - set(absent)
-        wanted |= {*raw, *expected}
+        wanted |= {*raw, *expected, *layout.study_files(opened.study)}
         allowed = (layout.IMAGE,) if opened.plan.image is not None else ()
         self._mismatches += checks.check_files(self._read.entries, wanted, allowed)
 
@@ -243,7 +254,7 @@ class _Verifier:
             about=opened.about,
             plan=opened.plan,
             facts=opened.facts,
-            models=opened.configs.models,
+            models=opened.study.configs.models,
         )
         self._recomputed += 1
         if build_crate(described) != content:

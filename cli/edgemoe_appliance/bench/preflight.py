@@ -10,22 +10,22 @@ from edgemoe_appliance.bench.prepare import (
 )
 from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.findings import Finding, Level
+from edgemoe_appliance.studies import Study
 
 
 def check_host(
-    configs: Configs, request: BenchRequest, folders: Folders, docker: DockerCheck | None
+    study: Study, request: BenchRequest, folders: Folders, docker: DockerCheck | None
 ) -> tuple[Finding, ...]:
     """Return the findings of the host checks. Raises ConfigError for an unknown target."""
-    target = configs.target(request.target)
+    target = study.configs.target(request.target)
     folders.models.mkdir(parents=True, exist_ok=True)
     return tuple(
         check_target(
             target,
             folder=folders.models,
             model_bytes=expected_model_bytes(
-                configs, wanted_models(configs, request), request.twins, folders.models
+                study.configs, wanted_models(study, request), request.twins, folders.models
             ),
             docker=docker,
         )

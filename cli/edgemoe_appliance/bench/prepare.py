@@ -30,6 +30,7 @@ from edgemoe_appliance.schema.plan import (
     expand_prompts,
     expand_runs,
 )
+from edgemoe_appliance.studies import Study
 
 TypesByPin = Mapping[str, Mapping[int, GgmlType]]
 NO_TYPES: Final[TypesByPin] = {}
@@ -59,7 +60,7 @@ class Prepared:
 
 
 def prepare_bench(
-    configs: Configs,
+    study: Study,
     request: BenchRequest,
     runtime: Runtime,
     folders: Folders,
@@ -71,30 +72,28 @@ def prepare_bench(
     Raises ConfigError for an unknown name, HostError or DigestError where an engine or a model
     cannot be had.
     """
-    supply = supply_engines(configs, request, runtime, steps)
-    models = obtain_models(configs, request, folders, steps, supply.tensor_types)
-    plan = build_plan(configs, request, supply, models, findings=findings)
+    supply = supply_engines(study, request, runtime, steps)
+    models = obtain_models(study, request, folders, steps, supply.tensor_types)
+    plan = build_plan(study, request, supply, models, findings=findings)
     return Prepared(plan=plan, launcher=supply.launcher)
 
 
-def supply_engines(
-    configs: Configs, request: BenchRequest, runtime: Runtime, steps: Steps
-) -> Supply:
+def supply_engines(study: Study, request: BenchRequest, runtime: Runtime, steps: Steps) -> Supply:
     """Build or find the engines of a request, with the routing probe where an arm needs it.
 
     Raises ConfigError for an unknown name, HostError or DigestError where one cannot be had.
     """
-    experiments = _experiments(configs, request)
+    experiments = _experiments(study, request)
     wanted = Wanted(
         target_id=request.target,
         pins=_pins(request, experiments),
         is_probed=any(arm.is_probed for e in experiments.values() for arm in e.arms),
     )
-    return runtime.supply(configs, wanted, steps)
+    return runtime.supply(study.configs, wanted, steps)
 
 
 def obtain_models(
-    configs: Configs,
+    study: Study,
     request: BenchRequest,
     folders: Folders,
     steps: Steps,
@@ -106,20 +105,20 @@ def obtain_models(
     holds a tensor type that one of the pins does not know.
     """
     return {
-        name: obtain_model(configs, name, request.twins, folders, steps, tensor_types)
-        for name in wanted_models(configs, request)
+        name: obtain_model(study.configs, name, request.twins, folders, steps, tensor_types)
+        for name in wanted_models(study, request)
     }
 
 
-def wanted_models(configs: Configs, request: BenchRequest) -> tuple[str, ...]:
+def wanted_models(study: Study, request: BenchRequest) -> tuple[str, ...]:
     """Return the models that the experiments of a request run, in the order of the study."""
-    experiments = _experiments(configs, request).values()
+    experiments = _experiments(study, request).values()
     wanted = {model for experiment in experiments for model in experiment.models}
-    return tuple(name for name in configs.models.models if name in wanted)
+    return tuple(name for name in study.configs.models.models if name in wanted)
 
 
 def build_plan(
-    configs: Configs,
+    study: Study,
     request: BenchRequest,
     supply: Supply,
     models: dict[str, PlannedModel],
@@ -127,10 +126,9 @@ def build_plan(
     findings: tuple[Finding, ...] = (),
 ) -> Plan:
     """Return the plan of a request for engines and models that are there."""
-    target = configs.target(request.target)
-    experiments = _experiments(configs, request)
+    target = study.configs.target(request.target)
+    experiments = _experiments(study, request)
     threads = thread_count(target)
-    seed = configs.experiments.order_seed
     return Plan(
         session=request.session,
         target_id=request.target,
@@ -139,25 +137,26 @@ def build_plan(
         runtime=supply.kind,
         image=supply.image,
         appliance=read_identity(),
+        study=study.identity,
         engines=supply.engines,
         models=models,
-        prompts=expand_prompts(configs, experiments),
+        prompts=expand_prompts(experiments, study.prompts),
         experiments=experiments,
-        order_seed=seed,
+        order_seed=study.order_seed,
         runs=expand_runs(
             _sure(experiments) if request.precision else experiments,
             target=request.target,
             pin=next(iter(supply.engines)),
             threads=threads,
-            seed=seed,
+            seed=study.order_seed,
         ),
         findings=findings,
         precision=request.precision,
     )
 
 
-def _experiments(configs: Configs, request: BenchRequest) -> dict[str, Experiment]:
-    return {name: configs.experiment(name) for name in request.experiments}
+def _experiments(study: Study, request: BenchRequest) -> dict[str, Experiment]:
+    return {name: study.experiment(name) for name in request.experiments}
 
 
 def _sure(experiments: dict[str, Experiment]) -> dict[str, Experiment]:
@@ -211,11 +210,10 @@ def _all_types(by_pin: TypesByPin) -> dict[int, GgmlType]:
     return table
 
 
-def used_models(configs: Configs) -> tuple[str, ...]:
+def used_models(study: Study) -> tuple[str, ...]:
     """Return the models that any experiment runs, in their order; other entries concern nobody."""
-    experiments = configs.experiments.experiments.values()
-    used = {model for experiment in experiments for model in experiment.models}
-    return tuple(name for name in configs.models.models if name in used)
+    used = {model for experiment in study.experiments.values() for model in experiment.models}
+    return tuple(name for name in study.configs.models.models if name in used)
 
 
 def expected_model_bytes(

@@ -1,4 +1,4 @@
-"""evaluation.yaml: what is run on each target, and what estimates rest on."""
+"""evaluation.yaml: what estimates rest on, whichever study is run."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.schema.base import Frozen
-from edgemoe_appliance.schema.configs import Backend, Configs, Identifier
+from edgemoe_appliance.schema.configs import Backend, Identifier
 from edgemoe_appliance.schema.yamlfile import read_yaml, validate
 
 EVALUATION_FILE = "evaluation.yaml"
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Experiments = Annotated[tuple[Identifier, ...], Field(min_length=1)]
 
 
 class StepId(str, Enum):
@@ -37,7 +35,6 @@ class KickTheTires(Frozen):
 
     target: Identifier
     twins: TwinScale
-    experiments: Experiments
 
 
 def _every_step(value: dict[StepId, float]) -> dict[StepId, float]:
@@ -72,31 +69,15 @@ class Paces(Frozen):
 class EvaluationConfig(Frozen):
     """Everything that evaluation.yaml says."""
 
-    experiments: dict[Identifier, Experiments]
     kick_the_tires: KickTheTires
     human_min: ByStep
     human_min_per_experiment: NotNegative
     paces: Paces
 
 
-def read_evaluation(folder: Path, configs: Configs) -> EvaluationConfig:
-    """Read evaluation.yaml of a configs folder and check it against the other files.
+def read_evaluation(folder: Path) -> EvaluationConfig:
+    """Read evaluation.yaml of a configs folder.
 
     Raises ConfigError with file, line and key. A target or pin of the user's own need not be in it.
     """
-    document = read_yaml(folder / EVALUATION_FILE)
-    config = validate(document, EvaluationConfig)
-    lists: dict[tuple[str, ...], tuple[str, ...]] = {
-        ("experiments", target): names for target, names in config.experiments.items()
-    }
-    lists["kick_the_tires", "experiments"] = config.kick_the_tires.experiments
-    known = configs.experiments.experiments
-    for key, names in lists.items():
-        for name in names:
-            if name not in known:
-                raise ConfigError(
-                    f"{'.'.join(key)}: {name!r} is not known",
-                    where=f"{document.path}:{document.line_of(key)}",
-                    hint=f"experiments.yaml has: {', '.join(known)}",
-                )
-    return config
+    return validate(read_yaml(folder / EVALUATION_FILE), EvaluationConfig)

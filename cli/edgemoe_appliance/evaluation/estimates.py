@@ -12,10 +12,10 @@ from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.evaluation.config import Paces, StepId
 from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.evaluation.state import ModelHere, Present
-from edgemoe_appliance.schema.configs import Arm, Configs, Target
+from edgemoe_appliance.schema.configs import Arm, Target
 from edgemoe_appliance.schema.plan import RunSpec, scaled_prompt
 from edgemoe_appliance.schema.units import GB, KB, MB
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +32,17 @@ class Estimator:
     """Everything that estimates follow from."""
 
     evaluation: Evaluation
-    configs: Configs
     study: Study
     paces: Paces
     present: Present
 
     @property
     def _target(self) -> Target:
-        return self.configs.target(self.evaluation.bench.target)
+        return self.study.configs.target(self.evaluation.bench.target)
+
+    @property
+    def _device(self) -> str | None:
+        return self.study.device_of(self.evaluation.bench.target)
 
     def cost(self, step: StepId) -> Cost:
         """Return what a step takes from where things stand."""
@@ -75,7 +78,7 @@ class Estimator:
         A twin of reduced size is faster by what it reads less for a token.
         """
         model = self._model(run.model)
-        printed = self.study.throughput(self._target.study_device, run.model).mean_tok_s
+        printed = self.study.throughput(self._device, run.model).mean_tok_s
         if printed is not None:
             return printed * model.whole_bytes_per_token / model.bytes_per_token
         pace = self.paces.weights_gb_s.get(self.evaluation.bench.target)
@@ -100,8 +103,8 @@ class Estimator:
 
     def _pins_to_build(self) -> tuple[str, ...]:
         """Return the pins without a build; of the default and its fallback, either will do."""
-        engines, request = self.configs.engines, self.evaluation.bench
-        experiments = [self.configs.experiment(name) for name in request.experiments]
+        engines, request = self.study.configs.engines, self.evaluation.bench
+        experiments = [self.study.experiment(name) for name in request.experiments]
         own = any(not experiment.pins for experiment in experiments)
         found = self.present.builds & {engines.default, engines.fallback}
         pins = [engines.default] if own and not found else []
@@ -109,7 +112,7 @@ class Estimator:
         return tuple(dict.fromkeys([*pins, *(p for p in named if p not in self.present.builds)]))
 
     def _is_probed(self) -> bool:
-        experiments = map(self.configs.experiment, self.evaluation.bench.experiments)
+        experiments = map(self.study.experiment, self.evaluation.bench.experiments)
         return any(arm.is_probed for experiment in experiments for arm in experiment.arms)
 
     def _models(self) -> Cost:
@@ -141,16 +144,16 @@ class Estimator:
     def _is_configured(self, run: RunSpec) -> bool:
         return (
             any(model.id == run.model for model in self.present.models)
-            and run.experiment in self.configs.experiments.experiments
-            and run.prompt in self.configs.prompts.prompts
+            and run.experiment in self.study.experiments
+            and run.prompt in self.study.prompts
         )
 
     def _model(self, name: str) -> ModelHere:
         return next(model for model in self.present.models if model.id == name)
 
     def _prompt_tokens(self, run: RunSpec) -> float:
-        experiment = self.configs.experiment(run.experiment)
-        prompt = self.configs.prompts.prompts[run.prompt]
+        experiment = self.study.experiment(run.experiment)
+        prompt = self.study.prompts[run.prompt]
         words = scaled_prompt(run.prompt, prompt, experiment.prompt_scale).words
         return words * self.paces.tokens_per_word
 
@@ -158,5 +161,5 @@ class Estimator:
         """Return what the study found timing every node to cost on its device; 1 elsewhere."""
         if run.arm is not Arm.PROBE_PER_NODE:
             return 1.0
-        printed = self.study.slowdown(self._target.study_device, run.model)
+        printed = self.study.slowdown(self._device, run.model)
         return printed.slowdown_ratio or 1.0

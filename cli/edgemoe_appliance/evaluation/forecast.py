@@ -15,9 +15,8 @@ from edgemoe_appliance.evaluation.estimates import Cost, Estimator
 from edgemoe_appliance.evaluation.notices import models_note, pace_note
 from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.evaluation.state import Present
-from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.units import human_bytes, human_duration
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 _UNKNOWN = "not known"
 _WIDTH = 100
@@ -47,39 +46,30 @@ class Outline:
         return next(each.cost for each in self.steps if each.id is step)
 
 
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """Where things stand: what is there, and the study whose rates estimates use."""
-
-    present: Present
-    study: Study
-
-
 def build_outline(
-    evaluation: Evaluation, configs: Configs, config: EvaluationConfig, state: State
+    evaluation: Evaluation, study: Study, config: EvaluationConfig, present: Present
 ) -> Outline:
     """Return the outline of an evaluation from where things stand."""
     estimator = Estimator(
         evaluation=evaluation,
-        configs=configs,
-        study=state.study,
+        study=study,
         paces=config.paces,
-        present=state.present,
+        present=present,
     )
     return Outline(
-        title=_title(evaluation, configs),
+        title=_title(evaluation, study),
         steps=tuple(
             Step(
                 id=step,
-                what=_what(step, evaluation, state.present),
+                what=_what(step, evaluation, present),
                 cost=estimator.cost(step),
                 human_min=config.human_min[step],
             )
             for step in StepId
         ),
         notes=(
-            models_note(evaluation, state.present),
-            pace_note(evaluation, configs, config.paces),
+            models_note(evaluation, present),
+            pace_note(evaluation, study, config.paces),
             "The network is used where the table has a download, and by nothing else.",
             "What is there already counts as nothing above. Stopped or killed, the same command "
             "goes on; once it has ended, it measures nothing again and makes report and archive "
@@ -105,9 +95,9 @@ def outline_lines(outline: Outline) -> Iterator[str]:
         yield from textwrap.wrap(note, _WIDTH)
 
 
-def _title(evaluation: Evaluation, configs: Configs) -> str:
+def _title(evaluation: Evaluation, study: Study) -> str:
     request = evaluation.bench
-    target = configs.target(request.target)
+    target = study.configs.target(request.target)
     where = "in a container" if evaluation.runtime is RuntimeKind.CONTAINER else "bare"
     return (
         f"evaluation on target {request.target} ({target.label}), {where}, "

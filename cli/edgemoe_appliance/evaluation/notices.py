@@ -6,8 +6,8 @@ from edgemoe_appliance.evaluation.config import Paces
 from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.evaluation.state import Present
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.units import human_bytes
+from edgemoe_appliance.studies import Study
 
 _TWINS = {
     TwinScale.FULL: "Full-scale twins have every tensor of the models, with random weights: rates, "
@@ -43,10 +43,10 @@ def models_note(evaluation: Evaluation, present: Present) -> str:
     )
 
 
-def pace_note(evaluation: Evaluation, configs: Configs, paces: Paces) -> str:
+def pace_note(evaluation: Evaluation, study: Study, paces: Paces) -> str:
     """Return what the estimate of the runs rests on."""
     name = evaluation.bench.target
-    if configs.target(name).study_device is not None:
+    if study.device_of(name) is not None:
         rates = "the study's own generation rates on this device"
     elif (pace := paces.weights_gb_s.get(name)) is not None:
         rates = f"{pace:g} GB/s of weights (configs/evaluation.yaml says why)"

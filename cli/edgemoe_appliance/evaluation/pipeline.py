@@ -16,7 +16,6 @@ from typing import Protocol
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.claims import (
     ClaimVerdict,
-    Reference,
     SessionEvidence,
     judge_claims,
 )
@@ -44,9 +43,9 @@ from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.models.fetch import fetch_model
 from edgemoe_appliance.models.store import model_path
 from edgemoe_appliance.report import write_report
-from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.plan import Plan, PlannedModel
+from edgemoe_appliance.studies import Study
 
 
 class Audience(Steps, Protocol):
@@ -81,8 +80,7 @@ class Performance:
     """One evaluation under way."""
 
     evaluation: Evaluation
-    configs: Configs
-    reference: Reference
+    study: Study
     folders: Folders
     audience: Audience
     clock: Callable[[], float] = time.monotonic
@@ -91,7 +89,7 @@ class Performance:
     def check(self, docker: DockerCheck | None, *, force: bool) -> tuple[Finding, ...]:
         """Check the host. Raises HostError where it fails and is not forced."""
         with self._step(StepId.DOCTOR):
-            findings = check_host(self.configs, self.evaluation.bench, self.folders, docker)
+            findings = check_host(self.study, self.evaluation.bench, self.folders, docker)
             self.audience.findings(findings)
             if not force:
                 require_fit(self.evaluation.bench.target, findings)
@@ -101,16 +99,16 @@ class Performance:
         """Perform what comes after the checks."""
         request = self.evaluation.bench
         with self._step(StepId.BUILD):
-            supply = supply_engines(self.configs, request, runtime, self.audience)
+            supply = supply_engines(self.study, request, runtime, self.audience)
         with self._step(StepId.MODELS):
             models = self._models(supply.tensor_types)
-        plan = build_plan(self.configs, request, supply, models, findings=findings)
+        plan = build_plan(self.study, request, supply, models, findings=findings)
         with self._step(StepId.BENCH):
             failure = self._measure(plan, supply.launcher)
         with self._step(StepId.REPORT):
             loaded = load_sessions([self._session])
             target = self.folders.results / request.session
-            report = write_report(loaded, target, self.reference.study)
+            report = write_report(loaded, target, self.study)
         with self._step(StepId.CLAIMS):
             verdicts = self._judge(loaded)
         with self._step(StepId.ARCHIVE):
@@ -138,12 +136,12 @@ class Performance:
         """Fetch real models that are not there; twins are written where they are missing."""
         request = self.evaluation.bench
         if request.twins is None:
-            for name in wanted_models(self.configs, request):
+            for name in wanted_models(self.study, request):
                 self._fetch(name)
-        return obtain_models(self.configs, request, self.folders, self.audience, tensor_types)
+        return obtain_models(self.study, request, self.folders, self.audience, tensor_types)
 
     def _fetch(self, name: str) -> None:
-        entry = self.configs.model(name)
+        entry = self.study.configs.model(name)
         if model_path(entry, self.folders.models).is_file():
             return
         try:
@@ -170,12 +168,13 @@ class Performance:
         return None
 
     def _judge(self, loaded: LoadedSessions) -> tuple[ClaimVerdict, ...]:
-        return judge_claims(SessionEvidence(loaded, self.reference), self.reference.tests)
+        return judge_claims(SessionEvidence(loaded, self.study))
 
     def _archive(self) -> Archived:
         return write_archive(
             ArchiveRequest(
                 folder=self._session,
+                study=self.study,
                 images=self.folders.images,
                 out=self.folders.archive_of(self.evaluation.bench.session),
                 maker=read_maker(read_identity()),

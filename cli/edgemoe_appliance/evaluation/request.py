@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from edgemoe_appliance.bench.prepare import BenchRequest
 from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.evaluation.config import EVALUATION_FILE, EvaluationConfig
+from edgemoe_appliance.evaluation.config import EvaluationConfig
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.schema.base import digest_of
-from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.studies import Study
 
 _PREFIX = "evaluate"
 _KICK = "kick-the-tires"
@@ -39,27 +39,27 @@ class Evaluation:
     kick_the_tires: bool
 
 
-def resolve(asked: Asked, configs: Configs, config: EvaluationConfig) -> Evaluation:
+def resolve(asked: Asked, study: Study, config: EvaluationConfig) -> Evaluation:
     """Return the evaluation that was asked for; equal questions get equal sessions.
 
     Raises ConfigError for an unknown target or experiment, and for a target that has none.
     """
     if asked.kick_the_tires:
-        return _kick(asked, config)
+        return _kick(asked, study, config)
     for name in asked.experiments:
-        configs.experiment(name)
+        study.experiment(name)
     target = asked.target or config.kick_the_tires.target
-    configs.target(target)
-    experiments = asked.experiments or config.experiments.get(target)
+    study.configs.target(target)
+    experiments = asked.experiments or study.suites.evaluate.get(target)
     if not experiments:
         raise ConfigError(
-            f"{EVALUATION_FILE} has no experiments for target {target}",
-            hint="write them there, or name some with --experiment",
+            f"study {study.id} has no experiments to evaluate on target {target}",
+            hint="write them into its experiments.yaml, or name some with --experiment",
         )
     return _evaluation(asked, target, experiments, asked.twins)
 
 
-def _kick(asked: Asked, config: EvaluationConfig) -> Evaluation:
+def _kick(asked: Asked, study: Study, config: EvaluationConfig) -> Evaluation:
     small = config.kick_the_tires
     is_small = asked.target in (None, small.target) and not asked.experiments
     if not is_small or asked.runtime is not RuntimeKind.NATIVE:
@@ -67,7 +67,8 @@ def _kick(asked: Asked, config: EvaluationConfig) -> Evaluation:
             f"--{_KICK} runs experiments of its own on target {small.target}, bare",
             hint="leave out --target, --runtime and --experiment",
         )
-    return _evaluation(asked, small.target, small.experiments, asked.twins or small.twins)
+    experiments = study.suites.kick_the_tires
+    return _evaluation(asked, small.target, experiments, asked.twins or small.twins)
 
 
 def _evaluation(

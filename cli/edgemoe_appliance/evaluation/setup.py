@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
-from edgemoe_appliance.analysis.claims import Reference, read_reference
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.evaluation.config import read_evaluation
-from edgemoe_appliance.evaluation.forecast import Outline, State, build_outline
+from edgemoe_appliance.evaluation.forecast import Outline, build_outline
 from edgemoe_appliance.evaluation.request import Asked, Evaluation, resolve
 from edgemoe_appliance.evaluation.state import read_present
-from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.journal import find_kept_plan
 from edgemoe_appliance.schema.plan import read_plan
 from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.studies import Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,29 +21,24 @@ class Opening:
     """Everything that is known before the first step."""
 
     evaluation: Evaluation
-    configs: Configs
-    reference: Reference
+    study: Study
     folders: Folders
     outline: Outline
 
 
-def open_evaluation(asked: Asked, folders: Folders) -> Opening:
+def open_evaluation(asked: Asked, study: Study, folders: Folders) -> Opening:
     """Read what an evaluation needs and how far it is.
 
     Raises ConfigError for what cannot be asked, RecordError where its session is damaged.
     """
-    reference = read_reference()
-    configs = reference.configs
-    config = read_evaluation(resource_folder("configs"), configs)
-    evaluation = _with_pin_of_session(resolve(asked, configs, config), folders)
-    present = read_present(evaluation, configs, folders, cores=os.cpu_count() or 1)
-    state = State(present=present, study=reference.study)
+    config = read_evaluation(resource_folder("configs"))
+    evaluation = _with_pin_of_session(resolve(asked, study, config), folders)
+    present = read_present(evaluation, study, folders, cores=os.cpu_count() or 1)
     return Opening(
         evaluation=evaluation,
-        configs=configs,
-        reference=reference,
+        study=study,
         folders=folders,
-        outline=build_outline(evaluation, configs, config, state),
+        outline=build_outline(evaluation, study, config, present),
     )
 
 

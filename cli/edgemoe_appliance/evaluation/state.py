@@ -18,7 +18,7 @@ from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import model_path, twin_path
 from edgemoe_appliance.models.twin import build_twin
-from edgemoe_appliance.schema.configs import Configs, ModelEntry, Target
+from edgemoe_appliance.schema.configs import ModelEntry, Target
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     JournalProgress,
@@ -26,6 +26,7 @@ from edgemoe_appliance.schema.journal import (
     read_progress,
 )
 from edgemoe_appliance.schema.plan import RunSpec, expand_runs, read_plan
+from edgemoe_appliance.studies import Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,20 +57,18 @@ class Present:
     runs_done: int
 
 
-def read_present(
-    evaluation: Evaluation, configs: Configs, folders: Folders, *, cores: int
-) -> Present:
+def read_present(evaluation: Evaluation, study: Study, folders: Folders, *, cores: int) -> Present:
     """Read what is there. Raises RecordError where the session's plan or journal is damaged."""
     request = evaluation.bench
-    pins = configs.engines.pins
-    runs, done = _runs(evaluation, configs, folders)
+    pins = study.configs.engines.pins
+    runs, done = _runs(evaluation, study, folders)
     return Present(
         cores=cores,
         sources=frozenset(pin for pin in pins if any(folders.cache.glob(f"sources/{pin}-*/"))),
-        builds=frozenset(_built_pins(folders.cache, pins, configs.target(request.target))),
+        builds=frozenset(_built_pins(folders.cache, pins, study.configs.target(request.target))),
         models=tuple(
-            _model(name, configs.model(name), request.twins, folders.models)
-            for name in wanted_models(configs, request)
+            _model(name, study.configs.model(name), request.twins, folders.models)
+            for name in wanted_models(study, request)
         ),
         runs_left=tuple(run for run in runs if not done.is_done(run.id)),
         runs_done=sum(done.is_done(run.id) for run in runs),
@@ -128,23 +127,23 @@ def _twin_bytes(entry: ModelEntry, name: str, scale: TwinScale) -> tuple[int, in
 
 
 def _runs(
-    evaluation: Evaluation, configs: Configs, folders: Folders
+    evaluation: Evaluation, study: Study, folders: Folders
 ) -> tuple[Sequence[RunSpec], JournalProgress]:
     """Return the runs of the session as planned, or as they will be, and what is done of them."""
     folder = folders.sessions / evaluation.bench.session
     progress = read_progress(folder / JOURNAL_NAME)
     plan_path = find_kept_plan(folder)
     if plan_path is None:
-        return _expected_runs(evaluation, configs), progress
+        return _expected_runs(evaluation, study), progress
     return read_plan(plan_path).runs, progress
 
 
-def _expected_runs(evaluation: Evaluation, configs: Configs) -> Sequence[RunSpec]:
+def _expected_runs(evaluation: Evaluation, study: Study) -> Sequence[RunSpec]:
     request = evaluation.bench
     return expand_runs(
-        {name: configs.experiment(name) for name in request.experiments},
+        {name: study.experiment(name) for name in request.experiments},
         target=request.target,
-        pin=configs.engines.default,
-        threads=thread_count(configs.target(request.target)),
-        seed=configs.experiments.order_seed,
+        pin=study.configs.engines.default,
+        threads=thread_count(study.configs.target(request.target)),
+        seed=study.order_seed,
     )

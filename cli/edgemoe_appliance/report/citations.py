@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edgemoe_appliance import __version__
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.analysis.table_model import RowGroup, Table
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 _DIGEST_LETTERS = 12
 _MOST_SESSIONS = 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.audit import Finding, audit
 from edgemoe_appliance.analysis.claims import (
@@ -10,10 +10,9 @@ from edgemoe_appliance.analysis.claims import (
     SessionEvidence,
     StudyEvidence,
     judge_claims,
-    read_reference,
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +35,13 @@ class Judgement:
 
 def judge(loaded: LoadedSessions | None, study: Study) -> Judgement:
     """Judge the claims and audit the figures, of sessions and of the study, or of the study."""
-    reference = replace(read_reference(), study=study)
-    printed = StudyEvidence(reference)
-    own = judge_claims(printed, reference.tests), audit(printed)
+    printed = StudyEvidence(study)
+    own = judge_claims(printed), audit(printed)
     if loaded is None:
         return Judgement(verdicts=own[0], findings=own[1])
-    measured = SessionEvidence(loaded, reference)
+    measured = SessionEvidence(loaded, study)
     return Judgement(
-        verdicts=judge_claims(measured, reference.tests),
+        verdicts=judge_claims(measured),
         findings=audit(measured),
         own_verdicts=own[0],
         own_findings=own[1],

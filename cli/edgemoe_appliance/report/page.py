@@ -19,7 +19,7 @@ from edgemoe_appliance.report.palette import css_variables
 from edgemoe_appliance.report.script import PageScript
 from edgemoe_appliance.report.sections import TWIN_TITLE, Material, build_sections
 from edgemoe_appliance.report.views import printable
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 # More sessions are counted together, and more key figures stand in the tables only.
 _MOST_SESSIONS = 4

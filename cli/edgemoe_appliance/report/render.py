@@ -29,7 +29,7 @@ from edgemoe_appliance.report.script import read_script
 from edgemoe_appliance.report.sections import FIGURE_FILES, Material
 from edgemoe_appliance.schema.files import open_atomically, write_atomically
 from edgemoe_appliance.schema.resources import resource_folder
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 PAGE_NAME = "report.html"
 NOTEBOOK_NAME = "analysis.ipynb"

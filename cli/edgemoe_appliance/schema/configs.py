@@ -1,11 +1,13 @@
-"""The files under configs/ as frozen types: engines, devices, models, prompts, experiments.
+"""The files under configs/ as frozen types: engines, devices and models, which studies share.
 
-Reads and checks them, across files too; it touches nothing else.
+Reads and checks them; it touches nothing else. Prompts and experiments are a study's own: their
+types stand here, as plans hold them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final, Literal, TypeVar
@@ -14,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.base import Frozen
-from edgemoe_appliance.schema.yamlfile import YamlDocument, read_yaml, validate
+from edgemoe_appliance.schema.yamlfile import read_yaml, validate
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 GitCommit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -272,17 +274,10 @@ class ModelsConfig(Frozen):
     models: dict[Identifier, ModelEntry]
 
 
-class PromptSet(str, Enum):
-    """The two sets of prompts of the study."""
-
-    EFFICIENCY = "efficiency"
-    LENGTH = "length"
-
-
 class Prompt(Frozen):
-    """One prompt, its set and its category (or length class)."""
+    """One prompt, the set that it belongs to and its category (or length class)."""
 
-    set: PromptSet
+    set: Identifier
     category: str
     text: str = Field(min_length=1)
 
@@ -366,79 +361,62 @@ class Experiment(Frozen):
         return self
 
 
+ExperimentNames = Annotated[tuple[Identifier, ...], Field(min_length=1)]
+
+
+class Suites(Frozen):
+    """Which experiments a command runs where none are named; `evaluate` has them by target."""
+
+    bench: ExperimentNames
+    demo: ExperimentNames
+    kick_the_tires: ExperimentNames
+    evaluate: dict[Identifier, ExperimentNames]
+
+
 class ExperimentsConfig(Frozen):
-    """experiments.yaml: the experiments and the seed of their order."""
+    """experiments.yaml: the experiments, the seed of their order, and what commands run of them."""
 
     order_seed: int
+    suites: Suites
     experiments: dict[Identifier, Experiment]
 
 
 class Configs(Frozen):
-    """All configuration files, checked against one another."""
+    """What exists in the world, whichever study uses it: engines, devices, models."""
 
     engines: EnginesConfig
     devices: DevicesConfig
     models: ModelsConfig
-    prompts: PromptsConfig
-    experiments: ExperimentsConfig
 
     def target(self, name: str) -> Target:
         """Return a target by name, or raise ConfigError that lists the known ones."""
-        return _pick(self.devices.targets, name, "target", "devices.yaml")
+        return pick(self.devices.targets, name, "target", "devices.yaml")
 
     def model(self, name: str) -> ModelEntry:
         """Return a model by id, or raise ConfigError that lists the known ones."""
-        return _pick(self.models.models, name, "model", "models.yaml")
+        return pick(self.models.models, name, "model", "models.yaml")
 
     def pin(self, name: str) -> Pin:
         """Return a pin by name, or raise ConfigError that lists the known ones."""
-        return _pick(self.engines.pins, name, "pin", "engines.yaml")
-
-    def experiment(self, name: str) -> Experiment:
-        """Return an experiment by name, or raise ConfigError that lists the known ones."""
-        return _pick(self.experiments.experiments, name, "experiment", "experiments.yaml")
+        return pick(self.engines.pins, name, "pin", "engines.yaml")
 
 
 def read_configs(folder: Path) -> Configs:
-    """Read and check the five files of a configs folder.
+    """Read and check the three files of a configs folder that studies share.
 
     Raises ConfigError with file, line, key and what is allowed.
     """
-    experiments_file = read_yaml(folder / "experiments.yaml")
-    configs = Configs(
+    return Configs(
         engines=validate(read_yaml(folder / "engines.yaml"), EnginesConfig),
         devices=validate(read_yaml(folder / "devices.yaml"), DevicesConfig),
         models=validate(read_yaml(folder / "models.yaml"), ModelsConfig),
-        prompts=validate(read_yaml(folder / "prompts.yaml"), PromptsConfig),
-        experiments=validate(experiments_file, ExperimentsConfig),
     )
-    _check_references(configs, experiments_file)
-    return configs
 
 
-def _check_references(configs: Configs, document: YamlDocument) -> None:
-    known: dict[str, Iterable[str]] = {
-        "models": configs.models.models,
-        "prompts": configs.prompts.prompts,
-        "pins": configs.engines.pins,
-    }
-    for name, experiment in configs.experiments.experiments.items():
-        for key, allowed in known.items():
-            for index, value in enumerate(getattr(experiment, key)):
-                if value not in allowed:
-                    path = ("experiments", name, key, index)
-                    raise ConfigError(
-                        f"experiments.{name}.{key}: {value!r} is not known",
-                        where=f"{document.path}:{document.line_of(path)}",
-                        hint=f"allowed: {_listed(allowed)}",
-                    )
-
-
-def _pick(known: dict[str, ValueT], name: str, kind: str, file: str) -> ValueT:
+def pick(known: Mapping[str, ValueT], name: str, kind: str, file: str) -> ValueT:
+    """Return what has a name, or raise ConfigError that lists the known ones."""
     if name not in known:
-        raise ConfigError(f"unknown {kind} {name!r}", hint=f"{file} has: {_listed(known)}")
+        near = difflib.get_close_matches(name, list(known), n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(f"unknown {kind} {name!r}", hint=f"{guess}{file} has: {', '.join(known)}")
     return known[name]
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)

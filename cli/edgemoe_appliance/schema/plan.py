@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -24,14 +24,12 @@ from edgemoe_appliance.schema.base import (
 )
 from edgemoe_appliance.schema.configs import (
     Arm,
-    Configs,
     EngineSource,
     Experiment,
     Identifier,
     ModelRole,
     Order,
     Prompt,
-    PromptSet,
     Sha256,
     Target,
 )
@@ -152,7 +150,7 @@ class PlannedPrompt(Frozen):
     """One prompt as it will be sent (already shortened where the experiment says so)."""
 
     id: Identifier
-    set: PromptSet
+    set: Identifier
     category: str
     words: int = Field(ge=0)
     text: str
@@ -332,17 +330,15 @@ def scaled_prompt(prompt_id: str, prompt: Prompt, scale: float) -> PlannedPrompt
     )
 
 
-def expand_prompts(configs: Configs, experiments: Iterable[str]) -> dict[str, PlannedPrompt]:
-    """Return the prompts of the named experiments by plan key."""
-    prompts: dict[str, PlannedPrompt] = {}
-    for name in experiments:
-        experiment = configs.experiment(name)
-        for prompt_id in experiment.prompts:
-            prompt = configs.prompts.prompts[prompt_id]
-            prompts[prompt_key(name, prompt_id)] = scaled_prompt(
-                prompt_id, prompt, experiment.prompt_scale
-            )
-    return prompts
+def expand_prompts(
+    experiments: Mapping[str, Experiment], prompts: Mapping[str, Prompt]
+) -> dict[str, PlannedPrompt]:
+    """Return the prompts that experiments send, by plan key."""
+    return {
+        prompt_key(name, prompt): scaled_prompt(prompt, prompts[prompt], experiment.prompt_scale)
+        for name, experiment in experiments.items()
+        for prompt in experiment.prompts
+    }
 
 
 def expand_runs(

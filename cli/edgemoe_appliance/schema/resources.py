@@ -19,7 +19,7 @@ def checkout_root() -> Path | None:
 
 
 def resource_folder(name: str) -> Path:
-    """Return the folder `configs`, `report_templates`, `data/reference` or `docker`.
+    """Return the folder `configs`, `report_templates`, `images` or `docker`.
 
     A checkout's own comes first, so that an edit there takes effect; else the copy that the
     wheel carries. Raises HostError where neither is there.

@@ -32,9 +32,9 @@ from tests.analysis.claims.sessions import (
     Metrics,
     audited,
     evidence_of,
-    reference,
     routing,
     scatter,
+    study,
     with_rates,
 )
 from tests.analysis.journals import FILE_BYTES, failed
@@ -45,7 +45,7 @@ UNDECIDED, NOT_TESTED = AuditVerdict.UNDECIDED, AuditVerdict.NOT_TESTED
 
 @pytest.fixture(scope="module")
 def of_study() -> dict[str, Finding]:
-    return {finding.id: finding for finding in audit(StudyEvidence(reference()))}
+    return {finding.id: finding for finding in audit(StudyEvidence(study()))}
 
 
 def values(finding: Finding) -> dict[str, float]:

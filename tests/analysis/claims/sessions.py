@@ -13,13 +13,12 @@ from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.audit import Finding, audit
 from edgemoe_appliance.analysis.claims import (
     ClaimVerdict,
-    Reference,
     SessionEvidence,
     judge_claims,
-    read_reference,
 )
 from edgemoe_appliance.schema.configs import Arm, Experiment, Feeds
 from edgemoe_appliance.schema.plan import RunSpec
+from edgemoe_appliance.studies import Study, read_study
 from tests.analysis.journals import EFFICIENCY_PROMPTS, Synthetic, metrics_of, write_session
 
 OLMOE, LLAMA, QWEN, GEMMA = "olmoe-1b-7b", "llama-3.2-1b", "qwen2.5-1.5b", "gemma-2-2b"
@@ -57,8 +56,8 @@ Metrics = Callable[[RunSpec], Mapping[str, float]]
 
 
 @lru_cache(maxsize=1)
-def reference() -> Reference:
-    return read_reference()
+def study() -> Study:
+    return read_study()
 
 
 def scatter(spec: RunSpec, prompts: float = 0.002, repetitions: float = 0.001) -> float:
@@ -85,11 +84,11 @@ def evidence_of(
             return {"metrics": metrics_of(spec) | dict(metrics(spec))} | dict(ends(spec))
 
         folders.append(write_session(root, synthetic, changes))
-    return SessionEvidence(load_sessions(folders), reference())
+    return SessionEvidence(load_sessions(folders), study())
 
 
 def judged(evidence: SessionEvidence) -> dict[str, ClaimVerdict]:
-    return {verdict.id: verdict for verdict in judge_claims(evidence, reference().tests)}
+    return {verdict.id: verdict for verdict in judge_claims(evidence)}
 
 
 def audited(evidence: SessionEvidence) -> dict[str, Finding]:

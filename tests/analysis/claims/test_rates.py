@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgemoe_appliance.analysis.claims import Verdict
-from edgemoe_appliance.analysis.claims.config import Limits
+from edgemoe_appliance.studies.claims import Limits
 from tests.bench.interval_coverage import CASES, coverage
 from tests.bench.simulated import Setup
 from tests.bench.verdict_rates import rates, wrong_share

@@ -11,32 +11,31 @@ import pytest
 from edgemoe_appliance.analysis.audit import audit, judgement_document
 from edgemoe_appliance.analysis.claims import (
     ClaimVerdict,
-    Reference,
     StudyEvidence,
     Verdict,
     judge_claims,
-    read_reference,
 )
+from edgemoe_appliance.studies import Study, read_study
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "claims-study.json"
 
 
 @pytest.fixture(scope="module")
-def reference() -> Reference:
-    return read_reference()
+def study() -> Study:
+    return read_study()
 
 
 @pytest.fixture(scope="module")
-def verdicts(reference: Reference) -> dict[str, ClaimVerdict]:
-    judged = judge_claims(StudyEvidence(reference), reference.tests)
+def verdicts(study: Study) -> dict[str, ClaimVerdict]:
+    judged = judge_claims(StudyEvidence(study))
     return {verdict.id: verdict for verdict in judged}
 
 
 def test_the_document_of_the_study_is_the_one_kept_here(
-    reference: Reference, verdicts: dict[str, ClaimVerdict]
+    study: Study, verdicts: dict[str, ClaimVerdict]
 ) -> None:
     """Set ACCEPT_GOLDEN=1 to take the present output as right, then read the difference."""
-    findings = audit(StudyEvidence(reference))
+    findings = audit(StudyEvidence(study))
     text = json.dumps(judgement_document(tuple(verdicts.values()), findings), indent=1) + "\n"
     if os.environ.get("ACCEPT_GOLDEN"):
         GOLDEN.write_text(text, encoding="utf-8")
@@ -44,9 +43,9 @@ def test_the_document_of_the_study_is_the_one_kept_here(
 
 
 def test_every_claim_is_judged_and_says_what_it_rests_on(
-    reference: Reference, verdicts: dict[str, ClaimVerdict]
+    study: Study, verdicts: dict[str, ClaimVerdict]
 ) -> None:
-    assert list(verdicts) == [claim.id for claim in reference.study.claims]
+    assert list(verdicts) == list(study.claims)
     for verdict in verdicts.values():
         assert verdict.source == "study"
         assert verdict.tolerance

@@ -11,7 +11,7 @@ from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Row, Table
 from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.analysis.tables.common import outside
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis.journals import Synthetic, write_session
 
 

@@ -10,7 +10,7 @@ import pytest
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.table_model import Row, Table
 from edgemoe_appliance.analysis.tables import Tables, build_tables
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis.arms import HEADLINE, MEMORY, MOE, outcome, rate, session
 from tests.analysis.journals import Synthetic, build_plan, write_session
 

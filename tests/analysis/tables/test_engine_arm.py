@@ -15,7 +15,7 @@ from edgemoe_appliance.analysis.table_model import Row, Table
 from edgemoe_appliance.analysis.tables.engine_arm import engine_arm_table
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis.arms import DENSE, ENGINE, MOE, NEW, OLD, PIN_FACTOR, outcome, session
 from tests.analysis.journals import Synthetic, failed, write_session
 

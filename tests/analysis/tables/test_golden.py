@@ -8,7 +8,7 @@ from pathlib import Path
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.csvfile import table_csv
 from edgemoe_appliance.analysis.tables import build_tables
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis.arms import everything, outcome
 from tests.analysis.journals import write_session
 

@@ -14,7 +14,7 @@ from edgemoe_appliance.analysis.table_model import Table
 from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import record_line
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis.arms import HEADLINE, MOE, outcome, session
 from tests.analysis.journals import (
     build_end,

@@ -13,7 +13,7 @@ from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.analysis.tables.memory_arms import memory_arms_table
 from edgemoe_appliance.schema.configs import Arm
 from edgemoe_appliance.schema.units import GIB
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis.arms import (
     ANONYMOUS_BYTES,
     DENSE,

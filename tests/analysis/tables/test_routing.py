@@ -12,7 +12,7 @@ from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Row, Table
 from edgemoe_appliance.analysis.tables.routing import routing_table
 from edgemoe_appliance.schema.configs import Arm, Experiment
-from edgemoe_appliance.studies.reference import Study, read_study
+from edgemoe_appliance.studies import Study, read_study
 from tests.analysis.arms import ROUTING, outcome, session
 from tests.analysis.journals import Synthetic, write_session
 

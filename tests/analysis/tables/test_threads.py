@@ -14,7 +14,7 @@ from edgemoe_appliance.analysis.table_model import Row, Table
 from edgemoe_appliance.analysis.tables.threads import threads_table
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis.arms import DENSE, MOE, THREADS, outcome, session
 from tests.analysis.journals import Changes, Synthetic, failed, write_session
 

@@ -9,7 +9,7 @@ import pytest
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.table_model import Table
 from edgemoe_appliance.analysis.tables import build_tables
-from edgemoe_appliance.studies.reference import read_study
+from edgemoe_appliance.studies import read_study
 from tests.analysis.arms import DENSE, HEADLINE, MOE, failing, outcome, rate, session
 from tests.analysis.journals import Changes, build_plan, write_session
 

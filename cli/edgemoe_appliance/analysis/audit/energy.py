@@ -23,10 +23,10 @@ from edgemoe_appliance.analysis.claims.derived import Found, applied, ratio_of
 from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import in_words
-from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.claims.verdicts import Number
 from edgemoe_appliance.analysis.conditions import BASELINE
 from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.studies.quantities import Quantity, Term
 
 # Sampling between decodes is in the energy and not in the rate: a few hundredths.
 _LEAST, _MOST = 0.95, 1.05
@@ -79,7 +79,7 @@ def _none_tested(
 
 
 def _examined(evidence: Evidence, place: Place, window: _Window, model: str | None) -> Examined:
-    name = f" of {evidence.reference.model_name(model)}" if model else ""
+    name = f" of {evidence.study.model_name(model)}" if model else ""
     return Examined(
         id=".".join([window.id, place.id, *([model] if model else [])]),
         test="energy x rate / power",
@@ -196,11 +196,11 @@ def _ratio_finding(evidence: Evidence, place: Place) -> Finding:
 
     Generation draws at least the average power of the window and at most the highest power seen.
     """
-    name = evidence.reference.model_name
+    name = evidence.study.model_name
     examined = Examined(
         id=f"energy-ratio.{place.id}",
         test="ratio of energies, generation alone",
-        subject=f"energy per token, {name(evidence.reference.moe)} / {name(BASELINE)}, "
+        subject=f"energy per token, {name(evidence.study.subject)} / {name(BASELINE)}, "
         f"{place.label}",
         where=place.label,
         source=evidence.source,
@@ -235,7 +235,7 @@ def _ratio_finding(evidence: Evidence, place: Place) -> Finding:
 
 def _energy_ratios(evidence: Evidence, place: Place) -> tuple[Found, Found, Found]:
     """Return the ratio as counted, and the least and the most that it is for generation alone."""
-    models = (evidence.reference.moe, BASELINE)
+    models = (evidence.study.subject, BASELINE)
 
     def alone(model: str, power: Quantity) -> Found:
         rate = evidence.read(place, Term(quantity=Quantity.GENERATION_RATE, model=model))

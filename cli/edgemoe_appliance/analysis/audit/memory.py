@@ -17,9 +17,9 @@ from edgemoe_appliance.analysis.claims.derived import Found, applied
 from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import capitalised, in_words, with_unit
-from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.studies.quantities import Quantity, Term
 
 # From this share of the physical memory a peak counts as being at the ceiling.
 _CEILING = 0.9
@@ -41,7 +41,7 @@ def _examined(
     return Examined(
         id=f"{family}.{place.id}.{model}",
         test=test,
-        subject=f"{words} of {evidence.reference.model_name(model)}, {place.label}",
+        subject=f"{words} of {evidence.study.model_name(model)}, {place.label}",
         where=place.label,
         source=evidence.source,
     )

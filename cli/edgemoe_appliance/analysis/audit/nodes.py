@@ -14,12 +14,13 @@ from edgemoe_appliance.analysis.audit.findings import (
     plain_number,
 )
 from edgemoe_appliance.analysis.claims.derived import measure, ratio_of
-from edgemoe_appliance.analysis.claims.estimates import Estimate
+from edgemoe_appliance.analysis.claims.estimates import Estimate, printed_estimate
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import in_words
-from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.studies.paper import GraphFacts
+from edgemoe_appliance.studies.quantities import Quantity, Term
 
 _SECTION = "section 4.6"
 # "About" of the text: a fifth either way.
@@ -28,29 +29,32 @@ _ABOUT = 0.2
 
 def check_nodes(evidence: Evidence) -> Iterator[Finding]:
     """Yield whether the printed counts of nodes can be those of a run, and of a graph."""
-    places = evidence.places(Feeds.ROUTING)
+    graph, places = evidence.study.graph, evidence.places(Feeds.ROUTING)
+    if graph is None:
+        return
     if evidence.source == "study":
-        yield from _of_a_run(evidence)
-        places = places[:1]  # a graph is the same on both devices
+        yield from _of_a_run(evidence, graph)
+        places = places[:1]  # a graph is the same on all devices
     for place in places:
-        yield _others(evidence, place)
+        yield _others(evidence, graph, place)
 
 
-def _of_a_run(evidence: Evidence) -> Iterator[Finding]:
+def _of_a_run(evidence: Evidence, graph: GraphFacts) -> Iterator[Finding]:
     """Yield for each printed count of nodes how many evaluations of the graph it is."""
-    graph, layers = evidence.reference.tests.graph, evidence.reference.moe_layers
+    layers = evidence.study.layers(evidence.study.subject)
     for kind, per_layer in (("routing", graph.routing_per_layer), ("ffn", graph.expert_per_layer)):
-        count = evidence.reference.printed.figure(f"stated/{kind}_nodes")
+        count = printed_estimate(evidence.study.printed, f"stated/{kind}_nodes")
         if isinstance(count, Estimate):
-            yield _evaluations(evidence, kind, count.value, per_layer * layers)
+            yield _evaluations(evidence, graph, (kind, count.value, per_layer * layers))
 
 
-def _evaluations(evidence: Evidence, kind: str, count: float, per_graph: int) -> Finding:
+def _evaluations(evidence: Evidence, graph: GraphFacts, counted: tuple[str, float, int]) -> Finding:
     """Return how often a count lets the graph be evaluated, beside the tokens of a run.
 
     A run evaluates it once for the prompt, which gives the first token, and once for each of the
     others but the last, which nothing follows.
     """
+    kind, count, per_graph = counted
     words = "routing" if kind == "routing" else "expert"
     examined = Examined(
         id=f"nodes.{kind}",
@@ -59,8 +63,7 @@ def _evaluations(evidence: Evidence, kind: str, count: float, per_graph: int) ->
         where=_SECTION,
         source=evidence.source,
     )
-    graph, tokens = evidence.reference.tests.graph, evidence.reference.study.procedure
-    evaluations, wanted = count / per_graph, tokens.max_new_tokens
+    evaluations, wanted = count / per_graph, evidence.study.procedure.max_new_tokens
     numbers = (
         plain_number("nodes", f"{words} nodes as stated", "1", count),
         plain_number("nodes_per_evaluation", "such nodes in a graph", "1", per_graph),
@@ -84,7 +87,7 @@ def _evaluations(evidence: Evidence, kind: str, count: float, per_graph: int) ->
     )
 
 
-def _others(evidence: Evidence, place: Place) -> Finding:
+def _others(evidence: Evidence, graph: GraphFacts, place: Place) -> Finding:
     """Return how many nodes lie outside the MoE blocks of a graph that was counted."""
     examined = Examined(
         id="nodes.others" if evidence.source == "study" else f"nodes.others.{place.id}",
@@ -93,16 +96,16 @@ def _others(evidence: Evidence, place: Place) -> Finding:
         where=_SECTION if evidence.source == "study" else place.label,
         source=evidence.source,
     )
-    moe, graph = evidence.reference.moe, evidence.reference.tests.graph
+    moe = evidence.study.subject
     every = evidence.read(place, Term(quantity=Quantity.GRAPH_NODES, model=moe))
     outside = measure(evidence, place, Term(quantity=Quantity.NODES_OUTSIDE, model=moe))
-    stated = evidence.reference.printed.figure("stated/other_over_moe_nodes_ratio")
+    stated = printed_estimate(evidence.study.printed, "stated/other_over_moe_nodes_ratio")
     departure = ratio_of(outside, stated)
     if isinstance(outside, Absent) or isinstance(departure, Absent):
         return examined.not_tested(
             outside.reason if isinstance(outside, Absent) else "it is not stated"
         )
-    inside = graph.inside(evidence.reference.moe_layers)
+    inside = evidence.study.nodes_inside
     numbers = known_numbers(
         ("nodes_per_token", "nodes per token", "1", every),
         ("others_ratio", "nodes outside to inside", "ratio", outside),

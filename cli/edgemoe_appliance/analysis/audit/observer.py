@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import get_args
 
 from edgemoe_appliance.analysis.audit.findings import (
     AuditVerdict,
@@ -23,11 +22,11 @@ from edgemoe_appliance.analysis.claims.derived import Found, applied, measure
 from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import in_words
-from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.claims.verdicts import Number
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.configs import Arm, Feeds
-from edgemoe_appliance.studies.reference import Stratum
+from edgemoe_appliance.studies.paper import Stratum
+from edgemoe_appliance.studies.quantities import Quantity, Term
 
 # Bounds narrower than this part of the share leave it as it is.
 _NARROW = 0.2
@@ -64,8 +63,8 @@ def check_observer(evidence: Evidence) -> Iterator[Finding]:
     """Yield for each routing share how far its own measurement leaves it open."""
     for place in evidence.places(Feeds.ROUTING):
         for model in evidence.models(place):
-            if evidence.reference.is_moe(model):
-                for stratum in get_args(Stratum):
+            if evidence.study.has_experts(model):
+                for stratum in evidence.study.procedure.routing_strata_tokens:
                     yield _finding(evidence, place, model, stratum)
 
 
@@ -73,7 +72,7 @@ def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> 
     examined = Examined(
         id=f"observer.{place.id}.{model}.{stratum}",
         test="observer effect of the routing measurement",
-        subject=f"routing share of {evidence.reference.model_name(model)} with {stratum} prompts, "
+        subject=f"routing share of {evidence.study.model_name(model)} with {stratum} prompts, "
         f"{place.label}",
         where=place.label,
         source=evidence.source,
@@ -174,7 +173,9 @@ def _times(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> _T
 
 def _spread_evenly(evidence: Evidence, times: _Times) -> tuple[Number, ...]:
     """Return the share were the added time the same for every node of the graph."""
-    graph, layers = evidence.reference.tests.graph, evidence.reference.moe_layers
+    graph, layers = evidence.study.graph, evidence.study.layers(evidence.study.subject)
+    if graph is None:
+        return ()
     per_node = times.added.value / graph.nodes
     routing, experts = (
         max(0.0, time.value - layers * nodes * per_node)

@@ -24,11 +24,11 @@ from edgemoe_appliance.analysis.claims.derived import Found, applied, measure
 from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import in_words
-from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.claims.verdicts import Number
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.schema.units import GB
+from edgemoe_appliance.studies.quantities import Quantity, Term
 
 # Another memory clock than the declared one moves a ceiling by up to half.
 _BEYOND_ANY_CLOCK = 1.5
@@ -43,7 +43,7 @@ def check_roofline(evidence: Evidence) -> Iterator[Finding]:
             continue
         for model in evidence.models(place):
             yield _ceiling(evidence, place, model, total=False)
-            if evidence.reference.is_moe(model):
+            if evidence.study.has_experts(model):
                 yield _ceiling(evidence, place, model, total=True)
             yield _utilisation(evidence, place, model)
 
@@ -65,7 +65,7 @@ def _ceiling(evidence: Evidence, place: Place, model: str, *, total: bool) -> Fi
     examined = Examined(
         id=f"roofline.{kind}.{place.id}.{model}",
         test=f"rate against the bandwidth, {kind} bytes",
-        subject=f"generation rate of {evidence.reference.model_name(model)}, {place.label}, were "
+        subject=f"generation rate of {evidence.study.model_name(model)}, {place.label}, were "
         f"{words} read for every token",
         where=place.label,
         source=evidence.source,
@@ -119,8 +119,7 @@ def _utilisation(evidence: Evidence, place: Place, model: str) -> Finding:
     examined = Examined(
         id=f"utilisation.{place.id}.{model}",
         test="S-MBU and S-MFU",
-        subject=f"utilisation of the device by {evidence.reference.model_name(model)}, "
-        f"{place.label}",
+        subject=f"utilisation of the device by {evidence.study.model_name(model)}, {place.label}",
         where=place.label,
         source=evidence.source,
     )
@@ -139,7 +138,7 @@ def _utilisation(evidence: Evidence, place: Place, model: str) -> Finding:
         ("s_mbu_without_head_pct", "S-MBU without the output head", "%", headless),
         ("s_mfu_pct", "S-MFU", "%", arithmetic),
     )
-    others = _dense_median(evidence, place) if evidence.reference.is_moe(model) else None
+    others = _dense_median(evidence, place) if evidence.study.has_experts(model) else None
     if others is not None:
         numbers += (plain_number("dense_s_mbu_pct", "S-MBU, median of the dense", "%", others),)
     share = applied(lambda u: u / 100, bandwidth_used)
@@ -180,7 +179,7 @@ def _s_mfu(evidence: Evidence, place: Place, model: str) -> Found:
 
 
 def _dense_median(evidence: Evidence, place: Place) -> float | None:
-    dense = (model for model in evidence.models(place) if not evidence.reference.is_moe(model))
+    dense = (model for model in evidence.models(place) if not evidence.study.has_experts(model))
     found = [_s_mbu(evidence, place, model) for model in dense]
     values = [each.value for each in found if isinstance(each, Estimate)]
     return median(values) or None if values else None
@@ -207,7 +206,7 @@ def _verdict(share: Estimate) -> AuditVerdict:
 def _sure(evidence: Evidence, place: Place, share: Found) -> tuple[Confidence, str]:
     source = "bandwidth as declared in devices.yaml"
     if place.device is not None:
-        peaks = evidence.reference.tests.peaks[place.device]
+        peaks = evidence.study.peaks[place.device]
         source = f"bandwidth: {peaks.bandwidth_source}; arithmetic: {peaks.flops_source}"
     if reason := first_absent(share):
         return Confidence.LOW, reason

@@ -15,9 +15,9 @@ from edgemoe_appliance.analysis.audit.findings import (
 from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import in_words
-from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.studies.quantities import Quantity, Term
 
 _LITTLE_PCT, _MOST_PCT, _ALL_PCT = 10, 50, 100
 
@@ -33,7 +33,7 @@ def _finding(evidence: Evidence, place: Place, model: str) -> Finding:
     examined = Examined(
         id=f"variation.{place.id}.{model}",
         test="variation between prompts and between repetitions",
-        subject=f"variation of the rate of {evidence.reference.model_name(model)}, {place.label}",
+        subject=f"variation of the rate of {evidence.study.model_name(model)}, {place.label}",
         where=place.label,
         source=evidence.source,
     )

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.claims.config import ClaimsConfig, read_claims
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place, Scope
 from edgemoe_appliance.analysis.claims.judging import judge_claims
-from edgemoe_appliance.analysis.claims.reference import Reference, read_reference
 from edgemoe_appliance.analysis.claims.session_evidence import SessionEvidence
 from edgemoe_appliance.analysis.claims.study_evidence import StudyEvidence
 from edgemoe_appliance.analysis.claims.verdicts import ClaimVerdict, Number, Part, Verdict
 
 __all__ = [
     "ClaimVerdict",
-    "ClaimsConfig",
     "Evidence",
     "Number",
     "Part",
     "Place",
-    "Reference",
     "Scope",
     "SessionEvidence",
     "StudyEvidence",
     "Verdict",
     "judge_claims",
-    "read_claims",
-    "read_reference",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgemoe_appliance.analysis.claims.evidence import Place
-from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
+from edgemoe_appliance.studies.quantities import Quantity, Term
 
 _MEMORY = (
     Quantity.PEAK_MEMORY,

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from edgemoe_appliance.analysis.claims.estimates import Estimate, combine, exact, ratio
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
-from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.configs import ModelRole
+from edgemoe_appliance.studies.quantities import Quantity, Term
 
 Found = Estimate | Absent
 
@@ -59,7 +59,7 @@ def _fall_with_length(evidence: Evidence, place: Place, term: Term) -> Found:
 
 def _behind_fastest_dense(evidence: Evidence, place: Place, term: Term) -> Found:
     """Return by how much a model's rate is below that of the fastest dense one, in per cent."""
-    known = evidence.reference.study.models
+    known = evidence.study.models
     rates: dict[str, float] = {}
     for model in evidence.models(place):
         rate = evidence.read(place, Term(quantity=Quantity.GENERATION_RATE, model=model))
@@ -123,7 +123,9 @@ def _implied_window(evidence: Evidence, place: Place, term: Term) -> Found:
 
 
 def _nodes_outside(evidence: Evidence, place: Place, term: Term) -> Found:
-    inside = evidence.reference.tests.graph.inside(evidence.reference.moe_layers)
+    inside = evidence.study.nodes_inside
+    if inside is None:
+        return Absent(reason="the nodes of the subject's graph are not known")
     nodes = evidence.read(place, term.of(Quantity.GRAPH_NODES))
     return applied(lambda every: (every - inside) / inside, nodes)
 

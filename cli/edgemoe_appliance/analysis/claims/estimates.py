@@ -13,6 +13,7 @@ from enum import Enum
 from itertools import product
 
 from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.studies.printed import PrintedFigures
 
 
 class Basis(str, Enum):
@@ -69,6 +70,16 @@ def within(low: float, high: float, basis: Basis, value: float | None = None) ->
     """Return an estimate with bounds, by default their middle."""
     middle = (low + high) / 2 if value is None else value
     return Estimate(value=middle, bounds=Bounds(low=low, high=high, basis=basis))
+
+
+def printed_estimate(printed: PrintedFigures, name: str) -> Estimate | Absent:
+    """Return a printed figure with the rounding of its digits; a count is exact."""
+    found = printed.find(name)
+    if found is None:
+        return Absent(reason="the study does not print it")
+    if found.is_counted:
+        return exact(found.low)
+    return within(found.low, found.high, Basis.ROUNDING, found.value)
 
 
 def combine(function: Callable[..., float], *parts: Estimate) -> Estimate | Absent:

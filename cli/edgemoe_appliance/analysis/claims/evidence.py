@@ -12,11 +12,11 @@ from enum import Enum
 from typing import Literal, Protocol
 
 from edgemoe_appliance.analysis.claims.estimates import Estimate
-from edgemoe_appliance.analysis.claims.quantities import Term
-from edgemoe_appliance.analysis.claims.reference import Reference
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.configs import Feeds
-from edgemoe_appliance.studies.reference import StudyDeviceId
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import StudyDeviceId
+from edgemoe_appliance.studies.quantities import Term
 
 Source = Literal["reader", "study"]
 
@@ -83,8 +83,8 @@ class Evidence(Protocol):
         """Return whose numbers these are."""
 
     @property
-    def reference(self) -> Reference:
-        """Return what the study and the configuration say."""
+    def study(self) -> Study:
+        """Return what the numbers are held against."""
 
     def places(self, table: Feeds) -> Sequence[Place]:
         """Return the places with runs for a table, closest to the study first."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.claims.config import Limits
 from edgemoe_appliance.analysis.claims.estimates import Basis
 from edgemoe_appliance.analysis.claims.verdicts import Number
 from edgemoe_appliance.schema.units import GB
+from edgemoe_appliance.studies.claims import Limits
 
 _LARGE = {"B": (GB, "GB"), "B/s": (GB, "GB/s"), "FLOP/s": (1e12, "TFLOP/s")}
 _WITHOUT_UNIT = ("1", "ratio")

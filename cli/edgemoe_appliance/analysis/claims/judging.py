@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.claims.applicability import why_not_borne
-from edgemoe_appliance.analysis.claims.config import ClaimsConfig, ClaimTest, Limits
 from edgemoe_appliance.analysis.claims.estimates import Basis, Bounds, Estimate
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place, Scope
 from edgemoe_appliance.analysis.claims.formatting import (
@@ -16,7 +15,6 @@ from edgemoe_appliance.analysis.claims.formatting import (
     number_in_words,
     with_unit,
 )
-from edgemoe_appliance.analysis.claims.quantities import facts_of
 from edgemoe_appliance.analysis.claims.repetitions import more_runs
 from edgemoe_appliance.analysis.claims.tests import Question, Shown, questions
 from edgemoe_appliance.analysis.claims.verdicts import (
@@ -28,7 +26,9 @@ from edgemoe_appliance.analysis.claims.verdicts import (
 )
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.configs import Feeds
-from edgemoe_appliance.studies.reference import StudyClaim, StudyDeviceId
+from edgemoe_appliance.studies.claims import Claim, Limits
+from edgemoe_appliance.studies.paper import StudyDeviceId
+from edgemoe_appliance.studies.quantities import facts_of
 
 # The worst of the parts is the claim's: all checks must hold.
 _WORST_FIRST = (
@@ -74,32 +74,45 @@ class _Answered:
     key: object
 
 
-def judge_claims(evidence: Evidence, claims: ClaimsConfig) -> tuple[ClaimVerdict, ...]:
+def judge_claims(evidence: Evidence) -> tuple[ClaimVerdict, ...]:
     """Return a verdict for every claim of the study, in its order."""
-    study = evidence.reference.study
-    return tuple(_judge(evidence, claim, claims.claims[claim.id]) for claim in study.claims)
+    return tuple(_judge(evidence, *item) for item in evidence.study.claims.items())
 
 
 def verdict_of(bounds: Bounds | Absent, limits: Limits) -> Verdict:
     """Return reproduced inside the limits, not reproduced wholly outside, else inconclusive."""
     if isinstance(bounds, Absent):
         return Verdict.INCONCLUSIVE
-    if limits.hold(bounds):
+    if _within(bounds, limits):
         return Verdict.REPRODUCED
-    return Verdict.NOT_REPRODUCED if limits.exclude(bounds) else Verdict.INCONCLUSIVE
+    return Verdict.NOT_REPRODUCED if _outside(bounds, limits) else Verdict.INCONCLUSIVE
 
 
-def _judge(evidence: Evidence, claim: StudyClaim, test: ClaimTest) -> ClaimVerdict:
-    if test.untestable:
-        return _untestable(evidence, claim, test)
-    asked = [question for check in test.checks for question in questions(check)]
+def _within(bounds: Bounds, limits: Limits) -> bool:
+    """Return whether every value between the bounds is within the limits."""
+    over = bounds.low > limits.low if limits.above is not None else bounds.low >= limits.low
+    under = bounds.high < limits.high if limits.below is not None else bounds.high <= limits.high
+    return over and under
+
+
+def _outside(bounds: Bounds, limits: Limits) -> bool:
+    """Return whether no value between the bounds is within the limits."""
+    beneath = bounds.high <= limits.low if limits.above is not None else bounds.high < limits.low
+    beyond = bounds.low >= limits.high if limits.below is not None else bounds.low > limits.high
+    return beneath or beyond
+
+
+def _judge(evidence: Evidence, claim_id: str, claim: Claim) -> ClaimVerdict:
+    if claim.untestable:
+        return _untestable(evidence, claim_id, claim)
+    asked = list(questions(claim))
     named = tuple(dict.fromkeys(device for question in asked for device in question.devices))
     answered = {a.key: a for a in (_answer(evidence, question, named) for question in asked)}
     parts = tuple(each.part for each in answered.values())
     stages = [each.stage for each in answered.values() if each.stage is not None]
     verdict = next(v for v in _WORST_FIRST if any(part.verdict is v for part in parts))
     return ClaimVerdict(
-        id=claim.id,
+        id=claim_id,
         section=claim.section,
         statement=claim.says,
         source=evidence.source,
@@ -107,7 +120,7 @@ def _judge(evidence: Evidence, claim: StudyClaim, test: ClaimTest) -> ClaimVerdi
         scope=_joint_scope(parts),
         reading=_reading(verdict, parts, stages),
         brief=_brief(verdict, parts),
-        tolerance=test.why,
+        tolerance=claim.why,
         parts=parts,
         scope_reasons=tuple(dict.fromkeys(r for stage in stages for r in stage.reasons)),
         cautions=tuple(dict.fromkeys(c for stage in stages for c in stage.cautions)),
@@ -115,10 +128,10 @@ def _judge(evidence: Evidence, claim: StudyClaim, test: ClaimTest) -> ClaimVerdi
     )
 
 
-def _untestable(evidence: Evidence, claim: StudyClaim, test: ClaimTest) -> ClaimVerdict:
-    reason = str(test.untestable)
+def _untestable(evidence: Evidence, claim_id: str, claim: Claim) -> ClaimVerdict:
+    reason = str(claim.untestable)
     return ClaimVerdict(
-        id=claim.id,
+        id=claim_id,
         section=claim.section,
         statement=claim.says,
         source=evidence.source,
@@ -126,7 +139,7 @@ def _untestable(evidence: Evidence, claim: StudyClaim, test: ClaimTest) -> Claim
         scope=Scope.NONE,
         reading=f"Not testable: {reason}.",
         brief=f"not testable: {reason}",
-        tolerance=test.why,
+        tolerance=claim.why,
         parts=(),
         missing=(reason,),
     )
@@ -163,7 +176,7 @@ def _why_not_borne(question: Question, stage: _Stage) -> str:
 
 def _why_no_direction(evidence: Evidence, question: Question, stage: _Stage) -> str:
     """Return what would be needed where no direction can be read."""
-    devices = evidence.reference.study.devices
+    devices = evidence.study.devices
     wanted = " and ".join(devices[device].label for device in question.devices)
     if any(place.device not in question.devices for place in stage.places.values()):
         return f"the study's {wanted}: other hardware says nothing here"
@@ -225,7 +238,7 @@ def _stage(
         return _Stage(places=found, scope=scope, reasons=reasons)
     if not places:
         return Absent(reason=_no_runs(evidence, question.table))
-    labels = evidence.reference.study.devices
+    labels = evidence.study.devices
     absent = " and ".join(labels[device].label for device in own if device not in found)
     if len(own) > 1 or any(_first(places, device) for device in named):
         return Absent(reason=f"{_no_runs(evidence, question.table)} on {absent}")
@@ -252,7 +265,7 @@ def _first(places: Sequence[Place], device: StudyDeviceId) -> Place | None:
 
 def _no_runs(evidence: Evidence, table: Feeds) -> str:
     """Return that a table has no runs, with the experiments that would make them."""
-    experiments = evidence.reference.configs.experiments.experiments
+    experiments = evidence.study.experiments
     names = [
         name for name, each in experiments.items() if table in each.feeds and each.prompt_scale == 1
     ]

@@ -14,8 +14,6 @@ import numpy as np
 
 from edgemoe_appliance.analysis.claims.estimates import Estimate, exact, ratio, scaled
 from edgemoe_appliance.analysis.claims.evidence import Place, Source, Statement
-from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
-from edgemoe_appliance.analysis.claims.reference import Reference
 from edgemoe_appliance.analysis.claims.sample_estimates import (
     mean_estimate,
     median_estimate,
@@ -42,6 +40,8 @@ from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.statistics import Absent, Sample
 from edgemoe_appliance.schema.configs import Arm, Feeds, GitSource
 from edgemoe_appliance.schema.records import Status
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.quantities import Quantity, Term
 
 _PROBED = (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY, Arm.PROBE_ROTATE)
 _MEANS: Mapping[Quantity, str] = {
@@ -99,9 +99,9 @@ class SessionEvidence:
 
     source: Source = "reader"
 
-    def __init__(self, loaded: LoadedSessions, reference: Reference) -> None:
+    def __init__(self, loaded: LoadedSessions, study: Study) -> None:
         """Take the sessions; pools, numbers and ratios are made when asked for, once each."""
-        self.reference = reference
+        self.study = study
         self._loaded = loaded
         self._found = lru_cache(maxsize=None)(self._find)
         self._numbers = lru_cache(maxsize=None)(self._read)
@@ -126,7 +126,7 @@ class SessionEvidence:
 
     def statements(self) -> Sequence[Statement]:
         """Return the metrics of runs that follow from others, and the counts of runs."""
-        return tuple(session_statements(self._loaded, self.reference))
+        return tuple(session_statements(self._loaded, self.study))
 
     def _read(self, place: Place, term: Term) -> Estimate | Absent:
         setting = self._of(place).condition.setting
@@ -154,7 +154,7 @@ class SessionEvidence:
         arms = (Arm.PLAIN, *_PROBED) if table is Feeds.ROUTING else (Arm.PLAIN,)
         groups: dict[tuple[object, ...], dict[tuple[Arm, int], Pool]] = {}
         for arm in arms:
-            for pool in pools(self._loaded, self.reference.study, table, arm):
+            for pool in pools(self._loaded, self.study, table, arm):
                 condition = pool.condition
                 threads = None if table is Feeds.THREADS else condition.threads
                 key = (
@@ -170,7 +170,7 @@ class SessionEvidence:
         return tuple(_with_ids(found))
 
     def _as_found(self, table: Feeds, group: Mapping[tuple[Arm, int], Pool]) -> _Found:
-        study = self.reference.study
+        study = self.study
         pool = next(iter(group.values()))
         setting = pool.condition.setting
         shortfalls = why_not_comparable(pool, study)
@@ -194,7 +194,7 @@ class SessionEvidence:
         return _Found(place=place, closeness=tuple(map(int, closeness)), pools=group)
 
     def _cautions(self, pool: Pool, scales: set[str | None], *, is_pin: bool) -> Iterator[str]:
-        procedure = self.reference.study.procedure
+        procedure = self.study.procedure
         if reduced := sorted(str(s) for s in scales & {"tiny", "thin"}):
             yield (
                 f"REDUCED TWINS (scale {', '.join(reduced)}), not the models: a direction at best"
@@ -229,11 +229,11 @@ class SessionEvidence:
         same = [models for models in pool.models if models.model == term.model]
         if len(same) != 1:
             count = f"{len(same)} files" if same else "no run"
-            return Absent(reason=f"{count} of {self.reference.model_name(term.model)}")
+            return Absent(reason=f"{count} of {self.study.model_name(term.model)}")
         return self._cut(same[0], term)
 
     def _cut(self, models: ModelRuns, term: Term) -> ModelRuns | Absent:
-        strata = self.reference.study.procedure.routing_strata_tokens
+        strata = self.study.procedure.routing_strata_tokens
         if term.length is not None:
             models = of_category(models, term.length)
         if term.stratum is not None:
@@ -272,7 +272,7 @@ class SessionEvidence:
     def _peak_flops(self, place: Place) -> Estimate | Absent:
         if place.device is None or place.shortfalls:
             return Absent(reason="the peak arithmetic rate of this hardware is not declared")
-        return exact(self.reference.tests.peaks[place.device].flops)
+        return exact(self.study.peaks[place.device].flops)
 
     def _thread_loss(self, place: Place, term: Term) -> Estimate | Absent:
         """Return by how much a number of threads stays below the best one, in per cent."""
@@ -292,7 +292,7 @@ class SessionEvidence:
         return found if isinstance(found, Absent) else _fall(found)
 
     def _head_bytes(self, runs: ModelRuns) -> Estimate | Absent:
-        entry = self.reference.configs.models.models.get(runs.model)
+        entry = self.study.configs.models.models.get(runs.model)
         if entry is None or entry.shape is None or runs.twin_scale not in (None, "full"):
             return Absent(reason="the head of this file is not known apart")
         weights = count_weights(entry.shape)

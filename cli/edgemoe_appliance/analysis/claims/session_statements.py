@@ -13,12 +13,12 @@ import pandas as pd
 from edgemoe_appliance.analysis.claims.estimates import Basis, exact, within
 from edgemoe_appliance.analysis.claims.evidence import Statement
 from edgemoe_appliance.analysis.claims.formatting import in_words
-from edgemoe_appliance.analysis.claims.reference import Reference
 from edgemoe_appliance.analysis.conditions import Pool, pools
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.schema.metrics import METRICS
+from edgemoe_appliance.studies import Study
 
 # Footers round times to 10 us; in a run of a few tokens that reaches the third digit.
 _TOLERANCE = 0.01
@@ -65,14 +65,14 @@ _QUOTIENTS = (
 )
 
 
-def session_statements(loaded: LoadedSessions, reference: Reference) -> Iterator[Statement]:
+def session_statements(loaded: LoadedSessions, study: Study) -> Iterator[Statement]:
     """Yield the identities between metrics, the counts of runs and the sizes of models."""
     ok = loaded.runs.where(status="ok")
     for quotient in _QUOTIENTS:
         yield from _identity(ok, quotient)
-    for pool in pools(loaded, reference.study, Feeds.HEADLINE):
-        yield from _counts(pool, reference)
-    yield from _parameters(loaded, reference)
+    for pool in pools(loaded, study, Feeds.HEADLINE):
+        yield from _counts(pool, study)
+    yield from _parameters(loaded, study)
 
 
 def _identity(ok: Rows, quotient: _Quotient) -> Iterator[Statement]:
@@ -100,14 +100,14 @@ def _identity(ok: Rows, quotient: _Quotient) -> Iterator[Statement]:
     )
 
 
-def _counts(pool: Pool, reference: Reference) -> Iterator[Statement]:
+def _counts(pool: Pool, study: Study) -> Iterator[Statement]:
     """Yield for each model how many runs its means rest on, of those that any model made."""
     made = [models.runs.counts(*_RUN_KEYS)[_RUN_KEYS] for models in pool.models]
     every = pd.concat(made).drop_duplicates()
     for models in pool.models:
         yield Statement(
             id=f"runs.{pool.condition.setting.id}.{models.model}.{models.sha256[:8]}",
-            subject=f"runs of {reference.model_name(models.model)} in {pool.condition.label}",
+            subject=f"runs of {study.model_name(models.model)} in {pool.condition.label}",
             where=f"sessions {', '.join(pool.condition.setting.sessions)}",
             said=exact(len(models.ok)),
             said_text=str(len(models.ok)),
@@ -118,20 +118,20 @@ def _counts(pool: Pool, reference: Reference) -> Iterator[Statement]:
         )
 
 
-def _parameters(loaded: LoadedSessions, reference: Reference) -> Iterator[Statement]:
+def _parameters(loaded: LoadedSessions, study: Study) -> Iterator[Statement]:
     """Yield the weights counted in each real model file, or full-scale twin, beside those known."""
     whole = [lot for lot in loaded.lots if lot.key.twin_scale in (None, "full")]
     files = {(lot.key.model, lot.key.model_sha256): lot for lot in reversed(whole)}
     for lot in reversed(files.values()):
         run = loaded.runs.where(lot=lot.number).first()
-        entry = reference.configs.models.models.get(lot.key.model)
+        entry = study.configs.models.models.get(lot.key.model)
         known = entry.published_parameters_total if entry is not None else None
         if known is None:
             continue
         counted = float(run["parameters_total"]) / _BILLION
         yield Statement(
             id=f"parameters.{lot.key.model}.{lot.key.model_sha256[:8]}",
-            subject=f"total parameters of {reference.model_name(lot.key.model)}, as counted",
+            subject=f"total parameters of {study.model_name(lot.key.model)}, as counted",
             where=f"session {run['session']}",
             said=exact(counted),
             said_text=in_words(counted),

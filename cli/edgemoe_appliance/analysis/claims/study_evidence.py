@@ -7,6 +7,7 @@ absent; the shapes of models and the bandwidths of devices come from the configu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from edgemoe_appliance.analysis.claims.estimates import (
     Basis,
@@ -15,21 +16,23 @@ from edgemoe_appliance.analysis.claims.estimates import (
     exact,
     high_of,
     low_of,
+    printed_estimate,
     ratio,
     scaled,
     within,
 )
 from edgemoe_appliance.analysis.claims.evidence import Place, Source, Statement
-from edgemoe_appliance.analysis.claims.quantities import Quantity, Term
-from edgemoe_appliance.analysis.claims.reference import Reference
 from edgemoe_appliance.analysis.claims.study_statements import printed_statements
 from edgemoe_appliance.analysis.claims.weight_counts import cache_bytes, count_weights
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.configs import Arm, Feeds, Target
 from edgemoe_appliance.schema.units import GB, GIB
-from edgemoe_appliance.studies.reference import StudyDeviceId
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import StudyDeviceId
+from edgemoe_appliance.studies.quantities import Quantity, Term
 
 NOT_PRINTED = "the study does not print it"
+_NO_PEAKS = "the study's folder names no peaks of this device"
 _BILLION = 1e9
 _PER_MS = 1e-3
 # Where each quantity is printed, and the factor that brings it to its unit here.
@@ -78,13 +81,13 @@ class StudyEvidence:
 
     source: Source = "study"
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, study: Study) -> None:
         """Take the study and its digits."""
-        self.reference = reference
+        self.study = study
 
     def places(self, table: Feeds) -> Sequence[Place]:
         """Return the devices with figures for a table."""
-        study = self.reference.study
+        study = self.study
         cells: Mapping[Feeds, Mapping[StudyDeviceId, object]] = {
             Feeds.HEADLINE: study.tables.throughput.cells,
             Feeds.PROMPT_LENGTH: study.tables.prompt_length.cells,
@@ -98,10 +101,10 @@ class StudyEvidence:
 
     def models(self, place: Place) -> Sequence[str]:
         """Return the models that the study reports for a device."""
-        tables = self.reference.study.tables
+        tables = self.study.tables
         table = tables.slowdown if place.table is Feeds.ROUTING else tables.throughput
         rows = table.rows(place.device)
-        return tuple(model for model in self.reference.study.models if model in rows)
+        return tuple(model for model in self.study.models if model in rows)
 
     def read(self, place: Place, term: Term) -> Estimate | Absent:
         """Return a printed figure, or why there is none."""
@@ -112,7 +115,7 @@ class StudyEvidence:
             name = pattern.format(
                 device=place.device, model=term.model, length=term.length, stratum=term.stratum
             )
-            figure = self.reference.printed.figure(name)
+            figure = printed_estimate(self.study.printed, name)
             return figure if isinstance(figure, Absent) else scaled(figure, factor)
         if place.device is None:
             return Absent(reason=NOT_PRINTED)
@@ -127,19 +130,23 @@ class StudyEvidence:
 
     def statements(self) -> Sequence[Statement]:
         """Return the printed figures that follow from others."""
-        return tuple(printed_statements(self.reference))
+        return tuple(printed_statements(self.study))
 
     def _other(self, device: StudyDeviceId, term: Term) -> Estimate | Absent:
         """Return what stands in no table: facts of the device, the procedure and the model."""
-        study = self.reference.study
+        study = self.study
         # A nominal GB may be 10^9 or 2^30 bytes.
-        nominal = study.devices[device].memory_gb
+        nominal, peaks = study.devices[device].memory_gb, study.peaks.get(device)
         facts: Mapping[Quantity, Estimate | Absent] = {
             Quantity.PHYSICAL_MEMORY: within(nominal * GB, nominal * GIB, Basis.ROUNDING),
             Quantity.GENERATED_TOKENS: exact(study.procedure.max_new_tokens),
-            Quantity.PEAK_FLOPS: exact(self.reference.tests.peaks[device].flops),
-            Quantity.BANDWIDTH: self._bandwidth(device),
-            Quantity.GRAPH_NODES: exact(self.reference.tests.graph.nodes),
+            Quantity.PEAK_FLOPS: exact(peaks.flops) if peaks else Absent(reason=_NO_PEAKS),
+            Quantity.BANDWIDTH: exact(peaks.bandwidth_gb_s * GB)
+            if peaks
+            else Absent(reason=_NO_PEAKS),
+            Quantity.GRAPH_NODES: exact(study.graph.nodes)
+            if study.graph
+            else Absent(reason="the nodes of the subject's graph are not known"),
         }
         if term.quantity in facts:
             return facts[term.quantity]
@@ -157,7 +164,7 @@ class StudyEvidence:
 
     def _variation(self, cell: str) -> Estimate | Absent:
         """Return a printed variation, or what the bounds of the text leave open."""
-        figure = self.reference.printed.figure
+        figure = partial(printed_estimate, self.study.printed)
         printed = figure(f"{cell}/cv_pct")
         if isinstance(printed, Estimate):
             return printed
@@ -178,7 +185,7 @@ class StudyEvidence:
         from that of all. What those differ by among themselves would come on top. `more_long` of
         the other prompts are taken to run as the long one does.
         """
-        procedure, figure = self.reference.study.procedure, self.reference.printed.figure
+        procedure, figure = self.study.procedure, partial(printed_estimate, self.study.printed)
         cells = f"cells/{device}/{term.model}"
         mean = figure(f"tables/throughput/{cells}/mean_tok_s")
         variation = self._variation(f"tables/stability/{cells}")
@@ -204,14 +211,9 @@ class StudyEvidence:
 
         return combine(share_pct, *known)
 
-    def _bandwidth(self, device: StudyDeviceId) -> Estimate | Absent:
-        targets = self.reference.configs.devices.targets.values()
-        found = [target for target in targets if target.study_device == device]
-        return bandwidth_of(found[0]) if found else Absent(reason="no target is that device")
-
     def _why_absent(self, place: Place, term: Term) -> str:
         """Return why the study has no such number, empty where it may have one."""
-        device = self.reference.study.devices.get(place.device) if place.device else None
+        device = self.study.devices.get(place.device) if place.device else None
         if device is not None and term.quantity in _ENERGY and not device.energy_reported:
             return f"the study reports no energy on {place.label}"
         if term.length and "{length}" not in _FIGURES.get(term.quantity, ("{length}",))[0]:
@@ -222,8 +224,8 @@ class StudyEvidence:
 
     def _of_shape(self, term: Term) -> Estimate | Absent:
         """Return bytes of the cache, or of weights: their share at the file's mean size."""
-        size = self.reference.printed.figure(f"models/{term.model}/file_gb")
-        entry = self.reference.configs.models.models.get(term.model or "")
+        size = printed_estimate(self.study.printed, f"models/{term.model}/file_gb")
+        entry = self.study.configs.models.models.get(term.model or "")
         if isinstance(size, Absent) or entry is None or entry.shape is None:
             return Absent(reason="the shape of the model is not known")
         if term.quantity is Quantity.CACHE_BYTES_PER_TOKEN:

@@ -7,17 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
-from edgemoe_appliance.analysis.claims.config import (
-    Check,
-    DifferenceCheck,
-    LevelCheck,
-    Limits,
-    OrderCheck,
-    ProductCheck,
-    RatioCheck,
-    SameOrderCheck,
-    TermSpec,
-)
 from edgemoe_appliance.analysis.claims.derived import (
     Found,
     applied,
@@ -26,9 +15,21 @@ from edgemoe_appliance.analysis.claims.derived import (
     ratio_of,
 )
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
-from edgemoe_appliance.analysis.claims.quantities import Quantity, Term, facts_of
 from edgemoe_appliance.schema.configs import Feeds
-from edgemoe_appliance.studies.reference import StudyDeviceId
+from edgemoe_appliance.studies.claims import (
+    Claim,
+    DifferenceCheck,
+    LevelCheck,
+    Limits,
+    OrderCheck,
+    ProductCheck,
+    RatioCheck,
+    SameOrderCheck,
+    TermSpec,
+    check_unit,
+)
+from edgemoe_appliance.studies.paper import StudyDeviceId
+from edgemoe_appliance.studies.quantities import Quantity, Term, facts_of
 
 Places = Mapping[StudyDeviceId, Place]
 _ABOVE_ONE = Limits(above=1)
@@ -77,38 +78,65 @@ class Question:
         return tuple(dict.fromkeys(asked.device for asked in self.terms))
 
 
-def questions(check: Check) -> Iterator[Question]:
-    """Yield the questions of a check: for each device, and for each model it is to hold for."""
-    if isinstance(check, OrderCheck):
-        yield from _order_questions(check)
-    elif isinstance(check, SameOrderCheck):
-        yield from _same_order_questions(check)
-    else:
-        for device in check.devices:
-            for model in check.models or (None,):
-                yield _question(check, device, model)
+def questions(claim: Claim) -> Iterator[Question]:
+    """Yield the questions of a claim: for each device, and for each model a check is to hold for.
+
+    Limits follow from the numbers that the study prints with the claim.
+    """
+    for check in claim.checks:
+        if isinstance(check, OrderCheck):
+            yield from _order_questions(check)
+        elif isinstance(check, SameOrderCheck):
+            yield from _same_order_questions(check)
+        else:
+            held = _held_to(claim, check)
+            for device in check.devices:
+                for model in check.models or (None,):
+                    yield _question(check, held, device, model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _HeldTo:
+    """The limits of a check in its own unit; by default those of an order, on any hardware."""
+
+    asked: Limits = _ABOVE_ONE
+    direction: Limits | None = _ABOVE_ONE
+    anywhere: bool = False
+
+
+def _held_to(
+    claim: Claim, check: LevelCheck | RatioCheck | DifferenceCheck | ProductCheck
+) -> _HeldTo:
+    unit = check_unit(check)
+    direction = check.direction
+    return _HeldTo(
+        asked=check.asked.limits(claim.printed, unit),
+        direction=direction.limits(claim.printed, unit) if direction is not None else None,
+        anywhere=check.anywhere,
+    )
 
 
 def _question(
     check: LevelCheck | RatioCheck | DifferenceCheck | ProductCheck,
+    held: _HeldTo,
     device: StudyDeviceId,
     model: str | None,
 ) -> Question:
     if isinstance(check, ProductCheck):
-        return _product_question(check, device)
+        return _product_question(check, held, device)
     if isinstance(check, LevelCheck):
-        return _level_question(check, _asked(check.term, device, model))
+        return _level_question(held, _asked(check.term, device, model))
     top, bottom = _asked(check.top, device, model), _asked(check.bottom, device, model)
     if isinstance(check, RatioCheck):
-        return _ratio_question(top, bottom, check)
-    return _difference_question(check, top, bottom)
+        return _ratio_question(top, bottom, held)
+    return _difference_question(held, top, bottom)
 
 
 def _asked(spec: TermSpec, device: StudyDeviceId, model: str | None) -> Asked:
     return Asked(device=spec.device or device, term=spec.term(model))
 
 
-def _level_question(check: LevelCheck, asked: Asked) -> Question:
+def _level_question(held: _HeldTo, asked: Asked) -> Question:
     def answer(evidence: Evidence, places: Places) -> tuple[Found, tuple[Shown, ...]]:
         shown = _shown(evidence, places, asked)
         return shown.found, (shown,)
@@ -118,23 +146,14 @@ def _level_question(check: LevelCheck, asked: Asked) -> Question:
         unit=facts_of(asked.term.quantity).unit,
         terms=(asked,),
         table=_table(asked),
-        asked=check.asked,
-        direction=check.direction,
-        anywhere=check.anywhere,
+        asked=held.asked,
+        direction=held.direction,
+        anywhere=held.anywhere,
         answer=answer,
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _AboveOne:
-    """The limits of an order: the same on any hardware."""
-
-    asked: Limits = _ABOVE_ONE
-    direction: Limits = _ABOVE_ONE
-    anywhere: bool = False
-
-
-def _ratio_question(top: Asked, bottom: Asked, check: RatioCheck | _AboveOne) -> Question:
+def _ratio_question(top: Asked, bottom: Asked, held: _HeldTo) -> Question:
     def answer(evidence: Evidence, places: Places) -> tuple[Found, tuple[Shown, ...]]:
         found = _ratio(evidence, places, top, bottom)
         whole = _shown_pair(evidence, places, (top, bottom), found)
@@ -145,14 +164,14 @@ def _ratio_question(top: Asked, bottom: Asked, check: RatioCheck | _AboveOne) ->
         unit="ratio",
         terms=(top, bottom),
         table=_table(top),
-        asked=check.asked,
-        direction=check.direction,
-        anywhere=check.anywhere,
+        asked=held.asked,
+        direction=held.direction,
+        anywhere=held.anywhere,
         answer=answer,
     )
 
 
-def _difference_question(check: DifferenceCheck, top: Asked, bottom: Asked) -> Question:
+def _difference_question(held: _HeldTo, top: Asked, bottom: Asked) -> Question:
     own = facts_of(top.term.quantity).unit
     unit = "points" if own == "%" else own
 
@@ -172,14 +191,14 @@ def _difference_question(check: DifferenceCheck, top: Asked, bottom: Asked) -> Q
         unit=unit,
         terms=(top, bottom),
         table=_table(top),
-        asked=check.asked,
-        direction=check.direction,
-        anywhere=check.anywhere,
+        asked=held.asked,
+        direction=held.direction,
+        anywhere=held.anywhere,
         answer=answer,
     )
 
 
-def _product_question(check: ProductCheck, device: StudyDeviceId) -> Question:
+def _product_question(check: ProductCheck, held: _HeldTo, device: StudyDeviceId) -> Question:
     def pair(quantity: Quantity) -> tuple[Asked, Asked]:
         return (
             Asked(device=device, term=Term(quantity=quantity, model=check.top)),
@@ -208,9 +227,9 @@ def _product_question(check: ProductCheck, device: StudyDeviceId) -> Question:
         unit="ratio",
         terms=tuple(asked for each in (whole, *factors) for asked in each),
         table=_table(whole[0]),
-        asked=check.asked,
-        direction=check.direction,
-        anywhere=check.anywhere,
+        asked=held.asked,
+        direction=held.direction,
+        anywhere=held.anywhere,
         answer=answer,
     )
 
@@ -218,7 +237,7 @@ def _product_question(check: ProductCheck, device: StudyDeviceId) -> Question:
 def _order_questions(check: OrderCheck) -> Iterator[Question]:
     for device in check.devices:
         for higher, lower in pairwise(_of_models(check.of, check.models, device)):
-            yield _ratio_question(higher, lower, _AboveOne())
+            yield _ratio_question(higher, lower, _HeldTo())
 
 
 def _same_order_questions(check: SameOrderCheck) -> Iterator[Question]:
@@ -309,7 +328,7 @@ def _label(evidence: Evidence, places: Places, asked: Asked) -> str:
     term = asked.term
     words = facts_of(term.quantity).title
     if term.model:
-        words += f" of {evidence.reference.model_name(term.model)}"
+        words += f" of {evidence.study.model_name(term.model)}"
     if kind := term.length or term.stratum:
         words += f" ({kind})"
     return f"{words} on {places[asked.device].label}" if len(places) > 1 else words
@@ -319,7 +338,7 @@ def _pair_label(evidence: Evidence, places: Places, pair: tuple[Asked, Asked], s
     """Return two terms in words: what they share once, what tells them apart about the sign."""
     top, bottom = pair
     above, below = top.term, bottom.term
-    title, name = facts_of(above.quantity).title, evidence.reference.model_name
+    title, name = facts_of(above.quantity).title, evidence.study.model_name
     if top.device != bottom.device:
         one, other = places[top.device].label, places[bottom.device].label
         return f"{title} of {name(above.model)}, {one} {sign} {other}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from edgemoe_appliance.analysis.claims.config import Limits
 from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate
 from edgemoe_appliance.analysis.claims.evidence import Scope, Source
 from edgemoe_appliance.analysis.claims.repetitions import MoreRuns
 from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.studies.claims import Limits
 
 
 class Verdict(str, Enum):

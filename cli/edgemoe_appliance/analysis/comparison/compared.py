@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.claims import (
     ClaimVerdict,
-    Reference,
     Scope,
     SessionEvidence,
     Verdict,
@@ -15,6 +14,7 @@ from edgemoe_appliance.analysis.claims import (
 from edgemoe_appliance.analysis.comparison.facts import Area, Difference, differences
 from edgemoe_appliance.analysis.comparison.results import Results, compare_results
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
+from edgemoe_appliance.studies import Study
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,22 +59,22 @@ class Comparison:
         return tuple(each for each in self.differences if each.area is area)
 
 
-def compare_sides(a: Side, b: Side, reference: Reference) -> Comparison:
+def compare_sides(a: Side, b: Side, study: Study) -> Comparison:
     """Return what differs between two sessions and between what they say."""
-    ours, theirs = (_judged(side, reference) for side in (a, b))
+    ours, theirs = (_judged(side, study) for side in (a, b))
     pairs = [(one, other) for one, other in zip(ours, theirs, strict=True) if _moved(one, other)]
     return Comparison(
         a=a.name,
         b=b.name,
         differences=differences(a.session, b.session),
-        results=compare_results(a.loaded, b.loaded, reference.study),
+        results=compare_results(a.loaded, b.loaded, study),
         claims=len(ours),
         changes=tuple(_change(one, other) for one, other in pairs),
     )
 
 
-def _judged(side: Side, reference: Reference) -> tuple[ClaimVerdict, ...]:
-    return judge_claims(SessionEvidence(side.loaded, reference), reference.tests)
+def _judged(side: Side, study: Study) -> tuple[ClaimVerdict, ...]:
+    return judge_claims(SessionEvidence(side.loaded, study))
 
 
 def _moved(a: ClaimVerdict, b: ClaimVerdict) -> bool:

@@ -19,7 +19,7 @@ from edgemoe_appliance.analysis.statistics import (
     ratio_of_means,
 )
 from edgemoe_appliance.schema.configs import Arm, Feeds
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 # Two results within 2 % of one another count as the same: the width to which the study's own
 # kind of runs can be brought, and that past which two clocks of one run carry a caveat.

@@ -30,7 +30,7 @@ from edgemoe_appliance.analysis.tables.threads import threads_table
 from edgemoe_appliance.analysis.tables.throughput import throughput_table
 from edgemoe_appliance.analysis.tables.timing import time_table
 from edgemoe_appliance.schema.configs import Feeds
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 
 @dataclass(frozen=True, kw_only=True)

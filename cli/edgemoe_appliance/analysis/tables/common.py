@@ -33,7 +33,8 @@ from edgemoe_appliance.analysis.table_model import (
     number,
     text,
 )
-from edgemoe_appliance.studies.reference import Study, StudyDeviceId, StudyModel, StudyTable
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import StudyDeviceId, StudyModel, StudyTable
 
 NOT_PRINTED = "the study does not print it"
 STUDY_ROW = "this row is the study's own"

@@ -36,7 +36,8 @@ from edgemoe_appliance.analysis.tables.common import (
     study_groups,
 )
 from edgemoe_appliance.schema.metrics import Unit
-from edgemoe_appliance.studies.reference import Study, StudyDeviceId
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import StudyDeviceId
 
 # The study's way of counting: the whole call, a left-Riemann sum, all generated tokens.
 _AS_STUDY = "j_per_token_study"

@@ -18,7 +18,7 @@ from edgemoe_appliance.analysis.tables.common import (
     run_counts,
 )
 from edgemoe_appliance.schema.metrics import METRICS, Unit
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 _J = Unit.JOULES.value
 _W = Unit.WATTS.value

@@ -33,7 +33,7 @@ from edgemoe_appliance.analysis.tables.setup import flags_in_words
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.schema.metrics import Unit
 from edgemoe_appliance.schema.units import GIB
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 _IS_BASE = "the others are compared with this pin"
 _NO_BASE = "no run of this file with the pin to compare with"

@@ -45,7 +45,8 @@ from edgemoe_appliance.analysis.tables.common import (
     total_cell,
 )
 from edgemoe_appliance.analysis.tables.setup import cooldown_in_words
-from edgemoe_appliance.studies.reference import Study, StudyDeviceId
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import StudyDeviceId
 
 _PEAK = "temp_peak_c"
 _METRICS = ("temp_start_c", _PEAK, "temp_end_c", "throttle_events", "cooldown_s")

@@ -36,7 +36,8 @@ from edgemoe_appliance.analysis.tables.common import (
     study_parameters,
 )
 from edgemoe_appliance.schema.units import GB, GIB
-from edgemoe_appliance.studies.reference import Study, StudyDeviceId, StudyModel
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import StudyDeviceId, StudyModel
 
 _RSS = "peak_rss_bytes"
 _FILE_PART = "peak_rss_file_bytes"

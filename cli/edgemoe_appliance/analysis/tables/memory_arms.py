@@ -25,7 +25,7 @@ from edgemoe_appliance.analysis.tables.common import (
 from edgemoe_appliance.analysis.tables.memory import RECLAIMABLE_COLUMN, reclaimable_share
 from edgemoe_appliance.schema.configs import Arm, Feeds
 from edgemoe_appliance.schema.units import GIB
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 _ARMS = {Arm.PLAIN: "mapped", Arm.NO_MMAP: "read in"}
 _DIFFERENCE = "difference"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from edgemoe_appliance.analysis.conditions import (
     ModelRuns,
     Pool,
@@ -30,9 +28,10 @@ from edgemoe_appliance.analysis.tables.common import (
     study_groups,
 )
 from edgemoe_appliance.schema.metrics import Unit
-from edgemoe_appliance.studies.reference import LengthClass, Study, StudyDeviceId
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import LengthClass, StudyDeviceId
 
-LENGTHS: tuple[LengthClass, ...] = get_args(LengthClass)
+LENGTHS: tuple[LengthClass, ...] = ("short", "medium", "long")
 _NO_RUN = "no run with this reading"
 _RATE = Unit.TOKENS_PER_S.value
 COLUMNS = (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import get_args
 
 from edgemoe_appliance.analysis.conditions import (
     ArmPools,
@@ -53,7 +52,8 @@ from edgemoe_appliance.analysis.tables.common import (
 from edgemoe_appliance.analysis.tables.setup import bounds_in_words
 from edgemoe_appliance.schema.configs import Arm, Feeds, ModelRole
 from edgemoe_appliance.schema.metrics import Unit
-from edgemoe_appliance.studies.reference import Routing, Stratum, Study, StudyDeviceId
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import Routing, Stratum, StudyDeviceId
 
 _EVERY_NODE = "every node"
 _MODES = {Arm.PROBE_PER_NODE: _EVERY_NODE, Arm.PROBE_BOUNDARY: "edges of groups"}
@@ -341,7 +341,7 @@ def _study_groups(study: Study) -> Iterator[RowGroup]:
             device=device,
             rows=tuple(
                 _study_row(study, device, stratum)
-                for stratum in get_args(Stratum)
+                for stratum in study.procedure.routing_strata_tokens
                 if stratum in strata
             ),
         )

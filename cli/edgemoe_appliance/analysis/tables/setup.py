@@ -44,7 +44,8 @@ from edgemoe_appliance.schema.configs import (
 )
 from edgemoe_appliance.schema.plan import LEAST_REPETITIONS, PlannedModel, PrecisionRule
 from edgemoe_appliance.schema.units import GB
-from edgemoe_appliance.studies.reference import Study, StudyDevice, TokenBounds
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import StudyDevice, TokenBounds
 
 _ROLES = {
     ModelRole.MOE: "MoE",

@@ -33,7 +33,8 @@ from edgemoe_appliance.analysis.tables.common import (
     run_counts,
     study_groups,
 )
-from edgemoe_appliance.studies.reference import Stability, Study
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import Stability
 
 COLUMNS = (
     MODEL_COLUMN,

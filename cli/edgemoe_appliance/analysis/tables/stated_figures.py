@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edgemoe_appliance.analysis.table_model import Column, Row, RowGroup, Table, text
-from edgemoe_appliance.studies.reference import StatedFigure, Study
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import StatedFigure
 
 _STATED_COLUMNS = (
     Column(key="figure", title="Figure of"),

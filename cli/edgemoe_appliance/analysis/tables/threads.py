@@ -44,7 +44,7 @@ from edgemoe_appliance.analysis.tables.common import (
 from edgemoe_appliance.analysis.tables.stated_figures import stated_in_words
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.schema.metrics import Unit
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 _RATE = "gen_tok_s"
 _STATED = "headline_threads_below_best_pct"

@@ -43,7 +43,8 @@ from edgemoe_appliance.analysis.tables.common import (
     study_parameters,
 )
 from edgemoe_appliance.schema.metrics import Unit
-from edgemoe_appliance.studies.reference import Study, StudyDeviceId, StudyModel
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import StudyDeviceId, StudyModel
 
 _RATE = Unit.TOKENS_PER_S.value
 COLUMNS = (

@@ -15,7 +15,7 @@ from edgemoe_appliance.analysis.tables.common import (
     run_counts,
 )
 from edgemoe_appliance.schema.metrics import Unit
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 _DISAGREE = "footer-stream"
 _S = Unit.SECONDS.value

@@ -16,7 +16,7 @@ from edgemoe_appliance.report.figures.roofline import roofline_figure
 from edgemoe_appliance.report.figures.routing import routing_figure
 from edgemoe_appliance.report.figures.stability import stability_figure
 from edgemoe_appliance.report.judgement import Judgement
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 __all__ = ["FigureSet", "Panel", "build_figures"]
 

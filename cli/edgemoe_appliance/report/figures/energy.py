@@ -22,7 +22,7 @@ from edgemoe_appliance.report.figures.parts import (
     with_value,
 )
 from edgemoe_appliance.report.numbers import format_number
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 # The parts of a run that follow one another, as the table of windows names them.
 _WINDOWS = ("load", "prompt", "generation", "unload")

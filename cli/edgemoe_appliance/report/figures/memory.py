@@ -14,7 +14,7 @@ from edgemoe_appliance.report.figures.parts import (
     with_study,
 )
 from edgemoe_appliance.schema.units import GB, GIB
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 
 def memory_figure(table: Table, study: Study) -> FigureSet:

@@ -23,7 +23,7 @@ from edgemoe_appliance.report.figures.parts import (
     with_value,
 )
 from edgemoe_appliance.report.numbers import format_number
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 
 @dataclass(frozen=True, kw_only=True)

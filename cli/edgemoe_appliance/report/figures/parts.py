@@ -18,7 +18,7 @@ from edgemoe_appliance.report.drawing import (
 )
 from edgemoe_appliance.report.numbers import format_number
 from edgemoe_appliance.report.views import printable
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 Shape = Literal["reader", "m2", "jetson"]
 SIGNS: dict[Shape, str] = {"reader": "", "m2": "△ ", "jetson": "□ "}

@@ -16,7 +16,7 @@ from edgemoe_appliance.report.figures.parts import (
     with_study,
     with_value,
 )
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 _WHOLE_RUN = "whole run"
 _LABEL_LETTERS = 30

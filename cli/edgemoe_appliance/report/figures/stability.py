@@ -19,7 +19,7 @@ from edgemoe_appliance.report.figures.parts import (
     with_value,
 )
 from edgemoe_appliance.report.numbers import format_number
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 
 def stability_figure(table: Table, study: Study) -> FigureSet:

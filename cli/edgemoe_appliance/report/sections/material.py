@@ -9,7 +9,7 @@ from edgemoe_appliance.analysis.tables import Tables
 from edgemoe_appliance.analysis.threats import twin_scales
 from edgemoe_appliance.report.figures import FigureSet
 from edgemoe_appliance.report.judgement import Judgement
-from edgemoe_appliance.studies.reference import Study
+from edgemoe_appliance.studies import Study
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The study's own figures, typed: what its tables and text print, and what it concludes.
+"""study.yaml: what a study was made of, and what its tables and text print.
 
 Only as printed. Ratios, differences and verdicts are worked out elsewhere, from these. A figure
 that is None is one that the study does not report.
@@ -7,19 +7,17 @@ that is None is one that the study does not report.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
 from edgemoe_appliance.schema.base import Frozen
 from edgemoe_appliance.schema.configs import GitCommit, Identifier, ModelRole
-from edgemoe_appliance.schema.resources import resource_folder
-from edgemoe_appliance.schema.yamlfile import read_yaml, validate
 
-StudyDeviceId = Literal["m2", "jetson"]
-Stratum = Literal["decode-dominated", "prefill-heavy"]
-LengthClass = Literal["short", "medium", "long"]
+# Each study names its own devices, classes of prompts by length, and strata of prompts by tokens.
+StudyDeviceId = Identifier
+LengthClass = Identifier
+Stratum = Identifier
 # A name that ends in its unit; the endings are those of the file.
 FigureName = Annotated[
     str,
@@ -27,8 +25,29 @@ FigureName = Annotated[
         pattern=r"^[a-z0-9_]+_(pct|pp|ratio|tok_s|ms|s|w|c|gib|gb|runs|nodes|prompts|repetitions)$"
     ),
 ]
+# The unit that the end of a figure's name stands for, longest endings first.
+_UNITS = {
+    "_parameters_billion": "billion",
+    "_j_per_tok": "J/tok",
+    "_tok_s": "tok/s",
+    "_pct": "%",
+    "_pp": "points",
+    "_ratio": "ratio",
+    "_gib": "GiB",
+    "_gb": "GB",
+    "_ms": "ms",
+    "_w": "W",
+    "_c": "\N{DEGREE SIGN}C",
+    "_s": "s",
+}
 Positive = Annotated[float, Field(gt=0)]
 WordRange = tuple[int, int]
+
+
+def figure_unit(name: str) -> str:
+    """Return the unit that a figure's name ends in, as printed; `1` for a count."""
+    whole = name.removesuffix("/low").removesuffix("/high")
+    return next((unit for ending, unit in _UNITS.items() if whole.endswith(ending)), "1")
 
 
 class StudySource(Frozen):
@@ -40,9 +59,13 @@ class StudySource(Frozen):
 
 
 class StudyDevice(Frozen):
-    """A device of the study; `memory_gb` is its nominal memory."""
+    """A device of the study; `memory_gb` is its nominal memory.
+
+    Runs on one of `targets` are runs on that device, as far as their host agrees.
+    """
 
     label: str
+    targets: tuple[Identifier, ...]
     name: str
     memory_gb: Positive
     backend: Literal["Metal", "CUDA"]
@@ -214,15 +237,6 @@ class StatedFigure(Frozen):
         return self
 
 
-class StudyClaim(Frozen):
-    """A conclusion of the study in this project's words, with the numbers that it gives."""
-
-    id: Annotated[str, Field(pattern=r"^c[1-9][0-9]*$")]
-    section: str
-    says: str
-    stated: dict[FigureName, float] = Field(default_factory=dict)
-
-
 class StudyTables(Frozen):
     """The tables, in the order of the study; those of 4.4 and of the slowdown are in its text."""
 
@@ -235,72 +249,46 @@ class StudyTables(Frozen):
     slowdown: StudyTable[Slowdown]
 
 
-class Study(Frozen):
-    """All figures of the study.
+class DevicePeaks(Frozen):
+    """What a device of the study can do at most, and where that is known from."""
 
-    The methods return a cell for any device and model: where the study reports nothing for
-    them, all figures of the cell are None.
+    bandwidth_gb_s: Positive
+    bandwidth_source: str
+    flops: Positive
+    flops_source: str
+
+
+class GraphFacts(Frozen):
+    """The nodes of the subject's graph for one token, and where that is known from.
+
+    `routing_per_layer` and `expert_per_layer` are those that carry the names which the study's
+    patch looks for.
+    """
+
+    nodes: int = Field(gt=0)
+    routing_per_layer: int = Field(gt=0)
+    expert_per_layer: int = Field(gt=0)
+    source: str
+
+    def inside(self, layers: int) -> int:
+        """Return the named nodes inside the MoE blocks of all layers."""
+        return layers * (self.routing_per_layer + self.expert_per_layer)
+
+
+class Paper(Frozen):
+    """study.yaml: what was studied, and every figure that is printed.
+
+    `subject` is the model that the study is about, `baseline` the one that its ratios refer to.
+    `graph` is there where the study counts the nodes of its subject's graph.
     """
 
     source: StudySource
+    subject: Identifier
+    baseline: Identifier
     devices: dict[StudyDeviceId, StudyDevice]
     procedure: Procedure
     models: dict[Identifier, StudyModel]
     tables: StudyTables
     stated: dict[FigureName, StatedFigure]
-    claims: tuple[StudyClaim, ...]
-
-    @model_validator(mode="after")
-    def _known_names(self) -> Study:
-        ids = [claim.id for claim in self.claims]
-        if len(set(ids)) != len(ids):
-            raise ValueError("claims: an id stands there twice")
-        tables = self.tables
-        by_model: tuple[StudyTable[Any], ...] = (
-            tables.throughput,
-            tables.memory,
-            tables.prompt_length,
-            tables.stability,
-            tables.energy,
-            tables.slowdown,
-        )
-        rows = {row for table in by_model for cells in table.cells.values() for row in cells}
-        if unknown := sorted(rows - set(self.models)):
-            raise ValueError(f"tables: not among the models: {', '.join(unknown)}")
-        return self
-
-    def throughput(self, device: str | None, model: str) -> Throughput:
-        """Return the generation rate (section 4.1)."""
-        return self.tables.throughput.rows(device).get(model, Throughput())
-
-    def memory(self, device: str | None, model: str) -> Memory:
-        """Return the peak resident memory (section 4.2)."""
-        return self.tables.memory.rows(device).get(model, Memory())
-
-    def prompt_length(self, device: str | None, model: str) -> PromptLength:
-        """Return the rates by length of the prompt (section 4.3)."""
-        return self.tables.prompt_length.rows(device).get(model, PromptLength())
-
-    def stability(self, device: str | None, model: str) -> Stability:
-        """Return the variation of the rate (section 4.4)."""
-        return self.tables.stability.rows(device).get(model, Stability())
-
-    def energy(self, device: str | None, model: str) -> Energy:
-        """Return energy, power and heat (section 4.5), reported for the Jetson only."""
-        return self.tables.energy.rows(device).get(model, Energy())
-
-    def routing(self, device: str | None, stratum: Stratum) -> Routing:
-        """Return the time in OLMoE's MoE blocks (section 4.6)."""
-        return self.tables.routing.rows(device).get(stratum, Routing())
-
-    def slowdown(self, device: str | None, model: str) -> Slowdown:
-        """Return what timing every node costs (section 4.6), reported for OLMoE only."""
-        return self.tables.slowdown.rows(device).get(model, Slowdown())
-
-
-def read_study(path: Path | None = None) -> Study:
-    """Read the study's figures, the appliance's own copy unless a file is named.
-
-    Raises ConfigError with file, line and key where the file is not as it should be.
-    """
-    return validate(read_yaml(path or resource_folder("data/reference") / "study.yaml"), Study)
+    peaks: dict[StudyDeviceId, DevicePeaks]
+    graph: GraphFacts | None = None

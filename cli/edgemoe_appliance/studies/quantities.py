@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from edgemoe_appliance.schema.configs import Arm, Feeds
-from edgemoe_appliance.studies.reference import LengthClass, Stratum
+from edgemoe_appliance.studies.paper import LengthClass, Stratum
 
 
 class Quantity(str, Enum):

@@ -10,14 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 
 import yaml
-
-from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate, exact, within
-from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.schema.resources import resource_folder
 
 # Whole things are counted, not rounded.
 _COUNTED = re.compile(
@@ -27,25 +21,40 @@ _RANGE_KEYS = ("low", "high")
 
 
 @dataclass(frozen=True, kw_only=True)
+class PrintedNumber:
+    """A printed number and the least and greatest one that is printed so.
+
+    The ends of a count are the count itself; a range has no value of its own.
+    """
+
+    value: float | None
+    low: float
+    high: float
+
+    @property
+    def is_counted(self) -> bool:
+        """Return whether it is a count, which nobody rounds."""
+        return self.low == self.high
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrintedFigures:
     """The digits of every number of a file, by the keys that lead to it."""
 
-    path: Path
     digits: Mapping[str, str]
 
-    def figure(self, name: str) -> Estimate | Absent:
-        """Return a figure as an estimate.
+    def find(self, name: str) -> PrintedNumber | None:
+        """Return a figure, None where the study does not print it.
 
         A figure of the text is a mapping: its value, or its range, is taken.
         """
-        if name in self.digits:
-            return self._estimate(name, self.digits[name])
-        if f"{name}/value" in self.digits:
-            return self._estimate(name, self.digits[f"{name}/value"])
+        for key in (name, f"{name}/value"):
+            if key in self.digits:
+                return _number(name, self.digits[key])
         low, high = (self.digits.get(f"{name}/{key}") for key in _RANGE_KEYS)
         if low is None or high is None:
-            return Absent(reason="the study does not print it")
-        return within(_rounded(low)[0], _rounded(high)[1], Basis.ROUNDING)
+            return None
+        return PrintedNumber(value=None, low=_rounded(low)[0], high=_rounded(high)[1])
 
     def text(self, name: str) -> str:
         """Return a figure in the digits it is printed with: `12.30`, `5 to 10`."""
@@ -65,29 +74,11 @@ class PrintedFigures:
             if found:
                 yield name, found.groups()
 
-    def check(self, name: str, where: str) -> None:
-        """Raise ConfigError where the file has no such figure."""
-        if isinstance(self.figure(name), Absent):
-            raise ConfigError(
-                f"{name}: no such figure", where=where, hint=f"{self.path.name} holds none"
-            )
 
-    def _estimate(self, name: str, digits: str) -> Estimate:
-        value = float(digits)
-        if _COUNTED.search(name.rsplit("/", 1)[-1]):
-            return exact(value)
-        low, high = _rounded(digits)
-        return within(low, high, Basis.ROUNDING, value)
-
-
-def read_printed(path: Path | None = None) -> PrintedFigures:
-    """Read the digits of the study's figures, the appliance's own copy unless a file is named.
-
-    The file is one that `read_study` has accepted: its form is not checked again.
-    """
-    file = path or resource_folder("data/reference") / "study.yaml"
-    node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    return PrintedFigures(path=file, digits=dict(_numbers(node, ())))
+def parse_printed(text: str) -> PrintedFigures:
+    """Return the digits of a file that was read well: its form is not checked again."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    return PrintedFigures(digits=dict(_numbers(node, ())))
 
 
 def _numbers(node: yaml.Node | None, at: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -108,6 +99,14 @@ def _is_plain_number(node: yaml.ScalarNode) -> bool:
         return Decimal(node.value).is_finite()
     except InvalidOperation:
         return False
+
+
+def _number(name: str, digits: str) -> PrintedNumber:
+    value = float(digits)
+    if _COUNTED.search(name.rsplit("/", 1)[-1]):
+        return PrintedNumber(value=value, low=value, high=value)
+    low, high = _rounded(digits)
+    return PrintedNumber(value=value, low=low, high=high)
 
 
 def _rounded(digits: str) -> tuple[float, float]:

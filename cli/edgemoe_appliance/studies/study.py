@@ -1,0 +1,378 @@
+"""A study: one paper's figures, claims, experiments, prompts and words, read from its folder.
+
+A folder below configs/studies/, or one of the user's own:
+
+    study.yaml        what was studied, and every figure that is printed
+    claims.yaml       each claim whole: words, printed numbers, test, limits
+    experiments.yaml  which runs are made
+    prompts.yaml      what is sent
+
+Everything else is given the Study; nothing but this module reads a study from disk.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.schema.base import Frozen, digest_of
+from edgemoe_appliance.schema.configs import (
+    Configs,
+    Experiment,
+    ExperimentsConfig,
+    Identifier,
+    Prompt,
+    PromptsConfig,
+    Suites,
+    pick,
+    read_configs,
+)
+from edgemoe_appliance.schema.plan import StudyIdentity
+from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.schema.yamlfile import KeyPath, YamlDocument, read_yaml, validate
+from edgemoe_appliance.studies.claims import (
+    Claim,
+    ClaimsConfig,
+    Recomputed,
+    UnitCheck,
+    models_of,
+    terms_of,
+)
+from edgemoe_appliance.studies.paper import (
+    DevicePeaks,
+    Energy,
+    GraphFacts,
+    Memory,
+    Paper,
+    Procedure,
+    PromptLength,
+    Routing,
+    Slowdown,
+    Stability,
+    StatedFigure,
+    StudyDevice,
+    StudyModel,
+    StudySource,
+    StudyTables,
+    Throughput,
+)
+from edgemoe_appliance.studies.printed import PrintedFigures, parse_printed
+
+STUDIES_FOLDER: Final = "studies"
+_DEFAULT_FILE: Final = "studies.yaml"
+PAPER_FILE: Final = "study.yaml"
+CLAIMS_FILE: Final = "claims.yaml"
+EXPERIMENTS_FILE: Final = "experiments.yaml"
+PROMPTS_FILE: Final = "prompts.yaml"
+TABLES_FILE: Final = "tables.yaml"
+_NEEDED: Final = (PAPER_FILE, CLAIMS_FILE, EXPERIMENTS_FILE, PROMPTS_FILE)
+# Rooms above validate these themselves: `documents` has them as they were read.
+_OPTIONAL: Final = (TABLES_FILE,)
+
+
+class _StudiesConfig(Frozen):
+    """studies.yaml: which study is meant where none is named."""
+
+    default: Identifier
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Study:
+    """One study, whole.
+
+    `sha256` is the digest of its folder, `files` the folder as it was read, `documents` the same
+    files as YAML; `configs` is what exists in the world and is shared by studies. `printed` has
+    the digits of every printed figure.
+
+    The methods named after tables return a cell for any device and model: where the study reports
+    nothing for them, all figures of the cell are None.
+    """
+
+    id: str
+    sha256: str
+    files: Mapping[str, bytes]
+    documents: Mapping[str, YamlDocument]
+    configs: Configs
+    source: StudySource
+    subject: str
+    baseline: str
+    devices: Mapping[str, StudyDevice]
+    procedure: Procedure
+    models: Mapping[str, StudyModel]
+    tables: StudyTables
+    stated: Mapping[str, StatedFigure]
+    peaks: Mapping[str, DevicePeaks]
+    graph: GraphFacts | None
+    printed: PrintedFigures
+    claims: Mapping[str, Claim]
+    recomputed: tuple[Recomputed, ...]
+    units: tuple[UnitCheck, ...]
+    experiments: Mapping[str, Experiment]
+    suites: Suites
+    order_seed: int
+    prompts: Mapping[str, Prompt]
+
+    @property
+    def identity(self) -> StudyIdentity:
+        """Return what a plan says of it."""
+        return StudyIdentity(id=self.id, sha256=self.sha256)
+
+    def experiment(self, name: str) -> Experiment:
+        """Return an experiment by name, or raise ConfigError that lists the known ones."""
+        return pick(self.experiments, name, "experiment", EXPERIMENTS_FILE)
+
+    def device_of(self, target: str) -> str | None:
+        """Return the device that a target is, None where it is none of the study's."""
+        found = (name for name, device in self.devices.items() if target in device.targets)
+        return next(found, None)
+
+    def has_experts(self, model: str | None) -> bool:
+        """Return whether a model is a Mixture-of-Experts, by what models.yaml knows of it."""
+        entry = self.configs.models.models.get(model or "")
+        if entry is None or entry.shape is not None:
+            return entry is not None and entry.shape is not None and entry.shape.expert_count > 0
+        total, active = entry.published_parameters_total, entry.published_parameters_active
+        return total is not None and active is not None and active < total
+
+    def layers(self, model: str) -> int:
+        """Return the layers of a model by its published shape."""
+        return self.configs.model(model).shape_of(model).block_count
+
+    @property
+    def nodes_inside(self) -> int | None:
+        """Return the named nodes in the MoE blocks of the subject's graph, None if not known."""
+        return self.graph.inside(self.layers(self.subject)) if self.graph else None
+
+    def model_name(self, model: str | None) -> str:
+        """Return the name of a model as the study's tables shorten it."""
+        known = self.models.get(model or "")
+        return known.name.removesuffix("-Instruct").removesuffix("-0924") if known else str(model)
+
+    def throughput(self, device: str | None, model: str) -> Throughput:
+        """Return the generation rate."""
+        return self.tables.throughput.rows(device).get(model, Throughput())
+
+    def memory(self, device: str | None, model: str) -> Memory:
+        """Return the peak resident memory."""
+        return self.tables.memory.rows(device).get(model, Memory())
+
+    def prompt_length(self, device: str | None, model: str) -> PromptLength:
+        """Return the rates by length of the prompt."""
+        return self.tables.prompt_length.rows(device).get(model, PromptLength())
+
+    def stability(self, device: str | None, model: str) -> Stability:
+        """Return the variation of the rate."""
+        return self.tables.stability.rows(device).get(model, Stability())
+
+    def energy(self, device: str | None, model: str) -> Energy:
+        """Return energy, power and heat."""
+        return self.tables.energy.rows(device).get(model, Energy())
+
+    def routing(self, device: str | None, stratum: str) -> Routing:
+        """Return the time in the subject's MoE blocks."""
+        return self.tables.routing.rows(device).get(stratum, Routing())
+
+    def slowdown(self, device: str | None, model: str) -> Slowdown:
+        """Return what timing every node costs."""
+        return self.tables.slowdown.rows(device).get(model, Slowdown())
+
+
+def read_study(name: str | None = None, root: Path | None = None) -> Study:
+    """Read a study and the configuration that it stands on.
+
+    `name` is the id of a study below studies/ of the configs folder `root`, by default the
+    appliance's own, or the path of a folder; None is the only study, else the default of
+    studies.yaml. Raises ConfigError with file, line, key and what is allowed.
+    """
+    root = root or resource_folder("configs")
+    return _read_folder(find_study(name, root), read_configs(root))
+
+
+def find_study(name: str | None, root: Path) -> Path:
+    """Return the folder of a study; see `read_study`."""
+    folders = root / STUDIES_FOLDER
+    known = sorted(path.name for path in folders.glob("*/") if (path / PAPER_FILE).is_file())
+    if name is None:
+        if len(known) == 1:
+            return folders / known[0]
+        name = validate(read_yaml(root / _DEFAULT_FILE), _StudiesConfig).default
+    if name in known:
+        return folders / name
+    if Path(name).is_dir():
+        return Path(name)
+    near = difflib.get_close_matches(name, known, n=1)
+    guess = f"did you mean {near[0]}? " if near else ""
+    raise ConfigError(
+        f"unknown study {name!r}",
+        where=str(folders),
+        hint=f"{guess}there are: {', '.join(known) or 'none'}; a folder is named by its path",
+    )
+
+
+def _read_folder(folder: Path, configs: Configs) -> Study:
+    documents = {path.name: read_yaml(path) for path in _paths(folder)}
+    files = {name: document.path.read_bytes() for name, document in documents.items()}
+    paper = validate(documents[PAPER_FILE], Paper)
+    claims = validate(documents[CLAIMS_FILE], ClaimsConfig)
+    experiments = validate(documents[EXPERIMENTS_FILE], ExperimentsConfig)
+    study = Study(
+        id=folder.resolve().name,
+        sha256=digest_of({name: hashlib.sha256(data).hexdigest() for name, data in files.items()}),
+        files=files,
+        documents=documents,
+        configs=configs,
+        **{name: getattr(paper, name) for name in Paper.model_fields},
+        printed=parse_printed(files[PAPER_FILE].decode()),
+        claims=claims.claims,
+        recomputed=claims.recomputed,
+        units=claims.units,
+        experiments=experiments.experiments,
+        suites=experiments.suites,
+        order_seed=experiments.order_seed,
+        prompts=validate(documents[PROMPTS_FILE], PromptsConfig).prompts,
+    )
+    for references in (_of_paper, _of_claims, _of_recomputed, _of_experiments):
+        for reference in references(study):
+            reference.check(study)
+    return study
+
+
+def _paths(folder: Path) -> Iterator[Path]:
+    """Yield the files of a study's folder; raises ConfigError for one that is none of a study."""
+    allowed = (*_NEEDED, *_OPTIONAL)
+    for path in sorted(folder.glob("*.yaml")):
+        if path.name not in allowed:
+            near = difflib.get_close_matches(path.name, allowed, n=1)
+            guess = f"did you mean {near[0]}? " if near else ""
+            hint = f"{guess}a study has: {', '.join(allowed)}"
+            raise ConfigError("no file of a study", where=str(path), hint=hint)
+    yield from (folder / name for name in allowed if name in _NEEDED or (folder / name).is_file())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reference:
+    """A name in a file that must be one of some others; `kind` says what it names."""
+
+    file: str
+    at: KeyPath
+    name: str
+    kind: str
+    allowed: Iterable[str]
+
+    def check(self, study: Study) -> None:
+        allowed = list(self.allowed)
+        if self.name in allowed:
+            return
+        document = study.documents[self.file]
+        near = difflib.get_close_matches(self.name, allowed, n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"{'.'.join(map(str, self.at))}: there is no {self.kind} {self.name!r}",
+            where=f"{document.path}:{document.line_of(self.at)}",
+            hint=f"{guess}allowed: {', '.join(allowed) or 'none'}",
+        )
+
+
+def _of_paper(study: Study) -> Iterator[_Reference]:
+    def reference(at: KeyPath, name: str, kind: str, allowed: Iterable[str]) -> _Reference:
+        return _Reference(file=PAPER_FILE, at=at, name=name, kind=kind, allowed=allowed)
+
+    for key, name in (("subject", study.subject), ("baseline", study.baseline)):
+        yield reference((key,), name, "model", study.models)
+    for name in study.models:
+        yield reference(("models", name), name, "model of models.yaml", study.configs.models.models)
+    for device, facts in study.devices.items():
+        for place, target in enumerate(facts.targets):
+            at = ("devices", device, "targets", place)
+            yield reference(at, target, "target", study.configs.devices.targets)
+    strata = study.procedure.routing_strata_tokens
+    for table, cells in study.tables:
+        rows = strata if table == "routing" else study.models
+        for device, named in cells.cells.items():
+            at = ("tables", table, "cells", device)
+            yield reference(at, device, "device", study.devices)
+            yield from (reference((*at, row), row, "row", rows) for row in named)
+    sweep = ("procedure", "thread_sweep", "device")
+    yield reference(sweep, study.procedure.thread_sweep.device, "device", study.devices)
+    for device in study.peaks:
+        yield reference(("peaks", device), device, "device", study.devices)
+
+
+def _of_claims(study: Study) -> Iterator[_Reference]:
+    lengths, strata = study.procedure.prompt_length_words, study.procedure.routing_strata_tokens
+    for claim_id, claim in study.claims.items():
+        for place, check in enumerate(claim.checks):
+            terms = terms_of(check)
+            names: tuple[tuple[str, Iterable[str | None], Iterable[str]], ...] = (
+                ("model", models_of(check), study.models),
+                ("device", (*check.devices, *(term.device for term in terms)), study.devices),
+                ("length", (term.length for term in terms), lengths),
+                ("stratum", (term.stratum for term in terms), strata),
+            )
+            at: KeyPath = ("claims", claim_id, "checks", place)
+            for kind, given, allowed in names:
+                for name in filter(None, given):
+                    yield _Reference(file=CLAIMS_FILE, at=at, name=name, kind=kind, allowed=allowed)
+
+
+def _of_recomputed(study: Study) -> Iterator[_Reference]:
+    declared: dict[str, Sequence[Recomputed | UnitCheck]] = {
+        "recomputed": study.recomputed,
+        "units": study.units,
+    }
+    kind = "printed figure"
+    for key, entries in declared.items():
+        for place, entry in enumerate(entries):
+            found, at = list(study.printed.matching(entry.said)), (key, place)
+            known = [entry.said] if found else []
+            yield _Reference(
+                file=CLAIMS_FILE, at=(*at, "said"), name=entry.said, kind=kind, allowed=known
+            )
+            for said, captures in found:
+                for name in entry.part_names(said, captures):
+                    near = _figures_like(study, name)
+                    yield _Reference(file=CLAIMS_FILE, at=at, name=name, kind=kind, allowed=near)
+
+
+def _figures_like(study: Study, name: str) -> Iterator[str]:
+    """Yield a name where it is that of a printed figure or of a published count, else its like."""
+    counts = [f"published/{model}/{kind}" for model in study.models for kind in ("active", "total")]
+    if study.printed.find(name) is not None:
+        yield name
+    else:
+        beside = name.rpartition("/")[0] + "/"
+        yield from counts
+        yield from (known for known in study.printed.digits if known.startswith(beside))
+
+
+def _of_experiments(study: Study) -> Iterator[_Reference]:
+    def reference(at: KeyPath, name: str, kind: str, allowed: Iterable[str]) -> _Reference:
+        return _Reference(file=EXPERIMENTS_FILE, at=at, name=name, kind=kind, allowed=allowed)
+
+    known: dict[str, tuple[str, Iterable[str]]] = {
+        "models": ("model", study.configs.models.models),
+        "prompts": ("prompt", study.prompts),
+        "pins": ("pin", study.configs.engines.pins),
+    }
+    for name, experiment in study.experiments.items():
+        for key, (kind, allowed) in known.items():
+            for place, value in enumerate(getattr(experiment, key)):
+                yield reference(("experiments", name, key, place), value, kind, allowed)
+    suites = study.suites
+    lists: dict[KeyPath, tuple[Any, ...]] = {
+        ("suites", "bench"): suites.bench,
+        ("suites", "demo"): suites.demo,
+        ("suites", "kick_the_tires"): suites.kick_the_tires,
+    }
+    for target, names in suites.evaluate.items():
+        at: KeyPath = ("suites", "evaluate", target)
+        yield reference(at, target, "target", study.configs.devices.targets)
+        lists[at] = names
+    for at, names in lists.items():
+        for place, name in enumerate(names):
+            yield reference((*at, place), name, "experiment", study.experiments)
