@@ -139,8 +139,12 @@ class _Verifier:
 
     def _study(self) -> Study:
         """Return the study of the archive; one of before there were folders is the appliance's."""
-        if any(map(layout.is_of_study, self._read.entries)):
-            return read_study(None, self._read.folder / layout.CONFIGS)
+        root = self._read.folder / layout.CONFIGS
+        folders = {
+            Path(name).parent.name for name in filter(layout.is_of_study, self._read.entries)
+        }
+        if folders:
+            return read_study(str(root / "studies" / min(folders)), root)
         self._note(layout.STUDIES, "not in the archive: judged by this appliance's own study")
         return read_study()
 
