@@ -6,6 +6,9 @@ Only the command line prints errors and exits; library code raises them.
 
 from __future__ import annotations
 
+import errno
+from typing import Final
+
 
 class ApplianceError(Exception):
     """Root of all errors that a user can do something about."""
@@ -77,3 +80,41 @@ def error_class_for(exit_code: int) -> type[ApplianceError] | None:
     """Return the family of errors that an exit code of ours stands for."""
     families = {family.exit_code: family for family in ApplianceError.__subclasses__()}
     return families.get(exit_code)
+
+
+_DISK: Final = "free disk space and inodes there (df, df -i)"
+_IN_THE_WAY: Final = "something else has that name: move it away"
+# What to do about the errors of the system that anybody can meet (errno(3)).
+_ADVICE: Final = {
+    errno.ENOSPC: _DISK,
+    errno.EDQUOT: _DISK,
+    errno.EACCES: "check its owner and permissions",
+    errno.EPERM: "check its owner and permissions",
+    errno.EROFS: "choose another place: that disk cannot be written to",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "the system has too many open files: end other programs",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f)",
+    errno.ENOMEM: "end other programs: memory is short",
+    errno.EAGAIN: "raise the limit of processes (ulimit -u), or end other programs",
+    errno.EIO: "the disk does not work: see dmesg",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EEXIST: _IN_THE_WAY,
+    errno.EISDIR: _IN_THE_WAY,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.ENOENT: "something removed it meanwhile: repeat the command",
+}
+
+
+def host_error(error: OSError, *, where: str | None = None) -> HostError:
+    """Return what the system refused as a HostError that says where and what to do about it.
+
+    `where` is for errors that name no file, as those of writing to one that is open do not.
+    """
+    named = error.filename if error.filename is not None else where
+    if isinstance(named, bytes):
+        named = named.decode(errors="replace")
+    return HostError(
+        f"the system refuses this ({error.strerror or error or type(error).__name__})",
+        where=None if named is None else str(named),
+        hint=_ADVICE.get(error.errno or 0, ""),
+    )

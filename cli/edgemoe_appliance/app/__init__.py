@@ -11,6 +11,16 @@ line on standard error and the exit code of its family (`errors`).
 (0, 2)
 """
 
-from edgemoe_appliance.app.main import main
+import sys
+
+
+def main() -> None:
+    """Run the command line and exit; an interrupt while it is being loaded has nothing to undo."""
+    try:
+        from edgemoe_appliance.app.main import main as run  # noqa: PLC0415
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
 
 __all__ = ["main"]

@@ -21,7 +21,7 @@ from edgemoe_appliance.app.options import (
     precision_rule,
 )
 from edgemoe_appliance.app.report import report_sessions
-from edgemoe_appliance.bench.paths import Folders, default_folders
+from edgemoe_appliance.bench.paths import Folders, default_folders, session_name
 from edgemoe_appliance.bench.preflight import check_host, require_fit
 from edgemoe_appliance.bench.prepare import (
     BenchRequest,
@@ -79,11 +79,12 @@ def bench(
     precision = precision_rule(until_precise, at_most)
     chosen = read_study(study)
     experiments = tuple(experiment or chosen.suites.bench)
-    name = default_session(target, experiments, twins, runtime)
     request = BenchRequest(
         target=target,
         experiments=experiments,
-        session=session or (f"{name}-by-need" if precision else name),
+        session=session
+        if session is not None
+        else default_session(target, experiments, twins, runtime, by_need=precision is not None),
         pin=pin,
         twins=twins,
         precision=precision,
@@ -130,13 +131,19 @@ def demo(
 
 
 def default_session(
-    target: str, experiments: tuple[str, ...], twins: TwinScale | None, runtime: RuntimeKind
+    target: str,
+    experiments: tuple[str, ...],
+    twins: TwinScale | None,
+    runtime: RuntimeKind,
+    *,
+    by_need: bool = False,
 ) -> str:
     """Return the name under which the same command finds its session again."""
     parts = [target, *experiments]
     parts += [f"{twins.value}-twins"] if twins else []
     parts += [runtime.value] if runtime is RuntimeKind.CONTAINER else []
-    return "-".join(parts)
+    parts += ["by-need"] if by_need else []
+    return session_name(parts)
 
 
 def _measure_all(prepared: Prepared, folders: Folders) -> RunFailedError | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgemoe_appliance.app.console import OUT, print_json
+from edgemoe_appliance.app.console import print_json, say, show_text, terminal_width
 from edgemoe_appliance.app.judgement import claim_in_full, finding_in_full, matching, overview
 from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.app.report import session_folders
@@ -52,9 +52,10 @@ def claims(
     elif show or long:
         _print_in_full(verdicts, findings)
     else:
-        for line in overview(verdicts, findings, OUT.width):
-            OUT.print(line, soft_wrap=True)
-        OUT.print("\n--show c6 tells a claim or an audit in full, --long all; --json for programs")
+        for line in overview(verdicts, findings, terminal_width()):
+            show_text(line)
+        say("")
+        say("--show c6 tells a claim or an audit in full, --long all; --json for programs")
 
 
 def _evidence(sessions: Sequence[str], study: Study) -> Evidence:
@@ -90,11 +91,11 @@ def _shown(
 
 def _print_in_full(verdicts: Sequence[ClaimVerdict], findings: Sequence[Finding]) -> None:
     blocks = (
-        *(claim_in_full(verdict, OUT.width) for verdict in verdicts),
-        *(finding_in_full(finding, OUT.width) for finding in findings),
+        *(claim_in_full(verdict, terminal_width()) for verdict in verdicts),
+        *(finding_in_full(finding, terminal_width()) for finding in findings),
     )
     for place, block in enumerate(blocks):
         if place:
-            OUT.print()
+            say("")
         for line in block:
-            OUT.print(line, soft_wrap=True)
+            show_text(line)

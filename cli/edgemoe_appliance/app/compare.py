@@ -10,11 +10,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from edgemoe_appliance.app.console import OUT, print_json, say
+from edgemoe_appliance.app.console import print_json, say, show_table
 from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.files import is_file
 from edgemoe_appliance.schema.metrics import METRICS
 from edgemoe_appliance.schema.units import GIB
 from edgemoe_appliance.studies import read_study
@@ -56,14 +57,15 @@ def _side(name: str) -> Side:
     from edgemoe_appliance.analysis.comparison import Side  # noqa: PLC0415
     from edgemoe_appliance.archive.session import opened_session  # noqa: PLC0415
 
-    if Path(name).is_file():
+    if is_file(Path(name)):
         with opened_session(Path(name)) as folder:
             return Side(name=name, loaded=load_sessions([folder]))
     return Side(name=name, loaded=load_sessions(session_folders([name], default_folders())))
 
 
 def _print(compared: Comparison) -> None:
-    say(f"A: {compared.a}\nB: {compared.b}")
+    say(f"A: {compared.a}")
+    say(f"B: {compared.b}")
     _print_differences(compared)
     _print_results(compared)
     _print_claims(compared)
@@ -82,7 +84,7 @@ def _print_differences(compared: Comparison) -> None:
         for place, each in enumerate(found):
             name = area.value if place == 0 else ""
             table.add_row(name, *(Text(on_one_line(t)) for t in (each.fact, each.a, each.b)))
-    OUT.print(table)
+    show_table(table)
 
 
 def _print_results(compared: Comparison) -> None:
@@ -100,7 +102,7 @@ def _print_results(compared: Comparison) -> None:
             table.add_row(*_result_cells(row))
     say("")
     if table.row_count:
-        OUT.print(table)
+        show_table(table)
     for line in _not_compared(results.rows):
         say(f"not compared: {on_one_line(line, _MOST_CHARACTERS)}")
     say(f"results: {', '.join(f'{results.count(o)} {_words(o.value)}' for o in Outcome)}")

@@ -1,35 +1,173 @@
-"""What a person sees on the terminal: messages, tables and progress bars."""
+"""What a person sees on the terminal: messages, tables and progress bars.
+
+Nothing else in the package prints. Text may come from journals, archives, engines and servers, so
+whatever is shown is escaped here, where it is written: callers need not think of it, and cannot
+get past it.
+"""
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
+import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, TextIO, cast
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from edgemoe_appliance.bench.progress import BenchProgress
+from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.schema.base import printable
 from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.schema.units import human_duration
 
-OUT = Console(highlight=False)
-ERR = Console(stderr=True, highlight=False)
 # Where nobody watches (a log, CI), progress is a line now and then instead of a moving bar.
 _PLAIN_STEPS = 10
+# The reader has gone: of a pipe, of a terminal, or there never was one.
+_NOBODY = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO})
+
+
+class _Terminal(Console):
+    """Escapes whatever it is given to show; the marks for cursor and colours are its own."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Yield the pieces of what is to be shown."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(printable(segment.text, kept="\n"), segment.style)
+
+
+_OUT = _Terminal(highlight=False, markup=False, emoji=False)
+_ERR = _Terminal(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+class _Stream(io.TextIOBase):
+    """A standard stream whose reader may go, or whose disk may fill, at any moment.
+
+    Without a reader the work goes on and nothing more is written.
+    """
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self._attempt(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._attempt(self._stream.flush)
+
+    def _attempt(self, act: Callable[[], object]) -> None:
+        """Write; after a failure what is left goes nowhere, so that ending does not fail again."""
+        try:
+            act()
+        except OSError as error:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+            if error.errno not in _NOBODY:
+                raise HostError(
+                    f"cannot be written ({error.strerror})",
+                    where=self._name,
+                    hint="not all of it is there: make room, and repeat the command",
+                ) from error
+
+
+class _ForeignStream(_Stream):
+    """What libraries, and Python itself, get for a standard stream: all they print is escaped."""
+
+    def isatty(self) -> bool:
+        return False
+
+    def write(self, text: str) -> int:
+        super().write(printable(text, kept="\n"))
+        return len(text)
+
+
+def open_streams() -> None:
+    """Take over the standard streams of this process; a program calls it once, at its start.
+
+    Those that are closed lead nowhere, as else the next file to be opened would take their place
+    and be printed into.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if descriptor == 0 else os.O_WRONLY)
+    out = _usable(sys.stdout, 1)
+    err = _usable(sys.stderr, 2)
+    _OUT.file = cast("IO[str]", _Stream(out, "standard output"))
+    _ERR.file = cast("IO[str]", _Stream(err, "standard error"))
+    sys.stdout = _ForeignStream(out, "standard output")
+    sys.stderr = _ForeignStream(err, "standard error")
+
+
+def _usable(stream: TextIO | None, descriptor: int) -> TextIO:
+    """Return a stream that can take any character, whatever the locale."""
+    if stream is None:
+        return open(descriptor, "w", encoding="utf-8", closefd=False)
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return stream
 
 
 def say(text: str) -> None:
-    """Print a line for a person, markup taken literally."""
-    OUT.print(text, markup=False, soft_wrap=True)
+    """Print one line for a person."""
+    _OUT.print(Text(printable(text)), soft_wrap=True)
+
+
+def say_error(text: str) -> None:
+    """Print one line on standard error; nobody may be there to read it."""
+    with suppress(HostError):
+        _ERR.print(Text(printable(text)), soft_wrap=True)
+
+
+def show_text(text: Text) -> None:
+    """Print a line with colours."""
+    _OUT.print(text, soft_wrap=True)
+
+
+def show_table(table: Table) -> None:
+    """Print a table."""
+    _OUT.print(table)
+
+
+def terminal_width() -> int:
+    """Return how many characters a line of the terminal has."""
+    return _OUT.width
 
 
 def print_json(data: object) -> None:
     """Print one JSON document and nothing else."""
-    OUT.print(json.dumps(data, indent=1), markup=False, soft_wrap=True)
+    _OUT.print(Text(json.dumps(data, indent=1)), soft_wrap=True)
 
 
 class BenchBoard:
@@ -38,7 +176,7 @@ class BenchBoard:
     def __init__(self) -> None:
         """Prepare the bar."""
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -50,10 +188,10 @@ class BenchBoard:
     @contextmanager
     def shown(self) -> Iterator[BenchBoard]:
         """Show the board while the context is open."""
-        if not OUT.is_terminal:
+        if not _OUT.is_terminal:
             yield self
             return
-        with Live(console=OUT, refresh_per_second=4, transient=True) as self._live:
+        with Live(console=_OUT, refresh_per_second=4, transient=True) as self._live:
             yield self
 
     def update(self, progress: BenchProgress) -> None:
@@ -105,7 +243,7 @@ def _board(bar: Progress, progress: BenchProgress) -> Table:
 def percent_bar(title: str) -> Iterator[PercentBar]:
     """Show a bar for one piece of work of known share."""
     bar = PercentBar(title)
-    if not OUT.is_terminal:
+    if not _OUT.is_terminal:
         yield bar
         return
     with bar.progress:
@@ -118,11 +256,11 @@ class PercentBar:
     def __init__(self, title: str) -> None:
         """Prepare the bar."""
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.percentage:>3.0f} %", markup=False),
             TimeRemainingColumn(),
-            console=OUT,
+            console=_OUT,
             transient=True,
         )
         self._task = self.progress.add_task(title, total=1.0)

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
-from edgemoe_appliance.app.console import OUT, print_json
+from edgemoe_appliance.app.console import print_json, show_table
 from edgemoe_appliance.app.options import DockerHostOption, RuntimeOption, StudyOption
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import expected_model_bytes, used_models
@@ -45,7 +46,7 @@ def doctor(
         document = {"target": target, "findings": [f.model_dump(mode="json") for f in findings]}
         print_json(document)
     else:
-        OUT.print(findings_table(findings))
+        show_table(findings_table(findings))
     failed = [finding.check for finding in findings if finding.level is Level.FAIL]
     if failed:
         raise HostError(
@@ -59,6 +60,6 @@ def findings_table(findings: list[Finding]) -> Table:
     for title in ("", "check", "seen", "what to do"):
         table.add_column(title, overflow="fold")
     for finding in findings:
-        level = f"[{_STYLES[finding.level]}]{finding.level.value}[/]"
+        level = Text(finding.level.value, style=_STYLES[finding.level])
         table.add_row(level, finding.check, finding.seen, finding.hint)
     return table

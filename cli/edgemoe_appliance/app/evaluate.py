@@ -7,8 +7,16 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
-from edgemoe_appliance.app.console import OUT, TerminalSteps, say, shown_measuring
+from edgemoe_appliance.app.console import (
+    TerminalSteps,
+    say,
+    show_table,
+    show_text,
+    shown_measuring,
+    terminal_width,
+)
 from edgemoe_appliance.app.doctor import findings_table
 from edgemoe_appliance.app.options import (
     BaseOption,
@@ -110,7 +118,7 @@ def _perform(
     with open_runtime(kind, opening.folders, options, docker_host) as runtime:
         done = performance.run(runtime, findings)
     say("")
-    for line in ending_lines(opening.evaluation, opening.outline, done, OUT.width):
+    for line in ending_lines(opening.evaluation, opening.outline, done, terminal_width()):
         say(line)
     if done.failure is not None:
         raise done.failure
@@ -121,11 +129,12 @@ class _TerminalAudience(TerminalSteps):
 
     def begin(self, step: StepId) -> None:
         """Print the name of a step."""
-        OUT.print(f"\n{step.value}", style="bold")
+        say("")
+        show_text(Text(step.value, style="bold"))
 
     def findings(self, findings: tuple[Finding, ...]) -> None:
         """Print the findings of the host checks."""
-        OUT.print(findings_table(list(findings)))
+        show_table(findings_table(list(findings)))
 
     def measuring(self, plan: Plan) -> AbstractContextManager[Callable[[BenchProgress], None]]:
         """Show the runs as they end."""

@@ -1,8 +1,15 @@
-"""The entry point: every error of ours is one line on stderr and its family's exit code."""
+"""The entry point: every error of ours is one line on stderr and its family's exit code.
+
+What the system or a library raises is one line too; a traceback is left for bugs of ours alone.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
 
 import typer
 
@@ -19,7 +26,8 @@ from edgemoe_appliance.app import (
     models,
     report,
 )
-from edgemoe_appliance.app.console import ERR, say
+from edgemoe_appliance.app.console import open_streams, say, say_error
+from edgemoe_appliance.app.faults import as_ours, usage_error
 from edgemoe_appliance.errors import ApplianceError, InterruptedByUserError
 
 app = typer.Typer(
@@ -43,14 +51,59 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 def main() -> None:
     """Run the command line and exit."""
+    open_streams()
+    Signals().install()
     try:
-        app()
-    except ApplianceError as error:
-        ERR.print(f"error: {error}", markup=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        code = _invoke(sys.argv[1:])
     except KeyboardInterrupt:
-        ERR.print("stopped", markup=False)
-        sys.exit(InterruptedByUserError.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+        code = _tell(InterruptedByUserError("stopped", hint="the same command goes on from there"))
+    except Exception as error:
+        ours = usage_error(error) or as_ours(error)
+        if ours is None:
+            raise
+        code = _tell(ours)
+    sys.exit(code)
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    """Run a command; not through the framework's own `main`, which ends processes by itself."""
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context(app.info.name, list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
+    return 0
+
+
+def _tell(error: ApplianceError) -> int:
+    # What is left to do is to say so: another interrupt would only spoil that.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    say_error(f"error: {error}")
+    return error.exit_code
+
+
+class Signals:
+    """Ends the work in good order on an interrupt, on termination, and when the terminal goes.
+
+    All of them are a KeyboardInterrupt, so that what is open gets closed. More of them right after
+    the first do not disturb that: whoever is impatient presses the keys three times.
+    """
+
+    _QUICKLY_S = 5.0
+
+    def __init__(self) -> None:
+        """Prepare without installing anything."""
+        self._last_s = -self._QUICKLY_S
+
+    def install(self) -> None:
+        """Install the handlers; what is ignored already (nohup, a shell's `&`) stays so."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        now_s = time.monotonic()
+        if now_s - self._last_s >= self._QUICKLY_S:
+            self._last_s = now_s
+            raise KeyboardInterrupt

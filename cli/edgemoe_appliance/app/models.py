@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from edgemoe_appliance.app.console import OUT, TerminalSteps, print_json, say
+from edgemoe_appliance.app.console import TerminalSteps, print_json, say, show_table
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import obtain_model
 from edgemoe_appliance.errors import DigestError
@@ -60,7 +60,7 @@ def list_(as_json: JsonFlag = False) -> None:
             human_bytes(listing.file_bytes) if listing.file_bytes else "no",
             ", ".join(scale.value for scale in listing.twin_bytes) or "none",
         )
-    OUT.print(table)
+    show_table(table)
     say(f"folder: {folder}")
 
 
@@ -96,7 +96,7 @@ def verify(as_json: JsonFlag = False) -> None:
         for finding in findings:
             kind = f"{finding.scale.value} twin" if finding.scale else "model"
             table.add_row(finding.verdict.value, finding.model_id, kind, finding.text, finding.hint)
-        OUT.print(table)
+        show_table(table)
     bad = [f for f in findings if f.verdict in (Verdict.DIFFERENT, Verdict.UNREADABLE)]
     if bad:
         raise DigestError(f"{len(bad)} files are not what they must be", where=str(folder))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from edgemoe_appliance.app.console import OUT, say
+from edgemoe_appliance.app.console import say, show_table
 from edgemoe_appliance.app.options import StudyOption
-from edgemoe_appliance.bench.paths import Folders, default_folders
+from edgemoe_appliance.bench.paths import Folders, default_folders, require_session_name
+from edgemoe_appliance.schema.files import is_folder
 from edgemoe_appliance.studies import Study, read_study
 
 # Loading pandas and matplotlib takes a second: only the commands that need them pay for it.
@@ -82,7 +83,7 @@ def _print_summary(loaded: LoadedSessions, study: Study) -> None:
 
     rows = summary_rows(loaded, study)
     if rows:
-        OUT.print(_summary_table(rows[:_MOST_ROWS]))
+        show_table(_summary_table(rows[:_MOST_ROWS]))
         if len(rows) > _MOST_ROWS:
             say(f"{_MOST_ROWS} of {len(rows)} rows; all are in the report's tables")
     else:
@@ -90,8 +91,19 @@ def _print_summary(loaded: LoadedSessions, study: Study) -> None:
 
 
 def session_folders(sessions: Sequence[str], folders: Folders) -> list[Path]:
-    """Return the folders of sessions, named by folder or by name below data/raw."""
-    return [Path(name) if Path(name).is_dir() else folders.sessions / name for name in sessions]
+    """Return the folders of sessions, named by folder or by name below data/raw.
+
+    Raises ConfigError for what is neither.
+    """
+    return [_session_folder(name, folders) for name in sessions]
+
+
+def _session_folder(name: str, folders: Folders) -> Path:
+    for folder in (Path(name), folders.sessions / name):
+        if name and is_folder(folder):
+            return folder
+    require_session_name(name)
+    return folders.sessions / name
 
 
 def _write_reference_report(study: Study, out: Path) -> ReportPaths:

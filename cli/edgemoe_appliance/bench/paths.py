@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.schema.base import digest_of, on_one_line
+from edgemoe_appliance.schema.configs import IDENTIFIER_PATTERN
 from edgemoe_appliance.schema.resources import resource_folder, work_root
 from edgemoe_appliance.schema.roots import CACHE, MODELS, WORK
 
 _CACHE_VARIABLE = "EDGEMOE_CACHE"
+_SESSION_NAME: Final = re.compile(IDENTIFIER_PATTERN)
+# Of a name that would be too long, as much is kept as leaves room for a digest of the whole.
+_LONGEST, _KEPT = 64, 55
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,3 +57,19 @@ def default_folders() -> Folders:
         results=root / "results",
         images=_images(root),
     )
+
+
+def require_session_name(name: str) -> None:
+    """Raise ConfigError where a name cannot be that of a session: it names a folder and files."""
+    if not _SESSION_NAME.fullmatch(name):
+        raise ConfigError(
+            f"{on_one_line(repr(name), 80)} is no name of a session",
+            hint=f"lower-case letters, digits, `.`, `_` and `-`, the first no mark, {_LONGEST} at "
+            "most",
+        )
+
+
+def session_name(parts: Sequence[str]) -> str:
+    """Return a name for what has these parts; equal parts have equal names."""
+    name = "-".join(parts)
+    return name if len(name) <= _LONGEST else f"{name[:_KEPT]}-{digest_of(name)[:8]}"

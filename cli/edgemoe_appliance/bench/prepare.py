@@ -11,7 +11,7 @@ import psutil
 
 from edgemoe_appliance.bench.identity import read_identity
 from edgemoe_appliance.bench.launcher import Launcher
-from edgemoe_appliance.bench.paths import Folders
+from edgemoe_appliance.bench.paths import Folders, require_session_name
 from edgemoe_appliance.bench.progress import Steps
 from edgemoe_appliance.bench.runtime import Runtime, Supply, Wanted
 from edgemoe_appliance.errors import ConfigError
@@ -40,7 +40,8 @@ NO_TYPES: Final[TypesByPin] = {}
 class BenchRequest:
     """What the user asked for; `pin` None means the default with its fallback.
 
-    Without `precision` each experiment has its own fixed repetitions.
+    Without `precision` each experiment has its own fixed repetitions. Raises ConfigError for a
+    name that cannot be that of a session.
     """
 
     target: str
@@ -49,6 +50,10 @@ class BenchRequest:
     pin: str | None
     twins: TwinScale | None
     precision: PrecisionRule | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a session whose name could not be kept, before anything is made for it."""
+        require_session_name(self.session)
 
 
 @dataclass(frozen=True, kw_only=True)

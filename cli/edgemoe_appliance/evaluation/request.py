@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgemoe_appliance.bench.paths import session_name
 from edgemoe_appliance.bench.prepare import BenchRequest
 from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EvaluationConfig
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.schema.base import digest_of
 from edgemoe_appliance.studies import Study
 
 _PREFIX = "evaluate"
 _KICK = "kick-the-tires"
-# Sessions are identifiers of at most 64 characters.
-_LONGEST, _KEPT = 64, 55
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +76,7 @@ def _evaluation(
         bench=BenchRequest(
             target=target,
             experiments=experiments,
-            session=asked.session or _session(asked, target, twins),
+            session=_session(asked, target, twins) if asked.session is None else asked.session,
             pin=None,
             twins=twins,
         ),
@@ -92,5 +90,4 @@ def _session(asked: Asked, target: str, twins: TwinScale | None) -> str:
     parts += asked.experiments
     parts += [f"{twins.value}-twins"] if twins else []
     parts += [asked.runtime.value] if asked.runtime is RuntimeKind.CONTAINER else []
-    name = "-".join(parts)
-    return name if len(name) <= _LONGEST else f"{name[:_KEPT]}-{digest_of(name)[:8]}"
+    return session_name(parts)

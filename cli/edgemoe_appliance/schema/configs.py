@@ -21,7 +21,8 @@ from edgemoe_appliance.schema.yamlfile import read_yaml, validate
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 GitCommit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 # Ids become file names, container labels and HTML anchors: keep them harmless in all three.
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+IDENTIFIER_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+Identifier = Annotated[str, Field(pattern=IDENTIFIER_PATTERN)]
 CmakeName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 ThreadCount = Annotated[int, Field(ge=1, le=1024)]
 ValueT = TypeVar("ValueT")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,3 +86,26 @@ def file_sha256(path: Path, on_block: Callable[[int], None] = lambda _bytes: Non
             done_bytes += len(block)
             on_block(done_bytes)
     return digest.hexdigest()
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a folder is there. Raises OSError where that cannot be known."""
+    found = _kind_of(path)
+    return found is not None and stat.S_ISDIR(found)
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a plain file is there. Raises OSError where that cannot be known."""
+    found = _kind_of(path)
+    return found is not None and stat.S_ISREG(found)
+
+
+def _kind_of(path: Path) -> int | None:
+    """Return the mode of what a path leads to, None where it leads nowhere."""
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        # A name longer than any can be is one that is not there, too.
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+            return None
+        raise
