@@ -79,6 +79,9 @@ def bench(
     precision = precision_rule(until_precise, at_most)
     chosen = read_study(study)
     experiments = tuple(experiment or chosen.suites.bench)
+    chosen.configs.target(target)
+    for name in experiments:
+        chosen.experiment(name)
     request = BenchRequest(
         target=target,
         experiments=experiments,

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.base import INT64_MAX, on_one_line
 
 KeyPath = tuple[str | int, ...]
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -53,6 +53,21 @@ class _Loader(yaml.SafeLoader):
         if refused:
             raise yaml.MarkedYAMLError(problem=refused, problem_mark=event.start_mark)
         return super().compose_node(parent, index)
+
+
+def _bounded_int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    """Return a whole number; one past 64 bits is a slip that nothing could be computed with."""
+    try:
+        value: int = loader.construct_yaml_int(node)  # type: ignore[no-untyped-call]
+    except ValueError:  # Python reads no more than some thousand digits
+        value = INT64_MAX + 1
+    if abs(value) > INT64_MAX:
+        what = f"number {on_one_line(node.value, 20)} has more than 64 bits"
+        raise yaml.MarkedYAMLError(problem=what, problem_mark=node.start_mark)
+    return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _bounded_int)
 
 
 def read_yaml(path: Path) -> YamlDocument:
