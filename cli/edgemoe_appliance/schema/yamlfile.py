@@ -58,7 +58,7 @@ class _Loader(yaml.SafeLoader):
 def _bounded_int(loader: _Loader, node: yaml.ScalarNode) -> int:
     """Return a whole number; one past 64 bits is a slip that nothing could be computed with."""
     try:
-        value: int = loader.construct_yaml_int(node)  # type: ignore[no-untyped-call]
+        value: int = loader.construct_yaml_int(node)
     except ValueError:  # Python reads no more than some thousand digits
         value = INT64_MAX + 1
     if abs(value) > INT64_MAX:
