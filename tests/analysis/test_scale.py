@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgemoe_appliance.analysis import frames, load_sessions, store
 from edgemoe_appliance.analysis.conditions import pools, sample_of, sums_sample
 from edgemoe_appliance.analysis.csvfile import rows_csv
-from edgemoe_appliance.analysis.row_limits import shown_groups, shown_runs, spread_out
+from edgemoe_appliance.analysis.row_limits import choose_runs, limit_groups, spread_out
 from edgemoe_appliance.analysis.store import MEMORY_LIMIT, Kind, Store, Value
 from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.errors import HostError, RecordError
@@ -86,7 +86,7 @@ def test_few_and_many_runs_are_read_to_the_same_sample(
 
 def test_the_runs_shown_hold_every_kind_and_are_the_same_each_time(folders: list[Path]) -> None:
     runs, oracle = load_sessions(folders).runs, plain(folders)
-    shown = shown_runs(runs, 100)
+    shown = choose_runs(runs, 100)
     bad = int((oracle["status"] != "ok").sum())
     with_caveat = int(((oracle["status"] == "ok") & oracle["with_caveat"]).sum())
     assert (len(shown.frame), shown.total, shown.bad, shown.with_caveat) == (
@@ -98,10 +98,10 @@ def test_the_runs_shown_hold_every_kind_and_are_the_same_each_time(folders: list
     assert shown.frame["status"].ne("ok").sum() == min(bad, 50)
     assert not shown.frame.duplicated(["session", "run_id"]).any()
     assert f"100 of {RUNS} runs" in shown.in_words
-    pd.testing.assert_frame_equal(shown.frame, shown_runs(runs, 100).frame)
+    pd.testing.assert_frame_equal(shown.frame, choose_runs(runs, 100).frame)
     every = spread_out(runs, RUNS)
     assert len(every.frame) == every.total == RUNS
-    assert set(shown_runs(runs, 100).frame["session"]) == set(every.frame["session"])
+    assert set(choose_runs(runs, 100).frame["session"]) == set(every.frame["session"])
 
 
 def without_prompt(line: dict[str, object]) -> object:
@@ -204,8 +204,8 @@ def test_of_many_conditions_the_comparable_and_the_largest_are_shown() -> None:
     own = [group(n, notes=() if n == 3 else ("another device",)) for n in range(1, 9)]
     study = group(45, source="study")
     table = Table(id="t", title="T", columns=(Column(key="n", title="N"),), groups=(*own, study))
-    assert shown_groups(table, 8) is table
-    shown = shown_groups(table, 3)
+    assert limit_groups(table, 8) is table
+    shown = limit_groups(table, 3)
     assert [g.label for g in shown.groups] == ["reader 3", "reader 7", "reader 8", "study 45"]
     assert "3 of 8 groups" in shown.notes[0]
     assert "t.csv" in shown.notes[0]

@@ -18,7 +18,7 @@ def test_rows_hold_the_cells_of_the_tables(tmp_path: Path) -> None:
     tables = build_tables(loaded, study)
     assert len(rows) == 4
     for row, rate, peak in zip(
-        rows, tables.throughput.groups[0].rows, tables.memory.groups[0].rows, strict=True
+        rows, tables["throughput"].groups[0].rows, tables["memory"].groups[0].rows, strict=True
     ):
         assert row.model == rate.cells["model"].value
         assert row.gen_tok_s == rate.cells["mean_tok_s"]

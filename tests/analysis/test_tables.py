@@ -72,7 +72,7 @@ def rates(synthetic: Synthetic, model: str) -> list[float]:
 
 
 def test_throughput_by_hand(tmp_path: Path, study: Study) -> None:
-    table = build_tables(load(tmp_path, Synthetic()), study).throughput
+    table = build_tables(load(tmp_path, Synthetic()), study)["throughput"]
     for model, row in rows_of(table).items():
         expected = rates(Synthetic(), model)
         assert len(expected) == 45
@@ -86,7 +86,7 @@ def test_throughput_by_hand(tmp_path: Path, study: Study) -> None:
 
 
 def test_the_ratio_to_the_baseline_is_within_the_condition(tmp_path: Path, study: Study) -> None:
-    rows = rows_of(build_tables(load(tmp_path, Synthetic()), study).throughput)
+    rows = rows_of(build_tables(load(tmp_path, Synthetic()), study)["throughput"])
     expected = plain.fmean(rates(Synthetic(), "olmoe-1b-7b")) / plain.fmean(
         rates(Synthetic(), "llama-3.2-1b")
     )
@@ -95,7 +95,7 @@ def test_the_ratio_to_the_baseline_is_within_the_condition(tmp_path: Path, study
 
 
 def test_memory_has_like_units_and_the_study_s_way(tmp_path: Path, study: Study) -> None:
-    row = rows_of(build_tables(load(tmp_path, Synthetic()), study).memory)["olmoe-1b-7b"]
+    row = rows_of(build_tables(load(tmp_path, Synthetic()), study)["memory"])["olmoe-1b-7b"]
     size = FILE_BYTES["olmoe-1b-7b"]
     peak = size + 400_000_000
     assert row.cells["peak_rss_gib"].number == pytest.approx(peak / GIB)
@@ -105,13 +105,13 @@ def test_memory_has_like_units_and_the_study_s_way(tmp_path: Path, study: Study)
 
 
 def test_the_study_s_own_ratio_is_recomputed_in_like_units(study: Study) -> None:
-    row = rows_of(build_tables(None, study).memory)["olmoe-1b-7b"]
+    row = rows_of(build_tables(None, study)["memory"])["olmoe-1b-7b"]
     assert row.cells["peak_over_file_as_study"].value == 1.07
     assert row.cells["peak_over_file"].number == pytest.approx(4.49 * GIB / (4.21 * GB))
 
 
 def test_prompt_length_by_hand(tmp_path: Path, study: Study) -> None:
-    row = rows_of(build_tables(load(tmp_path, Synthetic()), study).prompt_length)["gemma-2-2b"]
+    row = rows_of(build_tables(load(tmp_path, Synthetic()), study)["prompt-length"])["gemma-2-2b"]
     assert row.cells["short_tok_s"].number == pytest.approx(10.04)
     assert row.cells["long_tok_s"].number == pytest.approx(8.04)
     assert row.cells["fall_pct"].number == pytest.approx(100 * (1 - 8.04 / 10.04))
@@ -123,13 +123,13 @@ def test_the_fall_has_an_interval_where_there_are_repetitions_enough(
     tmp_path: Path, study: Study
 ) -> None:
     loaded = load(tmp_path, Synthetic(repetitions=6, prompts=()))
-    cell = rows_of(build_tables(loaded, study).prompt_length)["gemma-2-2b"].cells["fall_pct"]
+    cell = rows_of(build_tables(loaded, study)["prompt-length"])["gemma-2-2b"].cells["fall_pct"]
     assert isinstance(cell.interval, Interval)
     assert cell.interval.low < (cell.number or 0) < cell.interval.high
 
 
 def test_stability_tells_prompts_from_repetitions(tmp_path: Path, study: Study) -> None:
-    row = rows_of(build_tables(load(tmp_path, Synthetic()), study).stability)["llama-3.2-1b"]
+    row = rows_of(build_tables(load(tmp_path, Synthetic()), study)["stability"])["llama-3.2-1b"]
     expected = rates(Synthetic(), "llama-3.2-1b")
     mean = plain.fmean(expected)
     assert row.cells["cv_pct"].number == pytest.approx(100 * plain.stdev(expected) / mean)
@@ -144,7 +144,7 @@ def test_runs_that_failed_are_counted_and_never_pooled(tmp_path: Path, study: St
 
     loaded = load_sessions([write_session(tmp_path, Synthetic(), one_bad)])
     model = build_plan(Synthetic()).runs[0].model
-    row = rows_of(build_tables(loaded, study).throughput)[model]
+    row = rows_of(build_tables(loaded, study)["throughput"])[model]
     assert (row.cells["n"].value, row.cells["not_ok"].value) == (44, 1)
     expected = rates(Synthetic(), model)[1:]
     assert row.cells["mean_tok_s"].number == pytest.approx(plain.fmean(expected))
@@ -155,18 +155,18 @@ def test_a_model_that_always_fails_is_shown_with_the_reason(tmp_path: Path, stud
         return failed(Status.OOM, "killed") if spec.model == "olmoe-1b-7b" else {}
 
     tables = build_tables(load_sessions([write_session(tmp_path, Synthetic(), no_olmoe)]), study)
-    row = rows_of(tables.throughput)["olmoe-1b-7b"]
+    row = rows_of(tables["throughput"])["olmoe-1b-7b"]
     assert row.cells["mean_tok_s"].absent == "no run with this reading"
     assert (row.cells["n"].value, row.cells["not_ok"].value) == (0, 45)
-    assert rows_of(tables.memory)["olmoe-1b-7b"].cells["peak_rss_gib"].absent
-    assert rows_of(tables.stability)["olmoe-1b-7b"].cells["cv_pct"].absent
-    assert rows_of(tables.prompt_length)["olmoe-1b-7b"].cells["fall_pct"].absent
-    assert sum(len(group.rows) for group in tables.failures.groups) == 45
+    assert rows_of(tables["memory"])["olmoe-1b-7b"].cells["peak_rss_gib"].absent
+    assert rows_of(tables["stability"])["olmoe-1b-7b"].cells["cv_pct"].absent
+    assert rows_of(tables["prompt-length"])["olmoe-1b-7b"].cells["fall_pct"].absent
+    assert sum(len(group.rows) for group in tables["failures"].groups) == 45
 
 
 def test_two_files_of_one_model_are_two_rows(tmp_path: Path, study: Study) -> None:
     other = Synthetic(session="other", model_sha256={"llama-3.2-1b": "e" * 64})
-    table = build_tables(load(tmp_path, Synthetic(), other), study).throughput
+    table = build_tables(load(tmp_path, Synthetic(), other), study)["throughput"]
     own = [row for row in table.groups[0].rows if row.model == "llama-3.2-1b"]
     assert [row.cells["n"].value for row in own] == [45, 45]
     assert len({row.cells["model"].value for row in own}) == 2
@@ -182,28 +182,30 @@ def test_different_conditions_are_different_groups(
     tmp_path: Path, study: Study, change: dict[str, object]
 ) -> None:
     other = replace(Synthetic(session="other"), **change)  # type: ignore[arg-type]
-    table = build_tables(load(tmp_path, Synthetic(), other), study).throughput
+    table = build_tables(load(tmp_path, Synthetic(), other), study)["throughput"]
     own = [group for group in table.groups if group.source == "reader"]
     assert [row.cells["n"].value for group in own for row in group.rows] == [45] * 8
 
 
 def test_equal_conditions_of_two_sessions_are_pooled(tmp_path: Path, study: Study) -> None:
-    table = build_tables(load(tmp_path, Synthetic(), Synthetic(session="other")), study).throughput
+    table = build_tables(load(tmp_path, Synthetic(), Synthetic(session="other")), study)[
+        "throughput"
+    ]
     own = [group for group in table.groups if group.source == "reader"]
     assert [row.cells["n"].value for group in own for row in group.rows] == [90] * 4
 
 
 def test_on_the_study_s_hardware_figures_stand_beside_it(tmp_path: Path, study: Study) -> None:
     tables = build_tables(load(tmp_path, LIKE_THE_STUDY), study)
-    cells = rows_of(tables.throughput)["llama-3.2-1b"].cells
+    cells = rows_of(tables["throughput"])["llama-3.2-1b"].cells
     assert cells["study_mean_tok_s"].value == 127.4
     mean = cells["mean_tok_s"]
     assert cells["to_study"].number == pytest.approx((mean.number or 0) / 127.4)
     assert isinstance(cells["to_study"].interval, Interval)
     assert isinstance(mean.interval, Interval)
     assert cells["to_study"].interval.low == pytest.approx(mean.interval.low / 127.4)
-    assert rows_of(tables.memory)["olmoe-1b-7b"].cells["study_peak_rss_gib"].value == 4.49
-    assert rows_of(tables.prompt_length)["gemma-2-2b"].cells["study_fall_pct"].value == 5.4
+    assert rows_of(tables["memory"])["olmoe-1b-7b"].cells["study_peak_rss_gib"].value == 4.49
+    assert rows_of(tables["prompt-length"])["gemma-2-2b"].cells["study_fall_pct"].value == 5.4
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ def test_elsewhere_they_do_not_and_the_reason_is_given(
     loaded = load(tmp_path, synthetic)
     (pool,) = pools(loaded, study, Feeds.HEADLINE)
     assert any(reason in given for given in why_not_comparable(pool, study))
-    cells = rows_of(build_tables(loaded, study).throughput)["llama-3.2-1b"].cells
+    cells = rows_of(build_tables(loaded, study)["throughput"])["llama-3.2-1b"].cells
     assert reason in cells["to_study"].absent
     assert reason in cells["study_mean_tok_s"].absent
 
@@ -238,18 +240,18 @@ def test_full_twins_on_the_study_s_hardware_may_stand_beside_it(
 
 def test_the_study_s_rows_are_as_printed(study: Study) -> None:
     tables = build_tables(None, study)
-    assert [group.label for group in tables.throughput.groups] == [
+    assert [group.label for group in tables["throughput"].groups] == [
         "Study: M2",
         "Study: Jetson 15 W",
     ]
-    jetson = rows_of(tables.throughput, group=1)["olmoe-1b-7b"].cells
+    jetson = rows_of(tables["throughput"], group=1)["olmoe-1b-7b"].cells
     assert (jetson["mean_tok_s"].value, jetson["median_tok_s"].value) == (22.9, 23.0)
     assert jetson["to_baseline"].number == pytest.approx(22.9 / 33.4)
-    assert rows_of(tables.prompt_length)["llama-3.2-1b"].cells["fall_pct"].value == 19.7
-    assert rows_of(tables.stability)["llama-3.2-1b"].cells["cv_pct"].value == 8.1
-    assert rows_of(tables.stability)["olmoe-1b-7b"].cells["cv_pct"].value == "at most 5.2"
-    assert rows_of(tables.energy)["olmoe-1b-7b"].cells["avg_power_w"].value == 8.49
-    assert next(tables.routing.rows()).cells["routing_share_pct"].value == 33.5
+    assert rows_of(tables["prompt-length"])["llama-3.2-1b"].cells["fall_pct"].value == 19.7
+    assert rows_of(tables["stability"])["llama-3.2-1b"].cells["cv_pct"].value == 8.1
+    assert rows_of(tables["stability"])["olmoe-1b-7b"].cells["cv_pct"].value == "at most 5.2"
+    assert rows_of(tables["energy"])["olmoe-1b-7b"].cells["avg_power_w"].value == 8.49
+    assert next(tables["routing"].rows()).cells["routing_share_pct"].value == 33.5
 
 
 def test_the_per_run_table_keeps_what_matters_where_it_is_cut(tmp_path: Path) -> None:
@@ -276,7 +278,7 @@ def test_caveats_are_counted_by_code(tmp_path: Path, study: Study) -> None:
             )
         ]
     )
-    (row,) = build_tables(loaded, study).caveats.rows()
+    (row,) = build_tables(loaded, study)["caveats"].rows()
     assert (row.cells["runs"].value, row.cells["of"].value) == (3, 180)
     assert "busy (other_cpu_pct 31)" in str(row.cells["example"].value)
 
@@ -292,20 +294,20 @@ def test_repetitions_by_need_are_said_and_are_not_put_down_to_heat(
     lines = [*journal_lines(plan, SMALL_MATRIX), *added]
     loaded = load_sessions([write_lines(tmp_path / "by-need", plan, lines)])
     tables = build_tables(loaded, study)
-    (note,) = tables.procedure.notes
+    (note,) = tables["procedure"].notes
     assert note.startswith(f"Session {plan.session}: repetitions were not fixed but went by need")
     assert "within 2 %" in note
     assert "2 to 10 times" in note
-    row = next(iter(tables.experiments.rows()))
+    row = next(iter(tables["experiments"].rows()))
     assert row.cells["repetitions"].value == "2 to 10, by need"
     pool = pools(loaded, study, Feeds.HEADLINE)[0]
     assert sum(added_by_heat(models) for models in pool.models) == 0
-    assert build_tables(load(tmp_path, SMALL_MATRIX), study).procedure.notes == ()
+    assert build_tables(load(tmp_path, SMALL_MATRIX), study)["procedure"].notes == ()
 
 
 def test_experiments_say_how_far_they_came(tmp_path: Path, study: Study) -> None:
     loaded = load_sessions([write_session(tmp_path, Synthetic(), runs=100)])
-    efficiency, length = build_tables(loaded, study).experiments.rows()
+    efficiency, length = build_tables(loaded, study)["experiments"].rows()
     assert (efficiency.cells["planned"].value, efficiency.cells["missing"].value) == (144, 44)
     assert (length.cells["ok"].value, length.cells["missing"].value) == (0, 36)
 
@@ -313,7 +315,7 @@ def test_experiments_say_how_far_they_came(tmp_path: Path, study: Study) -> None
 def test_a_session_without_runs_has_tables(tmp_path: Path, study: Study) -> None:
     loaded = load_sessions([write_session(tmp_path, Synthetic(), runs=0)])
     tables = build_tables(loaded, study)
-    assert all(group.source == "study" for group in tables.throughput.groups)
+    assert all(group.source == "study" for group in tables["throughput"].groups)
 
 
 def without_empty_columns(runs: Rows) -> bytes:
@@ -326,7 +328,7 @@ def without_empty_columns(runs: Rows) -> bytes:
 
 
 def golden_files(tables: Tables, loaded: LoadedSessions) -> dict[str, bytes]:
-    wanted = (tables.throughput, tables.memory, tables.prompt_length, tables.stability)
+    wanted = (tables["throughput"], tables["memory"], tables["prompt-length"], tables["stability"])
     files = {f"{table.id}.csv": table_csv(table) for table in wanted}
     # Without the columns that are empty here, so that a new metric does not change the file.
     return {**files, "runs.csv": without_empty_columns(loaded.runs)}
@@ -379,7 +381,7 @@ def test_energy_has_the_reader_s_rows_where_there_are_readings(
         return {"metrics": {**metrics_of(spec), **metrics}}
 
     folder = write_session(tmp_path, Synthetic(), with_energy)
-    rows = rows_of(build_tables(load_sessions([folder]), study).energy)
+    rows = rows_of(build_tables(load_sessions([folder]), study)["energy"])
     cells = rows["olmoe-1b-7b"].cells
     assert cells["mean_j_per_tok"].number == pytest.approx(1.5)
     assert cells["to_baseline"].number == pytest.approx(3.0)
@@ -390,5 +392,5 @@ def test_energy_has_the_reader_s_rows_where_there_are_readings(
 def test_energy_has_the_study_s_rows_alone_where_there_are_none(
     tmp_path: Path, study: Study
 ) -> None:
-    table = build_tables(load(tmp_path, Synthetic()), study).energy
+    table = build_tables(load(tmp_path, Synthetic()), study)["energy"]
     assert [group.source for group in table.groups] == ["study"]

@@ -15,16 +15,16 @@ MAX_GROUPS = 12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Shown:
-    """The rows that are shown, and how many there are in all."""
+class RowChoice:
+    """Rows chosen of many, and how many there are in all."""
 
     frame: pd.DataFrame
     total: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ShownRuns(Shown):
-    """The runs that are shown; `bad` and `with_caveat` say how many of these there are in all."""
+class RunChoice(RowChoice):
+    """Runs chosen of many; `bad` and `with_caveat` say how many of these there are in all."""
 
     bad: int
     with_caveat: int
@@ -41,7 +41,7 @@ class ShownRuns(Shown):
         )
 
 
-def shown_runs(runs: Rows, limit: int) -> ShownRuns:
+def choose_runs(runs: Rows, limit: int) -> RunChoice:
     """Return all runs, or at most `limit`: first what did not end well, then what has a caveat.
 
     The former take up to half of the rows, the latter up to half of what is left.
@@ -49,14 +49,14 @@ def shown_runs(runs: Rows, limit: int) -> ShownRuns:
     bad, ok = runs.where_not(status="ok"), runs.where(status="ok")
     with_caveat, plain = ok.above("caveat_count", 0), ok.where(caveat_count=0)
     if len(runs) <= limit:
-        return ShownRuns(
+        return RunChoice(
             frame=runs.frame(), total=len(runs), bad=len(bad), with_caveat=len(with_caveat)
         )
     first = spread_out(bad, limit // 2)
     left = limit - len(first.frame)
     second = spread_out(with_caveat, left // 2 if len(plain) >= left // 2 else left - len(plain))
     rest = spread_out(plain, left - len(second.frame))
-    return ShownRuns(
+    return RunChoice(
         frame=pd.concat([first.frame, second.frame, rest.frame], ignore_index=True),
         total=len(runs),
         bad=len(bad),
@@ -64,16 +64,16 @@ def shown_runs(runs: Rows, limit: int) -> ShownRuns:
     )
 
 
-def spread_out(rows: Rows, limit: int) -> Shown:
+def spread_out(rows: Rows, limit: int) -> RowChoice:
     """Return all rows, or `limit` of them at equal steps, in their order."""
     if len(rows) <= limit:
-        return Shown(frame=rows.frame(), total=len(rows))
+        return RowChoice(frame=rows.frame(), total=len(rows))
     places = rows.integers("place")
     chosen = places[np.arange(limit) * len(places) // max(1, limit)]
-    return Shown(frame=rows.among("place", chosen.tolist()).frame(), total=len(rows))
+    return RowChoice(frame=rows.among("place", chosen.tolist()).frame(), total=len(rows))
 
 
-def shown_groups(table: Table, limit: int = MAX_GROUPS) -> Table:
+def limit_groups(table: Table, limit: int = MAX_GROUPS) -> Table:
     """Return a table with at most `limit` of the reader's groups; a note says what is left out.
 
     Those that may stand beside the study come first, then those with most runs.

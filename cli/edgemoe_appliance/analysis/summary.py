@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgemoe_appliance.analysis.conditions import pools
+from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, pools, sample_of
 from edgemoe_appliance.analysis.sessions import LoadedSessions
-from edgemoe_appliance.analysis.table_model import Cell, Row, RowGroup
-from edgemoe_appliance.analysis.tables.memory import memory_table
-from edgemoe_appliance.analysis.tables.throughput import throughput_table
+from edgemoe_appliance.analysis.statistics import Sample
+from edgemoe_appliance.analysis.table_model import Cell
+from edgemoe_appliance.analysis.tables.common import baseline_ratio_cell, mean_cell, model_cell
 from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.schema.units import GIB
 from edgemoe_appliance.studies import Study
+
+_RATE = "gen_tok_s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,26 +37,23 @@ class SummaryRow:
 
 def summary_rows(loaded: LoadedSessions, study: Study) -> tuple[SummaryRow, ...]:
     """Return the rows of the headline runs, condition after condition."""
-    headline = pools(loaded, study, Feeds.HEADLINE)
-    rates = throughput_table(headline, study)
-    memory = memory_table(headline, study)
-    return tuple(
-        _summary_row(group, rate, peak)
-        for group, peaks in zip(rates.groups, memory.groups, strict=True)
-        if group.source == "reader"
-        for rate, peak in zip(group.rows, peaks.rows, strict=True)
-    )
+    found = pools(loaded, study, Feeds.HEADLINE)
+    return tuple(_summary_row(pool, models) for pool in found for models in pool.models)
 
 
-def _summary_row(group: RowGroup, rate: Row, peak: Row) -> SummaryRow:
+def _summary_row(pool: Pool, models: ModelRuns) -> SummaryRow:
     return SummaryRow(
-        condition=group.label,
-        model=str(rate.cells["model"].value),
-        twin=rate.twin,
-        gen_tok_s=rate.cells["mean_tok_s"],
-        to_baseline=rate.cells["to_baseline"],
-        prompt_tok_s=rate.cells["prompt_tok_s"],
-        peak_rss_gib=peak.cells["peak_rss_gib"],
-        runs_ok=int(rate.cells["n"].number or 0),
-        runs_not_ok=int(rate.cells["not_ok"].number or 0),
+        condition=pool.condition.label,
+        model=str(model_cell(models, pool).value),
+        twin=models.twin_scale,
+        gen_tok_s=mean_cell(models, _RATE),
+        to_baseline=baseline_ratio_cell(pool, models, _rates),
+        prompt_tok_s=mean_cell(models, "prompt_tok_s"),
+        peak_rss_gib=mean_cell(models, "peak_rss_bytes", GIB),
+        runs_ok=_rates(models).n,
+        runs_not_ok=models.not_ok,
     )
+
+
+def _rates(models: ModelRuns) -> Sample:
+    return sample_of(models.ok, _RATE)

@@ -39,7 +39,7 @@ def build_context(material: Material, style: str, script: PageScript) -> ReportC
         lead=tuple(map(printable, _lead(material))),
         answer=build_answer(material.judgement),
         key_title="OLMoE's generation rate as a share of Llama-3.2-1B's",
-        key_figures=_first_key_figures(material.tables.throughput),
+        key_figures=_first_key_figures(material.tables["throughput"]),
         banner=_banner(material),
         sections=build_sections(material),
         sources=tuple(_sources(loaded, material.study)),

@@ -37,14 +37,13 @@ _TEMPLATES = "report_templates"
 # The runs have a file with all their columns; the table shows some of them.
 _OTHERWISE = ("runs",)
 _FOLDERS = ("tables", "figures")
-# The names that reports give; a user's own files in these folders have others.
-_OURS = re.compile(
+# The figures that reports have; a user's own files in these folders have other names.
+_OUR_FIGURES = re.compile(
     r"figures/(throughput|memory|prompt-length|stability|energy|energy-windows|routing"
     r"|roofline)-[0-9]+\.(svg|png|pdf)"
-    r"|tables/(hardware|models|procedure|experiments|prompts|threads|throughput|time|memory"
-    r"|memory-arms|prompt-length|stability|energy|energy-windows|heat|routing|engine-arm|stated"
-    r"|claims|audits|caveats|failures|runs|unfinished|run-caveats|absent)\.(csv|tex)"
 )
+_LISTINGS = ("runs", "unfinished", "run-caveats", "absent")
+_JUDGED = ("claims", "audits")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,18 +60,19 @@ def write_report(loaded: LoadedSessions, out_dir: Path, study: Study) -> ReportP
 
     Raises HostError where the folder cannot be written.
     """
-    return _write_files(_render(loaded, study), _listings(loaded), out_dir)
+    return _write_files(build_material(loaded, study), _listings(loaded), out_dir)
 
 
 def render_reference_report(out_dir: Path, study: Study) -> ReportPaths:
     """Write the report of the study's own figures. Raises HostError as `write_report` does."""
-    return _write_files(_render(None, study), {}, out_dir)
+    return _write_files(build_material(None, study), {}, out_dir)
 
 
 def render_files(loaded: LoadedSessions | None, study: Study) -> dict[str, bytes]:
     """Return the files of a report by relative path, the page last; all of them in memory."""
     listings = _listings(loaded) if loaded else {}
-    return {**{name: rows_csv(rows) for name, rows in listings.items()}, **_render(loaded, study)}
+    files = {name: rows_csv(rows) for name, rows in listings.items()}
+    return {**files, **_render(build_material(loaded, study))}
 
 
 def _listings(loaded: LoadedSessions) -> dict[str, Rows]:
@@ -82,9 +82,8 @@ def _listings(loaded: LoadedSessions) -> dict[str, Rows]:
     return {f"tables/{name}.csv": rows for name, rows in listings.items()}
 
 
-def _render(loaded: LoadedSessions | None, study: Study) -> dict[str, bytes]:
-    material = build_material(loaded, study)
-    folder = resource_folder(_TEMPLATES)
+def _render(material: Material) -> dict[str, bytes]:
+    folder, loaded = resource_folder(_TEMPLATES), material.loaded
     context = _context(material, folder)
     return {
         **_table_files(material),
@@ -99,7 +98,7 @@ def _render(loaded: LoadedSessions | None, study: Study) -> dict[str, bytes]:
 def build_material(loaded: LoadedSessions | None, study: Study) -> Material:
     """Return the tables, figures and verdicts of a report."""
     full, judgement = build_tables(loaded, study), judge(loaded, study)
-    tables = full.shown()
+    tables = full.limited()
     scales = ", ".join(twin_scales(loaded)) if loaded else ""
     twins = f"Twins (scale {scales}), not the real models" if scales else ""
     return Material(
@@ -137,7 +136,7 @@ def _page(context: ReportContext, folder: Path) -> str:
 
 def _table_files(material: Material) -> dict[str, bytes]:
     judgement = material.judgement
-    tables = [table for table in material.full_tables.all() if table.id not in _OTHERWISE]
+    tables = [table for table in material.full_tables if table.id not in _OTHERWISE]
     tables.append(claims_table(judgement.verdicts, judgement.own_verdicts or ()))
     tables.append(audits_table(judgement.findings, judgement.own_findings or ()))
     return {f"tables/{table.id}.csv": table_csv(table) for table in tables if table.groups}
@@ -159,13 +158,13 @@ def _figure_files(material: Material) -> dict[str, bytes]:
     }
 
 
-def _write_files(
-    files: Mapping[str, bytes], listings: Mapping[str, Rows], out_dir: Path
-) -> ReportPaths:
+def _write_files(material: Material, listings: Mapping[str, Rows], out_dir: Path) -> ReportPaths:
+    files = _render(material)
+    names = {table.id for table in material.full_tables} | {*_JUDGED, *_LISTINGS}
     try:
         for name in _FOLDERS:
             (out_dir / name).mkdir(parents=True, exist_ok=True)
-        _remove_stale({*files, *listings}, out_dir)
+        _remove_stale({*files, *listings}, names, out_dir)
         for name, rows in listings.items():
             with open_atomically(out_dir / name) as file:
                 write_rows_csv(rows, file)
@@ -182,10 +181,11 @@ def _write_files(
     )
 
 
-def _remove_stale(files: Collection[str], out_dir: Path) -> None:
-    """Remove files of an earlier report that this one does not have, and nothing else."""
+def _remove_stale(files: Collection[str], tables: Collection[str], out_dir: Path) -> None:
+    """Remove figures and tables of an earlier report that this one lacks, and nothing else."""
+    ours = {f"tables/{name}.{kind}" for name in tables for kind in ("csv", "tex")}
     for folder in _FOLDERS:
         for path in (out_dir / folder).iterdir():
             name = f"{folder}/{path.name}"
-            if name not in files and _OURS.fullmatch(name):
+            if name not in files and (name in ours or _OUR_FIGURES.fullmatch(name)):
                 path.unlink()

@@ -7,7 +7,7 @@ that is None is one that the study does not report.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -247,6 +247,21 @@ class StudyTables(Frozen):
     energy: StudyTable[Energy]
     routing: StudyTable[Routing]
     slowdown: StudyTable[Slowdown]
+
+    def named(self, name: str) -> StudyTable[Any]:
+        """Return a table by its name, words joined by `-` or `_`."""
+        table: StudyTable[Any] = getattr(self, name.replace("-", "_"))
+        return table
+
+    @classmethod
+    def figures(cls) -> dict[str, tuple[str, ...]]:
+        """Return the names of the figures of a cell, by the name of the table."""
+        cells = {
+            name.replace("_", "-"): info.annotation.__pydantic_generic_metadata__["args"][0]
+            for name, info in cls.model_fields.items()
+            if info.annotation is not None
+        }
+        return {name: tuple(cell.model_fields) for name, cell in cells.items()}
 
 
 class DevicePeaks(Frozen):

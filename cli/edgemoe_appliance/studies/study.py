@@ -6,6 +6,7 @@ A folder below configs/studies/, or one of the user's own:
     claims.yaml       each claim whole: words, printed numbers, test, limits
     experiments.yaml  which runs are made
     prompts.yaml      what is sent
+    tables.yaml       the tables of rows per model, if it has any
 
 Everything else is given the Study; nothing but this module reads a study from disk.
 """
@@ -62,6 +63,7 @@ from edgemoe_appliance.studies.paper import (
     Throughput,
 )
 from edgemoe_appliance.studies.printed import PrintedFigures, parse_printed
+from edgemoe_appliance.studies.tables import TablesConfig, TableSpec, names_in_table
 
 STUDIES_FOLDER: Final = "studies"
 _DEFAULT_FILE: Final = "studies.yaml"
@@ -71,7 +73,6 @@ EXPERIMENTS_FILE: Final = "experiments.yaml"
 PROMPTS_FILE: Final = "prompts.yaml"
 TABLES_FILE: Final = "tables.yaml"
 _NEEDED: Final = (PAPER_FILE, CLAIMS_FILE, EXPERIMENTS_FILE, PROMPTS_FILE)
-# Rooms above validate these themselves: `documents` has them as they were read.
 _OPTIONAL: Final = (TABLES_FILE,)
 
 
@@ -116,6 +117,7 @@ class Study:
     suites: Suites
     order_seed: int
     prompts: Mapping[str, Prompt]
+    table_specs: Mapping[str, TableSpec]
 
     @property
     def identity(self) -> StudyIdentity:
@@ -235,11 +237,19 @@ def _read_folder(folder: Path, configs: Configs) -> Study:
         suites=experiments.suites,
         order_seed=experiments.order_seed,
         prompts=validate(documents[PROMPTS_FILE], PromptsConfig).prompts,
+        table_specs=_read_tables(documents),
     )
     for references in (_of_paper, _of_claims, _of_recomputed, _of_experiments):
         for reference in references(study):
             reference.check(study)
+    for reference in _of_tables(study, paper):
+        reference.check(study)
     return study
+
+
+def _read_tables(documents: Mapping[str, YamlDocument]) -> Mapping[str, TableSpec]:
+    document = documents.get(TABLES_FILE)
+    return validate(document, TablesConfig).tables if document else {}
 
 
 def _paths(folder: Path) -> Iterator[Path]:
@@ -376,3 +386,15 @@ def _of_experiments(study: Study) -> Iterator[_Reference]:
     for at, names in lists.items():
         for place, name in enumerate(names):
             yield reference((*at, place), name, "experiment", study.experiments)
+
+
+def _of_tables(study: Study, paper: Paper) -> Iterator[_Reference]:
+    for table, spec in study.table_specs.items():
+        for each in names_in_table(spec, paper):
+            yield _Reference(
+                file=TABLES_FILE,
+                at=("tables", table, *each.at),
+                name=each.name,
+                kind=each.kind,
+                allowed=each.allowed,
+            )

@@ -21,7 +21,7 @@ def row_of(table: Table, model: str) -> Row:
 
 def test_the_variation_is_set_against_a_value_or_against_bounds(tmp_path: Path) -> None:
     folder = write_session(tmp_path, Synthetic(study_device="m2", twin_scale=None))
-    table = build_tables(load_sessions([folder]), read_study()).stability
+    table = build_tables(load_sessions([folder]), read_study())["stability"]
     value, bounds = (row_of(table, model).cells for model in ("llama-3.2-1b", "olmoe-1b-7b"))
     assert value["study_cv_pct"].value == 8.1
     cv = value["cv_pct"]
@@ -35,7 +35,7 @@ def test_the_variation_is_set_against_a_value_or_against_bounds(tmp_path: Path) 
 
 def test_each_length_and_the_fall_are_set_against_the_study_s(tmp_path: Path) -> None:
     folder = write_session(tmp_path, Synthetic(study_device="m2", twin_scale=None))
-    table = build_tables(load_sessions([folder]), read_study()).prompt_length
+    table = build_tables(load_sessions([folder]), read_study())["prompt-length"]
     cells = row_of(table, "gemma-2-2b").cells
     assert cells["short_to_study"].number == pytest.approx(10.04 / 60.7)
     assert cells["medium_to_study"].number == pytest.approx(9.54 / 60.3)
@@ -47,10 +47,10 @@ def test_each_length_and_the_fall_are_set_against_the_study_s(tmp_path: Path) ->
 def test_elsewhere_the_reason_stands_in_their_place(tmp_path: Path) -> None:
     tables = build_tables(load_sessions([write_session(tmp_path, Synthetic())]), read_study())
     for table, key in (
-        (tables.stability, "beyond_study_pp"),
-        (tables.prompt_length, "fall_less_study_pp"),
-        (tables.throughput, "to_study"),
-        (tables.memory, "to_study"),
+        (tables["stability"], "beyond_study_pp"),
+        (tables["prompt-length"], "fall_less_study_pp"),
+        (tables["throughput"], "to_study"),
+        (tables["memory"], "to_study"),
     ):
         reason = row_of(table, "gemma-2-2b").cells[key].absent
         assert "neither of the study's devices" in reason

@@ -31,7 +31,7 @@ def per_token(energy: float) -> float:
 
 
 def test_both_ways_of_counting_stand_side_by_side(tmp_path: Path) -> None:
-    cells = row_of(tables_of(tmp_path).energy).cells
+    cells = row_of(tables_of(tmp_path)["energy"]).cells
     assert cells["mean_j_per_tok"].number == pytest.approx(per_token(6))
     assert cells["gross_j_per_tok"].number == pytest.approx(per_token(5))
     assert cells["gross_u95_j_per_tok"].number == pytest.approx(0.001)
@@ -44,17 +44,17 @@ def test_both_ways_of_counting_stand_side_by_side(tmp_path: Path) -> None:
 
 def test_the_study_s_energy_and_power_are_compared_on_its_device(tmp_path: Path) -> None:
     like = replace(CHOSEN, study_device="jetson", twin_scale=None, memory_bytes=8 * 10**9)
-    cells = row_of(tables_of(tmp_path / "like", like).energy).cells
+    cells = row_of(tables_of(tmp_path / "like", like)["energy"]).cells
     assert cells["study_mean_j_per_tok"].value == 0.96
     assert cells["to_study"].number == pytest.approx(per_token(6) / 0.96)
     assert cells["power_to_study"].number == pytest.approx(4.7 / 8.49)
-    cells = row_of(tables_of(tmp_path / "twin").energy).cells
+    cells = row_of(tables_of(tmp_path / "twin")["energy"]).cells
     assert "reduced twins" in cells["to_study"].absent
     assert "reduced twins" in cells["study_avg_power_w"].absent
 
 
 def test_windows_by_hand(tmp_path: Path) -> None:
-    table = tables_of(tmp_path).energy_windows
+    table = tables_of(tmp_path)["energy-windows"]
     rows = [row.cells for row in table.rows() if row.model == MOE]
     windows = {str(cells["window"].value): cells for cells in rows}
     assert windows["load"]["energy_j"].number == pytest.approx(8)
@@ -71,4 +71,4 @@ def test_windows_by_hand(tmp_path: Path) -> None:
 
 def test_without_readings_there_are_no_windows(tmp_path: Path) -> None:
     tables = tables_of(tmp_path, session(experiments={"memory": MEMORY}))
-    assert tables.energy_windows.groups == ()
+    assert tables["energy-windows"].groups == ()

@@ -12,7 +12,7 @@ import pytest
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Row, Table
-from edgemoe_appliance.analysis.tables.engine_arm import engine_arm_table
+from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
 from edgemoe_appliance.studies import read_study
@@ -24,7 +24,7 @@ BOTH = session(experiments={"engine": ENGINE})
 
 def table_of(root: Path, *synthetics: Synthetic) -> Table:
     folders = [write_session(root, synthetic, outcome) for synthetic in synthetics]
-    return engine_arm_table(load_sessions(folders), read_study())
+    return build_tables(load_sessions(folders), read_study())["engine-arm"]
 
 
 def row_of(table: Table, model: str, pin: str) -> Row:
@@ -60,7 +60,7 @@ def test_a_reading_that_no_pin_has_says_why_in_every_row(tmp_path: Path) -> None
         return {**ended, "metrics": kept, "absent": {"j_per_token_gross": "no power source"}}
 
     folder = write_session(tmp_path, BOTH, unmetered)
-    table = engine_arm_table(load_sessions([folder]), read_study())
+    table = build_tables(load_sessions([folder]), read_study())["engine-arm"]
     for row in table.rows():
         for key in ("gross_j_per_tok", "gross_j_per_tok_ratio"):
             assert row.cells[key].absent == "no power source"
@@ -78,7 +78,9 @@ def test_only_prompts_that_both_ran_are_compared(tmp_path: Path) -> None:
         return failed(Status.TIMEOUT, "slow") if lost else outcome(index, spec)
 
     folder = write_session(tmp_path, BOTH, without_one)
-    cells = row_of(engine_arm_table(load_sessions([folder]), read_study()), MOE, NEW).cells
+    cells = row_of(
+        build_tables(load_sessions([folder]), read_study())["engine-arm"], MOE, NEW
+    ).cells
     assert (cells["n"].value, cells["not_ok"].value) == (6, 3)
     assert cells["gen_tok_s_ratio"].number == pytest.approx(PIN_FACTOR)
     assert cells["same_text"].value == "1 of 2"
@@ -107,4 +109,4 @@ def test_builds_that_differ_in_more_than_the_pin_say_so(tmp_path: Path) -> None:
 
 
 def test_without_sessions_there_is_nothing() -> None:
-    assert engine_arm_table(None, read_study()).groups == ()
+    assert build_tables(None, read_study())["engine-arm"].groups == ()

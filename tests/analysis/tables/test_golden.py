@@ -20,14 +20,14 @@ def test_tables_of_arms_are_those_kept_here(tmp_path: Path) -> None:
     loaded = load_sessions([write_session(tmp_path, everything(), outcome)])
     tables = build_tables(loaded, read_study())
     for table in (
-        tables.threads,
-        tables.time,
-        tables.memory_arms,
-        tables.energy,
-        tables.energy_windows,
-        tables.heat,
-        tables.routing,
-        tables.engine_arm,
+        tables["threads"],
+        tables["time"],
+        tables["memory-arms"],
+        tables["energy"],
+        tables["energy-windows"],
+        tables["heat"],
+        tables["routing"],
+        tables["engine-arm"],
     ):
         content, path = table_csv(table), GOLDEN / f"{table.id}.csv"
         if os.environ.get("ACCEPT_GOLDEN"):

@@ -29,7 +29,7 @@ CHOSEN = session(experiments={"headline": HEADLINE})
 
 
 def table_of(*folders: Path) -> Table:
-    return build_tables(load_sessions(folders), read_study()).heat
+    return build_tables(load_sessions(folders), read_study())["heat"]
 
 
 def cells_of(table: Table, model: str = MOE) -> Mapping[str, Any]:

@@ -10,7 +10,6 @@ from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Row, Table
 from edgemoe_appliance.analysis.tables import build_tables
-from edgemoe_appliance.analysis.tables.memory_arms import memory_arms_table
 from edgemoe_appliance.schema.configs import Arm
 from edgemoe_appliance.schema.units import GIB
 from edgemoe_appliance.studies import read_study
@@ -31,7 +30,9 @@ PLAIN, READ_IN, LESS = "mapped", "read in", "difference"
 
 def table_of(root: Path, changes: Changes = outcome, arms: tuple[Arm, ...] = MEMORY.arms) -> Table:
     chosen = session(experiments={"memory": MEMORY.model_copy(update={"arms": arms})})
-    return memory_arms_table(load_sessions([write_session(root, chosen, changes)]), read_study())
+    return build_tables(load_sessions([write_session(root, chosen, changes)]), read_study())[
+        "memory-arms"
+    ]
 
 
 def row_of(table: Table, model: str, arm: str) -> Row:
@@ -83,7 +84,7 @@ def test_a_model_that_ran_out_of_memory_is_shown(tmp_path: Path) -> None:
 
 def test_the_main_table_says_what_is_reclaimable(tmp_path: Path) -> None:
     folder = write_session(tmp_path, session(experiments={"headline": HEADLINE}), outcome)
-    table = build_tables(load_sessions([folder]), read_study()).memory
+    table = build_tables(load_sessions([folder]), read_study())["memory"]
     cells = next(row for row in table.rows("reader") if row.model == MOE).cells
     size = FILE_BYTES[MOE]
     assert cells["reclaimable_pct"].number == pytest.approx(100 * size / (size + ANONYMOUS_BYTES))

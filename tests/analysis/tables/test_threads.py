@@ -11,7 +11,7 @@ import pytest
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Row, Table
-from edgemoe_appliance.analysis.tables.threads import threads_table
+from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
 from edgemoe_appliance.studies import read_study
@@ -22,7 +22,9 @@ SWEEP = session(experiments={"threads": THREADS})
 
 
 def table_of(root: Path, synthetic: Synthetic = SWEEP, changes: Changes = outcome) -> Table:
-    return threads_table(load_sessions([write_session(root, synthetic, changes)]), read_study())
+    return build_tables(load_sessions([write_session(root, synthetic, changes)]), read_study())[
+        "threads"
+    ]
 
 
 def row_of(table: Table, model: str, threads: int) -> Row:
@@ -90,6 +92,6 @@ def test_the_study_s_range_stands_beside_the_loss_on_its_device(tmp_path: Path) 
 
 
 def test_the_study_s_row_is_what_it_states() -> None:
-    (row,) = threads_table(None, read_study()).rows()
+    (row,) = build_tables(None, read_study())["threads"].rows()
     assert (row.cells["threads"].value, row.cells["below_best_pct"].value) == (6, "0.6 to 2")
     assert row.cells["n"].value == 9  # 144 runs of four models and four numbers

@@ -18,7 +18,7 @@ CHOSEN = session(experiments={"headline": HEADLINE})
 
 def table_of(root: Path, changes: Changes = outcome) -> Table:
     folder = write_session(root, CHOSEN, changes)
-    return build_tables(load_sessions([folder]), read_study()).time
+    return build_tables(load_sessions([folder]), read_study())["time"]
 
 
 def test_means_by_hand(tmp_path: Path) -> None:

@@ -1,20 +1,18 @@
-"""The study's tables in its order, each with the reader's figures and the study's."""
+"""The tables of a report, each with the reader's figures and the study's.
+
+Those of rows per model are declared in the study's tables.yaml and built by one engine
+(`model_tables`); those of the setup, of routing and of single runs have a module each.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from edgemoe_appliance.analysis.conditions import Pool, pools
-from edgemoe_appliance.analysis.row_limits import shown_groups
+from edgemoe_appliance.analysis.row_limits import limit_groups
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.table_model import Table
-from edgemoe_appliance.analysis.tables.energy import energy_table
-from edgemoe_appliance.analysis.tables.energy_windows import energy_windows_table
-from edgemoe_appliance.analysis.tables.engine_arm import engine_arm_table
-from edgemoe_appliance.analysis.tables.heat import heat_table
-from edgemoe_appliance.analysis.tables.memory import memory_table
-from edgemoe_appliance.analysis.tables.memory_arms import memory_arms_table
-from edgemoe_appliance.analysis.tables.prompt_length import prompt_length_table
+from edgemoe_appliance.analysis.tables.model_tables import build_model_table
 from edgemoe_appliance.analysis.tables.routing import routing_table
 from edgemoe_appliance.analysis.tables.runs import caveats_table, failures_table, runs_table
 from edgemoe_appliance.analysis.tables.setup import (
@@ -24,80 +22,63 @@ from edgemoe_appliance.analysis.tables.setup import (
     procedure_table,
     prompts_table,
 )
-from edgemoe_appliance.analysis.tables.stability import stability_table
 from edgemoe_appliance.analysis.tables.stated_figures import stated_table
-from edgemoe_appliance.analysis.tables.threads import threads_table
-from edgemoe_appliance.analysis.tables.throughput import throughput_table
-from edgemoe_appliance.analysis.tables.timing import time_table
-from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.studies import Study
+
+# Rows that are bounded when they are chosen.
+_BOUNDED = ("runs", "failures")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """All tables of a report; without sessions they hold the study's figures alone."""
+    """All tables of a report by id; `sections` names the declared ones of each section.
 
-    hardware: Table
-    models: Table
-    procedure: Table
-    experiments: Table
-    prompts: Table
-    threads: Table
-    throughput: Table
-    time: Table
-    memory: Table
-    memory_arms: Table
-    prompt_length: Table
-    stability: Table
-    energy: Table
-    energy_windows: Table
-    heat: Table
-    routing: Table
-    engine_arm: Table
-    stated: Table
-    caveats: Table
-    failures: Table
-    runs: Table
+    Without sessions they hold the study's figures alone.
+    """
 
-    def shown(self) -> Tables:
-        """Return the tables as a page shows them: the runs are chosen already, groups are here."""
-        limited = {table.id: shown_groups(table) for table in self.all()}
-        names = {field.name: getattr(self, field.name) for field in fields(self)}
-        kept = {name: limited[table.id] for name, table in names.items()}
-        return replace(self, **kept | {"runs": self.runs, "failures": self.failures})
+    by_id: Mapping[str, Table]
+    sections: Mapping[str, tuple[str, ...]]
 
-    def all(self) -> tuple[Table, ...]:
-        """Return the tables in the order of the report."""
-        return tuple(getattr(self, field.name) for field in fields(self))
+    def __getitem__(self, name: str) -> Table:
+        """Return a table. Raises KeyError where there is none of the name."""
+        return self.by_id[name]
+
+    def __iter__(self) -> Iterator[Table]:
+        """Yield all tables."""
+        return iter(self.by_id.values())
+
+    def of_section(self, section: str) -> tuple[Table, ...]:
+        """Return the declared tables of a section, in their order."""
+        return tuple(self.by_id[name] for name in self.sections.get(section, ()))
+
+    def limited(self) -> Tables:
+        """Return the tables with as many groups of rows as a page shows."""
+        kept = {
+            name: table if name in _BOUNDED else limit_groups(table)
+            for name, table in self.by_id.items()
+        }
+        return replace(self, by_id=kept)
 
 
 def build_tables(loaded: LoadedSessions | None, study: Study) -> Tables:
     """Return all tables for sessions, or for the study alone."""
-    headline = _pools(loaded, study, Feeds.HEADLINE)
+    sections: dict[str, list[str]] = {}
+    for name, spec in study.table_specs.items():
+        sections.setdefault(spec.section, []).append(name)
+    tables = [
+        hardware_table(loaded, study),
+        models_table(loaded, study),
+        procedure_table(loaded, study),
+        experiments_table(loaded),
+        prompts_table(loaded),
+        *(build_model_table(name, spec, loaded, study) for name, spec in study.table_specs.items()),
+        routing_table(loaded, study),
+        stated_table(study),
+        caveats_table(loaded),
+        failures_table(loaded),
+        runs_table(loaded),
+    ]
     return Tables(
-        hardware=hardware_table(loaded, study),
-        models=models_table(loaded, study),
-        procedure=procedure_table(loaded, study),
-        experiments=experiments_table(loaded),
-        prompts=prompts_table(loaded),
-        threads=threads_table(loaded, study),
-        throughput=throughput_table(headline, study),
-        time=time_table(headline, study),
-        memory=memory_table(headline, study),
-        memory_arms=memory_arms_table(loaded, study),
-        prompt_length=prompt_length_table(_pools(loaded, study, Feeds.PROMPT_LENGTH), study),
-        stability=stability_table(headline, study),
-        energy=energy_table(headline, study),
-        energy_windows=energy_windows_table(headline, study),
-        heat=heat_table(headline, study),
-        routing=routing_table(loaded, study),
-        engine_arm=engine_arm_table(loaded, study),
-        stated=stated_table(study),
-        caveats=caveats_table(loaded),
-        failures=failures_table(loaded),
-        runs=runs_table(loaded),
+        by_id={table.id: table for table in tables},
+        sections={section: tuple(names) for section, names in sections.items()},
     )
-
-
-def _pools(loaded: LoadedSessions | None, study: Study, feeds: Feeds) -> tuple[Pool, ...]:
-    return pools(loaded, study, feeds) if loaded else ()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from edgemoe_appliance.analysis.conditions import (
     BASELINE,
@@ -34,7 +33,7 @@ from edgemoe_appliance.analysis.table_model import (
     text,
 )
 from edgemoe_appliance.studies import Study
-from edgemoe_appliance.studies.paper import StudyDeviceId, StudyModel, StudyTable
+from edgemoe_appliance.studies.paper import StudyModel
 
 NOT_PRINTED = "the study does not print it"
 STUDY_ROW = "this row is the study's own"
@@ -68,14 +67,6 @@ def model_cell(models: ModelRuns, pool: Pool) -> Cell:
     return text(f"{models.name} ({models.sha256[:8]})" if len(files) > 1 else models.name)
 
 
-def parameter_cells(models: ModelRuns) -> dict[str, Cell]:
-    """Return the parameter counts of the file."""
-    return {
-        "active_b": Cell(value=float(models.file["parameters_active"]) / _BILLION),
-        "total_b": Cell(value=float(models.file["parameters_total"]) / _BILLION),
-    }
-
-
 def mean_cell(models: ModelRuns, metric: str, scale: float = 1.0) -> Cell:
     """Return the mean of a metric over the runs that ended well, divided by `scale`."""
     return sample_cell(sample_of(models.ok, metric), models.why_absent(metric), scale)
@@ -102,12 +93,6 @@ def highest_cell(models: ModelRuns, metric: str, scale: float = 1.0) -> Cell:
     return number(highest, models.why_absent(metric), scale)
 
 
-def total_cell(models: ModelRuns, metric: str) -> Cell:
-    """Return the sum of a metric over the runs that ended well."""
-    sample = sample_of(models.ok, metric)
-    return number(float(sample.values.sum()) if sample.n else None, models.why_absent(metric))
-
-
 def found_cell(found: Ratio | Difference | Absent, scale: float = 1.0) -> Cell:
     """Return what a comparison of two samples found, divided by `scale`."""
     if isinstance(found, Absent):
@@ -115,29 +100,21 @@ def found_cell(found: Ratio | Difference | Absent, scale: float = 1.0) -> Cell:
     return estimate(found.value, found.interval, scale)
 
 
-def fall_cell(ratio: Ratio | Absent) -> Cell:
-    """Return by how many per cent the top of a ratio lies below its bottom."""
-    return mapped(found_cell(ratio), lambda value: 100 * (1 - value))
-
-
-def baseline_ratio_cell(pool: Pool, models: ModelRuns, metric: str) -> Cell:
-    """Return the ratio of a metric's means to the baseline model's in the same condition."""
+def baseline_ratio_cell(
+    pool: Pool, models: ModelRuns, sample: Callable[[ModelRuns], Sample]
+) -> Cell:
+    """Return the ratio of means to the baseline model's in the same condition."""
     base = pool.baseline()
     if base is None:
         return absent(f"not exactly one file of {BASELINE} in this condition")
     if base is models:
         return Cell(value=1.0)
-    return found_cell(ratio_of_means(sample_of(models.ok, metric), sample_of(base.ok, metric)))
+    return found_cell(ratio_of_means(sample(models), sample(base)))
 
 
 def run_counts(n: int, models: ModelRuns) -> dict[str, Cell]:
     """Return how many runs a row speaks of, and how many it leaves out."""
     return {"n": count(n), "not_ok": count(models.not_ok)}
-
-
-def ratio_to_study(cell: Cell, figure: float | None, reasons: tuple[str, ...]) -> Cell:
-    """Return reader over study with the reader's interval; the study prints none of its own."""
-    return _beside_study(cell, figure, reasons, lambda own, printed: own / printed)
 
 
 def less_study(cell: Cell, figure: float | None, reasons: tuple[str, ...]) -> Cell:
@@ -172,16 +149,6 @@ def study_cell(figure: float | None, reasons: tuple[str, ...]) -> Cell:
     return absent(NOT_PRINTED) if figure is None else Cell(value=figure)
 
 
-def reader_groups(
-    pools: tuple[Pool, ...], study: Study, build_row: Callable[[Pool, ModelRuns], Row]
-) -> tuple[RowGroup, ...]:
-    """Return one group of rows per condition, with what keeps it from the study's figures."""
-    return tuple(
-        own_group(pool, study, tuple(build_row(pool, models) for models in pool.models))
-        for pool in pools
-    )
-
-
 def own_group(pool: Pool, study: Study, rows: tuple[Row, ...], label: str = "") -> RowGroup:
     """Return a group of the reader's rows, with what keeps it from the study's figures."""
     setting = pool.condition.setting
@@ -192,32 +159,6 @@ def own_group(pool: Pool, study: Study, rows: tuple[Row, ...], label: str = "") 
         rows=rows,
         notes=why_not_comparable(pool, study),
         sessions=setting.sessions,
-    )
-
-
-def study_groups(
-    study: Study,
-    table: StudyTable[Any],
-    build_cells: Callable[[StudyDeviceId, str, StudyModel], Mapping[str, Cell]],
-) -> tuple[RowGroup, ...]:
-    """Return one group of rows per device of the study, its models in the order it prints them."""
-    return tuple(
-        RowGroup(
-            label=f"Study: {study.devices[device].label}",
-            source="study",
-            device=device,
-            rows=tuple(
-                Row(
-                    cells={
-                        "model": text(study.models[model].name),
-                        **build_cells(device, model, study.models[model]),
-                    },
-                    model=model,
-                )
-                for model in cells
-            ),
-        )
-        for device, cells in table.cells.items()
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from edgemoe_appliance.analysis.row_limits import Shown, shown_runs, spread_out
+from edgemoe_appliance.analysis.row_limits import RowChoice, choose_runs, spread_out
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.analysis.table_model import (
@@ -55,7 +55,7 @@ def runs_table(loaded: LoadedSessions | None, max_rows: int = MAX_ROWS) -> Table
         *_METRIC_COLUMNS.values(),
         Column(key="caveats", title="Caveats"),
     )
-    shown = shown_runs(loaded.runs, max_rows) if loaded else None
+    shown = choose_runs(loaded.runs, max_rows) if loaded else None
     groups = (
         tuple(
             RowGroup(
@@ -129,7 +129,7 @@ def failures_table(loaded: LoadedSessions | None, max_rows: int = MAX_ROWS) -> T
     )
 
 
-def _left_out(shown: Shown, what: str, file: str) -> list[str]:
+def _left_out(shown: RowChoice, what: str, file: str) -> list[str]:
     if shown.total == len(shown.frame):
         return []
     return [

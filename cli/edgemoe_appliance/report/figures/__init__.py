@@ -30,13 +30,13 @@ def build_figures(
     """
     findings = judgement.all_findings
     figures = (
-        throughput_figure(tables.throughput, study),
-        memory_figure(tables.memory, study),
-        prompt_length_figure(tables.prompt_length),
-        stability_figure(tables.stability, study),
-        energy_figure(tables.energy, findings, study),
-        windows_figure(tables.energy_windows),
-        routing_figure(tables.routing, study),
+        throughput_figure(tables["throughput"], study),
+        memory_figure(tables["memory"], study),
+        prompt_length_figure(tables["prompt-length"]),
+        stability_figure(tables["stability"], study),
+        energy_figure(tables["energy"], findings, study),
+        windows_figure(tables["energy-windows"]),
+        routing_figure(tables["routing"], study),
         roofline_figure(findings, _names(tables, study), twins),
     )
     return tuple(figure for figure in figures if figure.panels)
@@ -44,6 +44,6 @@ def build_figures(
 
 def _names(tables: Tables, study: Study) -> Mapping[str, str]:
     """Return the names of models as figures show them, by id."""
-    run = {str(row.model): str(row.cells["model"].value) for row in tables.throughput.rows()}
+    run = {str(row.model): str(row.cells["model"].value) for row in tables["throughput"].rows()}
     known = {str(key): model.name for key, model in study.models.items()}
     return {model: name.removesuffix("-Instruct") for model, name in {**run, **known}.items()}

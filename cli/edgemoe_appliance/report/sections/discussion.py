@@ -61,7 +61,7 @@ def threats_section(material: Material) -> Section:
             )
         ),
         Facts(facts=tuple(map(_threat, threats))) if threats else _no_threats(),
-        table_of(material, material.tables.caveats),
+        table_of(material, material.tables["caveats"]),
     ]
     return section_of(material, "threats", "Threats to validity", blocks, measured=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
@@ -50,6 +50,13 @@ def table_of(material: Material, table: Table) -> TableView | None:
     """Return a table, None where it has no row."""
     cite = Citations(loaded=material.loaded, study=material.study).of
     return build_table_view(table, cite) if table.groups else None
+
+
+def declared_tables(material: Material, section: str) -> Iterator[Block | None]:
+    """Yield the tables that a section of the study's tables.yaml names, each after its figure."""
+    for table in material.tables.of_section(section):
+        yield figure_of(material, table.id)
+        yield table_of(material, table)
 
 
 def figure_of(material: Material, name: str) -> FigureView | None:

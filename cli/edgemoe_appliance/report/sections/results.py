@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.table_model import Table
 from edgemoe_appliance.report.context import Notice, Prose, Section
 from edgemoe_appliance.report.sections.material import Material
-from edgemoe_appliance.report.sections.parts import figure_of, section_of, table_of
+from edgemoe_appliance.report.sections.parts import (
+    declared_tables,
+    figure_of,
+    section_of,
+    table_of,
+)
 from edgemoe_appliance.report.views import printable
 from edgemoe_appliance.schema.metrics import METRICS, Unit
 
@@ -17,13 +22,11 @@ _ENERGY_UNITS = (Unit.JOULES, Unit.JOULES_PER_TOKEN, Unit.WATTS)
 
 def throughput_section(material: Material) -> Section:
     """Return the generation rates."""
-    tables = material.tables
     text = (
         "Generation rate over all runs of the efficiency and prompt-length experiments, as the "
         "study pools them. It leaves out loading and the prompt."
     )
-    shown = (tables.throughput, tables.time, tables.engine_arm)
-    return _result(material, "Throughput", text, shown)
+    return _result(material, "throughput", "Throughput", text)
 
 
 def memory_section(material: Material) -> Section:
@@ -33,8 +36,7 @@ def memory_section(material: Material) -> Section:
         "mapped model file count, though the kernel can drop them, and memory on a device does "
         "not. The study's ratio divides GiB by GB; the ratio of like units stands beside it."
     )
-    shown = (material.tables.memory, material.tables.memory_arms)
-    return _result(material, "Memory", text, shown)
+    return _result(material, "memory", "Memory", text)
 
 
 def prompt_length_section(material: Material) -> Section:
@@ -43,7 +45,7 @@ def prompt_length_section(material: Material) -> Section:
         "Generation rate after a short, a medium and a long prompt, with the number of generated "
         "tokens held. Attention reads more of its cache for every token as the prompt grows."
     )
-    return _result(material, "Prompt length", text, (material.tables.prompt_length,))
+    return _result(material, "prompt-length", "Prompt length", text)
 
 
 def stability_section(material: Material) -> Section:
@@ -53,38 +55,32 @@ def stability_section(material: Material) -> Section:
         "prompts do to the rate as well as what the machine does. The variation between "
         "repetitions of one prompt is the machine's alone."
     )
-    return _result(material, "Stability", text, (material.tables.stability,))
+    return _result(material, "stability", "Stability", text)
 
 
-def _result(material: Material, title: str, text: str, tables: Sequence[Table]) -> Section:
-    """Return a section of what every session measures; its first table names it and its figure."""
-    main = tables[0]
+def _result(material: Material, name: str, title: str, text: str) -> Section:
+    """Return a section of what every session measures."""
     blocks = [
         Prose(paragraphs=(text,)),
-        _nothing_measured(material, main),
-        figure_of(material, main.id),
-        *(table_of(material, table) for table in tables),
+        _nothing_measured(material, material.tables[name]),
+        *declared_tables(material, name),
     ]
-    return section_of(material, main.id, title, blocks, measured=True)
+    return section_of(material, name, title, blocks, measured=True)
 
 
 def energy_section(material: Material) -> Section:
     """Return energy, power and heat, or why there are no readings of them."""
-    tables = material.tables
+    table = material.tables["energy"]
     text = (
         "The study reports energy for the Jetson only: power of the module's rails over its "
         "inference window, divided by the generated tokens."
     )
     blocks = [
-        _not_measured(material, tables.energy, _why_no_energy),
+        _not_measured(material, table, _why_no_energy),
         Prose(paragraphs=(text,)),
-        figure_of(material, "energy"),
-        table_of(material, tables.energy),
-        figure_of(material, "energy-windows"),
-        table_of(material, tables.energy_windows),
-        table_of(material, tables.heat),
+        *declared_tables(material, "energy"),
     ]
-    measured = _is_measured(tables.energy)
+    measured = _is_measured(table)
     return section_of(material, "energy", "Energy", blocks, measured=measured)
 
 
@@ -102,7 +98,7 @@ def _why_no_energy(loaded: LoadedSessions) -> str:
 
 def routing_section(material: Material) -> Section:
     """Return the shares of routing, or why there are none."""
-    table = material.tables.routing
+    table = material.tables["routing"]
     text = (
         "The study patched the engine to time every node of OLMoE's graph; here a probe is loaded "
         "into the unmodified engine. Timing itself slows the engine down, so every share stands "
@@ -113,6 +109,7 @@ def routing_section(material: Material) -> Section:
         Prose(paragraphs=(text,)),
         figure_of(material, "routing"),
         table_of(material, table),
+        *declared_tables(material, "routing"),
     ]
     title, measured = "Routing inside the MoE blocks", _is_measured(table)
     return section_of(material, "routing", title, blocks, measured=measured)
@@ -131,7 +128,7 @@ def stated_section(material: Material) -> Section:
         return Section(id="stated", number="", title="", blocks=())
     blocks = [
         Prose(paragraphs=("Numbers that the study prints in its text and in no table.",)),
-        table_of(material, material.tables.stated),
+        table_of(material, material.tables["stated"]),
     ]
     return section_of(material, "stated", "Figures in the text", blocks, measured=False)
 

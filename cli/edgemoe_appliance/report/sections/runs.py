@@ -12,8 +12,8 @@ def runs_section(material: Material) -> Section:
     blocks: list[Block | None] = []
     if material.loaded is not None:
         blocks = [
-            table_of(material, material.tables.failures) or _all_well(),
-            table_of(material, material.tables.runs),
+            table_of(material, material.tables["failures"]) or _all_well(),
+            table_of(material, material.tables["runs"]),
         ]
     return section_of(material, "runs", "The runs one by one", blocks, measured=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgemoe_appliance.analysis.tables.common import CONFIDENCE_PCT
 from edgemoe_appliance.report.context import Folded, Metrics, MetricView, Prose, Section, Verbatim
 from edgemoe_appliance.report.sections.material import Material
-from edgemoe_appliance.report.sections.parts import section_of, table_of
+from edgemoe_appliance.report.sections.parts import declared_tables, section_of, table_of
 from edgemoe_appliance.report.views import printable
 from edgemoe_appliance.schema.metrics import METRICS
 
@@ -30,7 +30,7 @@ def hardware_section(material: Material) -> Section:
                 "what the study states of its two devices.",
             )
         ),
-        table_of(material, material.tables.hardware),
+        table_of(material, material.tables["hardware"]),
         Folded(title="Exact command of each model's first run", texts=tuple(commands[:_MOST_TEXTS]))
         if commands
         else None,
@@ -48,7 +48,7 @@ def models_section(material: Material) -> Section:
                 "fewer bytes per token than its file holds.",
             )
         ),
-        table_of(material, material.tables.models),
+        table_of(material, material.tables["models"]),
     ]
     return section_of(material, "models", "Models", blocks, measured=True)
 
@@ -66,10 +66,10 @@ def prompts_section(material: Material) -> Section:
     )
     blocks = [
         Prose(paragraphs=(paragraph,)),
-        table_of(material, material.tables.procedure),
-        table_of(material, material.tables.experiments),
-        table_of(material, material.tables.threads),
-        table_of(material, material.tables.prompts),
+        table_of(material, material.tables["procedure"]),
+        table_of(material, material.tables["experiments"]),
+        *declared_tables(material, "prompts"),
+        table_of(material, material.tables["prompts"]),
         Folded(title="Texts as sent", texts=tuple(texts.values())[:_MOST_TEXTS]) if texts else None,
     ]
     return section_of(material, "prompts", "Prompts and procedure", blocks, measured=False)

@@ -1,0 +1,135 @@
+"""The engine of declared tables: rows per model, by condition or along an axis, then the study's.
+
+A table is an entry of the study's tables.yaml. What it may read, take of it and compare it with
+is in `quantities`, `rows` and `axes`; a new table needs none of them.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, has_reading, of_category, pools
+from edgemoe_appliance.analysis.sessions import LoadedSessions
+from edgemoe_appliance.analysis.table_model import Row, RowGroup, Table
+from edgemoe_appliance.analysis.tables.axes import FileSweep, Sweep, sweeps
+from edgemoe_appliance.analysis.tables.common import own_group
+from edgemoe_appliance.analysis.tables.layout import Layout
+from edgemoe_appliance.analysis.tables.rows import (
+    ReaderRow,
+    StudyRow,
+    difference_row,
+    literal_row,
+)
+from edgemoe_appliance.analysis.tables.setup import cooldown_in_words
+from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.tables import CONDITION_FIELDS, AxisSpec, TableSpec, study_fields
+
+
+def build_model_table(
+    name: str, spec: TableSpec, loaded: LoadedSessions | None, study: Study
+) -> Table:
+    """Return a declared table for sessions, or for the study alone."""
+    layout = Layout(spec=spec, study=study)
+    found = tuple(_pools(loaded, layout)) if loaded else ()
+    own = _sweep_groups(loaded, layout) if spec.axis and loaded else _groups(found, layout)
+    return Table(
+        id=name,
+        title=spec.title,
+        where=spec.where or (str(layout.printed_table.where) if spec.printed else ""),
+        columns=layout.columns(),
+        groups=(*own, *_study_groups(layout)),
+        notes=tuple(_notes(found, layout)),
+    )
+
+
+def _pools(loaded: LoadedSessions, layout: Layout) -> Iterator[Pool]:
+    """Yield the conditions of a table, those without a reading that it needs left out."""
+    wanted = layout.spec.only_with
+    for pool in pools(loaded, layout.study, layout.spec.feeds):
+        if not wanted or has_reading(pool, wanted):
+            yield pool
+
+
+def _groups(found: tuple[Pool, ...], layout: Layout) -> Iterator[RowGroup]:
+    for pool in found:
+        rows = tuple(
+            ReaderRow(layout=layout, pool=pool, models=models, part=part).row()
+            for models in pool.models
+            for part in layout.spec.parts or ("",)
+        )
+        yield own_group(pool, layout.study, rows)
+
+
+def _sweep_groups(loaded: LoadedSessions, layout: Layout) -> Iterator[RowGroup]:
+    axis = layout.spec.axis or AxisSpec(by="arm")
+    for sweep in sweeps(loaded, layout.study, layout.spec):
+        files = sweep.files(axis.baseline)
+        rows = tuple(row for file in files for row in _sweep_rows(layout, sweep, file))
+        group = own_group(sweep.steps[0].pool, layout.study, rows, sweep.label)
+        yield replace(group, sessions=sweep.sessions, notes=(*group.notes, *sweep.notes))
+
+
+def _sweep_rows(layout: Layout, sweep: Sweep, file: FileSweep) -> Iterator[Row]:
+    """Yield one row for each step that ran a model file, and their difference where it is due."""
+    steps = [
+        ReaderRow(layout=layout, pool=step.pool, models=models, step=step, file=file)
+        for step, models in zip(sweep.steps, file.runs, strict=True)
+        if models
+    ]
+    yield from (step.row() for step in steps)
+    if layout.spec.axis and layout.spec.axis.difference:
+        yield difference_row(layout, steps[0], file, layout.spec.axis.difference)
+
+
+def _study_groups(layout: Layout) -> Iterator[RowGroup]:
+    """Yield one group of rows for each device of the study, in its order."""
+    if layout.spec.printed:
+        for device, cells in layout.printed_table.cells.items():
+            rows = (StudyRow(layout=layout, device=device, model=model).row() for model in cells)
+            yield _study_group(layout, device, tuple(rows))
+    if layout.spec.printed_rows:
+        rows = (literal_row(layout, values) for values in layout.spec.printed_rows)
+        yield _study_group(layout, layout.spec.printed_device, tuple(rows))
+
+
+def _study_group(layout: Layout, device: str, rows: tuple[Row, ...]) -> RowGroup:
+    label = {str(key): each.label for key, each in layout.study.devices.items()}[device]
+    return RowGroup(label=f"Study: {label}", source="study", device=device, rows=rows)
+
+
+def _notes(found: tuple[Pool, ...], layout: Layout) -> Iterator[str]:
+    """Yield the notes of a table: those that speak of a condition once for each, others once."""
+    for note in layout.spec.notes:
+        names = {name for _, name, _, _ in string.Formatter().parse(note) if name}
+        if names & set(CONDITION_FIELDS):
+            yield from dict.fromkeys(
+                note.format(**_condition_fields(pool, layout)) for pool in found
+            )
+        else:
+            yield note.format(**study_fields(layout.study.procedure, layout.study.stated))
+
+
+def _condition_fields(pool: Pool, layout: Layout) -> Mapping[str, object]:
+    setting = pool.condition.setting
+    words = (_words(pool, category) for category in layout.categories)
+    fields = {
+        "setting": setting.label,
+        "setting_id": setting.id,
+        "threshold_c": setting.target.thermal.threshold_c,
+        "hot_repetitions": setting.target.thermal.repetitions,
+        "cooldown": cooldown_in_words(setting.target.cooldown),
+        "prompt_words": ", ".join(each for each in words if each),
+    }
+    return {**study_fields(layout.study.procedure, layout.study.stated), **fields}
+
+
+def _words(pool: Pool, category: str) -> str:
+    """Return how many words the prompts of a category had as sent."""
+    counts = {int(words) for models in pool.models for words in _prompt_words(models, category)}
+    return f"{category} {'/'.join(map(str, sorted(counts)))}" if counts else ""
+
+
+def _prompt_words(models: ModelRuns, category: str) -> Iterator[int]:
+    yield from of_category(models, category).runs.counts("prompt_words")["prompt_words"]
