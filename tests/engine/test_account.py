@@ -55,7 +55,7 @@ def sizes(text: str) -> dict[str, float]:
     return {f"{b.device} {b.kind.value}": b.bytes / MIB for b in parse_account(text).facts.buffers}
 
 
-@pytest.mark.parametrize("name", ["ok", "ok-b4404", "ok-b5763"])
+@pytest.mark.parametrize("name", ["ok", "ok-b4404", "ok-b5763", "ok-b11312"])
 def test_each_age_says_what_it_used(name: str) -> None:
     account = parse_account(captured(name))
     facts = account.facts

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  lines of real footers
 """Footers that real engines printed, and what can become of them on the way."""
 
 from __future__ import annotations
@@ -18,7 +19,26 @@ llama_perf_context_print:        load time =    1992.72 ms
 llama_perf_context_print: prompt eval time =    1480.39 ms /    37 tokens (   40.01 ms per token,    24.99 tokens per second)
 llama_perf_context_print:        eval time =   21763.45 ms /   255 runs   (   85.35 ms per token,    11.72 tokens per second)
 llama_perf_context_print:       total time =   23322.35 ms /   292 tokens
-"""  # noqa: E501
+"""
+
+# From public reports of engines older and newer than the study's.
+TIMINGS = """\
+llama_print_timings:        load time =     285.92 ms
+llama_print_timings:      sample time =      30.81 ms /    37 runs   (    0.83 ms per token,  1200.95 tokens per second)
+llama_print_timings: prompt eval time =     159.23 ms /     5 tokens (   31.85 ms per token,    31.40 tokens per second)
+llama_print_timings:        eval time =    3656.10 ms /    36 runs   (  101.56 ms per token,     9.85 tokens per second)
+llama_print_timings:       total time =    3861.11 ms /    41 tokens
+"""
+COMMON = """\
+common_perf_print:    sampling time =      70.90 ms
+common_perf_print:    samplers time =      45.40 ms /   520 tokens
+common_perf_print:        load time =    1226.89 ms
+common_perf_print: prompt eval time =      19.04 ms /     8 tokens (    2.38 ms per token,   420.28 tokens per second)
+common_perf_print:        eval time =    4852.86 ms /   511 runs   (    9.50 ms per token,   105.30 tokens per second)
+common_perf_print:       total time =    4945.97 ms /   519 tokens
+common_perf_print: unaccounted time =       3.18 ms /   0.1 %      (total - sampling - peval - eval) / (total)
+common_perf_print:    graphs reused =        508
+"""
 
 
 def parsed(text: str) -> Footer:
@@ -42,7 +62,33 @@ def test_a_whole_footer() -> None:
     assert (footer.absent, footer.caveats) == ({}, ())
 
 
-@pytest.mark.parametrize("name", ["ok", "ok-b4404", "ok-b5763"])
+@pytest.mark.parametrize(
+    ("text", "tokens", "times_s"),
+    [
+        (TIMINGS, (5, 37, 36), (0.28592, 0.15923, 3.65610, 0.03081, 3.86111)),
+        (COMMON, (8, 512, 511), (1.22689, 0.01904, 4.85286, 0.07090, 4.94597)),
+    ],
+    ids=["2024", "2026"],
+)
+def test_other_ages_spell_it_otherwise(
+    text: str, tokens: tuple[int, ...], times_s: tuple[float, ...]
+) -> None:
+    footer = parsed(text)
+    assert (footer.prompt_tokens, footer.generated_tokens, footer.eval_runs) == tokens
+    found = (footer.load_s, footer.prompt_eval_s, footer.eval_s, footer.sampling_s, footer.total_s)
+    assert found == pytest.approx(times_s)
+    assert footer.gen_tok_s == pytest.approx(tokens[2] / times_s[2])
+    assert (footer.absent, footer.caveats) == ({}, ())
+
+
+@pytest.mark.parametrize("digits", [16, 300, 5000])
+@pytest.mark.parametrize("number", ["21763.45", "255", "37", "1480.39"])
+def test_a_number_past_all_sense_is_none(number: str, digits: int) -> None:
+    footer = parsed(FULL.replace(number, "9" * digits))
+    assert footer.gen_tok_s is None or footer.prompt_tok_s is None
+
+
+@pytest.mark.parametrize("name", ["ok", "ok-b4404", "ok-b5763", "ok-b11312"])
 def test_all_builds_print_the_same_footer(name: str) -> None:
     footer = parsed(captured(name))
     assert (footer.prompt_tokens, footer.generated_tokens, footer.eval_runs) == (17, 16, 15)
@@ -180,7 +226,13 @@ def test_a_footer_torn_anywhere_gives_true_figures_or_none(length: int) -> None:
 
 @given(st.text(max_size=300))
 def test_no_text_breaks_it(text: str) -> None:
-    for noise in (text, FULL + text, f"llama_perf_context_print: eval time = {text}"):
+    for noise in (
+        text,
+        FULL + text,
+        COMMON + text,
+        TIMINGS + text,
+        f"llama_perf_context_print: eval time = {text}",
+    ):
         footer = parse_footer(noise)
         if footer is not None and footer.eval_s is not None:
             assert math.isfinite(footer.eval_s)

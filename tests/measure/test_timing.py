@@ -116,6 +116,13 @@ def test_without_a_footer_its_figures_are_absent_with_the_reason() -> None:
 def test_a_held_length_that_was_not_held_is_with_caveat() -> None:
     footer = a_footer(10_000, runs=100)
     assert check_length(101, True, footer) == ()
-    assert check_length(256, False, footer) == ()
     (caveat,) = check_length(256, True, footer)
+    assert caveat.numbers == {"wanted_tokens": 256, "generated_tokens": 101}
+
+
+def test_a_text_that_ended_early_is_told_with_its_length() -> None:
+    footer = a_footer(10_000, runs=100)
+    assert check_length(101, False, footer) == ()
+    (caveat,) = check_length(256, False, footer)
+    assert caveat.code == "ended-early"
     assert caveat.numbers == {"wanted_tokens": 256, "generated_tokens": 101}

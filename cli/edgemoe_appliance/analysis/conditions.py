@@ -19,7 +19,11 @@ from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
 from edgemoe_appliance.analysis.statistics import Floats, Ints, Sample
 from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.schema.configs import Arm, Feeds
-from edgemoe_appliance.schema.metrics import METRICS
+from edgemoe_appliance.schema.metrics import (
+    GENERATION_METRICS,
+    LEAST_LENGTH_SHARE,
+    METRICS,
+)
 from edgemoe_appliance.schema.units import GB, gb
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.paper import TokenBounds
@@ -86,10 +90,21 @@ class RunRows(Rows):
     prompts: tuple[str, ...]
 
     def readings(self, metric: str) -> Floats:
-        """Return a metric of each row, NaN where it is missing."""
-        if len(self) > _FEW_RUNS:
-            return self.numbers(metric)
-        return self._all_readings[metric]
+        """Return a metric of each row, NaN where it is missing.
+
+        A figure of generation is missing for a run that ended too early to have one, see
+        `metrics.LEAST_LENGTH_SHARE`: this is the one place where that is decided.
+        """
+        found = self.numbers(metric) if len(self) > _FEW_RUNS else self._all_readings[metric]
+        if metric not in GENERATION_METRICS:
+            return found
+        return np.where(self.generated_share < LEAST_LENGTH_SHARE, np.nan, found)
+
+    @cached_property
+    def generated_share(self) -> Floats:
+        """Return the generated tokens of each row over those asked for, NaN where not known."""
+        share: Floats = self.numbers("generated_tokens") / self.numbers("n_predict")
+        return share
 
     @cached_property
     def _all_readings(self) -> Mapping[str, Floats]:
@@ -140,8 +155,20 @@ class ModelRuns:
         """Return the first run by column, for what its file gives all runs in common."""
         return self.runs.first()
 
+    @property
+    def early(self) -> int:
+        """Return how many of the runs that ended well have fewer tokens than were asked for."""
+        return int(np.count_nonzero(self.ok.generated_share < 1))
+
+    @property
+    def too_early(self) -> int:
+        """Return how many of those enter no figure of generation."""
+        return int(np.count_nonzero(self.ok.generated_share < LEAST_LENGTH_SHARE))
+
     def why_absent(self, metric: str) -> str:
         """Return the most frequent reason why no run has a reading of a metric."""
+        if metric in GENERATION_METRICS and 0 < self.too_early == len(self.ok):
+            return f"every run ended before {LEAST_LENGTH_SHARE:.0%} of its tokens"
         return self._reasons.get(metric, "no run with this reading")
 
     @cached_property
@@ -155,6 +182,19 @@ class Pool:
 
     condition: Condition
     models: tuple[ModelRuns, ...]
+
+    @property
+    def early_ends(self) -> str:
+        """Return in words how many runs ended before their tokens; empty where none did."""
+        early = sum(models.early for models in self.models)
+        left_out = sum(models.too_early for models in self.models)
+        ok = sum(len(models.ok) for models in self.models)
+        if not early:
+            return ""
+        told = f"{early} of {ok} runs ended early"
+        if not left_out:
+            return told
+        return f"{told}, {left_out} before half their tokens and left out of rates and energy"
 
     def find(self, models: ModelRuns) -> ModelRuns | None:
         """Return the runs of the same model file here, None where it was not run."""

@@ -31,6 +31,12 @@ class Attempt:
     is_planned: bool
 
     @property
+    def ended_early(self) -> bool:
+        """Return whether fewer tokens were generated than asked for; false where not known."""
+        wanted = self.header.spec.n_predict
+        return self.end is not None and self.end.metrics.get("generated_tokens", wanted) < wanted
+
+    @property
     def status(self) -> Status:
         """Return how the attempt ended; one without an end was interrupted."""
         return Status.INTERRUPTED if self.end is None else self.end.status

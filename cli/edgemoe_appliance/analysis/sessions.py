@@ -110,6 +110,7 @@ class ExperimentCounts:
 class SessionFacts:
     """One session: its plan, its measuring periods, and how far it came (counts of runs).
 
+    `early` are those of `ok` that generated fewer tokens than were asked for;
     `added` are runs that heat or need added to the plan; `not_started` are planned and have no end.
     """
 
@@ -121,6 +122,7 @@ class SessionFacts:
     planned: int
     finished: int
     ok: int
+    early: int
     added: int
     not_started: int
     attempts_unfinished: int
@@ -183,6 +185,7 @@ class _Final:
     experiment: str
     planned: bool
     ok: bool
+    early: bool
 
 
 @dataclass(kw_only=True)
@@ -210,6 +213,7 @@ class _OneSession:
             planned=len(self.plan.runs),
             finished=len(finals),
             ok=sum(each.ok for each in finals),
+            early=sum(each.early for each in finals),
             added=len(finals) - made,
             not_started=len(self.plan.runs) - made,
             attempts_unfinished=self.attempts - len(finals),
@@ -300,6 +304,7 @@ class _SessionReader:
             experiment=attempt.header.spec.experiment,
             planned=attempt.is_planned,
             ok=attempt.status is Status.OK,
+            early=attempt.status is Status.OK and attempt.ended_early,
         )
 
     def _close(self, session: _OneSession, journal_sha256: str) -> None:

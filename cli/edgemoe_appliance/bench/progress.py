@@ -19,6 +19,7 @@ from edgemoe_appliance.schema.journal import (
     JournalProgress,
     JournalTail,
 )
+from edgemoe_appliance.schema.metrics import is_long_enough
 from edgemoe_appliance.schema.plan import Plan, RunSpec
 from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, Status
 from edgemoe_appliance.schema.sessionfolder import SessionFolder
@@ -96,8 +97,11 @@ class ProgressReader:
         counts = Counter(self._specs[end.run_id].model for end in ends)
         rates: dict[str, list[float]] = {model: [] for model in self._order}
         for end in ends:
-            if end.status is Status.OK and "gen_tok_s" in end.metrics:
-                rates[self._specs[end.run_id].model].append(end.metrics["gen_tok_s"])
+            spec, metrics = self._specs[end.run_id], end.metrics
+            if end.status is not Status.OK or "gen_tok_s" not in metrics:
+                continue
+            if is_long_enough(metrics.get("generated_tokens"), spec.n_predict):
+                rates[spec.model].append(metrics["gen_tok_s"])
         return {
             model: ModelProgress(
                 runs=counts[model],

@@ -1,6 +1,8 @@
-"""The performance footer of llama-cli. Pure.
+"""The performance footer of an engine of any age. Pure.
 
-Reads text only; a figure that the footer does not give is absent with its reason, never 0.
+Three spellings: `llama_print_timings` (until September 2024), `llama_perf_*_print`, and
+`common_perf_print` (since November 2025). Reads text only; a figure that the footer does not give
+is absent with its reason, never 0.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from edgemoe_appliance.engine.failure import Failure, classify_failure
 __all__ = ["Failure", "Footer", "classify_failure", "parse_footer"]
 
 # Matched anywhere in a line: --log-prefix puts a time before it, other messages may be glued on.
-# A number counts only with the unit behind it, so that a torn line gives nothing.
+# A number counts only with the unit behind it, so that a torn line gives nothing; one of more
+# digits than any clock has is none.
 _LINE: Final = re.compile(
-    r"llama_perf_(?:sampler|context)_print:\s+"
-    r"(?P<name>sampling|load|prompt eval|eval|total) time =\s*"
-    r"(?P<ms>-?nan|-?inf|-?\d+(?:\.\d+)?) ms"
-    r"(?: /\s*(?P<count>-?\d+) (?:runs|tokens))?"
+    r"(?:llama_perf_(?:sampler|context)_print|llama_print_timings|common_perf_print):\s+"
+    r"(?P<name>sampling|samplers|sample|load|prompt eval|eval|total) time =\s*"
+    r"(?P<ms>-?nan|-?inf|-?\d{1,15}(?:\.\d{1,15})?) ms"
+    r"(?: /\s*(?P<count>-?\d{1,15}) (?:runs|tokens))?"
 )
 _NO_LINE: Final = "its line of the footer is missing or torn"
 _NO_NUMBER: Final = "the footer holds no number there"
@@ -33,6 +36,9 @@ _TIMES: Final = {
     "sampling": "sampling_s",
     "total": "total_s",
 }
+# How the number of sampled tokens is told, newest spelling first: the first word's count holds the
+# prompt too, and so did that of the second while it had one; the third's never did.
+_SAMPLED: Final = (("samplers", True), ("sampling", True), ("sample", False))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +92,8 @@ def parse_footer(stderr: str) -> Footer | None:
         entries[name] = _parse_entry(match)
     if not entries:
         return None
+    if "sample" in entries:
+        entries.setdefault("sampling", _Entry(time_s=entries["sample"].time_s, count=None))
     caveats = ("the engine printed more than one footer; the last counts",) if doubled else ()
     return _footer(entries, caveats)
 
@@ -161,17 +169,16 @@ def _rate(
 def _counts(entries: dict[str, _Entry]) -> _Counts:
     """Return the token counts, which the footer gives in two ways.
 
-    The first token is sampled after the prompt pass: n tokens take n - 1 evaluation runs. The
-    sampler has seen the prompt too: prompt + n. A count of nothing is printed as 1 with 0.00 ms.
+    The first token is sampled after the prompt pass: n tokens take n - 1 evaluation runs. Most
+    samplers have seen the prompt too: prompt + n. A count of nothing is printed as 1 with 0.00 ms.
     """
     prompt = _count(entries.get("prompt eval"))
     runs = _count(entries.get("eval"))
-    sampled = _count(entries.get("sampling"))
     if runs == 1 and _is_untimed(entries.get("eval")):
         runs = 0
     is_in_prompt_pass = not (prompt == 1 and _is_untimed(entries.get("prompt eval")))
     by_runs = None if runs is None else runs + is_in_prompt_pass
-    by_sampler = None if prompt is None or sampled is None else max(0, sampled - prompt)
+    by_sampler = _sampled_tokens(entries, prompt)
     caveats: tuple[str, ...] = ()
     if None not in (by_runs, by_sampler) and by_runs != by_sampler:
         caveats = (f"the footer counts {by_sampler} sampled tokens but {runs} evaluation runs",)
@@ -181,6 +188,17 @@ def _counts(entries: dict[str, _Entry]) -> _Counts:
         eval_runs=runs,
         caveats=caveats,
     )
+
+
+def _sampled_tokens(entries: dict[str, _Entry], prompt: int | None) -> int | None:
+    for name, holds_prompt in _SAMPLED:
+        count = _count(entries.get(name))
+        if count is None:
+            continue
+        if not holds_prompt:
+            return count
+        return None if prompt is None else max(0, count - prompt)
+    return None
 
 
 def _count(entry: _Entry | None) -> int | None:

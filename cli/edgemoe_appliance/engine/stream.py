@@ -25,7 +25,7 @@ from edgemoe_appliance.errors import HostError, MeasureError
 from edgemoe_appliance.schema.units import KIB, NS_PER_S
 
 _READ_BYTES: Final = 64 * KIB
-_FOOTER_MARK: Final = "llama_perf_"
+_FOOTER_MARKS: Final = ("llama_perf_", "llama_print_timings", "common_perf_print")
 # How often a stop wish and the timeout are looked at; pipes and exit wake the loop by themselves.
 _TICK_S: Final = 0.05
 # The same where the kernel cannot wake us on exit: it bounds the error of the exit time.
@@ -292,7 +292,7 @@ class _Watched:
 
     def _on_stderr(self, data: bytes, t_ns: int) -> None:
         for line in self._stderr.feed(data, t_ns):
-            if self._footer_ns is None and _FOOTER_MARK in line.text:
+            if self._footer_ns is None and any(mark in line.text for mark in _FOOTER_MARKS):
                 self._footer_ns = t_ns
                 self._tell(EventKind.FOOTER, t_ns)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from edgemoe_appliance.measure.cooldown import extra_repetitions
 from edgemoe_appliance.measure.precision import Rates, settle
 from edgemoe_appliance.schema.journal import JournalProgress
+from edgemoe_appliance.schema.metrics import is_long_enough
 from edgemoe_appliance.schema.plan import Plan, PrecisionRule, RunSpec
 from edgemoe_appliance.schema.records import Status
 
@@ -96,12 +97,14 @@ def _added_by_heat(
 
 
 def _rates(runs: Sequence[RunSpec], repetitions: int, progress: JournalProgress) -> Rates:
-    """Return the generation rates of the runs that ended well, by prompt."""
+    """Return the generation rates of the runs that ended well and not too early, by prompt."""
     rates: dict[str, list[float]] = {}
     for run in runs:
         for number in range(1, repetitions + 1):
             end = progress.ends.get(run.model_copy(update={"repetition": number}).id)
-            if end is not None and end.status is Status.OK and _RATE in end.metrics:
+            if end is None or end.status is not Status.OK or _RATE not in end.metrics:
+                continue
+            if is_long_enough(end.metrics.get("generated_tokens"), run.n_predict):
                 rates.setdefault(run.prompt, []).append(end.metrics[_RATE])
     return rates
 

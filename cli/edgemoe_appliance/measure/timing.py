@@ -22,6 +22,7 @@ _FOOTER_KEYS = (
     "gen_tok_s",
     "total_s",
 )
+ENDED_EARLY = "ended-early"
 _GAP_KEYS = ("gap_median_ms", "gap_p95_ms", "gap_p99_ms")
 # The footer and the stream may differ by this share before a run carries a caveat ...
 _DISAGREEMENT_SHARE = 0.02
@@ -117,15 +118,21 @@ def _check_stream(timeline: Timeline, footer: Footer | None) -> Sequence[Caveat]
 
 
 def check_length(spec_tokens: int, ignore_eos: bool, footer: Footer | None) -> Sequence[Caveat]:
-    """Return a caveat where the length was to be held and was not."""
+    """Return a caveat where the length was to be held and was not, or the text ended early."""
     generated = footer.generated_tokens if footer else None
-    if not ignore_eos or generated is None or generated == spec_tokens:
+    if generated is None or generated == spec_tokens:
         return ()
+    numbers = {"wanted_tokens": float(spec_tokens), "generated_tokens": float(generated)}
+    if not ignore_eos:
+        if generated > spec_tokens:
+            return ()
+        text = "the model ended its text before the tokens asked for"
+        return (Caveat(code=ENDED_EARLY, text=text, numbers=numbers),)
     return (
         Caveat(
             code="length",
             text="the engine generated another number of tokens than the experiment holds",
-            numbers={"wanted_tokens": spec_tokens, "generated_tokens": generated},
+            numbers=numbers,
         ),
     )
 

@@ -81,6 +81,7 @@ def _counts(session: SessionFacts) -> str:
     not_ok = session.finished - session.ok
     return (
         f"Session {session.key}: {session.ok} of {session.planned + session.added} runs ended well"
+        + (f" ({session.early} of them early)" if session.early else "")
         + (f", {not_ok} did not" if not_ok else "")
         + (f", {session.not_started} have no end" if session.not_started else "")
         + "."

@@ -37,7 +37,7 @@ class Metric:
     blind_spot: str
 
 
-_FOOTER = "performance footer of llama-cli"
+_FOOTER = "performance footer of the engine"
 _BUFFERS = "the engine's own lines `... buffer size`, of all devices together"
 _CGROUP = "memory files of the measuring process's cgroup, which holds the engine too; sampled"
 _METER = "integral over the total rails of the primary power source"
@@ -766,3 +766,25 @@ _TABLE = (
 )
 
 METRICS: dict[str, Metric] = {metric.key: metric for metric in _TABLE}
+
+# A run whose text ended early enters a figure of generation where it has at least this share of
+# the tokens that were asked for: a rate, an energy per token or a share over fewer is of another
+# condition (a shorter context, few decodes), and would weigh as much as a whole run.
+LEAST_LENGTH_SHARE = 0.5
+# Figures over the generated tokens, or over a call of which they are most.
+GENERATION_METRICS = frozenset(
+    {
+        *("gen_tok_s", "eval_s", "total_s", "wall_s", "stream_s"),
+        *("gap_median_ms", "gap_p95_ms", "gap_p99_ms"),
+        *(key for key in METRICS if key.startswith(("energy_generate_", "energy_process_"))),
+        *(key for key in METRICS if key.startswith(("power_generate_", "power_peak_generate_"))),
+        *(key for key in METRICS if key.startswith(("power_process_", "power_study_"))),
+        *(key for key in METRICS if key.startswith("j_per_token_")),
+        *(key for key in METRICS if "_decode_" in key and key.endswith(("_s", "_pct"))),
+    }
+)
+
+
+def is_long_enough(generated_tokens: float | None, n_predict: int) -> bool:
+    """Return whether a run's figures of generation enter a mean; one of unknown length does."""
+    return generated_tokens is None or generated_tokens >= LEAST_LENGTH_SHARE * n_predict

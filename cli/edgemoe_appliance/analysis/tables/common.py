@@ -153,7 +153,8 @@ def own_group(pool: Pool, study: Study, rows: tuple[Row, ...], label: str = "") 
     """Return a group of the reader's rows, with what keeps it from the study's figures."""
     setting = pool.condition.setting
     return RowGroup(
-        label=label or pool.condition.label,
+        # Every table of runs says so: their figures are of fewer tokens than its label.
+        label="; ".join(filter(None, (label or pool.condition.label, pool.early_ends))),
         source="reader",
         device=setting.target.study_device,
         rows=rows,
