@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "archive": {"analysis", "report", "models"},
     "bench": {"engine", "models", "measure", "container", "doctor"},
     "evaluation": {"analysis", "archive", "bench", "doctor", "engine", "models", "report"},
+    "kit": {"archive", "bench", "doctor", "engine", "evaluation", "measure", "models"},
     "app": {
         "engine",
         "models",
@@ -41,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
         "archive",
         "bench",
         "evaluation",
+        "kit",
     },
 }
 # What a small measuring image does not carry.
@@ -113,9 +115,10 @@ def test_there_are_no_cycles() -> None:
         visit(name, ())
 
 
-def test_measuring_loads_nothing_heavy() -> None:
+@pytest.mark.parametrize("program", ["measure", "kit"])
+def test_what_runs_elsewhere_loads_nothing_heavy(program: str) -> None:
     code = (
-        "import sys, edgemoe_appliance.measure.__main__;"
+        f"import sys, edgemoe_appliance.{program}.__main__;"
         f"print(sorted(set(sys.modules) & set({HEAVY!r})))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

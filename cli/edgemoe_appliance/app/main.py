@@ -22,6 +22,7 @@ from edgemoe_appliance.app import (
     doctor,
     engine,
     evaluate,
+    kit,
     measure,
     models,
     report,
@@ -38,7 +39,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (doctor, models, engine, bench, report, claims, compare, archive, evaluate, measure):
+for group in (
+    *(doctor, models, engine, bench, report, claims),
+    *(compare, archive, evaluate, kit, measure),
+):
     group.register(app)
 
 

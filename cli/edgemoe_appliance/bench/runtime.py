@@ -106,7 +106,7 @@ class NativeRuntime:
         builds = [self._build(source, target, steps) for source in sources]
         if wanted.is_probed:
             builds = [
-                self._with_probe(build, source, steps)
+                self._probed(build, source, steps)
                 for build, source in zip(builds, sources, strict=True)
             ]
         return Supply(
@@ -128,18 +128,22 @@ class NativeRuntime:
                 source, self._folders.cache, cmake=target.cmake, on_progress=on_progress
             )
 
-    def _with_probe(self, build: EngineBuild, source: PreparedSource, steps: Steps) -> EngineBuild:
-        compiler = str(require_tool(_COMPILER, "g++"))
+    def _probed(self, build: EngineBuild, source: PreparedSource, steps: Steps) -> EngineBuild:
         with steps.step(f"llama.cpp {build.pin}: routing probe"):
-            probe = build_probe(
-                source.folder, Path(build.binary).parent, self._folders.cache / "probes", compiler
-            )
-        facts = ProbeFacts(
-            path=str(probe.library.resolve()),
-            sha256=probe.sha256,
-            build_key=probe.description.key,
-        )
-        return build.model_copy(update={"probe": facts})
+            return with_probe(build, source, self._folders.cache)
+
+
+def with_probe(build: EngineBuild, source: PreparedSource, cache: Path) -> EngineBuild:
+    """Return a native build with its routing probe, compiled now or found in the cache.
+
+    Raises HostError where there is no compiler, or this engine cannot be probed.
+    """
+    compiler = str(require_tool(_COMPILER, "g++"))
+    probe = build_probe(source.folder, Path(build.binary).parent, cache / "probes", compiler)
+    facts = ProbeFacts(
+        path=str(probe.library.resolve()), sha256=probe.sha256, build_key=probe.description.key
+    )
+    return build.model_copy(update={"probe": facts})
 
 
 class ContainerRuntime:

@@ -90,6 +90,7 @@ def run_tool(
     with GroupGuard() as guard, _started(argv, env, cwd) as process:
         guard.protect(process.pid)
         timer = threading.Timer(timeout_s, _expire, (process, expired))
+        timer.daemon = True  # hours must not keep a program that has ended
         timer.start()
         try:
             for line in process.stdout or ():

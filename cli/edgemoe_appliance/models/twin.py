@@ -38,7 +38,6 @@ from edgemoe_appliance.models.metadata import build_metadata
 from edgemoe_appliance.models.store import twin_path
 from edgemoe_appliance.models.twin_mark import TWIN_FORMAT, TwinMark
 from edgemoe_appliance.models.vocabulary import TokenizerKind, build_vocabulary
-from edgemoe_appliance.models.weights import tensor_chunks
 from edgemoe_appliance.schema.configs import ModelEntry, ModelRole, ModelShape
 from edgemoe_appliance.schema.files import sync_folder
 
@@ -244,6 +243,9 @@ def _pour(plan: TwinPlan, file: BufferedRandom | None, on_progress: Progress) ->
 
 
 def _chunks(plan: TwinPlan) -> Iterator[bytes | memoryview]:
+    # A twin is planned where there is no NumPy yet.
+    from edgemoe_appliance.models.weights import tensor_chunks  # noqa: PLC0415
+
     yield plan.header
     for tensor in plan.tensors:
         silent = plan.silent_tokens if tensor.name == plan.head else ()

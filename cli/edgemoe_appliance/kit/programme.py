@@ -1,0 +1,209 @@
+"""What a visit measures and in which order: kit.yaml, the order of runs, and how long they take.
+
+Pure but for reading kit.yaml. What comes first is worth most, as a visit may end at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+
+from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.evaluation.config import Paces
+from edgemoe_appliance.models.arithmetic import active_bytes
+from edgemoe_appliance.models.layout import TwinScale, build_tensors, scaled_shape
+from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.configs import Arm, Configs, Experiment, Identifier, Target
+from edgemoe_appliance.schema.plan import RunSpec, scaled_prompt
+from edgemoe_appliance.schema.units import GB
+from edgemoe_appliance.schema.yamlfile import read_yaml, validate
+
+KIT_FILE: Final = "kit.yaml"
+# Of a memory's bandwidth where no pace is known; generation reaches it nowhere.
+_SHARE_OF_BANDWIDTH: Final = 0.5
+# Timing every node of the graph was seen to cost up to half of the rate.
+_PER_NODE_SLOWDOWN: Final = 2.0
+
+
+class Rounds(Frozen):
+    """So many rounds of an experiment; a round is one prompt once in each of its cells."""
+
+    experiment: Identifier
+    rounds: int = Field(ge=1)
+
+
+class Programme(Frozen):
+    """What a visit measures: `order`, then `engines` with two pins, then `rest` in turns."""
+
+    order: tuple[Rounds, ...] = Field(min_length=1)
+    engines: Identifier
+    rest: tuple[Identifier, ...]
+
+    @property
+    def experiments(self) -> tuple[str, ...]:
+        """Return the experiments that one engine is measured in, each once."""
+        return tuple(dict.fromkeys([*(line.experiment for line in self.order), *self.rest]))
+
+
+class KitConfig(Frozen):
+    """Everything that kit.yaml says."""
+
+    longest_run_s: float = Field(gt=0)
+    study: Programme
+    miniature: Programme
+
+
+def read_kit_config(folder: Path, configs: Configs) -> KitConfig:
+    """Read kit.yaml of a configs folder. Raises ConfigError with file, line and key."""
+    document = read_yaml(folder / KIT_FILE)
+    config = validate(document, KitConfig)
+    for name, programme in (("study", config.study), ("miniature", config.miniature)):
+        for experiment in (*programme.experiments, programme.engines):
+            if experiment not in configs.experiments.experiments:
+                raise ConfigError(
+                    f"{name}: {experiment!r} is not known",
+                    where=f"{document.path}:{document.line_of((name,))}",
+                    hint="name one of experiments.yaml",
+                )
+    return config
+
+
+def fit_experiments(
+    configs: Configs, names: Iterable[str], *, models: Sequence[str], is_probed: bool
+) -> Configs:
+    """Return the configuration with experiments that only ask for what there is.
+
+    An experiment that nothing is left of is gone.
+    """
+    fitted: dict[str, Experiment] = {}
+    for name in names:
+        experiment = configs.experiment(name)
+        arms = tuple(arm for arm in experiment.arms if is_probed or not arm.is_probed)
+        there = tuple(model for model in experiment.models if model in models)
+        if there and arms:
+            fitted[name] = experiment.model_copy(update={"models": there, "arms": arms})
+    return configs.model_copy(
+        update={"experiments": configs.experiments.model_copy(update={"experiments": fitted})}
+    )
+
+
+def order_runs(runs: Sequence[RunSpec], programme: Programme) -> tuple[RunSpec, ...]:
+    """Return runs in the order of a programme, none left out."""
+    rounds = _rounds(runs)
+    ordered = list(_first(rounds, programme))
+    while any(rounds.values()):
+        for name in rounds:
+            if rounds[name]:
+                ordered += rounds[name].pop(0)
+    return tuple(ordered)
+
+
+def first_runs(runs: Sequence[RunSpec], programme: Programme) -> int:
+    """Return how many runs come before the second pin's turn."""
+    return sum(1 for _ in _first(_rounds(runs), programme))
+
+
+def _first(rounds: dict[str, list[list[RunSpec]]], programme: Programme) -> Iterator[RunSpec]:
+    """Yield the runs of the programme's order, taking their rounds away."""
+    for line in programme.order:
+        for _ in range(line.rounds):
+            if rounds.get(line.experiment):
+                yield from rounds[line.experiment].pop(0)
+
+
+def _rounds(runs: Sequence[RunSpec]) -> dict[str, list[list[RunSpec]]]:
+    """Return the rounds of each experiment in the order of its runs."""
+    found: dict[str, dict[tuple[int, str], list[RunSpec]]] = {}
+    for run in runs:
+        by_round = found.setdefault(run.experiment, {})
+        by_round.setdefault((run.repetition, run.prompt), []).append(run)
+    return {name: list(by_round.values()) for name, by_round in found.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSize:
+    """What the time of a run follows from: bytes of the file, and read for each token."""
+
+    file_bytes: int
+    bytes_per_token: int
+
+
+def twin_sizes(configs: Configs, scale: TwinScale) -> dict[str, ModelSize]:
+    """Return the sizes of the twins of a scale, from their tensors alone: within 1 %."""
+    found: dict[str, ModelSize] = {}
+    for name, entry in configs.models.models.items():
+        shape = scaled_shape(entry, scale)
+        tensors = build_tensors(entry.architecture, shape)
+        found[name] = ModelSize(
+            file_bytes=tensors[-1].offset + tensors[-1].n_bytes,
+            bytes_per_token=active_bytes(tensors, shape.expert_used_count, shape.expert_count),
+        )
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """How long work takes on a target, from the paces of evaluation.yaml; seconds."""
+
+    target_id: str
+    target: Target
+    paces: Paces
+    configs: Configs
+
+    def build_s(self, jobs: int) -> float:
+        """Return the time of one engine's build."""
+        return self.paces.build_core_s[self.target.backend] / jobs
+
+    def twins_s(self, sizes: Iterable[int], cores: int) -> float:
+        """Return the time of writing twins side by side, at least that of the largest."""
+        sizes = list(sizes)
+        pace = self.paces.twin_mb_s * 1e6
+        return max(max(sizes) / pace, sum(sizes) / pace / cores)
+
+    def run_s(self, run: RunSpec, size: ModelSize) -> float:
+        """Return the time of one run: pause, start, loading, prompt and generation."""
+        rate = self._pace() * GB / size.bytes_per_token
+        experiment = self.configs.experiment(run.experiment)
+        prompt = self.configs.prompts.prompts[run.prompt]
+        words = scaled_prompt(run.prompt, prompt, experiment.prompt_scale).words
+        faster = self.paces.prompt_over_generation.get(self.target_id, 2.0)
+        work_s = words * self.paces.tokens_per_word / (faster * rate) + run.n_predict / rate
+        slowdown = _PER_NODE_SLOWDOWN if run.arm is Arm.PROBE_PER_NODE else 1.0
+        loading_s = size.file_bytes / (self.paces.load_gb_s * GB)
+        return self.target.cooldown.seconds + self.paces.start_s + loading_s + work_s * slowdown
+
+    def _pace(self) -> float:
+        """Return the GB/s at which weights go through the engine."""
+        known = self.paces.weights_gb_s.get(self.target_id)
+        stated = self.target.bandwidth_gb_s
+        return known or (stated * _SHARE_OF_BANDWIDTH if stated else 5.0)
+
+
+def choose_programme(
+    config: KitConfig, forecast: Forecast, sizes: Mapping[str, ModelSize], threads: int
+) -> Programme:
+    """Return the study's own programme where its longest first run is short enough."""
+    line = config.study.order[0]
+    experiment = forecast.configs.experiment(line.experiment)
+    longest_s = max(
+        forecast.run_s(
+            RunSpec(
+                target=forecast.target_id,
+                pin="any",
+                model=model,
+                prompt=experiment.prompts[0],
+                experiment=line.experiment,
+                repetition=1,
+                threads=threads,
+                n_predict=experiment.n_predict,
+            ),
+            size,
+        )
+        - forecast.target.cooldown.seconds
+        for model, size in sizes.items()
+    )
+    return config.study if longest_s <= config.longest_run_s else config.miniature
