@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from edgemoe_appliance.engine import guard
 from edgemoe_appliance.engine.guard import GroupGuard
 from edgemoe_appliance.errors import HostError
+from tests.engine.processes import is_running, wait_until
 
 
 @pytest.fixture
@@ -19,6 +22,22 @@ def test_leaving_without_release_kills_the_group(sleeper: subprocess.Popen[bytes
         held.protect(sleeper.pid)
         raise RuntimeError
     assert sleeper.wait(timeout=5) == -9
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only /proc tells sessions")
+def test_what_has_a_group_of_its_own_is_killed_with_its_session() -> None:
+    # Job control gives what runs in the background a group of its own, as ninja gives compilers.
+    script = "set -m; sleep 60 & echo $!; wait"
+    with subprocess.Popen(
+        ["/bin/bash", "-c", script], stdout=subprocess.PIPE, start_new_session=True
+    ) as shell:
+        assert shell.stdout
+        child = int(shell.stdout.readline())
+        assert os.getpgid(child) == child != shell.pid
+        with pytest.raises(RuntimeError), GroupGuard() as held:
+            held.protect(shell.pid)
+            raise RuntimeError
+        assert wait_until(lambda: not is_running(child))
 
 
 def test_a_released_group_lives_on(sleeper: subprocess.Popen[bytes]) -> None:

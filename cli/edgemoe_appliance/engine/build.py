@@ -306,6 +306,7 @@ def _compile_or_continue(recipe: _Recipe, work: Path, log: Path, on_progress: On
     continues = begun.exists() and recipe.tools.generator == "Ninja"
     if not continues:
         shutil.rmtree(work, ignore_errors=True)
+        log.unlink(missing_ok=True)
         _copy_source(recipe, work / "source")
         write_atomically(begun, b"")
     try:
@@ -383,10 +384,9 @@ def _jobs() -> int:
 
 
 def _step(argv: list[str], stage: BuildStage, log: Path, on_progress: OnProgress) -> None:
-    """Run one cmake command, its output going to the log and to the progress."""
-    mode = "w" if stage is BuildStage.CONFIGURE else "a"
+    """Run one cmake command, its output going to the log, line by line, and to the progress."""
     highest = 0.0
-    with log.open(mode, encoding="utf-8") as file:
+    with log.open("a", encoding="utf-8", buffering=1) as file:
         file.write(f"$ {' '.join(argv)}\n")
 
         def on_line(line: str) -> None:

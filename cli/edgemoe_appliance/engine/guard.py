@@ -1,5 +1,8 @@
 """A guard that kills a process group when the process that started it dies, even by SIGKILL.
 
+Where /proc tells sessions, what has left the group for one of its own is killed too: ninja gives
+each compiler one, and a compiler that lives on writes into what a continued build writes.
+
 An engine that outlives its measuring process would run beside the resumed one and spoil its
 figures. The guard is a shell that waits on a pipe whose other end only we hold. It was chosen
 over PR_SET_PDEATHSIG because that needs Python code between fork and exec (unsafe beside the
@@ -16,7 +19,20 @@ from typing import Final
 from edgemoe_appliance.errors import HostError
 
 # Kills nothing until it has been told a group; ends by our death (end of file on its input).
-_SCRIPT: Final = 'read -r group || exit 0; read -r _; kill -s KILL -- "-$group"'
+# After the last parenthesis of /proc/PID/stat stand state, parent, group and session; the leader of
+# the group leads the session. Twice, as a compiler may just have been starting another program.
+_SCRIPT: Final = """
+read -r group || exit 0
+read -r _
+kill -s KILL -- "-$group"
+for round in first second; do
+  for file in /proc/[0-9]*/stat; do
+    read -r line <"$file" || continue
+    set -- ${line##*) }
+    [ "$4" = "$group" ] && kill -s KILL "${line%% *}"
+  done
+done
+"""
 _SHELL: Final = "/bin/sh"
 
 

@@ -99,7 +99,8 @@ def run_tool(
             exit_code = process.wait()
         finally:
             timer.cancel()
-        guard.release()
+        if not expired.is_set():
+            guard.release()
     return ToolResult(exit_code=exit_code, timed_out=expired.is_set(), lines=tuple(lines))
 
 

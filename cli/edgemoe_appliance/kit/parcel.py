@@ -37,7 +37,7 @@ from edgemoe_appliance.schema.journal import (
     iterate_journal,
 )
 from edgemoe_appliance.schema.plan import ApplianceIdentity, read_plan
-from edgemoe_appliance.schema.records import SittingRecord
+from edgemoe_appliance.schema.records import PeriodRecord
 from edgemoe_appliance.schema.units import MB, MIB, human_bytes
 
 PARCEL_NAME: Final = "parcel.json"
@@ -273,7 +273,7 @@ def _check_session(folder: Path) -> None:
         raise RecordError("has no journal", where=folder.name)
     for line in iterate_journal(folder / JOURNAL_NAME):
         record = line.record if isinstance(line, JournalLine) else None
-        if isinstance(record, SittingRecord) and record.plan_digest != digest:
+        if isinstance(record, PeriodRecord) and record.plan_digest != digest:
             raise RecordError("plan and journal do not belong together", where=folder.name)
 
 

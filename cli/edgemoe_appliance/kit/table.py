@@ -19,8 +19,11 @@ from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, Status
 from edgemoe_appliance.schema.units import GB
 
 WIDTH: Final = 80
-_HEAD: Final = ("model", "runs", "gen tok/s", "prompt tok/s", "J/token", "GB resident", "peak C")
-_WIDTHS: Final = (14, 5, 10, 13, 9, 12, 8)
+_HEAD: Final = (
+    *("model", "runs", "gen tok/s", "prompt tok/s", "J/token"),
+    *("GB resident", "on device", "peak C"),
+)
+_WIDTHS: Final = (13, 5, 10, 13, 8, 12, 10, 7)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,9 @@ def render_table(runs: Sequence[Run], models: Sequence[str], pin: str) -> list[s
 
 
 def _row(model: str, runs: Sequence[Run]) -> tuple[str, ...]:
-    resident = _median(runs, "peak_rss_bytes")
+    resident, on_device = (
+        _median(runs, metric) for metric in ("peak_rss_bytes", "device_buffer_bytes")
+    )
     return (
         model,
         str(sum(run.is_ok for run in runs)),
@@ -75,6 +80,7 @@ def _row(model: str, runs: Sequence[Run]) -> tuple[str, ...]:
         _number(_median(runs, "prompt_tok_s"), 0),
         _number(_median(runs, "j_per_token_gross"), 3),
         _number(None if resident is None else resident / GB, 2),
+        _number(None if on_device is None else on_device / GB, 2),
         _number(_median(runs, "temp_peak_c"), 0),
     )
 

@@ -192,7 +192,6 @@ class Visit:
 class VisitOutcome:
     """How a visit ended; `error` is what kept it from what it was to do."""
 
-    facts: VisitFacts
     parcel: WrittenParcel
     table: tuple[str, ...]
     error: ApplianceError | None
@@ -254,7 +253,7 @@ def _open_visit(
                 where=str(request.out),
                 hint="name another --out",
             )
-        yield Visit(
+        visit = Visit(
             request=request,
             kit=kit,
             facts=facts,
@@ -265,6 +264,8 @@ def _open_visit(
             folders=_folders(request),
             deadline_s=60 * request.minutes - _END_S,
         )
+        _keep_facts(visit)
+        yield visit
 
 
 def _folders(request: VisitRequest) -> Folders:
@@ -734,12 +735,11 @@ def _device_log(visit: Visit) -> Iterator[None]:
 
 def _close(visit: Visit, error: ApplianceError | None) -> VisitOutcome:
     """Pack everything, and return it with the table."""
-    _keep_facts(visit)
     sessions = sorted(visit.folders.sessions.iterdir())
     pin = visit.kit.pins[0].pin
     table = tuple(render_table(read_runs(sessions), tuple(visit.configs.models.models), pin))
     (visit.request.out / LOGS / _TABLE).write_text("\n".join(table) + "\n", encoding="utf-8")
-    return VisitOutcome(facts=visit.facts, parcel=_pack(visit), table=table, error=error)
+    return VisitOutcome(parcel=_pack(visit), table=table, error=error)
 
 
 def _pack(visit: Visit) -> WrittenParcel:
@@ -749,4 +749,6 @@ def _pack(visit: Visit) -> WrittenParcel:
         name = log.stem if log.name != "build.log" else log.parent.name
         text = log.read_text(encoding="utf-8", errors="replace")
         (out / LOGS / f"build-{name}.log").write_bytes(cut_log(text))
-    return write_parcel(visit.facts, out, out / f"{visit.facts.name}.tar")
+    # As far as the machine has been looked at by now.
+    facts = _read_facts(out) or visit.facts
+    return write_parcel(facts, out, out / f"{facts.name}.tar")
