@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-container test-cgroup-v2 bench-harness lint format lock report \
-        host-bench jetson-bench m2-bench evaluate kick-the-tires archive compare clean
+        host-bench jetson-bench m2-bench evaluate kick-the-tires archive compare kit kit-check clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,13 @@ archive: $(VENV)/.ready ## one verifiable file of a session: SESSION=name
 
 compare: $(VENV)/.ready ## two sessions or archives side by side: A=name B=name
 	@$(RUN) compare $(A) $(B)
+
+kit: $(VENV)/.ready ## one tar for a borrowed machine: TARGET=cuda|jetson|host PYTHON_VERSION=3.10 ARCH=
+	@$(RUN) kit make $(if $(TARGET),--target $(TARGET)) $(if $(ARCH),--arch $(ARCH)) \
+	  $(if $(PYTHON_VERSION),--python $(PYTHON_VERSION)) $(foreach pin,$(PINS),--pin $(pin))
+
+kit-check: $(VENV)/.ready ## a kit made twice, run without network for MINUTES=4, and taken (as root)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/kit/check.sh $(or $(MINUTES),4)
 
 lock: $(VENV)/.ready-dev ## resolve all requirement files anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header \

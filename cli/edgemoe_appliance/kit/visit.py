@@ -744,11 +744,12 @@ def _close(visit: Visit, error: ApplianceError | None) -> VisitOutcome:
 
 def _pack(visit: Visit) -> WrittenParcel:
     """Write the parcel of what there is by now; a later one takes its place."""
-    out = visit.request.out
-    for log in (visit.folders.cache / "builds").glob("**/*.log"):
-        name = log.stem if log.name != "build.log" else log.parent.name
-        text = log.read_text(encoding="utf-8", errors="replace")
-        (out / LOGS / f"build-{name}.log").write_bytes(cut_log(text))
+    out, builds = visit.request.out, visit.folders.cache / "builds"
+    for pin in (carried.pin for carried in visit.kit.pins):
+        # Beside the build while it is made, inside it afterwards.
+        for log in (*builds.glob(f"{pin}-*.log"), *builds.glob(f"{pin}-*/build.log")):
+            text = log.read_text(encoding="utf-8", errors="replace")
+            write_atomically(out / LOGS / f"build-{pin}.log", cut_log(text))
     # As far as the machine has been looked at by now.
     facts = _read_facts(out) or visit.facts
     return write_parcel(facts, out, out / f"{facts.name}.tar")
