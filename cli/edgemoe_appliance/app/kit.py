@@ -87,7 +87,7 @@ def take(
     file: Annotated[Path, typer.Argument(help="The tar that came back, or the folder --out.")],
 ) -> None:
     """Make sessions of what came back from a visit; whatever is not as announced is refused."""
-    from edgemoe_appliance.kit.visit import pack_visit  # noqa: PLC0415
+    from edgemoe_appliance.kit.workplace import pack_visit  # noqa: PLC0415
 
     parcel = pack_visit(file).path if file.is_dir() else file
     taken = take_parcel(parcel, default_folders().sessions)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from edgemoe_appliance.errors import ApplianceError, RunFailedError
 from edgemoe_appliance.kit.parcel import WrittenParcel
-from edgemoe_appliance.kit.visit import VisitOutcome, VisitRequest, make_visit, pack_visit
+from edgemoe_appliance.kit.visit import VisitOutcome, make_visit
+from edgemoe_appliance.kit.workplace import VisitRequest, pack_visit
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.twin import write_twin

@@ -73,7 +73,7 @@ class VisitFacts(Frozen):
     target: Identifier
     appliance: ApplianceIdentity
     started_utc: str
-    twin_scale: Literal["tiny", "thin", "full"] | None
+    twin_scale: Literal["tiny", "thin", "full"] | None = None
     findings: tuple[Finding, ...] = ()
     told: Mapping[str, str] = {}
 

@@ -10,23 +10,17 @@ same command on the same folders goes on. The machine is changed nowhere but in 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import fcntl
-import json
 import os
 import shutil
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from edgemoe_appliance.bench.launcher import NativeLauncher, NativeMeasuring
-from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.bench.prepare import (
     BenchRequest,
     build_plan,
@@ -48,7 +42,7 @@ from edgemoe_appliance.errors import (
 )
 from edgemoe_appliance.evaluation.config import read_evaluation
 from edgemoe_appliance.kit.carried import unpack_source
-from edgemoe_appliance.kit.contents import REST_LOCK, SOURCES, WHEELS, KitFacts, read_kit
+from edgemoe_appliance.kit.contents import REST_LOCK, SOURCES, WHEELS
 from edgemoe_appliance.kit.machine import (
     check_machine,
     choose_scale,
@@ -59,12 +53,8 @@ from edgemoe_appliance.kit.machine import (
 from edgemoe_appliance.kit.parcel import (
     LOGS,
     MOST_PARCEL_BYTES,
-    SESSIONS,
-    VisitFacts,
     WrittenParcel,
-    cut_log,
     measured_bytes,
-    write_parcel,
 )
 from edgemoe_appliance.kit.programme import (
     Forecast,
@@ -78,114 +68,32 @@ from edgemoe_appliance.kit.programme import (
     twin_sizes,
 )
 from edgemoe_appliance.kit.table import read_runs, render_table
+from edgemoe_appliance.kit.workplace import (
+    TimeUpError,
+    Visit,
+    VisitRequest,
+    begin,
+    clock,
+    open_visit,
+    visit_sessions,
+)
 from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.schema.configs import Backend, Configs, Target, read_configs
-from edgemoe_appliance.schema.files import write_atomically
+from edgemoe_appliance.schema.configs import Backend, Configs
 from edgemoe_appliance.schema.findings import Finding, Level
-from edgemoe_appliance.schema.journal import PLAN_NAME
+from edgemoe_appliance.schema.journal import find_kept_plan
 from edgemoe_appliance.schema.plan import EngineBuild, Plan, PlannedModel, read_plan
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.units import MB, human_bytes
 
-ResultT = TypeVar("ResultT")
-
-_FACTS: Final = "visit.json"
-_TIMELINE: Final = "timeline.jsonl"
 _TABLE: Final = "table.txt"
-_POLL_S: Final = 0.2
 _TELL_S: Final = 15.0
 _HOUR_S: Final = 3600.0
-# Packing and the table; a journal being closed.
-_END_S: Final = 6.0
 # A second pin is worth its build where some of its runs fit too.
 _LEAST_AFTER_BUILD_S: Final = 45.0
 # Logs, plans and what the last runs add.
 _PARCEL_RESERVE_BYTES: Final = 2 * MB
-
-
-@dataclass(frozen=True, kw_only=True)
-class VisitRequest:
-    """Where the kit lies, where things go, and how long it may take.
-
-    `environment` is where the large wheels are unpacked; None where this Python has them.
-    `elapsed_s` has passed since run.sh was started. `target` and `scale` overrule the kit's and
-    what the disk allows.
-    """
-
-    kit: Path
-    out: Path
-    work: Path
-    minutes: float
-    environment: Path | None = None
-    elapsed_s: float = 0.0
-    target: str | None = None
-    scale: TwinScale | None = None
-
-
-class Timeline:
-    """Says what happens and keeps it; times count from the start of run.sh."""
-
-    def __init__(self, say: Callable[[str], None], path: Path, start_s: float) -> None:
-        """Begin; `start_s` is the start by the monotonic clock."""
-        self._say, self._path, self._start_s = say, path, start_s
-        self._lock = threading.Lock()
-
-    @property
-    def elapsed_s(self) -> float:
-        """Return the seconds since the start."""
-        return time.monotonic() - self._start_s
-
-    def tell(self, text: str) -> None:
-        """Say something and keep it."""
-        at_s = self.elapsed_s
-        line = json.dumps({"at_s": round(at_s, 1), "text": text}, ensure_ascii=False)
-        with self._lock:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
-            self._say(f"{clock(at_s)} {text}")
-
-
-def clock(duration_s: float) -> str:
-    """Return seconds as `m:ss`."""
-    return f"{int(duration_s) // 60:2d}:{int(duration_s) % 60:02d}"
-
-
-class TimeUpError(Exception):
-    """The time of a visit is over, or stopping was asked for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Visit:
-    """Everything that the steps of one visit share."""
-
-    request: VisitRequest
-    kit: KitFacts
-    facts: VisitFacts
-    configs: Configs
-    target: Target
-    timeline: Timeline
-    interruption: Interruption
-    folders: Folders
-    deadline_s: float = field(default=0.0)
-
-    @property
-    def left_s(self) -> float:
-        """Return the seconds that are left for work."""
-        return self.deadline_s - self.timeline.elapsed_s
-
-    @property
-    def is_over(self) -> bool:
-        """Return whether the visit has to end now."""
-        return self.left_s <= 0 or self.interruption.requested()
-
-    def wait(self, futures: Sequence[Future[ResultT]]) -> None:
-        """Wait for background work. Raises TimeUpError when the visit has to end before."""
-        while not all(future.done() for future in futures):
-            if self.is_over:
-                raise TimeUpError
-            time.sleep(_POLL_S)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,120 +113,24 @@ def make_visit(
     Raises ConfigError or RecordError for a request that cannot be begun; what goes wrong later
     stands in the outcome.
     """
-    with _open_visit(request, say, interruption) as visit:
+    with open_visit(request, say, interruption) as visit:
         error: ApplianceError | None = None
         try:
             _work(visit)
         except TimeUpError:
             error = _why_over(visit)
         except ApplianceError as failure:
-            visit.timeline.tell(f"ended: {failure}")
+            visit.tell(f"ended: {failure}")
             error = failure
         return _close(visit, error)
 
 
-def pack_visit(out: Path) -> WrittenParcel:
-    """Pack what an earlier visit left in its folder. Raises ConfigError where there was none."""
-    with _locked(out):
-        facts = _read_facts(out)
-        if facts is None:
-            raise ConfigError("no visit was made there", where=str(out), hint="name its --out")
-        return write_parcel(facts, out, out / f"{facts.name}.tar")
-
-
 def _why_over(visit: Visit) -> ApplianceError | None:
     if visit.interruption.requested():
-        visit.timeline.tell("stopped: packing what is there")
+        visit.tell("stopped: packing what is there")
         return InterruptedByUserError("stopped", hint="the same command goes on")
-    visit.timeline.tell("the time is over")
+    visit.tell("the time is over")
     return None
-
-
-@contextlib.contextmanager
-def _open_visit(
-    request: VisitRequest, say: Callable[[str], None], interruption: Interruption
-) -> Iterator[Visit]:
-    start_s = time.monotonic() - request.elapsed_s
-    kit = read_kit(request.kit)
-    configs = read_configs(resource_folder("configs"))
-    target_id = request.target or kit.target
-    target = configs.target(target_id)
-    for folder in (request.work, request.out / SESSIONS, request.out / LOGS):
-        folder.mkdir(parents=True, exist_ok=True)
-    with _locked(request.out):
-        facts = _read_facts(request.out) or _new_facts(kit, target_id)
-        if facts.target != target_id:
-            raise ConfigError(
-                f"a visit for target {facts.target} was begun there",
-                where=str(request.out),
-                hint="name another --out",
-            )
-        visit = Visit(
-            request=request,
-            kit=kit,
-            facts=facts,
-            configs=configs,
-            target=target,
-            timeline=Timeline(say, request.out / _TIMELINE, start_s),
-            interruption=interruption,
-            folders=_folders(request),
-            deadline_s=60 * request.minutes - _END_S,
-        )
-        _keep_facts(visit)
-        yield visit
-
-
-def _folders(request: VisitRequest) -> Folders:
-    named = os.environ.get("EDGEMOE_CACHE")
-    return Folders(
-        cache=Path(named) if named else request.work / "cache",
-        models=request.work / "models",
-        sessions=request.out / SESSIONS,
-        results=request.out,
-        images=request.work / "images",
-    )
-
-
-def _new_facts(kit: KitFacts, target_id: str) -> VisitFacts:
-    now = datetime.now(timezone.utc)
-    return VisitFacts(
-        name=f"kit-{target_id}-{now:%Y%m%d-%H%M%S}",
-        target=target_id,
-        appliance=kit.appliance,
-        started_utc=f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        twin_scale=None,
-    )
-
-
-def _read_facts(out: Path) -> VisitFacts | None:
-    path = out / _FACTS
-    if not path.exists():
-        return None
-    try:
-        return VisitFacts.model_validate_json(path.read_bytes())
-    except ValueError as error:
-        raise ConfigError("not the folder of a visit", where=str(path)) from error
-
-
-def _keep_facts(visit: Visit) -> None:
-    text = json.dumps(visit.facts.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    write_atomically(visit.request.out / _FACTS, text.encode() + b"\n")
-
-
-@contextlib.contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    if not out.is_dir():
-        raise ConfigError("is no folder", where=str(out))
-    descriptor = os.open(out / ".visit.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise HostError("another visit works there", where=str(out), hint="wait for it") from error
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _work(visit: Visit) -> None:
@@ -327,22 +139,25 @@ def _work(visit: Visit) -> None:
     programme = _announce(visit, sizes)
     _unpack_rest(visit)
     build, twins = _begin_build(visit, visit.kit.pins[0].pin), _begin_twins(visit)
-    visit.wait([build])
+    visit.wait(build)
     engine, source = build.result()
-    visit.wait(list(twins.values()))
+    visit.wait(*twins.values())
     models = _written(visit, twins)
     engine = _probed(visit, engine, source)
     plan = _main_plan(visit, programme, engine, models)
     with _device_log(visit):
-        second = visit.kit.pins[1].pin if len(visit.kit.pins) > 1 else None
         first = first_runs(plan.runs, programme)
-        is_more = _measure(visit, plan, finish_after=first if second else None)
-        _pack(visit)
-        if second and is_more and not visit.is_over:
+        # Opening a session again reads all models: it is left for the second pin only if that fits.
+        is_more = _measure(visit, plan, lambda done: done >= first and _second_fits(visit))
+        visit.pack()
+        if is_more and not visit.is_over and _second_fits(visit):
             _compare(visit, programme, {engine.pin: engine}, models)
-            _pack(visit)
-        if is_more:
-            _measure(visit, plan, finish_after=None)
+            visit.pack()
+            _measure(visit, plan, lambda _done: False)
+        elif len(visit.kit.pins) > 1:
+            visit.tell(
+                f"second pin {visit.kit.pins[1].pin}: left out, it did not fit into the time"
+            )
 
 
 def _look(visit: Visit) -> tuple[Visit, dict[str, ModelSize]]:
@@ -352,12 +167,8 @@ def _look(visit: Visit) -> tuple[Visit, dict[str, ModelSize]]:
     scale = request.scale or choose_scale(configs, request.work, there_bytes)
     sizes = twin_sizes(configs, scale)
     findings = tuple(_findings(visit, sizes, there_bytes))
-    facts = visit.facts.model_copy(
-        update={"twin_scale": scale.value, "findings": findings, "told": read_told()}
-    )
-    visit = dataclasses.replace(visit, facts=facts)
-    _keep_facts(visit)
-    tell = visit.timeline.tell
+    visit = visit.with_facts(twin_scale=scale.value, findings=findings, told=read_told())
+    tell = visit.tell
     boards = ", ".join(
         f"{board.name} (sm_{board.architecture}, driver {board.driver})"
         for board in read_boards(visit.target)
@@ -389,7 +200,7 @@ def _findings(visit: Visit, sizes: dict[str, ModelSize], there_bytes: int) -> It
 
 def _announce(visit: Visit, sizes: dict[str, ModelSize]) -> Programme:
     """Say what will be done with the time, and return what will be measured."""
-    configs, tell = visit.configs, visit.timeline.tell
+    configs, tell = visit.configs, visit.tell
     folder = resource_folder("configs")
     forecast = Forecast(
         target_id=visit.facts.target,
@@ -401,7 +212,7 @@ def _announce(visit: Visit, sizes: dict[str, ModelSize]) -> Programme:
     threads = thread_count(visit.target)
     programme = choose_programme(config, forecast, sizes, threads)
     jobs = compile_jobs(usable_cores())
-    build_s = 0.0 if _is_built(visit) else forecast.build_s(jobs)
+    build_s = 0.0 if visit.is_built(visit.kit.pins[0].pin) else forecast.build_s(jobs)
     written = sum(size.file_bytes for size in sizes.values())
     tell(
         f"plan: {visit.request.minutes:g} min; {visit.kit.pins[0].pin} builds about "
@@ -422,11 +233,6 @@ def _announce(visit: Visit, sizes: dict[str, ModelSize]) -> Programme:
     return programme
 
 
-def _is_built(visit: Visit) -> bool:
-    """Return whether a build of the first pin lies in the cache; of these flags or not."""
-    return any((visit.folders.cache / "builds").glob(f"{visit.kit.pins[0].pin}-*/build.json"))
-
-
 def _unpack_rest(visit: Visit) -> None:
     """Unpack the large wheels: cmake, ninja and NumPy, each checked against its digest."""
     folder, wheels = visit.request.environment, visit.request.kit / WHEELS
@@ -444,29 +250,15 @@ def _unpack_rest(visit: Visit) -> None:
             raise HostError(f"the wheels could not be unpacked ({result.last_error})")
         (folder / ".whole").touch()
 
-    work = _begin(unpack)
-    visit.wait([work])
+    work = begin(unpack)
+    visit.wait(work)
     work.result()
-    visit.timeline.tell("environment: cmake, ninja and NumPy are unpacked")
-
-
-def _begin(work: Callable[[], ResultT]) -> Future[ResultT]:
-    """Begin work in the background; the program ends without waiting for it."""
-    future: Future[ResultT] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001  (handed over to who asks for the result)
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future
+    visit.tell("environment: cmake, ninja and NumPy are unpacked")
 
 
 def _begin_build(visit: Visit, pin: str) -> Future[tuple[EngineBuild, PreparedSource]]:
     carried = next(one for one in visit.kit.pins if one.pin == pin)
-    tell, last = visit.timeline.tell, [visit.timeline.elapsed_s]
+    tell, last = visit.tell, [visit.timeline.elapsed_s]
 
     def on_progress(progress: BuildProgress) -> None:
         now_s = visit.timeline.elapsed_s
@@ -486,7 +278,7 @@ def _begin_build(visit: Visit, pin: str) -> Future[tuple[EngineBuild, PreparedSo
         tell(f"build of {pin}: done")
         return made, source
 
-    return _begin(build)
+    return begin(build)
 
 
 def _begin_twins(visit: Visit) -> dict[str, Future[PlannedModel]]:
@@ -500,13 +292,10 @@ def _begin_twins(visit: Visit) -> dict[str, Future[PlannedModel]]:
         if result.exit_code != 0:
             raise HostError(f"the twin of {name} was not written ({result.last_error})")
         model = obtain_model(visit.configs, name, scale, visit.folders, _Silent())
-        visit.timeline.tell(f"twin of {name}: {human_bytes(model.file_bytes)}")
+        visit.tell(f"twin of {name}: {human_bytes(model.file_bytes)}")
         return model
 
-    def begin(name: str) -> Future[PlannedModel]:
-        return _begin(lambda: write(name))
-
-    return {name: begin(name) for name in visit.configs.models.models}
+    return {name: begin(partial(write, name)) for name in visit.configs.models.models}
 
 
 class _Silent:
@@ -529,7 +318,7 @@ def _written(visit: Visit, twins: dict[str, Future[PlannedModel]]) -> dict[str, 
         if error is None:
             models[name] = future.result()
         elif isinstance(error, ApplianceError):
-            visit.timeline.tell(f"left out: {name}: {error}")
+            visit.tell(f"left out: {name}: {error}")
         else:
             raise error
     if not models:
@@ -539,15 +328,15 @@ def _written(visit: Visit, twins: dict[str, Future[PlannedModel]]) -> dict[str, 
 
 def _probed(visit: Visit, engine: EngineBuild, source: PreparedSource) -> EngineBuild:
     """Return an engine with its probe, or as it is where it has none."""
-    work = _begin(lambda: with_probe(engine, source, visit.folders.cache))
-    visit.wait([work])
+    work = begin(lambda: with_probe(engine, source, visit.folders.cache))
+    visit.wait(work)
     error = work.exception()
     if error is None:
-        visit.timeline.tell(f"probe of {engine.pin}: done")
+        visit.tell(f"probe of {engine.pin}: done")
         return work.result()
     if not isinstance(error, ApplianceError):
         raise error
-    visit.timeline.tell(f"left out: the probe's arms: {error}")
+    visit.tell(f"left out: the probe's arms: {error}")
     return engine
 
 
@@ -587,8 +376,8 @@ def _named(visit: Visit, plan: Plan, name: str) -> Plan:
     """Return a plan under its session's name; another where that session had another plan."""
     for number in range(1, 100):
         named = plan.model_copy(update={"session": name if number == 1 else f"{name}-{number}"})
-        path = visit.folders.sessions / named.session / PLAN_NAME
-        if not path.exists() or read_plan(path).digest == named.digest:
+        kept = find_kept_plan(visit.folders.sessions / named.session)
+        if kept is None or read_plan(kept).digest == named.digest:
             return named
     raise ConfigError("too many plans in one visit", hint="name another --out")
 
@@ -598,28 +387,33 @@ class _KeptLauncher(NativeLauncher):
 
     measuring: NativeMeasuring | None = None
 
-    def launch(self, folder: Path) -> NativeMeasuring:
+    def launch(self, plan: Plan, folder: Path) -> NativeMeasuring:
         """Start measuring."""
-        self.measuring = super().launch(folder)
+        self.measuring = super().launch(plan, folder)
         return self.measuring
 
 
-def _measure(visit: Visit, plan: Plan, *, finish_after: int | None) -> bool:
+def _measure(visit: Visit, plan: Plan, is_enough: Callable[[int], bool]) -> bool:
     """Measure a plan as far as time and the parcel's size allow; return whether runs are left.
 
-    `finish_after` so many runs it ends too, once the present one is done.
+    Where `is_enough` is true of the number of runs that are done, no other is begun.
     Raises TimeUpError when the visit has to end.
     """
     folder = visit.folders.sessions / plan.session
     launcher = _KeptLauncher()
-    watch = _Watch(visit=visit, plan=plan, launcher=launcher, finish_after=finish_after)
+    watch = _Watch(visit=visit, plan=plan, launcher=launcher, is_enough=is_enough)
     try:
-        run_bench(plan, folder, launcher, watch.look)
+        run_bench(plan, folder, launcher, watch.look, roots=_roots(visit))
     except InterruptedByUserError:
         return True
     except RunFailedError as error:
-        visit.timeline.tell(f"{error.what}")
+        visit.tell(f"{error.what}")
     return False
+
+
+def _roots(visit: Visit) -> dict[str, Path]:
+    """Return the folders that the records of a session name in place of paths."""
+    return {**visit.folders.roots, "WORK": visit.request.work, "KIT": visit.request.kit}
 
 
 @dataclass(kw_only=True)
@@ -629,7 +423,7 @@ class _Watch:
     visit: Visit
     plan: Plan
     launcher: _KeptLauncher
-    finish_after: int | None
+    is_enough: Callable[[int], bool]
     _done: int = 0
     _since_s: float = 0.0
     _told_s: float = 0.0
@@ -646,7 +440,7 @@ class _Watch:
                 self._durations_s.append((now_s - self._since_s) / (progress.done - self._done))
             self._done, self._since_s = progress.done, now_s
             self._tell(progress, now_s)
-            if self._is_enough(progress) and not self._is_asked and self.launcher.measuring:
+            if self.launcher.measuring and not self._is_asked and self._is_last(progress):
                 self.launcher.measuring.finish()
                 self._is_asked = True
 
@@ -660,11 +454,11 @@ class _Watch:
             if model.median_gen_tok_s is not None
         )
         shown = f"{self.plan.session}: {progress.done} of {progress.total} runs"
-        self.visit.timeline.tell(f"{shown}; tok/s: {rates}" if rates else shown)
+        self.visit.tell(f"{shown}; tok/s: {rates}" if rates else shown)
 
-    def _is_enough(self, progress: BenchProgress) -> bool:
+    def _is_last(self, progress: BenchProgress) -> bool:
         """Return whether no other run is to be begun."""
-        if self.finish_after is not None and progress.done >= self.finish_after:
+        if self.is_enough(progress.done):
             return True
         # The first is left out: it stands for opening the session, too.
         recent = self._durations_s[1:][-2 * len(self.plan.models) :]
@@ -674,25 +468,30 @@ class _Watch:
         return used > MOST_PARCEL_BYTES - _PARCEL_RESERVE_BYTES
 
 
+def _second_fits(visit: Visit) -> bool:
+    """Return whether a second pin can be built and measured in the time that is left."""
+    if len(visit.kit.pins) < 2:
+        return False
+    evaluation = read_evaluation(resource_folder("configs"), visit.configs)
+    build_s = evaluation.paces.build_core_s[visit.target.backend] / compile_jobs(usable_cores())
+    if visit.is_built(visit.kit.pins[1].pin):
+        build_s = 0.0
+    return visit.left_s >= build_s + _LEAST_AFTER_BUILD_S
+
+
 def _compare(
     visit: Visit,
     programme: Programme,
     engines: dict[str, EngineBuild],
     models: dict[str, PlannedModel],
 ) -> None:
-    """Build the second pin and measure both side by side, where there is time for it."""
+    """Build the second pin and measure both side by side."""
     pin = visit.kit.pins[1].pin
-    evaluation = read_evaluation(resource_folder("configs"), visit.configs)
-    build_s = evaluation.paces.build_core_s[visit.target.backend] / compile_jobs(usable_cores())
-    is_built = any((visit.folders.cache / "builds").glob(f"{pin}-*/build.json"))
-    if not is_built and visit.left_s < build_s + _LEAST_AFTER_BUILD_S:
-        visit.timeline.tell(f"second pin {pin}: its build does not fit into the time; left out")
-        return
     work = _begin_build(visit, pin)
-    visit.wait([work])
+    visit.wait(work)
     error = work.exception()
     if isinstance(error, ApplianceError):
-        visit.timeline.tell(f"left out: {pin}: {error}")
+        visit.tell(f"left out: {pin}: {error}")
         return
     second, _ = work.result()
     configs = fit_experiments(
@@ -707,7 +506,7 @@ def _compare(
         update={"experiments": configs.experiments.model_copy(update={"experiments": experiments})}
     )
     plan = _plan(visit, configs, {**engines, second.pin: second}, models)
-    _measure(visit, _named(visit, plan, f"{visit.facts.name}-engines"), finish_after=None)
+    _measure(visit, _named(visit, plan, f"{visit.facts.name}-engines"), lambda _done: False)
 
 
 @contextlib.contextmanager
@@ -729,27 +528,14 @@ def _device_log(visit: Visit) -> Iterator[None]:
                 on_line=lambda line: print(line, file=file, flush=True),
             )
 
-    _begin(follow)
+    begin(follow)
     yield
 
 
 def _close(visit: Visit, error: ApplianceError | None) -> VisitOutcome:
     """Pack everything, and return it with the table."""
-    sessions = sorted(visit.folders.sessions.iterdir())
+    sessions = visit_sessions(visit.request.out)
     pin = visit.kit.pins[0].pin
     table = tuple(render_table(read_runs(sessions), tuple(visit.configs.models.models), pin))
     (visit.request.out / LOGS / _TABLE).write_text("\n".join(table) + "\n", encoding="utf-8")
-    return VisitOutcome(parcel=_pack(visit), table=table, error=error)
-
-
-def _pack(visit: Visit) -> WrittenParcel:
-    """Write the parcel of what there is by now; a later one takes its place."""
-    out, builds = visit.request.out, visit.folders.cache / "builds"
-    for pin in (carried.pin for carried in visit.kit.pins):
-        # Beside the build while it is made, inside it afterwards.
-        for log in (*builds.glob(f"{pin}-*.log"), *builds.glob(f"{pin}-*/build.log")):
-            text = log.read_text(encoding="utf-8", errors="replace")
-            write_atomically(out / LOGS / f"build-{pin}.log", cut_log(text))
-    # As far as the machine has been looked at by now.
-    facts = _read_facts(out) or visit.facts
-    return write_parcel(facts, out, out / f"{facts.name}.tar")
+    return VisitOutcome(parcel=visit.pack(), table=table, error=error)
