@@ -10,14 +10,15 @@ from typing import Annotated, cast, get_args
 import typer
 
 from edgemoe_appliance.app.console import say
+from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.bench.identity import read_identity
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.kit.contents import Architecture
 from edgemoe_appliance.kit.parcel import take_parcel
-from edgemoe_appliance.schema.configs import read_configs
-from edgemoe_appliance.schema.resources import resource_folder, work_root
+from edgemoe_appliance.schema.resources import work_root
 from edgemoe_appliance.schema.units import human_bytes
+from edgemoe_appliance.studies.study import read_study
 
 kit = typer.Typer(
     help="Measure on a borrowed machine without network: make a kit, take what it brings back.",
@@ -47,18 +48,21 @@ def make(
         list[str] | None,
         typer.Option(help="A pin whose source travels; repeatable once.  (default: b4447, b5763)"),
     ] = None,
+    study: StudyOption = None,
     out: Annotated[Path | None, typer.Option(help="The file to write.  (default: in dist)")] = None,
 ) -> None:
     """Write one tar with all that building and measuring need on a machine without network."""
     from edgemoe_appliance.kit.bundle import KitRequest, write_kit  # noqa: PLC0415
 
-    configs = read_configs(resource_folder("configs"))
+    chosen = read_study(study)
+    configs = chosen.configs
     on_jetson = configs.target(target).study_device == "jetson"
     architecture = _architecture(arch or ("aarch64" if on_jetson else platform.machine()))
     version = python or (_JETSON_PYTHON if on_jetson else f"3.{sys.version_info.minor}")
     name = f"edgemoe-kit-{target}-{architecture}-py{version.replace('.', '')}"
     written = write_kit(
         KitRequest(
+            study=chosen,
             target=target,
             python=version,
             architecture=architecture,
@@ -66,8 +70,7 @@ def make(
             appliance=read_identity(),
             cache=default_folders().cache,
             out=out or work_root() / "dist" / f"{name}.tar",
-        ),
-        configs,
+        )
     )
     for member in sorted(written.files, key=lambda member: -member.size):
         say(f"{human_bytes(member.size):>9}  {member.name}")

@@ -35,11 +35,12 @@ from edgemoe_appliance.kit.contents import (
     Architecture,
     KitFacts,
 )
-from edgemoe_appliance.schema.configs import Backend, Configs
+from edgemoe_appliance.schema.configs import Backend
 from edgemoe_appliance.schema.files import file_sha256, open_atomically
 from edgemoe_appliance.schema.plan import ApplianceIdentity
 from edgemoe_appliance.schema.resources import checkout_root
 from edgemoe_appliance.schema.units import human_bytes
+from edgemoe_appliance.studies.study import STUDIES_FOLDER, Study
 
 _DOWNLOAD_S: Final = 900.0
 _FOLDER: Final = "kit"
@@ -55,6 +56,7 @@ _PIP: Final = (
 class KitRequest:
     """For which target, Python and processor a kit is made, and with which pins."""
 
+    study: Study
     target: str
     python: str
     architecture: Architecture
@@ -74,41 +76,51 @@ class WrittenKit:
     files: tuple[Member, ...]
 
 
-def write_kit(request: KitRequest, configs: Configs) -> WrittenKit:
+def write_kit(request: KitRequest) -> WrittenKit:
     """Make a kit and write it.
 
     Raises ConfigError for a target, pin or Python that a kit cannot serve, HostError where
     something cannot be had or the kit is too large, DigestError where it is another than locked.
     """
-    root = _checkout(request, configs)
+    root = _checkout(request)
     with tempfile.TemporaryDirectory(prefix="edgemoe-kit-") as name:
         folder = Path(name) / request.out.name.removesuffix(".tar")
         folder.mkdir()
-        _fill(request, configs, root, folder)
+        _fill(request, root, folder)
         request.out.parent.mkdir(parents=True, exist_ok=True)
         return _write_tar(folder, request.out)
 
 
-def _checkout(request: KitRequest, configs: Configs) -> Path:
+def _checkout(request: KitRequest) -> Path:
     root = checkout_root()
     if root is None:
         raise ConfigError("a kit is made from a checkout", hint="git clone the project first")
-    if configs.target(request.target).backend is Backend.METAL:
+    if request.study.configs.target(request.target).backend is Backend.METAL:
         raise ConfigError(
             f"target {request.target} has no kit", hint="measure a Mac from a checkout"
+        )
+    if not (root / "configs" / STUDIES_FOLDER / request.study.id).is_dir():
+        raise ConfigError(
+            f"study {request.study.id} lies elsewhere", hint="copy it below configs/studies"
+        )
+    if request.study.suites.visit is None:
+        raise ConfigError(
+            f"study {request.study.id} does not say what a visit measures",
+            hint="add suites.visit to its experiments.yaml",
         )
     return root
 
 
-def _fill(request: KitRequest, configs: Configs, root: Path, folder: Path) -> None:
+def _fill(request: KitRequest, root: Path, folder: Path) -> None:
     wheels, sources = folder / WHEELS, folder / SOURCES
     wheels.mkdir()
     sources.mkdir()
     pins = [
-        prepare_source(pin, configs.pin(pin), request.cache, why="for a kit")
+        prepare_source(pin, request.study.configs.pin(pin), request.cache, why="for a kit")
         for pin in request.pins
     ]
     facts = KitFacts(
+        study=request.study.id,
         target=request.target,
         python=request.python,
         architecture=request.architecture,

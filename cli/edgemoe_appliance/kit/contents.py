@@ -41,6 +41,7 @@ class KitFacts(Frozen):
     """kit.json. The first pin is measured, the second, where there is one, compared with it."""
 
     schema_version: Literal[1] = 1
+    study: Identifier
     target: Identifier
     python: PythonVersion
     architecture: Architecture

@@ -1,94 +1,50 @@
-"""What a visit measures and in which order: kit.yaml, the order of runs, and how long they take.
+"""What a visit measures and in which order, and how long that takes. Pure.
 
-Pure but for reading kit.yaml. What comes first is worth most, as a visit may end at any time.
+What comes first is worth most, as a visit may end at any time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Final
 
-from pydantic import Field
-
-from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import Paces
 from edgemoe_appliance.models.arithmetic import active_bytes
 from edgemoe_appliance.models.layout import TwinScale, build_tensors, scaled_shape
-from edgemoe_appliance.schema.base import Frozen
-from edgemoe_appliance.schema.configs import Arm, Configs, Experiment, Identifier, Target
+from edgemoe_appliance.schema.configs import (
+    Arm,
+    Configs,
+    Experiment,
+    Programme,
+    Target,
+    VisitSuite,
+)
 from edgemoe_appliance.schema.plan import RunSpec, scaled_prompt
 from edgemoe_appliance.schema.units import GB
-from edgemoe_appliance.schema.yamlfile import read_yaml, validate
+from edgemoe_appliance.studies.study import Study
 
-KIT_FILE: Final = "kit.yaml"
 # Of a memory's bandwidth where no pace is known; generation reaches it nowhere.
 _SHARE_OF_BANDWIDTH: Final = 0.5
 # Timing every node of the graph was seen to cost up to half of the rate.
 _PER_NODE_SLOWDOWN: Final = 2.0
 
 
-class Rounds(Frozen):
-    """So many rounds of an experiment; a round is one prompt once in each of its cells."""
-
-    experiment: Identifier
-    rounds: int = Field(ge=1)
-
-
-class Programme(Frozen):
-    """What a visit measures: `order`, then `engines` with two pins, then `rest` in turns."""
-
-    order: tuple[Rounds, ...] = Field(min_length=1)
-    engines: Identifier
-    rest: tuple[Identifier, ...]
-
-    @property
-    def experiments(self) -> tuple[str, ...]:
-        """Return the experiments that one engine is measured in, each once."""
-        return tuple(dict.fromkeys([*(line.experiment for line in self.order), *self.rest]))
-
-
-class KitConfig(Frozen):
-    """Everything that kit.yaml says."""
-
-    longest_run_s: float = Field(gt=0)
-    study: Programme
-    miniature: Programme
-
-
-def read_kit_config(folder: Path, configs: Configs) -> KitConfig:
-    """Read kit.yaml of a configs folder. Raises ConfigError with file, line and key."""
-    document = read_yaml(folder / KIT_FILE)
-    config = validate(document, KitConfig)
-    for name, programme in (("study", config.study), ("miniature", config.miniature)):
-        for experiment in (*programme.experiments, programme.engines):
-            if experiment not in configs.experiments.experiments:
-                raise ConfigError(
-                    f"{name}: {experiment!r} is not known",
-                    where=f"{document.path}:{document.line_of((name,))}",
-                    hint="name one of experiments.yaml",
-                )
-    return config
-
-
 def fit_experiments(
-    configs: Configs, names: Iterable[str], *, models: Sequence[str], is_probed: bool
-) -> Configs:
-    """Return the configuration with experiments that only ask for what there is.
+    study: Study, names: Iterable[str], *, models: Sequence[str], is_probed: bool
+) -> Study:
+    """Return a study with the named experiments, which only ask for what there is.
 
     An experiment that nothing is left of is gone.
     """
     fitted: dict[str, Experiment] = {}
     for name in names:
-        experiment = configs.experiment(name)
+        experiment = study.experiment(name)
         arms = tuple(arm for arm in experiment.arms if is_probed or not arm.is_probed)
         there = tuple(model for model in experiment.models if model in models)
         if there and arms:
             fitted[name] = experiment.model_copy(update={"models": there, "arms": arms})
-    return configs.model_copy(
-        update={"experiments": configs.experiments.model_copy(update={"experiments": fitted})}
-    )
+    return replace(study, experiments=fitted)
 
 
 def order_runs(runs: Sequence[RunSpec], programme: Programme) -> tuple[RunSpec, ...]:
@@ -152,7 +108,7 @@ class Forecast:
     target_id: str
     target: Target
     paces: Paces
-    configs: Configs
+    study: Study
 
     def build_s(self, jobs: int) -> float:
         """Return the time of one engine's build."""
@@ -167,8 +123,7 @@ class Forecast:
     def run_s(self, run: RunSpec, size: ModelSize) -> float:
         """Return the time of one run: pause, start, loading, prompt and generation."""
         rate = self._pace() * GB / size.bytes_per_token
-        experiment = self.configs.experiment(run.experiment)
-        prompt = self.configs.prompts.prompts[run.prompt]
+        experiment, prompt = self.study.experiment(run.experiment), self.study.prompts[run.prompt]
         words = scaled_prompt(run.prompt, prompt, experiment.prompt_scale).words
         faster = self.paces.prompt_over_generation.get(self.target_id, 2.0)
         work_s = words * self.paces.tokens_per_word / (faster * rate) + run.n_predict / rate
@@ -184,11 +139,11 @@ class Forecast:
 
 
 def choose_programme(
-    config: KitConfig, forecast: Forecast, sizes: Mapping[str, ModelSize], threads: int
+    suite: VisitSuite, forecast: Forecast, sizes: Mapping[str, ModelSize], threads: int
 ) -> Programme:
-    """Return the study's own programme where its longest first run is short enough."""
-    line = config.study.order[0]
-    experiment = forecast.configs.experiment(line.experiment)
+    """Return the whole programme where the longest of its first runs is short enough."""
+    line = suite.whole.order[0]
+    experiment = forecast.study.experiment(line.experiment)
     longest_s = max(
         forecast.run_s(
             RunSpec(
@@ -206,4 +161,4 @@ def choose_programme(
         - forecast.target.cooldown.seconds
         for model, size in sizes.items()
     )
-    return config.study if longest_s <= config.longest_run_s else config.miniature
+    return suite.whole if longest_s <= suite.longest_run_s else suite.small

@@ -15,7 +15,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -59,12 +59,10 @@ from edgemoe_appliance.kit.parcel import (
 from edgemoe_appliance.kit.programme import (
     Forecast,
     ModelSize,
-    Programme,
     choose_programme,
     first_runs,
     fit_experiments,
     order_runs,
-    read_kit_config,
     twin_sizes,
 )
 from edgemoe_appliance.kit.table import read_runs, render_table
@@ -80,12 +78,13 @@ from edgemoe_appliance.kit.workplace import (
 from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.schema.configs import Backend, Configs
+from edgemoe_appliance.schema.configs import Backend, Programme
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.journal import find_kept_plan
 from edgemoe_appliance.schema.plan import EngineBuild, Plan, PlannedModel, read_plan
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.units import MB, human_bytes
+from edgemoe_appliance.studies.study import Study
 
 _TABLE: Final = "table.txt"
 _TELL_S: Final = 15.0
@@ -162,7 +161,7 @@ def _work(visit: Visit) -> None:
 
 def _look(visit: Visit) -> tuple[Visit, dict[str, ModelSize]]:
     """Check the machine and say what is wrong with it. Raises HostError where it will not do."""
-    request, configs = visit.request, visit.configs
+    request, configs = visit.request, visit.study.configs
     there_bytes = sum(path.stat().st_size for path in request.work.glob("models/*.gguf"))
     scale = request.scale or choose_scale(configs, request.work, there_bytes)
     sizes = twin_sizes(configs, scale)
@@ -200,17 +199,17 @@ def _findings(visit: Visit, sizes: dict[str, ModelSize], there_bytes: int) -> It
 
 def _announce(visit: Visit, sizes: dict[str, ModelSize]) -> Programme:
     """Say what will be done with the time, and return what will be measured."""
-    configs, tell = visit.configs, visit.tell
-    folder = resource_folder("configs")
+    tell, suite = visit.tell, visit.study.suites.visit
+    if suite is None:
+        raise ConfigError(f"study {visit.study.id} does not say what a visit measures")
     forecast = Forecast(
         target_id=visit.facts.target,
         target=visit.target,
-        paces=read_evaluation(folder, configs).paces,
-        configs=configs,
+        paces=read_evaluation(resource_folder("configs")).paces,
+        study=visit.study,
     )
-    config = read_kit_config(folder, configs)
     threads = thread_count(visit.target)
-    programme = choose_programme(config, forecast, sizes, threads)
+    programme = choose_programme(suite, forecast, sizes, threads)
     jobs = compile_jobs(usable_cores())
     build_s = 0.0 if visit.is_built(visit.kit.pins[0].pin) else forecast.build_s(jobs)
     written = sum(size.file_bytes for size in sizes.values())
@@ -225,7 +224,7 @@ def _announce(visit: Visit, sizes: dict[str, ModelSize]) -> Programme:
         minutes = round((from_s + 180) / 60)
         tell(f"plan: no time is left to measure: give it --minutes {minutes}; a build goes on")
         return programme
-    kind = "study" if programme is config.study else "miniature"
+    kind = "whole" if programme is suite.whole else "small"
     tell(
         f"plan: measures from {clock(from_s).strip()} to {clock(visit.deadline_s).strip()}, "
         f"{kind} programme, best first: {', '.join(programme.experiments)}"
@@ -291,11 +290,11 @@ def _begin_twins(visit: Visit) -> dict[str, Future[PlannedModel]]:
         result = run_tool([*command, *options], env=os.environ, timeout_s=_HOUR_S)
         if result.exit_code != 0:
             raise HostError(f"the twin of {name} was not written ({result.last_error})")
-        model = obtain_model(visit.configs, name, scale, visit.folders, _Silent())
+        model = obtain_model(visit.study.configs, name, scale, visit.folders, _Silent())
         visit.tell(f"twin of {name}: {human_bytes(model.file_bytes)}")
         return model
 
-    return {name: begin(partial(write, name)) for name in visit.configs.models.models}
+    return {name: begin(partial(write, name)) for name in visit.study.configs.models.models}
 
 
 class _Silent:
@@ -343,32 +342,32 @@ def _probed(visit: Visit, engine: EngineBuild, source: PreparedSource) -> Engine
 def _main_plan(
     visit: Visit, programme: Programme, engine: EngineBuild, models: dict[str, PlannedModel]
 ) -> Plan:
-    configs = fit_experiments(
-        visit.configs,
+    study = fit_experiments(
+        visit.study,
         programme.experiments,
         models=tuple(models),
         is_probed=engine.probe is not None,
     )
-    plan = _plan(visit, configs, {engine.pin: engine}, models)
+    plan = _plan(visit, study, {engine.pin: engine}, models)
     plan = plan.model_copy(update={"runs": order_runs(plan.runs, programme)})
     return _named(visit, plan, visit.facts.name)
 
 
 def _plan(
     visit: Visit,
-    configs: Configs,
+    study: Study,
     engines: dict[str, EngineBuild],
     models: dict[str, PlannedModel],
 ) -> Plan:
     request = BenchRequest(
         target=visit.facts.target,
-        experiments=tuple(configs.experiments.experiments),
+        experiments=tuple(study.experiments),
         session=visit.facts.name,
         pin=None,
         twins=TwinScale(visit.facts.twin_scale),
     )
     supply = Supply(kind="native", engines=engines, image=None, launcher=NativeLauncher())
-    plan = build_plan(configs, request, supply, models, findings=visit.facts.findings)
+    plan = build_plan(study, request, supply, models, findings=visit.facts.findings)
     return plan.model_copy(update={"appliance": visit.kit.appliance})
 
 
@@ -472,7 +471,7 @@ def _second_fits(visit: Visit) -> bool:
     """Return whether a second pin can be built and measured in the time that is left."""
     if len(visit.kit.pins) < 2:
         return False
-    evaluation = read_evaluation(resource_folder("configs"), visit.configs)
+    evaluation = read_evaluation(resource_folder("configs"))
     build_s = evaluation.paces.build_core_s[visit.target.backend] / compile_jobs(usable_cores())
     if visit.is_built(visit.kit.pins[1].pin):
         build_s = 0.0
@@ -494,18 +493,11 @@ def _compare(
         visit.tell(f"left out: {pin}: {error}")
         return
     second, _ = work.result()
-    configs = fit_experiments(
-        visit.configs, [programme.engines], models=tuple(models), is_probed=False
-    )
+    study = fit_experiments(visit.study, [programme.engines], models=tuple(models), is_probed=False)
     pins = {"pins": (*engines, second.pin)}
-    experiments = {
-        name: experiment.model_copy(update=pins)
-        for name, experiment in configs.experiments.experiments.items()
-    }
-    configs = configs.model_copy(
-        update={"experiments": configs.experiments.model_copy(update={"experiments": experiments})}
-    )
-    plan = _plan(visit, configs, {**engines, second.pin: second}, models)
+    experiments = {name: one.model_copy(update=pins) for name, one in study.experiments.items()}
+    study = replace(study, experiments=experiments)
+    plan = _plan(visit, study, {**engines, second.pin: second}, models)
     _measure(visit, _named(visit, plan, f"{visit.facts.name}-engines"), lambda _done: False)
 
 
@@ -536,6 +528,6 @@ def _close(visit: Visit, error: ApplianceError | None) -> VisitOutcome:
     """Pack everything, and return it with the table."""
     sessions = visit_sessions(visit.request.out)
     pin = visit.kit.pins[0].pin
-    table = tuple(render_table(read_runs(sessions), tuple(visit.configs.models.models), pin))
+    table = tuple(render_table(read_runs(sessions), tuple(visit.study.configs.models.models), pin))
     (visit.request.out / LOGS / _TABLE).write_text("\n".join(table) + "\n", encoding="utf-8")
     return VisitOutcome(parcel=visit.pack(), table=table, error=error)

@@ -32,12 +32,12 @@ from edgemoe_appliance.kit.parcel import (
 )
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.schema.configs import Configs, Target, read_configs
+from edgemoe_appliance.schema.configs import Target
 from edgemoe_appliance.schema.files import write_atomically
 from edgemoe_appliance.schema.journal import LOG_NAME
-from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.roots import Roots, read_roots
 from edgemoe_appliance.schema.sessionfolder import host_folder
+from edgemoe_appliance.studies.study import Study, read_study
 
 ResultT = TypeVar("ResultT")
 
@@ -109,7 +109,7 @@ class Visit:
     request: VisitRequest
     kit: KitFacts
     facts: VisitFacts
-    configs: Configs
+    study: Study
     target: Target
     timeline: Timeline
     interruption: Interruption
@@ -173,9 +173,9 @@ def open_visit(
     """
     start_s = time.monotonic() - request.elapsed_s
     kit = read_kit(request.kit)
-    configs = read_configs(resource_folder("configs"))
+    study = read_study(kit.study)
     target_id = request.target or kit.target
-    target = configs.target(target_id)
+    target = study.configs.target(target_id)
     for folder in (request.work, request.out / SESSIONS, request.out / LOGS):
         folder.mkdir(parents=True, exist_ok=True)
     folders = _folders(request)
@@ -187,7 +187,7 @@ def open_visit(
             request=request,
             kit=kit,
             facts=_begun_facts(request.out, kit, target_id),
-            configs=configs,
+            study=study,
             target=target,
             timeline=Timeline(say, request.out / _TIMELINE, start_s=start_s, roots=roots),
             interruption=interruption,

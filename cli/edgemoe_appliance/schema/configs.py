@@ -365,6 +365,34 @@ class Experiment(Frozen):
 ExperimentNames = Annotated[tuple[Identifier, ...], Field(min_length=1)]
 
 
+class Rounds(Frozen):
+    """So many rounds of an experiment; a round is one prompt once in each of its cells."""
+
+    experiment: Identifier
+    rounds: int = Field(ge=1)
+
+
+class Programme(Frozen):
+    """What a visit measures: `order`, then `engines` with two pins, then `rest` in turns."""
+
+    order: tuple[Rounds, ...] = Field(min_length=1)
+    engines: Identifier
+    rest: tuple[Identifier, ...] = ()
+
+    @property
+    def experiments(self) -> tuple[str, ...]:
+        """Return the experiments that one engine is measured in, each once."""
+        return tuple(dict.fromkeys([*(line.experiment for line in self.order), *self.rest]))
+
+
+class VisitSuite(Frozen):
+    """What is measured on a borrowed machine: `small` where a run of `whole` takes too long."""
+
+    longest_run_s: float = Field(gt=0)
+    whole: Programme
+    small: Programme
+
+
 class Suites(Frozen):
     """Which experiments a command runs where none are named; `evaluate` has them by target."""
 
@@ -372,6 +400,7 @@ class Suites(Frozen):
     demo: ExperimentNames
     kick_the_tires: ExperimentNames
     evaluate: dict[Identifier, ExperimentNames]
+    visit: VisitSuite | None = None
 
 
 class ExperimentsConfig(Frozen):

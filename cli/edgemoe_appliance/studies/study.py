@@ -27,6 +27,7 @@ from edgemoe_appliance.schema.configs import (
     Experiment,
     ExperimentsConfig,
     Identifier,
+    Programme,
     Prompt,
     PromptsConfig,
     Suites,
@@ -383,6 +384,9 @@ def _of_experiments(study: Study) -> Iterator[_Reference]:
         at: KeyPath = ("suites", "evaluate", target)
         yield reference(at, target, "target", study.configs.devices.targets)
         lists[at] = names
+    for kind, programme in suites.visit or {}:
+        if isinstance(programme, Programme):
+            lists["suites", "visit", kind] = (*programme.experiments, programme.engines)
     for at, names in lists.items():
         for place, name in enumerate(names):
             yield reference((*at, place), name, "experiment", study.experiments)
