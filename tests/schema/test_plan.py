@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from edgemoe_appliance.schema.plan import (
     prompt_key,
     read_plan,
     scaled_prompt,
+    williams_rows,
 )
 
 from .builders import DIGEST, a_plan, a_prompt, a_spec, an_engine, an_experiment
@@ -194,6 +197,27 @@ def test_models_alternate_inside_each_prompt_and_repetition() -> None:
     ]
 
 
+@pytest.mark.parametrize("count", range(1, 9))
+def test_williams_rows_are_balanced(count: int) -> None:
+    rows = williams_rows(count)
+    assert all(sorted(row) == list(range(count)) for row in rows)
+    places = Counter((place, thing) for row in rows for place, thing in enumerate(row))
+    followers = Counter(pair for row in rows for pair in pairwise(row))
+    assert len(places) == count**2
+    assert len(followers) == count * (count - 1)
+    assert len(set(places.values())) == 1
+    assert len(set(followers.values())) <= 1
+
+
+def test_models_are_counterbalanced_inside_each_prompt_and_repetition() -> None:
+    runs = runs_of(an_ordered_experiment(Order.COUNTERBALANCED))
+    assert [(run.repetition, run.prompt) for run in runs] == [
+        (repetition, prompt) for repetition in (1, 2) for prompt in ("p", "q") for _ in MODELS
+    ]
+    blocks = [tuple(run.model for run in runs[at : at + 3]) for at in range(0, len(runs), 3)]
+    assert len(set(blocks)) == len(blocks) == 4
+
+
 def test_blocked_runs_of_a_model_stand_together_in_their_old_order() -> None:
     runs = runs_of(an_ordered_experiment(Order.BLOCKED))
     assert [run.model for run in runs] == ["c-model"] * 4 + ["a-model"] * 4 + ["b-model"] * 4
@@ -234,6 +258,7 @@ def test_an_experiment_multiplies_threads_arms_and_pins() -> None:
         threads=(4, 6),
         arms=(Arm.PLAIN, Arm.NO_MMAP),
         pins=("b1", "b2"),
+        order=Order.INTERLEAVED,
     )
     runs = runs_of(experiment)
     assert [(run.threads, run.arm, run.pin) for run in runs] == [

@@ -36,7 +36,7 @@ def test_experiments_have_the_runs_of_the_study(
     assert len(runs) == n_runs
     assert experiment.n_predict == n_predict
     assert experiment.feeds == feeds
-    assert experiment.order is Order.INTERLEAVED
+    assert experiment.order is Order.COUNTERBALANCED
     assert experiment.prompt_scale == 1
 
 

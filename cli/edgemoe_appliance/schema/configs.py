@@ -312,7 +312,10 @@ class Arm(str, Enum):
 class Order(str, Enum):
     """How the runs of a plan follow one another."""
 
-    INTERLEAVED = "interleaved"  # models alternate inside each prompt and repetition
+    # Models, arms and pins alternate inside each prompt and repetition, each of them as often in
+    # each place and after each other one; `interleaved` keeps one order throughout.
+    COUNTERBALANCED = "counterbalanced"
+    INTERLEAVED = "interleaved"
     RANDOMISED = "randomised"  # shuffled with the recorded seed
     BLOCKED = "blocked"  # the study: all runs of a model together
 
@@ -346,7 +349,7 @@ class Experiment(Frozen):
     arms: tuple[Arm, ...] = (Arm.PLAIN,)
     pins: tuple[Identifier, ...] = ()  # empty: the session's pin
     prompt_scale: float = Field(default=1.0, gt=0, le=1)
-    order: Order = Order.INTERLEAVED
+    order: Order = Order.COUNTERBALANCED
 
     @field_validator("feeds", "models", "prompts", "threads", "arms", "pins")
     @classmethod

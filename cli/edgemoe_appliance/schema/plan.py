@@ -384,4 +384,39 @@ def ordered(specs: Sequence[RunSpec], order: Order, seed: int) -> list[RunSpec]:
         shuffled = list(specs)
         random.Random(seed).shuffle(shuffled)  # noqa: S311  an order that can be had again
         return shuffled
+    if order is Order.COUNTERBALANCED:
+        return _counterbalanced(specs)
     return list(specs)
+
+
+def _counterbalanced(specs: Sequence[RunSpec]) -> list[RunSpec]:
+    """Return the runs of each repetition, prompt and number of threads in an order of their own.
+
+    What always comes first, or always after the same one, would carry what that does to it: the
+    pages that the last model left in the cache, the heat, the clock. The orders go through the
+    rows of a Williams design, one for each block.
+    """
+    blocks: dict[tuple[int, str, int], list[RunSpec]] = {}
+    for run in specs:
+        blocks.setdefault((run.repetition, run.prompt, run.threads), []).append(run)
+    found: list[RunSpec] = []
+    for number, block in enumerate(blocks.values()):
+        rows = williams_rows(len(block))
+        found += [block[place] for place in rows[number % len(rows)]]
+    return found
+
+
+def williams_rows(count: int) -> list[list[int]]:
+    """Return orders of `count` things: each stands as often at each place and after each other.
+
+    `count` rows where it is even, twice as many where it is odd. Source: Williams, Australian
+    Journal of Scientific Research A 2 (1949) 149.
+
+    >>> williams_rows(4)
+    [[0, 1, 3, 2], [1, 2, 0, 3], [2, 3, 1, 0], [3, 0, 2, 1]]
+    """
+    first = [0] + [
+        (place + 1) // 2 if place % 2 else count - place // 2 for place in range(1, count)
+    ]
+    rows = [[(place + shift) % count for place in first] for shift in range(count)]
+    return rows if count % 2 == 0 else [*rows, *(row[::-1] for row in rows)]
