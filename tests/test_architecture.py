@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine": set(),
     "models": set(),
     "measure": {"engine"},
-    "doctor": {"engine", "container"},
+    "doctor": {"engine", "container", "measure"},
     "analysis": set(),
     "report": {"analysis"},
     "container": {"engine", "models"},

@@ -13,6 +13,7 @@ from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.l4t import parse_release
 
 RELEASE = "# R36 (release), REVISION: {}, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: x\n"
+MODEL = b"NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super"
 BUDDYINFO = """Node 0, zone      DMA  9  8  7  6  5  4  3  2  1  1  0
 Node 0, zone   Normal  1000  900  800  700  600  500  400  300  200  100  {}
 """
@@ -31,7 +32,8 @@ def board(folder: Path, *, release: str, mode: str, shown: str | None) -> Path:
     """Lay out a root folder, and tools that print what the real ones print on such a board."""
     (folder / "etc").mkdir()
     (folder / "etc/nv_tegra_release").write_text(RELEASE.format(release))
-    (folder / "proc").mkdir()
+    (folder / "proc/device-tree").mkdir(parents=True)
+    (folder / "proc/device-tree/model").write_bytes(MODEL + b"\0")
     (folder / "proc/buddyinfo").write_text(BUDDYINFO.format(400))
     tools = folder / "tools"
     tools.mkdir()
@@ -105,3 +107,40 @@ def test_odd_texts_are_not_a_release(text: str) -> None:
     assert parse_release(text) is None
     assert parse_power_mode(text) is None
     assert parse_clocks(text).maximum == {}
+
+
+CASES = Path(__file__).parents[2] / "../shared/cases/board"
+
+
+@pytest.mark.parametrize("name", ["jetpack6", "jetpack72"])
+def test_the_caps_of_either_configuration_are_the_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    case = CASES / f"04_jetson_clocks_15w_{name}.txt"
+    if not case.exists():
+        pytest.skip(f"{case} is not there")
+    tools = board(tmp_path, release="4.3", mode="15W", shown=case.read_text())
+    found = findings(tmp_path, monkeypatch, tools)
+    assert found["gpu clock cap"].level is Level.OK
+    assert found["gpu clock cap"].seen == "624750000, 15W has 612000000 or 624750000"
+    assert found["cpu clock cap"].level is Level.OK
+    assert found["jetson_clocks"].seen.startswith("not locked: ")
+
+
+@pytest.mark.parametrize(
+    ("release", "level"), [("4.3", Level.OK), ("4.7", Level.WARN), ("5.0", Level.OK)]
+)
+def test_only_releases_that_fragment_memory_are_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, level: Level
+) -> None:
+    found = findings(tmp_path, monkeypatch, board(tmp_path, release=release, mode="15W", shown=""))
+    assert found["memory fragmentation"].level is level
+    assert ("upgrade" in found["memory fragmentation"].hint) == (level is Level.WARN)
+
+
+def test_another_board_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = board(tmp_path, release="4.3", mode="15W", shown="")
+    (tmp_path / "proc/device-tree/model").write_bytes(b"NVIDIA Jetson AGX Orin Developer Kit\0")
+    found = findings(tmp_path, monkeypatch, tools)
+    assert found["board"].level is Level.WARN
+    assert found["board"].seen == "NVIDIA Jetson AGX Orin Developer Kit"

@@ -165,3 +165,60 @@ def test_throttling_is_what_rose_since_the_first_reading() -> None:
 @pytest.mark.parametrize("readings", [[], [throttle({"a": 3}, {"b": 4})] * 3])
 def test_no_rise_is_no_caveat(readings: list[ThrottleReading]) -> None:
     assert check_throttling(readings) == ()
+
+
+# A laptop (thermald, issue 49) and a machine whose ACPI fan bears the name of its device.
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "rise"),
+    [
+        ("LCD", 45, 90, None),
+        ("TFN1", 0, 60, None),
+        ("pwm-fan", 0, 4, None),
+        ("BAT0", 0, 1, None),
+        ("iwlwifi_1", 0, 3, None),
+        ("hot-surface-alert", 0, 1, None),
+        ("Processor", 0, 3, 3.0),
+        ("intel_powerclamp", -1, 25, 25.0),
+        ("cpufreq-cpu0", 0, 2, 2.0),
+        ("thermal-cpufreq-4", 1, 2, 1.0),
+        ("thermal-devfreq-0", 0, 5, 5.0),
+        ("devfreq-17000000.gpu", 0, 5, 5.0),
+        ("gpu-throttle-alert", 0, 1, 1.0),
+        ("soc0-throttle-alert", 0, 1, 1.0),
+        ("cpu-balanced", 0, 1, 1.0),
+    ],
+)
+def test_only_what_slows_the_machine_throttles_it(
+    tmp_path: Path, kind: str, before: int, after: int, rise: float | None
+) -> None:
+    state = f"{THERMAL}/cooling_device0/cur_state"
+    write(tmp_path, f"{THERMAL}/cooling_device0/type", kind)
+    write(tmp_path, state, str(before))
+    with opened(tmp_path) as sensors:
+        first = sensors.read_throttle()
+        write(tmp_path, state, str(after))
+        caveats = check_throttling([first, sensors.read_throttle()])
+    assert [caveat.numbers for caveat in caveats] == ([] if rise is None else [{kind: rise}])
+
+
+def test_powerclamp_that_does_nothing_is_level_zero(tmp_path: Path) -> None:
+    write(tmp_path, f"{THERMAL}/cooling_device0/type", "intel_powerclamp")
+    write(tmp_path, f"{THERMAL}/cooling_device0/cur_state", "-1")
+    with opened(tmp_path) as sensors:
+        assert sensors.read_throttle().states == {"intel_powerclamp": 0}
+
+
+def test_masked_counters_are_unread_and_not_zero(tmp_path: Path) -> None:
+    """As a container sees them under Docker from 28.0.2 on: the folders are there and empty."""
+    for cpu in (0, 1):
+        (tmp_path / f"sys/devices/system/cpu/cpu{cpu}/thermal_throttle").mkdir(parents=True)
+    write(tmp_path, f"{THERMAL}/cooling_device0/type", "Processor")
+    write(tmp_path, f"{THERMAL}/cooling_device0/cur_state", "0")
+    with opened(tmp_path) as sensors:
+        reading = sensors.read_throttle()
+    assert reading.states == {"Processor": 0}
+    assert set(reading.unread) == {
+        "cpu0 core throttled",
+        "cpu1 core throttled",
+        "package 0 throttled",
+    }

@@ -54,6 +54,28 @@ def test_a_machine_without_sensors_has_no_temperature_and_no_throttling() -> Non
     assert set(readings.absent) == {"temp_start_c", "temp_peak_c", "temp_end_c", "throttle_events"}
 
 
+def unread(level: int) -> ThrottleReading:
+    return ThrottleReading(
+        t_mono_ns=0, states={"Processor": level}, counts={}, unread={"cpu0 core throttled": "gone"}
+    )
+
+
+def test_what_cannot_be_seen_is_not_zero() -> None:
+    readings = Readings()
+    assert put_heat(readings, [sample(0, cpu=40.0)], [unread(0), unread(0)]) == ()
+    assert "throttle_events" not in readings.metrics
+    assert readings.absent["throttle_events"] == (
+        "what would show it cannot be read here: cpu0 core throttled (gone)"
+    )
+
+
+def test_what_was_seen_counts_though_not_all_could_be() -> None:
+    readings = Readings()
+    (caveat,) = put_heat(readings, [sample(0, cpu=40.0)], [unread(0), unread(2)])
+    assert caveat.code == "throttled"
+    assert readings.metrics["throttle_events"] == 2
+
+
 def a_pause(end: CooldownEnd | None) -> Pause:
     outcome = None
     if end is not None:

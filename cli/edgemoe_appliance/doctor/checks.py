@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgemoe_appliance.doctor import host, jetson, nvidia
 from edgemoe_appliance.doctor.docker import check_docker
+from edgemoe_appliance.doctor.sources import check_sources
 from edgemoe_appliance.schema.configs import Backend, Target
 from edgemoe_appliance.schema.findings import Finding
 
@@ -40,6 +41,7 @@ def check_target(
     yield from host.check_virtual(root)
     yield from host.check_cgroup(root)
     yield from host.check_environment(os.environ)
+    yield from check_sources(target, root, is_container=docker is not None)
     if target.study_device == "jetson":
         yield from jetson.check_jetson(root)
     elif target.backend is Backend.CUDA:

@@ -11,20 +11,28 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+import psutil
 
 from edgemoe_appliance.doctor.host import read_line, read_text
 from edgemoe_appliance.schema.findings import Finding, Level
-from edgemoe_appliance.schema.l4t import Release, parse_release
+from edgemoe_appliance.schema.l4t import FRAGMENTS_MEMORY, Release, parse_release
+from edgemoe_appliance.schema.units import human_bytes
 
 _COMMAND_TIMEOUT_S = 10
-# Clock caps of the Orin Nano 8 GB by power mode: CPU in kHz, GPU and EMC in Hz.
-_CAPS = {
-    "15W": {"cpu": 1_497_600, "gpu": 612_000_000, "emc": 2_133_000_000},
-    "25W": {"cpu": 1_344_000, "gpu": 918_000_000, "emc": 3_199_000_000},
+# Clock caps of the Orin Nano 8 GB by power mode: CPU in kHz, GPU and EMC in Hz. Source: the files
+# nvpmodel_p3767_0003.conf (GPU 624.75 MHz at 15 W) and nvpmodel_p3767_0003_super.conf (612 MHz) of
+# Jetson Linux R36.
+_CAPS: Final[dict[str, dict[str, tuple[int, ...]]]] = {
+    "15W": {"cpu": (1_497_600,), "gpu": (612_000_000, 624_750_000), "emc": (2_133_000_000,)},
+    "25W": {"cpu": (1_344_000,), "gpu": (918_000_000,), "emc": (3_199_000_000,)},
 }
+# What the device tree calls the board of the target, and the memory that tells its 8 GB from 4 GB.
+_STUDY_BOARD = "Orin Nano"
+_STUDY_MEMORY_BYTES = 6_000_000_000
+_DEVICE_TREE_MODELS = ("sys/firmware/devicetree/base/model", "proc/device-tree/model")
 _STUDY_MODE = "15W"
-# From this release on a fix in NvMap fragments memory until the next boot.
-_FRAGMENTING_RELEASE = (36, 4, 7)
 # A board that has just started has hundreds of 4 MiB blocks; one seen failing had one or two.
 _FEW_BLOCKS = 16
 
@@ -61,6 +69,7 @@ def check_jetson(root: Path) -> Iterator[Finding]:
     release_line = read_line(root / "etc/nv_tegra_release")
     release = parse_release(release_line or "")
     yield _release_finding(release_line, release)
+    yield from check_board(root)
     mode = parse_power_mode(run_tool("nvpmodel", "-q") or "")
     clocks = parse_clocks(run_tool("jetson_clocks", "--show") or "")
     yield _mode_finding(mode)
@@ -79,12 +88,42 @@ def _release_finding(line: str | None, release: Release | None) -> Finding:
             hint="this is not a Jetson; choose another --target",
         )
     supported = release.version[0] == 36
+    hints = [
+        release.why_no_jetpack,
+        None if supported else "the images are made for JetPack 6 (R36)",
+    ]
     return Finding(
         check="L4T release",
         level=Level.OK if supported else Level.WARN,
         seen=f"R{release.text}",
-        hint="" if supported else "the images are made for JetPack 6 (R36)",
+        hint="; ".join(hint for hint in hints if hint),
     )
+
+
+def check_board(root: Path) -> Iterator[Finding]:
+    """Compare the board's model, as its device tree has it, with the target's."""
+    texts = (read_text(root / path) for path in _DEVICE_TREE_MODELS)
+    model = next((text.strip("\0 \n") for text in texts if text), None)
+    if model is None:
+        return
+    memory_bytes = psutil.virtual_memory().total
+    if _STUDY_BOARD not in model:
+        yield Finding(
+            check="board",
+            level=Level.WARN,
+            seen=model,
+            hint=f"this target is the {_STUDY_BOARD} 8 GB: its clocks, bandwidth and comparison "
+            "with the study do not hold here; give your board a target of its own (--devices)",
+        )
+    elif memory_bytes < _STUDY_MEMORY_BYTES:
+        yield Finding(
+            check="board",
+            level=Level.WARN,
+            seen=f"{model} with {human_bytes(memory_bytes)}",
+            hint="the study's has 8 GB: models that fit there may not fit here",
+        )
+    else:
+        yield Finding(check="board", level=Level.OK, seen=model)
 
 
 def _mode_finding(mode: str | None) -> Finding:
@@ -105,7 +144,7 @@ def _mode_finding(mode: str | None) -> Finding:
 
 
 def _cap_findings(mode: str | None, clocks: Clocks) -> Iterator[Finding]:
-    for name, cap in _CAPS.get(mode or "", {}).items():
+    for name, caps in _CAPS.get(mode or "", {}).items():
         seen = clocks.maximum.get(name)
         if seen is None:
             yield Finding(
@@ -116,11 +155,11 @@ def _cap_findings(mode: str | None, clocks: Clocks) -> Iterator[Finding]:
             )
             continue
         # The kernel rounds clocks to steps of its tables; a per cent tells the modes apart.
-        agrees = abs(seen - cap) <= 0.01 * cap
+        agrees = any(abs(seen - cap) <= 0.01 * cap for cap in caps)
         yield Finding(
             check=f"{name} clock cap",
             level=Level.OK if agrees else Level.WARN,
-            seen=f"{seen}, {mode} has {cap}",
+            seen=f"{seen}, {mode} has {' or '.join(map(str, caps))}",
             hint="" if agrees else "the mode's name and its clocks disagree: check nvpmodel.conf",
         )
 
@@ -143,12 +182,12 @@ def _lock_finding(clocks: Clocks) -> Finding:
 
 
 def _fragmentation_finding(release: Release | None) -> Finding:
-    prone = release is not None and release.version >= _FRAGMENTING_RELEASE
+    prone = release is not None and FRAGMENTS_MEMORY.holds_for(release.version)
     return Finding(
         check="memory fragmentation",
         level=Level.WARN if prone else Level.OK,
-        seen="this release fragments device memory over time" if prone else "not known here",
-        hint="reboot before a session if allocations fail with memory free" if prone else "",
+        seen=FRAGMENTS_MEMORY.text if prone else "not known of this release",
+        hint=FRAGMENTS_MEMORY.hint if prone else "",
     )
 
 

@@ -102,7 +102,7 @@ def _jetpack(release: Release | None, absences: Absences) -> str | None:
     if release is None:
         absences.missing("jetpack", "no release of Jetson Linux is known")
     elif release.jetpack is None:
-        absences.missing("jetpack", f"none is known here for Jetson Linux {release.text}")
+        absences.missing("jetpack", release.why_no_jetpack or "")
     return release.jetpack if release else None
 
 

@@ -5,9 +5,10 @@ Files are opened once. A sensor that gives no value is named with its reason; no
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -36,8 +37,15 @@ _DIE_SENSORS = (
     "k10temp",
     "zenpower",
 )
-# A fan is a cooling device too, but it slows nothing down.
-_FAN = "fan"
+# Cooling devices that slow the machine down. Fans, screens, batteries and radios are cooling
+# devices too and slow nothing that is measured here. Source: the kernel's drivers (ACPI Processor,
+# intel_powerclamp, cpufreq_cooling, cpuidle_cooling, devfreq_cooling) and NVIDIA's device trees of
+# Jetson Linux R32 to R39 (`*-throttle-alert`, `*-balanced`, `*-heavy`).
+_THROTTLES = re.compile(
+    r"processor|intel_powerclamp|(thermal-)?(cpufreq|cpuidle|idle|devfreq|gpufreq)\b.*"
+    r"|(cpu|gpu|soc|cv|tj)\d*-throttle(-alert)?|(cpu|gpu|emergency)-(balanced|heavy)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +61,14 @@ class HeatReading:
 class ThrottleReading:
     """Throttling at one moment.
 
-    `states` are levels of cooling devices (0: none), `counts` are events since boot.
+    `states` are levels of cooling devices (0: none), `counts` are events since boot; `unread` are
+    those that should be there and gave no value, with the reason.
     """
 
     t_mono_ns: int
     states: dict[str, int]
     counts: dict[str, int]
+    unread: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +127,18 @@ class HeatSensors:
         return HeatReading(t_mono_ns=t_mono_ns, temps_c=temps_c, failed=failed)
 
     def read_throttle(self) -> ThrottleReading:
-        """Return all levels and counters of throttling; those that fail are left out."""
+        """Return all levels and counters of throttling; those that fail are named apart."""
+        t_mono_ns = time.monotonic_ns()
+        states, failed_states = _read_files(self._open["states"])
+        counts, failed_counts = _read_files(self._open["counts"])
+        expected = {*self._paths["states"], *self._paths["counts"]}
+        never = {name: why for name, why in self.unreadable.items() if name in expected}
         return ThrottleReading(
-            t_mono_ns=time.monotonic_ns(),
-            states=_read_files(self._open["states"])[0],
-            counts=_read_files(self._open["counts"])[0],
+            t_mono_ns=t_mono_ns,
+            # Powerclamp says -1 while it does nothing.
+            states={name: max(0, level) for name, level in states.items()},
+            counts=counts,
+            unread=never | failed_states | failed_counts,
         )
 
     def _try_open(self, kind: str, name: str, path: Path) -> None:
@@ -234,12 +251,15 @@ def _chip(name: str) -> str:
 def _cooling_devices(roots: SystemRoots) -> Iterator[tuple[str, Path]]:
     for folder in roots.found("sys/class/thermal/cooling_device*"):
         name = read_text(folder / "type") or folder.name
-        if _FAN not in name.lower():
+        if _THROTTLES.fullmatch(name):
             yield name, folder / "cur_state"
 
 
 def _core_counters(roots: SystemRoots) -> Iterator[tuple[str, Path]]:
-    """Yield the counters of x86: of each core, and of each package once."""
+    """Yield the counters of x86: of each core, and of each package once.
+
+    A folder for them without the files is one that a container runtime has masked.
+    """
     packages: set[int] = set()
     for folder in roots.found("sys/devices/system/cpu/cpu[0-9]*/thermal_throttle"):
         cpu = folder.parent

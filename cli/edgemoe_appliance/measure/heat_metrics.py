@@ -27,11 +27,22 @@ def put_heat(
         readings.put_absent(_TEMPERATURES, "this machine shows no temperature of its die")
     caveats = check_throttling(throttle)
     events = sum(sum(caveat.numbers.values()) for caveat in caveats)
-    is_shown = any(reading.states or reading.counts for reading in throttle)
-    readings.put(
-        "throttle_events", events if is_shown else None, "this machine shows no throttling"
-    )
+    why_not = _why_unseen(throttle)
+    # What was seen was seen; that there was nothing is known only where all of it could be read.
+    readings.put("throttle_events", None if not events and why_not else events, why_not or "")
     return caveats
+
+
+def _why_unseen(throttle: Sequence[ThrottleReading]) -> str | None:
+    """Return why throttling could have gone unseen, or None where every source of it was read."""
+    if not any(reading.states or reading.counts or reading.unread for reading in throttle):
+        return "this machine shows no throttling"
+    unread = {name: why for reading in throttle for name, why in reading.unread.items()}
+    if not unread:
+        return None
+    name, why = next(iter(unread.items()))
+    more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
+    return f"what would show it cannot be read here: {name}{more} ({why})"
 
 
 def put_pause(readings: Readings, pause: Pause) -> tuple[Caveat, ...]:

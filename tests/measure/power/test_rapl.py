@@ -134,3 +134,64 @@ def test_one_package_that_stands_still_makes_the_source_absent(tmp_path: Path) -
     only = {"intel-rapl:0": "package-0"}
     absent = find_rapl(SystemRoots(root=tmp_path), lambda _: write_zones(tmp_path, 9, only))
     assert isinstance(absent, AbsentSource)
+
+
+def draw(root: Path, watts: dict[str, float], seconds: float) -> None:
+    """Let counters rise by what was drawn."""
+    for folder, power_w in watts.items():
+        path = root / "sys/class/powercap" / folder / "energy_uj"
+        path.write_text(f"{int(path.read_text()) + round(power_w * seconds * 1e6)}\n")
+
+
+@pytest.mark.parametrize(
+    ("zones", "start_uj", "watts", "totals"),
+    [
+        # One counter under the names of two dies, as read a few milliseconds apart.
+        (
+            ("package-0-die-0", "package-0-die-1"),
+            (10_360_237_493, 10_359_908_363),
+            (68.0, 68.0),
+            ["package-0-die-0"],
+        ),
+        # The same under the names of two packages, and under one name twice.
+        (("package-0", "package-1"), (5_000_000, 5_000_100), (30.0, 30.0), ["package-0"]),
+        (("package-0", "package-0"), (5_000_000, 5_000_100), (30.0, 30.0), ["package-0"]),
+        # An offset between the dies of one package makes no second counter.
+        (
+            ("package-1-die-0", "package-1-die-1"),
+            (7_000_000, 900_000_000),
+            (40.0, 40.0),
+            ["package-1-die-0"],
+        ),
+        # Dies, or packages, that draw different power are two.
+        (
+            ("package-0-die-0", "package-0-die-1"),
+            (5_000_000, 5_000_000),
+            (30.0, 33.0),
+            ["package-0-die-0", "package-0-die-1"],
+        ),
+        # Two packages that idle alike have not drawn the same since boot.
+        (
+            ("package-0", "package-1"),
+            (80_000_000, 95_000_000),
+            (20.0, 20.02),
+            ["package-0", "package-1"],
+        ),
+    ],
+)
+def test_counters_that_advance_alike_are_one(
+    tmp_path: Path,
+    zones: tuple[str, str],
+    start_uj: tuple[int, int],
+    watts: tuple[float, float],
+    totals: list[str],
+) -> None:
+    folders = ("intel-rapl:0", "intel-rapl:1")
+    for folder, name, value in zip(folders, zones, start_uj, strict=True):
+        write_zone(tmp_path, folder, name, value)
+    powers = dict(zip(folders, watts, strict=True))
+    meter = find_rapl(SystemRoots(root=tmp_path), lambda s: draw(tmp_path, powers, s))
+    assert isinstance(meter, RaplMeter)
+    assert [r.name for r in meter.rails if r.role is RailRole.TOTAL] == totals
+    # The other one is still read and recorded.
+    assert len({rail.name for rail in meter.rails}) == 2

@@ -132,3 +132,24 @@ def test_no_text_is_fatal(line: str) -> None:
 def test_no_damage_to_a_line_is_fatal_or_makes_up_a_rail(start: int, end: int, new: str) -> None:
     sample = parse_tegrastats_line(JETPACK6_ROOT[:start] + new + JETPACK6_ROOT[end:])
     assert all(power.max_mw is None for power in sample.rails.values())
+
+
+def test_an_agx_xavier_of_jetpack_4_prints_no_unit() -> None:
+    line = (
+        "RAM 10881/31919MB (lfb 4230x4MB) SWAP 0/15959MB (cached 0MB) CPU [17%@1190,off] "
+        "EMC_FREQ 55%@2133 GR3D_FREQ 95%@1377 APE 150 MTS fg 0% bg 10% AO@48C GPU@54.5C "
+        "Tdiode@53.25C PMIC@100C AUX@46C CPU@49C thermal@49.45C Tboard@47C GPU 18401/18525 "
+        "CPU 2301/2330 SOC 4602/4602 CV 0/0 VDDRQ 2914/2911 SYS5V 4632/4620"
+    )
+    sample = parse_tegrastats_line(line)
+    assert {name: rail.now_mw for name, rail in sample.rails.items()} == {
+        "GPU": 18401,
+        "CPU": 2301,
+        "SOC": 4602,
+        "CV": 0,
+        "VDDRQ": 2914,
+        "SYS5V": 4632,
+    }
+    assert sample.rails["GPU"].mean_mw == 18525
+    assert sample.temps_c["GPU"] == 54.5
+    assert sample.unknown == ("APE", "150", "MTS", "fg", "0%", "bg", "10%")

@@ -160,7 +160,7 @@ class Ina3221Meter:
             self._close()
             raise MeasureError(
                 f"INA3221: {describe_failure(error)}",
-                hint="the sensor was there a moment ago; run doctor",
+                hint=_open_hint(error),
             ) from error
         return self
 
@@ -181,6 +181,15 @@ class Ina3221Meter:
         for _, files in self._open:
             close_all(files)
         self._open = []
+
+
+def _open_hint(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return (
+            "the kernel shows it to root alone: as root, chmod a+r its in*_input, curr*_input and "
+            "power*_input files (until the next boot)"
+        )
+    return "the sensor has gone since it was found: look at dmesg for ina3221"
 
 
 def find_ina3221(roots: SystemRoots) -> Ina3221Meter | AbsentSource:

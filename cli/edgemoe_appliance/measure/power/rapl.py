@@ -1,5 +1,6 @@
 """RAPL energy counters of x86 processors (Intel and AMD) through the powercap folder.
 
+Some machines show one counter under several names: of those that advance alike one is the total.
 Counters wrap at a range that the kernel states; a fall that is no wrap is a reset, and is passed
 on as a fall, so that no window across it can be integrated.
 """
@@ -7,9 +8,11 @@ on as a fall, so that no window across it can be integrated.
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
 from pathlib import Path
 from types import TracebackType
 
@@ -38,6 +41,14 @@ _REFRESH_S = 0.001
 _MAX_POWER_W = 2000.0
 # A counter that stands still for this long does not count (some hypervisors show zeros).
 _STANDSTILL_S = 0.05
+# Two that look alike over that time are watched for longer. What is read of one counter twice
+# differs by what the machine draws between the two readings, of which each may be an update old.
+_WATCHES = 5
+_WATCHED_S = 0.1
+_STALE_S = 2 * _REFRESH_S
+# Drawn between reading two names of one counter, were the reader interrupted in between.
+_APART_S = 0.010
+_DIE = re.compile(r"(package-\d+)-die-\d+")
 _CHMOD_HINT = "as root: chmod o+r /sys/class/powercap/intel-rapl:*/energy_uj (until the next boot)"
 
 
@@ -133,19 +144,114 @@ def find_rapl(
     unreadable = next((f for f in folders if not os.access(f / "energy_uj", os.R_OK)), None)
     if unreadable is not None:
         return _absent(f"{unreadable.name}/energy_uj may not be read; {_CHMOD_HINT}")
-    meter = _counting(tuple(zone for f in folders if (zone := _find_zone(f, roots))), wait)
+    zones = [zone for folder in folders if (zone := _find_zone(folder, roots))]
+    meter = _counting(_with_own_names(zones), wait)
     if total_rails(meter.rails):
         return meter
     return _absent("the package counters stand still or cannot be read")
 
 
+def _with_own_names(zones: Sequence[_Zone]) -> tuple[_Zone, ...]:
+    """Return zones with names of their own: a second one of a name gets a number."""
+    named: dict[str, _Zone] = {}
+    for zone in zones:
+        name, number = zone.rail.name, 1
+        while name in named:
+            number += 1
+            name = f"{zone.rail.name} {number}"
+        named[name] = replace(zone, rail=replace(zone.rail, name=name, sensor=f"rapl {name}"))
+    return tuple(named.values())
+
+
 def _counting(zones: tuple[_Zone, ...], wait: Callable[[float], None]) -> RaplMeter:
     """Return a meter of the zones that count; of none where a package does not."""
-    before = {zone.rail.name: _value_of(zone) for zone in zones}
+    before = _values_of(zones)
     wait(_STANDSTILL_S)
-    moving = tuple(zone for zone in zones if _value_of(zone) not in (None, before[zone.rail.name]))
+    after = _values_of(zones)
+    moving = tuple(
+        zone for zone in zones if after[zone.rail.name] not in (None, before[zone.rail.name])
+    )
     packages = {zone.rail.name for zone in zones if _is_package(zone.rail)}
-    return RaplMeter(moving if packages <= {zone.rail.name for zone in moving} else ())
+    if not packages <= {zone.rail.name for zone in moving}:
+        return RaplMeter(())
+    repeated = _find_repeated(moving, before, after, wait)
+    return RaplMeter(tuple(_beside(z) if z.rail.name in repeated else z for z in moving))
+
+
+def _beside(zone: _Zone) -> _Zone:
+    return replace(zone, rail=replace(zone.rail, role=RailRole.BESIDE))
+
+
+def _values_of(zones: Sequence[_Zone]) -> dict[str, int | None]:
+    return {zone.rail.name: _value_of(zone) for zone in zones}
+
+
+def _find_repeated(
+    zones: Sequence[_Zone],
+    before: Mapping[str, int | None],
+    after: Mapping[str, int | None],
+    wait: Callable[[float], None],
+) -> frozenset[str]:
+    """Return the totals that are one counter with an earlier total, under another name."""
+    totals = [zone for zone in zones if zone.rail.role is RailRole.TOTAL]
+    pairs = [p for p in combinations(totals, 2) if _is_alike(p, before, after, _STANDSTILL_S)]
+    if not pairs:
+        return frozenset()
+    seen = [after]
+    for _ in range(_WATCHES):
+        wait(_WATCHED_S)
+        seen.append(_values_of(totals))
+    repeated: set[str] = set()
+    for pair in pairs:
+        first, second = (zone.rail.name for zone in pair)
+        if first not in repeated and _stays_alike(pair, seen):
+            repeated.add(second)
+    return frozenset(repeated)
+
+
+def _stays_alike(pair: tuple[_Zone, _Zone], seen: Sequence[Mapping[str, int | None]]) -> bool:
+    """Return whether two counters gain the same in each watch and in all of them together.
+
+    Where nothing more was drawn, the dies of one package are believed to be one.
+    """
+    names = [zone.rail.name for zone in pair]
+    if all(seen[0][name] == seen[-1][name] for name in names):
+        return _package_of(names[0]) == _package_of(names[1])
+    return _is_alike(pair, seen[0], seen[-1], _WATCHES * _WATCHED_S) and all(
+        _is_alike(pair, earlier, later, _WATCHED_S) for earlier, later in pairwise(seen)
+    )
+
+
+def _is_alike(
+    pair: tuple[_Zone, _Zone],
+    before: Mapping[str, int | None],
+    after: Mapping[str, int | None],
+    elapsed_s: float,
+) -> bool:
+    """Return whether two counters gained the same, and stand at the same value or in one package.
+
+    Two packages that idle alike gain nearly the same too, but their sums since boot differ.
+    """
+    gains = []
+    for zone in pair:
+        start, end = before[zone.rail.name], after[zone.rail.name]
+        if start is None or end is None:
+            return False
+        gains.append(end - start if end >= start else end + zone.range_uj - start)
+    most = max(gains)
+    is_same_gain = abs(gains[0] - gains[1]) <= most * _STALE_S / elapsed_s
+    names = [zone.rail.name for zone in pair]
+    values = [after[name] or 0 for name in names]
+    drawn_apart_uj = most / elapsed_s * _APART_S
+    is_same_value = abs(values[0] - values[1]) <= drawn_apart_uj
+    return is_same_gain and (is_same_value or _package_of(names[0]) == _package_of(names[1]))
+
+
+def _package_of(name: str) -> str:
+    """Return the package that a counter belongs to as one of its dies, else its own name."""
+    owner, slash, zone = name.partition("/")
+    die = _DIE.match(owner)
+    return f"{die[1]}{slash}{zone}" if die else name
 
 
 def _is_package(rail: Rail) -> bool:

@@ -28,10 +28,12 @@ _TEMP = re.compile(
     r"(?<!\S)([A-Za-z][\w.-]*)@(-?\d{1,4}(?:\.\d{1,6})?)C(?:/-?\d{1,4}(?:\.\d{1,6})?C)*(?!\S)"
 )
 _RAIL = re.compile(r"(?<!\S)([A-Z][A-Z0-9_]*) (-?\d{1,9})mW/(-?\d{1,9})mW(?:/(-?\d{1,9})mW)?(?!\S)")
-# Before the unit was printed, rails were told from other `a/b` fields by their names only.
+# Before JetPack 5 no unit was printed: what is left of the form `NAME a/b` is a rail in mW, once
+# memory, swap, loads and temperatures have been taken out (`GPU 18401/18525` on an AGX Xavier).
 _RAIL_WITHOUT_UNIT = re.compile(
-    r"(?<!\S)((?:POM|VDD|VIN)_[A-Z0-9_]+) (-?\d{1,9})/(-?\d{1,9})(?:/(-?\d{1,9}))?(?!\S)"
+    r"(?<!\S)([A-Z][A-Z0-9_]*) (-?\d{1,9})/(-?\d{1,9})(?:/(-?\d{1,9}))?(?!\S)"
 )
+_NO_RAILS = frozenset({"RAM", "SWAP", "IRAM", "EMC", "CPU_FREQ", "GR3D", "MTS"})
 _NOT_CONNECTED = "NC"
 
 
@@ -153,5 +155,5 @@ def _parse_rails(found: Iterable[tuple[str, ...]]) -> dict[str, RailPower]:
     return {
         name: RailPower(now_mw=int(now), mean_mw=int(mean), max_mw=int(top) if top else None)
         for name, now, mean, top in found
-        if name != _NOT_CONNECTED
+        if name != _NOT_CONNECTED and name not in _NO_RAILS
     }

@@ -53,6 +53,11 @@ _FIRST_LINE_S = 3.0
 _STOP_S = 2.0
 _MAX_LINE_BYTES = 16 * 1024
 _MAX_QUOTE = 120
+# The board's own tegrastats is shown to a container whose image brings an older C library.
+_NEWER_LIBRARY = (
+    " (the host's tegrastats needs a newer C library than the image has; the INA3221 is read "
+    "without it)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +121,8 @@ class _Child:
             self._process.wait(_STOP_S)
         code = self._process.poll()
         how = "closed its output" if code is None else f"ended with exit code {code}"
-        return f"tegrastats {how}; its last line: {last[:_MAX_QUOTE] or 'none'}"
+        why = _NEWER_LIBRARY if "GLIBC_" in last else ""
+        return f"tegrastats {how}; its last line: {last[:_MAX_QUOTE] or 'none'}{why}"
 
 
 class TegrastatsMeter:
