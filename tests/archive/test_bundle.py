@@ -7,6 +7,7 @@ import gzip
 import json
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ from edgemoe_appliance.archive.derived import Basis
 from edgemoe_appliance.archive.limits import Limits
 from edgemoe_appliance.archive.tarball import TarWriter
 from edgemoe_appliance.archive.verify import verify_archive
-from edgemoe_appliance.errors import HostError, RecordError
-from edgemoe_appliance.schema.journal import JOURNAL_NAME, SAMPLES_FOLDER
+from edgemoe_appliance.errors import ConfigError, HostError, RecordError
+from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, SAMPLES_FOLDER
 from tests.archive.conftest import Derive
 from tests.archive.sessions import archive, contents, maker, request
 
@@ -149,3 +150,20 @@ def test_an_installation_tells_what_it_does_not_carry(
     assert found.is_good
     assert set(layout.CHECKOUT_NAMES) == {note.file for note in found.notes}
     assert not set(layout.CHECKOUT_NAMES) & set(contents(written.path))
+
+
+def test_an_archive_may_be_made_anew_over_an_older_one_alone(
+    small_archive: Path, session: Path, tmp_path: Path
+) -> None:
+    older = shutil.copy(small_archive, tmp_path / "older.tar")
+    bundle.check_archive_place(Path(older), is_forced=False)
+    backup = tmp_path / "backup.tar"
+    with tarfile.open(backup, "w") as file:
+        file.add(__file__, "home/diary.txt")
+    for path in (backup, Path(shutil.copy(__file__, tmp_path / "notes.tar"))):
+        before = path.read_bytes()
+        with pytest.raises(ConfigError, match="was not made by this command"):
+            archive(session, path)
+        assert path.read_bytes() == before
+    with pytest.raises(ConfigError, match="lies in the session folder"):
+        archive(session, session / PLAN_NAME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import re
 import shutil
@@ -16,8 +17,14 @@ import pytest
 
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.statistics import resampling
-from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.report import ReportPaths, render_reference_report, write_report
+from edgemoe_appliance.errors import ConfigError, HostError
+from edgemoe_appliance.report import (
+    ReportPaths,
+    check_report_place,
+    render,
+    render_reference_report,
+    write_report,
+)
 from edgemoe_appliance.report.render import build_material, render_files, render_page
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
@@ -350,10 +357,19 @@ def test_a_later_report_removes_what_is_stale_and_nothing_of_the_user_s(
 
 
 def test_a_folder_that_cannot_be_written_is_a_fault_of_the_host(
-    tmp_path: Path, study: Study
+    tmp_path: Path, study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def refuse(path: Path, content: bytes) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(render, "write_atomically", refuse)
+    with pytest.raises(HostError, match=r"cannot be written \(Read-only"):
+        render_reference_report(tmp_path / "out", study)
+
+
+def test_a_folder_that_cannot_be_is_a_wrong_flag(tmp_path: Path, study: Study) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(HostError, match="cannot be written"):
+    with pytest.raises(ConfigError, match=r"cannot be written \(Not a directory\).*--out"):
         render_reference_report(tmp_path / "file" / "out", study)
 
 
@@ -383,3 +399,18 @@ def test_a_session_in_which_all_failed_has_a_report(tmp_path: Path, study: Study
     html = page_of(study, folder)
     assert "0 of 180 runs ended well, 180 did not" in html
     assert not Page(html).unbalanced
+
+
+def test_a_report_may_be_made_anew_over_an_older_one_alone(
+    reference: ReportPaths, tmp_path: Path
+) -> None:
+    check_report_place(reference.html.parent, is_forced=False)
+    page = tmp_path / "report.html"
+    page.write_text("<p>my own page</p>")
+    with pytest.raises(ConfigError, match="was not made by this command"):
+        check_report_place(tmp_path, is_forced=False)
+    check_report_place(tmp_path, is_forced=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "tables").symlink_to(tmp_path)
+    with pytest.raises(ConfigError, match="is a symbolic link"):
+        check_report_place(tmp_path / "other", is_forced=True)

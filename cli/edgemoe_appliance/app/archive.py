@@ -46,14 +46,22 @@ def archive(
     ] = False,
     docker_host: DockerHostOption = None,
     study: StudyOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over a file that is no archive of ours.")
+    ] = False,
 ) -> None:
     """Write one file with everything of a session: raw runs, report, verdicts, provenance."""
     from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
-    from edgemoe_appliance.archive.bundle import ArchiveRequest, write_archive  # noqa: PLC0415
+    from edgemoe_appliance.archive.bundle import (  # noqa: PLC0415
+        ArchiveRequest,
+        check_archive_place,
+        write_archive,
+    )
 
     folders = default_folders()
     (folder,) = session_folders([session], folders)
-    out = out or folders.archive_of(folder.name)
+    out = out or folders.archive_of(folder.resolve().name)
+    check_archive_place(out, is_forced=force)
     with _image_file(folder, out.parent, image_archive, docker_host, wanted=with_image) as image:
         written = write_archive(
             ArchiveRequest(
@@ -63,6 +71,7 @@ def archive(
                 out=out,
                 maker=read_maker(read_identity()),
                 image_file=image,
+                is_forced=force,
             )
         )
     for name, reason in written.about.absent.items():

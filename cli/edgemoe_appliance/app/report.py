@@ -42,36 +42,47 @@ def report(
         Path | None, typer.Option(help="Folder of the report. (default: results/SESSION)")
     ] = None,
     study: StudyOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over files that are no report of ours.")
+    ] = False,
 ) -> None:
     """Render a report: the paper's tables with your figures beside the study's."""
     folders, chosen = default_folders(), read_study(study)
     if sessions:
-        paths = report_sessions(sessions, folders, chosen, out)
+        paths = report_sessions(sessions, folders, chosen, out, is_forced=force)
     else:
-        paths = _write_reference_report(chosen, out or folders.results / _REFERENCE_NAME)
+        out = out or folders.results / _REFERENCE_NAME
+        paths = _write_reference_report(chosen, out, is_forced=force)
     say(f"report: {paths.html}")
 
 
 def report_sessions(
-    sessions: Sequence[str], folders: Folders, study: Study, out: Path | None = None
+    sessions: Sequence[str],
+    folders: Folders,
+    study: Study,
+    out: Path | None = None,
+    *,
+    is_forced: bool = False,
 ) -> ReportPaths:
     """Write the report of sessions, by default below results/ under their names; print a summary.
 
     The journals are read once for both.
     """
     from edgemoe_appliance.analysis import load_sessions  # noqa: PLC0415
-    from edgemoe_appliance.report import write_report  # noqa: PLC0415
+    from edgemoe_appliance.report import check_report_place, write_report  # noqa: PLC0415
 
     paths = session_folders(sessions, folders)
+    out = out or folders.results / _joined(paths)
+    check_report_place(out, is_forced=is_forced)
     loaded = load_sessions(paths)
-    written = write_report(loaded, out or folders.results / _joined(paths), study)
+    written = write_report(loaded, out, study, is_forced=is_forced)
     _print_summary(loaded, study)
     return written
 
 
 def _joined(paths: Sequence[Path]) -> str:
     """Return a name for the report of sessions; that of a fleet would be too long for a folder."""
-    names = [path.name for path in paths]
+    names = [path.resolve().name for path in paths]
     if len(names) > _MOST_NAMES:
         return f"{names[0]}+{len(names) - 1}-more"
     return "+".join(names)
@@ -106,10 +117,10 @@ def _session_folder(name: str, folders: Folders) -> Path:
     return folders.sessions / name
 
 
-def _write_reference_report(study: Study, out: Path) -> ReportPaths:
+def _write_reference_report(study: Study, out: Path, *, is_forced: bool) -> ReportPaths:
     from edgemoe_appliance.report import render_reference_report  # noqa: PLC0415
 
-    return render_reference_report(out, study)
+    return render_reference_report(out, study, is_forced=is_forced)
 
 
 def _summary_table(rows: Sequence[SummaryRow]) -> Table:

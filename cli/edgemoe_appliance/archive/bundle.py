@@ -5,7 +5,9 @@ What would not verify is not archived: raw files are compared with the journal o
 
 from __future__ import annotations
 
+import itertools
 import stat
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ from edgemoe_appliance.schema.configs import ModelsConfig
 from edgemoe_appliance.schema.files import file_sha256, open_atomically
 from edgemoe_appliance.schema.imagelock import ImageLock, lock_path, read_lock
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, SAMPLES_FOLDER
+from edgemoe_appliance.schema.outputs import check_output_file
 from edgemoe_appliance.schema.plan import Plan, read_plan
 from edgemoe_appliance.schema.resources import checkout_root, resource_folder
 from edgemoe_appliance.studies import Study
@@ -36,6 +39,8 @@ from edgemoe_appliance.studies import Study
 _EXPORT_HINT: Final = "give a file that docker save wrote of this image"
 _NO_CHECKOUT: Final = "an installation does not carry it; a checkout does"
 Content = bytes | Path
+# Before the note on the archive come its README and what it takes from the checkout.
+_FIRST_NAMES: Final = len(layout.CHECKOUT_NAMES) + 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +56,7 @@ class ArchiveRequest:
     out: Path
     maker: Maker
     image_file: Path | None = None
+    is_forced: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +77,7 @@ def write_archive(request: ArchiveRequest, limits: Limits = DEFAULT_LIMITS) -> A
     ConfigError for an image of a session that ran without one, HostError where the file cannot be
     written or would be too large to be verified.
     """
+    check_archive_place(request.out, is_forced=request.is_forced)
     collected = _Collector(request).collect()
     _check_limits(collected, limits)
     try:
@@ -91,6 +98,21 @@ def write_archive(request: ArchiveRequest, limits: Limits = DEFAULT_LIMITS) -> A
         files=len(entries),
         about=collected.about,
     )
+
+
+def check_archive_place(out: Path, *, is_forced: bool) -> None:
+    """Raise ConfigError where an archive may not be written, before the work for it is done."""
+    check_output_file(out, _is_archive, is_forced=is_forced)
+
+
+def _is_archive(path: Path) -> bool:
+    """Return whether a file begins as archives do: names are in order, so the note comes early."""
+    try:
+        with tarfile.open(path, mode="r:") as file:
+            names = [member.name for member in itertools.islice(file, _FIRST_NAMES)]
+    except (OSError, tarfile.TarError, ValueError):
+        return False
+    return any(name.partition("/")[2] == layout.ABOUT for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)

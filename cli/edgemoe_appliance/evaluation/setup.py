@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
+from edgemoe_appliance.archive.bundle import check_archive_place
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.evaluation.config import read_evaluation
 from edgemoe_appliance.evaluation.forecast import Outline, build_outline
 from edgemoe_appliance.evaluation.request import Asked, Evaluation, resolve
 from edgemoe_appliance.evaluation.state import read_present
+from edgemoe_appliance.report import check_report_place
 from edgemoe_appliance.schema.journal import find_kept_plan
 from edgemoe_appliance.schema.plan import read_plan
 from edgemoe_appliance.schema.resources import resource_folder
@@ -33,6 +35,9 @@ def open_evaluation(asked: Asked, study: Study, folders: Folders) -> Opening:
     """
     config = read_evaluation(resource_folder("configs"))
     evaluation = _with_pin_of_session(resolve(asked, study, config), folders)
+    # What hours of measuring end in must have its place before they begin.
+    check_report_place(folders.results / evaluation.bench.session, is_forced=False)
+    check_archive_place(folders.archive_of(evaluation.bench.session), is_forced=False)
     present = read_present(evaluation, study, folders, cores=os.cpu_count() or 1)
     return Opening(
         evaluation=evaluation,

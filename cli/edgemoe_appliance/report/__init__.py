@@ -12,6 +12,11 @@ Text from records is foreign wherever it goes: page, CSV and LaTeX each escape i
 
 from __future__ import annotations
 
-from edgemoe_appliance.report.render import ReportPaths, render_reference_report, write_report
+from edgemoe_appliance.report.render import (
+    ReportPaths,
+    check_report_place,
+    render_reference_report,
+    write_report,
+)
 
-__all__ = ["ReportPaths", "render_reference_report", "write_report"]
+__all__ = ["ReportPaths", "check_report_place", "render_reference_report", "write_report"]

@@ -28,7 +28,9 @@ from edgemoe_appliance.report.page import build_context
 from edgemoe_appliance.report.script import read_script
 from edgemoe_appliance.report.sections import FIGURE_FILES, Material
 from edgemoe_appliance.schema.files import open_atomically, write_atomically
+from edgemoe_appliance.schema.outputs import check_output_folder
 from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.schema.units import MIB
 from edgemoe_appliance.studies import Study
 
 PAGE_NAME = "report.html"
@@ -37,6 +39,8 @@ _TEMPLATES = "report_templates"
 # The runs have a file with all their columns; the table shows some of them.
 _OTHERWISE = ("runs",)
 _FOLDERS = ("tables", "figures")
+_MARK = b"edgemoe-appliance"
+_MOST_PAGE_BYTES = 64 * MIB
 # The figures that reports have; a user's own files in these folders have other names.
 _OUR_FIGURES = re.compile(
     r"figures/(throughput|memory|prompt-length|stability|energy|energy-windows|routing"
@@ -55,17 +59,41 @@ class ReportPaths:
     figures: Path
 
 
-def write_report(loaded: LoadedSessions, out_dir: Path, study: Study) -> ReportPaths:
+def write_report(
+    loaded: LoadedSessions, out_dir: Path, study: Study, *, is_forced: bool = False
+) -> ReportPaths:
     """Write the report of sessions below `out_dir`; files of an earlier one are replaced.
 
-    Raises HostError where the folder cannot be written.
+    Raises HostError where the folder cannot be written, ConfigError as `check_report_place` does.
     """
-    return _write_files(build_material(loaded, study), _listings(loaded), out_dir)
+    check_report_place(out_dir, is_forced=is_forced)
+    return _write_files(
+        build_material(loaded, study), _listings(loaded), out_dir, is_forced=is_forced
+    )
 
 
-def render_reference_report(out_dir: Path, study: Study) -> ReportPaths:
-    """Write the report of the study's own figures. Raises HostError as `write_report` does."""
-    return _write_files(build_material(None, study), {}, out_dir)
+def render_reference_report(out_dir: Path, study: Study, *, is_forced: bool = False) -> ReportPaths:
+    """Write the report of the study's own figures. Raises as `write_report` does."""
+    check_report_place(out_dir, is_forced=is_forced)
+    return _write_files(build_material(None, study), {}, out_dir, is_forced=is_forced)
+
+
+def check_report_place(out_dir: Path, names: Collection[str] = (), *, is_forced: bool) -> None:
+    """Raise ConfigError where a report may not be written, before the work for it is done.
+
+    `names` are files of it that are known already, beside those that every report has.
+    """
+    every = (PAGE_NAME, NOTEBOOK_NAME, HARDWARE_NAME)
+    check_output_folder(out_dir, _FOLDERS, {*every, *names}, _is_report, is_forced=is_forced)
+
+
+def _is_report(out_dir: Path) -> bool:
+    """Return whether the page in a folder says that it is one of ours."""
+    try:
+        with (out_dir / PAGE_NAME).open("rb") as file:
+            return _MARK in file.read(_MOST_PAGE_BYTES)
+    except FileNotFoundError:
+        return False
 
 
 def render_files(loaded: LoadedSessions | None, study: Study) -> dict[str, bytes]:
@@ -158,8 +186,11 @@ def _figure_files(material: Material) -> dict[str, bytes]:
     }
 
 
-def _write_files(material: Material, listings: Mapping[str, Rows], out_dir: Path) -> ReportPaths:
+def _write_files(
+    material: Material, listings: Mapping[str, Rows], out_dir: Path, *, is_forced: bool
+) -> ReportPaths:
     files = _render(material)
+    check_report_place(out_dir, {*files, *listings}, is_forced=is_forced)
     names = {table.id for table in material.full_tables} | {*_JUDGED, *_LISTINGS}
     try:
         for name in _FOLDERS:

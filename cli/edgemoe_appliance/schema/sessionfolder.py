@@ -96,7 +96,7 @@ class FolderEntry:
     @property
     def what(self) -> str:
         """Return what it is, in words."""
-        return _what(self.mode)
+        return kind_in_words(self.mode)
 
 
 class SessionFolder:
@@ -395,7 +395,7 @@ class SessionFolder:
 
     def _require_file(self, name: str, facts: os.stat_result) -> None:
         if not stat.S_ISREG(facts.st_mode):
-            raise self._refusal(name, f"is {_what(facts.st_mode)}")
+            raise self._refusal(name, f"is {kind_in_words(facts.st_mode)}")
 
     def _unreadable(self, name: str, error: OSError) -> RecordError:
         """Return the refusal for what the system says; a link has no name of its own there."""
@@ -447,7 +447,8 @@ def _entry(name: str, facts: os.stat_result) -> FolderEntry:
     return FolderEntry(name=name, mode=facts.st_mode, size_bytes=facts.st_size)
 
 
-def _what(mode: int) -> str:
+def kind_in_words(mode: int) -> str:
+    """Return what kind of file a mode stands for, as `a named pipe`."""
     return _KINDS.get(stat.S_IFMT(mode), "nothing that can be read")
 
 
