@@ -27,7 +27,7 @@ from tests.analysis.claims.sessions import (
     scatter,
     with_rates,
 )
-from tests.analysis.journals import failed
+from tests.analysis.journals import FILE_BYTES, failed
 
 DECIDED = (Verdict.REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE)
 M2_RATES = {LLAMA: 127.4, OLMOE: 114.5, QWEN: 88.0, GEMMA: 59.9}
@@ -215,3 +215,23 @@ def test_every_verdict_of_a_session_says_what_it_rests_on(tmp_path: Path) -> Non
         for part in verdict.parts:
             assert bool(part.missing) == (part.verdict is Verdict.NOT_TESTED)
             assert bool(part.numbers) == (part.verdict in DECIDED)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "verdict"),
+    [
+        ({}, "not_tested"),
+        ({"nvmap_peak_bytes": 1.0}, "reproduced"),
+        ({"device_buffer_bytes": 1.0}, "reproduced"),
+        # What the kernel counts comes before what the engine says.
+        ({"nvmap_peak_bytes": 1.0, "device_buffer_bytes": 0.1}, "reproduced"),
+        ({"device_buffer_bytes": 0.1}, "not_reproduced"),
+    ],
+)
+def test_device_memory_is_known_from_the_engine_where_no_kernel_counts_it(
+    tmp_path: Path, metrics: dict[str, float], verdict: str
+) -> None:
+    def of_files(spec: RunSpec) -> dict[str, float]:
+        return {key: share * FILE_BYTES[spec.model] for key, share in metrics.items()}
+
+    assert judged(evidence_of(tmp_path, (JETSON, of_files)))["c33"].verdict.value == verdict

@@ -60,6 +60,8 @@ _MEANS: Mapping[Quantity, str] = {
     Quantity.ROTATED_SLOWDOWN: "probe_slowdown_per_node_pct",
     Quantity.DEVICE_MEMORY: "nvmap_peak_bytes",
 }
+# The kernel of a Jetson tells how much the device holds; elsewhere the engine's own account does.
+_IN_PLACE_OF: Mapping[str, str] = {"nvmap_peak_bytes": "device_buffer_bytes"}
 _HIGHEST: Mapping[Quantity, str] = {
     Quantity.PEAK_TEMPERATURE: "temp_peak_c",
     Quantity.PEAK_POWER: "power_study_peak_w",
@@ -316,6 +318,8 @@ def _mean_sample(runs: ModelRuns, quantity: Quantity) -> Sample | Absent:
     """Return the readings of a quantity by prompt, or why there are none."""
     if quantity in _MEANS:
         sample, column = sample_of(runs.ok, _MEANS[quantity]), _MEANS[quantity]
+        if not sample.n and column in _IN_PLACE_OF:
+            sample = sample_of(runs.ok, _IN_PLACE_OF[column])
     elif quantity in _ROUTING:
         sample, column = _routing_sample(runs.ok, quantity), "routing_decode_s"
     else:
