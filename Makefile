@@ -6,7 +6,7 @@ RUN := $(BIN)/edgemoe-appliance
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-container test-cgroup-v2 bench-harness lint format lock report \
+.PHONY: help demo test test-container test-cgroup-v2 pins-smoke bench-harness lint format lock report \
         host-bench jetson-bench m2-bench evaluate kick-the-tires archive compare kit kit-check clean
 
 help: ## show this list
@@ -35,6 +35,9 @@ test: $(VENV)/.ready-dev ## all tests but those in containers; real llama-cli ru
 
 test-container: $(VENV)/.ready-dev ## tests on a real Docker engine (started where none answers; as root)
 	@DOCKER_HOST="$$(tests/tools/start-engine.sh | tail -n 1)" $(BIN)/pytest -m container tests
+
+pins-smoke: $(VENV)/.ready-dev ## every pin of engines.yaml built and run on tiny twins (minutes for each)
+	@EDGEMOE_PINS_SMOKE=1 $(BIN)/pytest tests/engine/test_pins_smoke.py
 
 test-cgroup-v2: $(VENV)/.ready-dev ## the cgroup reader on real version 2 kernels, in emulated machines
 	@EDGEMOE_VM_TESTS=1 $(BIN)/pytest tests/cgroup_v2

@@ -28,7 +28,9 @@ def test_the_fallback_and_the_comparison_need_no_git_host(engines: EnginesConfig
     assert all(isinstance(engines.pins[name].source, SdistSource) for name in others)
 
 
-def test_pins_are_named_by_build_number_and_say_what_they_are_for(engines: EnginesConfig) -> None:
+def test_pins_are_named_by_number_or_month_and_say_what_they_are_for(
+    engines: EnginesConfig,
+) -> None:
     for name, pin in engines.pins.items():
-        assert re.fullmatch(r"b\d{4}", name)
+        assert re.fullmatch(r"b\d{4,5}|[a-z]{3}20\d\d", name)
         assert len(pin.note) > 30

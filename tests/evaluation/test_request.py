@@ -19,6 +19,8 @@ from edgemoe_appliance.studies import Study
         (Asked(kick_the_tires=True), "kick-the-tires-thin-twins"),
         (Asked(kick_the_tires=True, twins=TwinScale.TINY), "kick-the-tires-tiny-twins"),
         (Asked(session="mine"), "mine"),
+        (Asked(pin="b4447"), "evaluate-host-b4447"),
+        (Asked(kick_the_tires=True, pin="b11312"), "kick-the-tires-b11312-thin-twins"),
         (Asked(experiments=("efficiency", "smoke")), "evaluate-host-efficiency-smoke"),
     ],
 )
@@ -38,6 +40,7 @@ def test_equal_questions_get_equal_sessions(
         (Asked(kick_the_tires=True, runtime=RuntimeKind.CONTAINER), "leave out --target"),
         (Asked(kick_the_tires=True, experiments=("smoke",)), "experiments of its own"),
         (Asked(experiments=("nothing",)), "unknown experiment 'nothing'"),
+        (Asked(pin="b1"), "unknown pin 'b1'"),
     ],
 )
 def test_what_cannot_be_asked(
@@ -67,3 +70,11 @@ def test_a_session_of_many_experiments_still_has_a_name_of_its_own(
     }
     assert len(names) == 3
     assert max(map(len, names)) == 64
+
+
+@pytest.mark.parametrize("pin", [None, "b4447"])
+def test_the_pin_is_the_one_that_was_asked_for(
+    pin: str | None, study: Study, config: EvaluationConfig
+) -> None:
+    assert resolve(Asked(pin=pin), study, config).bench.pin == pin
+    assert resolve(Asked(kick_the_tires=True, pin=pin), study, config).bench.pin == pin

@@ -14,6 +14,7 @@ from edgemoe_appliance.app.options import (
     BaseOption,
     DockerHostOption,
     LockedOption,
+    PinOption,
     RuntimeImageOption,
     RuntimeOption,
     StudyOption,
@@ -60,7 +61,7 @@ def bench(
         typer.Option(help="A name; the same name resumes.  (default: TARGET-EXPERIMENTS)"),
     ] = None,
     study: StudyOption = None,
-    pin: Annotated[str | None, typer.Option(help="A pin of engines.yaml.")] = None,
+    pin: PinOption = None,
     twins: Annotated[
         TwinScale | None, typer.Option(help="Measure twins of this scale, not the real models.")
     ] = None,

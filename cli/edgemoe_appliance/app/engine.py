@@ -11,6 +11,7 @@ from edgemoe_appliance.app.options import (
     BaseOption,
     DockerHostOption,
     LockedOption,
+    PinOption,
     RuntimeImageOption,
     RuntimeOption,
 )
@@ -27,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def build(
     target: Annotated[str, typer.Option(help="A target of devices.yaml.")] = "host",
-    pin: Annotated[str | None, typer.Option(help="A pin of engines.yaml.")] = None,
+    pin: PinOption = None,
     runtime: RuntimeOption = RuntimeKind.NATIVE,
     docker_host: DockerHostOption = None,
     base_image: BaseOption = None,

@@ -22,6 +22,7 @@ from edgemoe_appliance.app.options import (
     BaseOption,
     DockerHostOption,
     LockedOption,
+    PinOption,
     RuntimeImageOption,
     RuntimeOption,
     StudyOption,
@@ -56,6 +57,7 @@ def evaluate(
         typer.Option(help="One of experiments.yaml; repeatable.  (default: all of the target's)"),
     ] = None,
     study: StudyOption = None,
+    pin: PinOption = None,
     runtime: RuntimeOption = RuntimeKind.NATIVE,
     kick_the_tires: Annotated[
         bool,
@@ -90,6 +92,7 @@ def evaluate(
         twins=twins,
         session=session,
         experiments=tuple(experiment or ()),
+        pin=pin,
         kick_the_tires=kick_the_tires,
     )
     opening = open_evaluation(asked, read_study(study), default_folders())

@@ -32,6 +32,10 @@ RuntimeImageOption = Annotated[
 LockedOption = Annotated[
     bool, typer.Option("--locked", help="Refuse an image that differs from its lock in anything.")
 ]
+PinOption = Annotated[
+    str | None,
+    typer.Option(help="A pin of engines.yaml.  (default: its default, else its fallback)"),
+]
 StudyOption = Annotated[
     str | None,
     typer.Option(

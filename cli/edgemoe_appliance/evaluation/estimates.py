@@ -102,13 +102,14 @@ class Estimator:
         )
 
     def _pins_to_build(self) -> tuple[str, ...]:
-        """Return the pins without a build; of the default and its fallback, either will do."""
+        """Return the pins without a build; without a named one, default or fallback will do."""
         engines, request = self.study.configs.engines, self.evaluation.bench
         experiments = [self.study.experiment(name) for name in request.experiments]
-        own = any(not experiment.pins for experiment in experiments)
+        own = request.pin is None and any(not experiment.pins for experiment in experiments)
         found = self.present.builds & {engines.default, engines.fallback}
         pins = [engines.default] if own and not found else []
-        named = [pin for experiment in experiments for pin in experiment.pins]
+        named = [request.pin] if request.pin else []
+        named += [pin for experiment in experiments for pin in experiment.pins]
         return tuple(dict.fromkeys([*pins, *(p for p in named if p not in self.present.builds)]))
 
     def _is_probed(self) -> bool:

@@ -25,6 +25,7 @@ class Asked:
     twins: TwinScale | None = None
     session: str | None = None
     experiments: tuple[str, ...] = ()
+    pin: str | None = None
     kick_the_tires: bool = False
 
 
@@ -40,8 +41,10 @@ class Evaluation:
 def resolve(asked: Asked, study: Study, config: EvaluationConfig) -> Evaluation:
     """Return the evaluation that was asked for; equal questions get equal sessions.
 
-    Raises ConfigError for an unknown target or experiment, and for a target that has none.
+    Raises ConfigError for an unknown target, pin or experiment, and for a target that has none.
     """
+    if asked.pin is not None:
+        study.configs.pin(asked.pin)
     if asked.kick_the_tires:
         return _kick(asked, study, config)
     for name in asked.experiments:
@@ -77,7 +80,7 @@ def _evaluation(
             target=target,
             experiments=experiments,
             session=_session(asked, target, twins) if asked.session is None else asked.session,
-            pin=None,
+            pin=asked.pin,
             twins=twins,
         ),
         runtime=asked.runtime,
@@ -88,6 +91,7 @@ def _evaluation(
 def _session(asked: Asked, target: str, twins: TwinScale | None) -> str:
     parts = [_KICK if asked.kick_the_tires else f"{_PREFIX}-{target}"]
     parts += asked.experiments
+    parts += [asked.pin] if asked.pin else []
     parts += [f"{twins.value}-twins"] if twins else []
     parts += [asked.runtime.value] if asked.runtime is RuntimeKind.CONTAINER else []
     return session_name(parts)

@@ -51,8 +51,11 @@ def _with_pin_of_session(evaluation: Evaluation, folders: Folders) -> Evaluation
     """Return an evaluation that goes on with the engine that its session was begun with.
 
     Which of the default pin and its fallback can be had may change between two measuring periods.
+    Where the user names another one, that is refused later, as any other difference is.
     """
     request = evaluation.bench
+    if request.pin is not None:
+        return evaluation
     path = find_kept_plan(folders.sessions / request.session)
     if path is None:
         return evaluation

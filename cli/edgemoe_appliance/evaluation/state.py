@@ -143,7 +143,7 @@ def _expected_runs(evaluation: Evaluation, study: Study) -> Sequence[RunSpec]:
     return expand_runs(
         {name: study.experiment(name) for name in request.experiments},
         target=request.target,
-        pin=study.configs.engines.default,
+        pin=request.pin or study.configs.engines.default,
         threads=thread_count(study.configs.target(request.target)),
         seed=study.order_seed,
     )
