@@ -11,7 +11,7 @@ from edgemoe_appliance.doctor import host, jetson, nvidia
 from edgemoe_appliance.doctor.docker import check_docker
 from edgemoe_appliance.doctor.sources import check_sources
 from edgemoe_appliance.schema.configs import Backend, Target
-from edgemoe_appliance.schema.findings import Finding
+from edgemoe_appliance.schema.findings import Finding, Level
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,11 @@ class DockerCheck:
     """That a Docker engine is to be asked, and at which address (None: the usual one)."""
 
     host: str | None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Return whether the engine is on another machine, by its address."""
+        return self.host is not None and not self.host.startswith("unix://")
 
 
 def check_target(
@@ -41,7 +46,15 @@ def check_target(
     yield from host.check_virtual(root)
     yield from host.check_cgroup(root)
     yield from host.check_environment(os.environ)
-    yield from check_sources(target, root, is_container=docker is not None)
+    if docker is not None and docker.is_elsewhere:
+        yield Finding(
+            check="sources",
+            level=Level.UNKNOWN,
+            seen=f"those of the machine behind {docker.host} are read there",
+            hint="run doctor on that machine",
+        )
+    else:
+        yield from check_sources(target, root, is_container=docker is not None)
     if target.study_device == "jetson":
         yield from jetson.check_jetson(root)
     elif target.backend is Backend.CUDA:
