@@ -89,6 +89,7 @@ def measurement_image(
         cmake={**target.cmake, **target.container.cmake},
         labels={},
         base=base_image,
+        runtime=base_image,
     )
     return build_image(docker_engine, order, image_folder, print).identity
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -12,6 +15,8 @@ from edgemoe_appliance.container.bases import (
     read_bases,
     write_lock,
 )
+from edgemoe_appliance.container.builders import BuildJob, build_error
+from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.errors import ConfigError, DigestError
 from edgemoe_appliance.schema.configs import read_configs
 from edgemoe_appliance.schema.imagelock import LockedBase, LockedBases, PinnedBy, read_lock
@@ -123,3 +128,23 @@ def test_every_target_with_a_container_has_its_bases() -> None:
     for stages in bases.values():
         for base in (stages.build, stages.run):
             assert not base.tag.endswith((":latest", "-slim:")), "a tag must be dated or versioned"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_hinted"),
+    [
+        (
+            "failed to set up container networking: ... Unable to enable DIRECT ACCESS FILTERING - "
+            "DROP rule: (iptables failed: iptables --wait -t raw -A PREROUTING ...: can't "
+            "initialize iptables table `raw': Table does not exist)",
+            True,
+        ),
+        ("The command '/bin/sh -c make' returned a non-zero code: 2", False),
+    ],
+)
+def test_a_build_that_cannot_bridge_says_what_to_do(said: str, is_hinted: bool) -> None:
+    job = BuildJob(entries=[], tag="t:1", arguments={}, labels={})
+    engine = cast("Engine", SimpleNamespace(host="unix:///x"))
+    assert ("--build-network host" in build_error(engine, job, said).hint) is is_hinted
+    tried = replace(job, network="host")
+    assert build_error(engine, tried, said).hint == ""

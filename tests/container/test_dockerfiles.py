@@ -105,6 +105,7 @@ def order(
         cmake={**target.cmake, **target.container.cmake},
         labels={},
         base=l4t_image,
+        runtime=l4t_image,
     )
     with contextlib.suppress(ImageNotFound):
         docker_engine.api.remove_image(image_tag(target_id))

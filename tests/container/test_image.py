@@ -63,6 +63,7 @@ def order(inputs: BuildInputs, base_image: str, docker_engine: Engine) -> Iterat
         cmake={"GGML_NATIVE": "OFF"},
         labels={"kind": "test"},
         base=base_image,
+        runtime=base_image,
     )
     if read_identity(docker_engine, image_tag("try")) is not None:
         docker_engine.api.remove_image(image_tag("try"), force=True)

@@ -12,6 +12,7 @@ from edgemoe_appliance.app.console import TerminalSteps, say, shown_measuring
 from edgemoe_appliance.app.options import (
     AtMostOption,
     BaseOption,
+    BuildNetworkOption,
     DockerHostOption,
     LockedOption,
     PinOption,
@@ -71,6 +72,7 @@ def bench(
     docker_host: DockerHostOption = None,
     base_image: BaseOption = None,
     runtime_image: RuntimeImageOption = None,
+    build_network: BuildNetworkOption = None,
     locked: LockedOption = False,
     force: Annotated[
         bool, typer.Option("--force", help="Measure though the host fails a check.")
@@ -98,7 +100,9 @@ def bench(
     findings = check_host(chosen, request, folders, docker)
     if not force:
         require_fit(target, findings)
-    options = ImageOptions(base=base_image, runtime=runtime_image, locked=locked)
+    options = ImageOptions(
+        base=base_image, runtime=runtime_image, locked=locked, network=build_network
+    )
     with open_runtime(runtime, folders, options, docker_host) as opened:
         prepared = prepare_bench(chosen, request, opened, folders, TerminalSteps(), findings)
         _measure(prepared, folders)

@@ -13,6 +13,7 @@ from edgemoe_appliance.app.options import DockerHostOption, RuntimeOption, Study
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import expected_model_bytes, used_models
 from edgemoe_appliance.bench.runtime import RuntimeKind
+from edgemoe_appliance.container.manifest_check import check_bases
 from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.findings import Finding, Level
@@ -32,16 +33,29 @@ def doctor(
     runtime: RuntimeOption = RuntimeKind.NATIVE,
     docker_host: DockerHostOption = None,
     study: StudyOption = None,
+    images: Annotated[
+        bool,
+        typer.Option(
+            "--images", help="Ask the registries for every base image instead; pulls nothing."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Check this host for a target: what is fine, what disturbs figures, what is missing."""
+    if images:
+        _show(list(check_bases(default_folders().images)), "the base images", as_json=as_json)
+        return
     chosen = read_study(study)
     profile = chosen.configs.target(target)
     models = default_folders().models
     sizes = expected_model_bytes(chosen.configs, used_models(chosen), None, models)
     docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None
     checks = check_target(profile, folder=work_root(), model_bytes=sizes, docker=docker)
-    findings = list(checks)
+    _show(list(checks), target, as_json=as_json)
+
+
+def _show(findings: list[Finding], target: str, *, as_json: bool) -> None:
+    """Show findings. Raises HostError where a check has failed."""
     if as_json:
         document = {"target": target, "findings": [f.model_dump(mode="json") for f in findings]}
         print_json(document)

@@ -9,6 +9,7 @@ import typer
 from edgemoe_appliance.app.console import TerminalSteps, say
 from edgemoe_appliance.app.options import (
     BaseOption,
+    BuildNetworkOption,
     DockerHostOption,
     LockedOption,
     PinOption,
@@ -33,6 +34,7 @@ def build(
     docker_host: DockerHostOption = None,
     base_image: BaseOption = None,
     runtime_image: RuntimeImageOption = None,
+    build_network: BuildNetworkOption = None,
     locked: LockedOption = False,
     anew: Annotated[
         bool, typer.Option("--anew", help="Build the image again, without the builder's cache.")
@@ -48,7 +50,13 @@ def build(
     """Build llama.cpp by pin with a target's flags; with --runtime container, the image too."""
     configs = read_configs(resource_folder("configs"))
     options = ImageOptions(
-        base=base_image, runtime=runtime_image, locked=locked, anew=anew, pull=pull, push=push
+        base=base_image,
+        runtime=runtime_image,
+        locked=locked,
+        anew=anew,
+        pull=pull,
+        push=push,
+        network=build_network,
     )
     with open_runtime(runtime, default_folders(), options, docker_host) as opened:
         supply = opened.supply(configs, Wanted(target_id=target, pins=[pin]), TerminalSteps())

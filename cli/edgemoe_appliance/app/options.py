@@ -29,6 +29,14 @@ BaseOption = Annotated[
 RuntimeImageOption = Annotated[
     str | None, typer.Option(help="Base image of the runtime stage, in place of the pinned one.")
 ]
+BuildNetworkOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="host|none|NAME",
+        help="Network of an image build's steps: host on boards whose kernel cannot bridge "
+        "(Docker 28 on JetPack 6).  (default: the engine's bridge)",
+    ),
+]
 LockedOption = Annotated[
     bool, typer.Option("--locked", help="Refuse an image that differs from its lock in anything.")
 ]

@@ -51,7 +51,8 @@ class RuntimeKind(str, Enum):
 class ImageOptions:
     """How an image may be had: on other bases, only as locked, built anew, or pulled.
 
-    It is pulled from where its lock says that it was published; `push` is where to publish it.
+    It is pulled from where its lock says that it was published; `push` is where to publish it,
+    `network` what the steps of a build use in place of the engine's bridge.
     """
 
     base: str | None = None
@@ -60,6 +61,7 @@ class ImageOptions:
     anew: bool = False
     pull: bool = False
     push: str | None = None
+    network: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +196,7 @@ class ContainerRuntime:
             locked=self._options.locked,
             anew=self._options.anew,
             pull=self._options.pull,
+            network=self._options.network,
         )
         images = self._folders.images
         log = self._folders.cache / "images" / f"{target_id}.log"

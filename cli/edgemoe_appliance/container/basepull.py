@@ -53,7 +53,7 @@ def resolve_bases(
         run=choose_base(
             wanted.run,
             known=known.run if known else None,
-            override=choice.run or choice.build,
+            override=choice.run,
             locked=choice.locked,
         ),
     )

@@ -21,6 +21,10 @@ from edgemoe_appliance.container.context import ContextEntry, write_context, wri
 from edgemoe_appliance.errors import HostError
 
 Say = Callable[[str], None]
+# What an engine from 28 on says where the kernel has no raw table of iptables (JetPack 6).
+_NO_BRIDGE: Final = re.compile(
+    r"table .?raw|iptables.*\braw\b|DIRECT ACCESS FILTERING", re.IGNORECASE
+)
 _ANSWER_S: Final = 30
 # The engine's own builder, not one in a container of its own, which would not see local images;
 # and no attestations, which would give every build another digest.
@@ -48,6 +52,7 @@ class BuildJob:
     arguments: Mapping[str, str]
     labels: Mapping[str, str]
     anew: bool = False  # no step is taken from the builder's cache
+    network: str | None = None  # of the steps; None: the engine's bridge
 
 
 def run_builder(engine: Engine, builder: Builder, job: BuildJob, say: Say, on_output: Say) -> str:
@@ -81,6 +86,7 @@ def _build_classic(engine: Engine, job: BuildJob, on_output: Say) -> None:
             buildargs=dict(job.arguments),
             labels=dict(job.labels),
             nocache=job.anew,
+            network_mode=job.network,
             rm=True,
             forcerm=True,
             decode=True,
@@ -89,13 +95,14 @@ def _build_classic(engine: Engine, job: BuildJob, on_output: Say) -> None:
             for line in str(entry.get("stream", "")).splitlines():
                 on_output(line)
             if "error" in entry:
-                raise HostError(f"cannot build {job.tag}: {entry['error']}", where=engine.host)
+                raise build_error(engine, job, str(entry["error"]))
 
 
 def _build_with_buildkit(engine: Engine, client: str, job: BuildJob, on_output: Say) -> None:
     """Build from a folder: clients cannot send a tar to every engine newer than themselves."""
     command = [client, "build", "--progress=plain", "--tag", job.tag]
     command += ["--no-cache"] if job.anew else []
+    command += ["--network", job.network] if job.network else []
     for name, value in job.arguments.items():
         command += ["--build-arg", f"{name}={value}"]
     for name, value in job.labels.items():
@@ -106,7 +113,19 @@ def _build_with_buildkit(engine: Engine, client: str, job: BuildJob, on_output: 
             [*command, folder], {**_BUILDKIT_ENVIRONMENT, "DOCKER_HOST": engine.host}, on_output
         )
     if exit_code != 0:
-        raise HostError(f"cannot build {job.tag}: {last}", where=engine.host)
+        raise build_error(engine, job, last)
+
+
+def build_error(engine: Engine, job: BuildJob, said: str) -> HostError:
+    """Return the error of a build; where the bridge cannot be made, what to do without it."""
+    what = f"cannot build {job.tag}: {said}"
+    if _NO_BRIDGE.search(said) and job.network is None:
+        hint = (
+            "this kernel lacks what the engine's bridge needs: build with --build-network host, "
+            "so that the build's steps use the machine's own network"
+        )
+        return HostError(what, where=engine.host, hint=hint)
+    return HostError(what, where=engine.host)
 
 
 def _run(command: list[str], variables: Mapping[str, str], on_output: Say) -> tuple[int, str]:

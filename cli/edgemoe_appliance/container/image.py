@@ -68,6 +68,7 @@ class BuildOrder:
     locked: bool = False
     pull: bool = False  # the locked image, from where it was published
     anew: bool = False  # though it is built already, and without the builder's cache
+    network: str | None = None  # of the build's steps, where the engine's bridge does not work
     builder: Builder = Builder.AUTO
 
 
@@ -183,6 +184,7 @@ def _make(
         arguments={**inputs.arguments, "BUILD_JOBS": str(_jobs(engine))},
         labels={**order.labels, RECIPE_LABEL: inputs.recipe_sha256},
         anew=order.anew,
+        network=order.network,
     )
     builder = run_builder(engine, order.builder, job, say, on_output)
     settle_image(engine, tag)

@@ -5,7 +5,12 @@ engine; `containers` does what the specification says.
 
 Without a mount, because every engine gives them to every container read-only: its own cgroup
 below /sys/fs/cgroup, /proc of the host's counters, and /sys with the thermal zones, the INA3221
-(/sys/bus/i2c/drivers/ina3221) and the GPU load. /sys/firmware alone is hidden.
+(/sys/bus/i2c/drivers/ina3221) and the GPU load.
+Hidden by every engine (moby, `DefaultSpec`): /sys/firmware, of which the board's model is shown by
+a mount; /sys/devices/virtual/powercap since 2023, which costs RAPL and so the energy of a PC; the
+folders thermal_throttle of x86 cores since 28.0.2, which costs their throttling. Both are then
+absent with that reason, and neither is asked back: an unprivileged reader of power is a side
+channel. `doctor --runtime container` tells it before; a native run sees them.
 """
 
 from __future__ import annotations

@@ -99,7 +99,8 @@ def pull_image(engine: Engine, reference: str, say: Say) -> None:
                 raise HostError(
                     f"cannot pull {reference}: {answer['error']}",
                     where=engine.host,
-                    hint="name an image that is there with --base-image",
+                    hint="name one that is there with --base-image or --runtime-image; "
+                    "doctor --images asks for all of bases.yaml",
                 )
 
 

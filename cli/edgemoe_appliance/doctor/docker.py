@@ -69,6 +69,7 @@ def _kernel_trap(facts: EngineFacts) -> Iterator[Finding]:
             check="engine and kernel",
             level=Level.WARN,
             seen=f"engine {facts.version} on {facts.kernel}",
-            hint="bridged containers fail on this kernel, so an image build without network "
-            "may fail; measuring uses no network and works. Hold the engine at 27",
+            hint="this kernel has no raw table of iptables, so the engine cannot bridge: build "
+            "images with --build-network host (the steps then use the board's own network), or "
+            "hold the engine at 27; measuring uses no network and works",
         )
