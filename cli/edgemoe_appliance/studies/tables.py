@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from edgemoe_appliance.schema.base import Frozen
 from edgemoe_appliance.schema.configs import Arm, Feeds, Identifier
-from edgemoe_appliance.schema.metrics import METRICS
+from edgemoe_appliance.schema.metrics import METRICS, Metric, Unit
 from edgemoe_appliance.schema.units import GB, GIB
 from edgemoe_appliance.schema.yamlfile import KeyPath
 from edgemoe_appliance.studies.paper import Paper, Procedure, StatedFigure
@@ -30,6 +30,11 @@ PART = "{part}"
 STATED = "stated/"
 # Units of a column of bytes, in bytes.
 SIZES = {"B": 1.0, "GB": float(GB), "GiB": float(GIB)}
+
+
+def unit_of(metric: Metric) -> str:
+    """Return the unit of a metric as the column of a table has it."""
+    return {Unit.CELSIUS: "°C", Unit.COUNT: ""}.get(metric.unit, metric.unit.value)
 
 
 class Fact(str, Enum):
@@ -65,6 +70,16 @@ class Statistic(str, Enum):
     HIGHEST = "highest"
     SUM = "sum"
     RUNS_ABOVE = "runs-above-threshold"  # of the target, beyond which it counts as hot
+
+
+# Those in the unit of what they are taken of.
+STATISTICS_IN_UNIT = (
+    Statistic.MEAN,
+    Statistic.MEDIAN,
+    Statistic.SD,
+    Statistic.HIGHEST,
+    Statistic.SUM,
+)
 
 
 class Comparison(str, Enum):
@@ -306,6 +321,7 @@ def _column_names(spec: TableSpec, paper: Paper) -> Iterator[TableName]:
             )
         else:
             yield _quantity(key, column, spec)
+            yield from _unit(key, column)
         of_runs = column.compare in COMPARISONS_OF_RUNS
         columns = [k for k, each in earlier.items() if not of_runs or each.reads_runs(k)]
         for field in ("of", "to"):
@@ -333,6 +349,14 @@ def _quantity(key: str, column: ColumnSpec, spec: TableSpec) -> TableName:
     fits = [each for each in spec.of_parts(name) if each in known]
     at: KeyPath = ("columns", key, "quantity") if column.quantity else ("columns", key)
     return TableName(at, name, "quantity", [name] if fits else known)
+
+
+def _unit(key: str, column: ColumnSpec) -> Iterator[TableName]:
+    """Yield the unit of a column: sizes have several, other metrics that of the records."""
+    metric = METRICS.get(column.quantity_of(key))
+    if column.unit and metric and column.statistic in STATISTICS_IN_UNIT:
+        allowed = list(SIZES) if metric.unit is Unit.BYTES else [unit_of(metric)]
+        yield TableName(("columns", key, "unit"), column.unit, "unit of it", allowed)
 
 
 def _printed(at: KeyPath, name: str, spec: TableSpec, paper: Paper) -> TableName:

@@ -30,7 +30,7 @@ from edgemoe_appliance.analysis.tables.common import (
 from edgemoe_appliance.schema.metrics import METRICS, Unit
 from edgemoe_appliance.schema.units import GB
 from edgemoe_appliance.studies.paper import StudyModel
-from edgemoe_appliance.studies.tables import SIZES, ColumnSpec, Fact, RunFigure
+from edgemoe_appliance.studies.tables import SIZES, ColumnSpec, Fact, RunFigure, unit_of
 
 _BILLION = 1e9
 _DISAGREE = "footer-stream"
@@ -82,8 +82,6 @@ _RUN_FIGURES: Mapping[str, Reading] = {
         under=("peak_rss_bytes",),
     ),
 }
-# Units as the columns of a table have them, where they are others than those of records.
-_UNITS = {Unit.CELSIUS: "°C", Unit.COUNT: ""}
 
 
 def reading_of(spec: ColumnSpec, quantity: str) -> Reading | None:
@@ -92,7 +90,7 @@ def reading_of(spec: ColumnSpec, quantity: str) -> Reading | None:
         return _RUN_FIGURES.get(quantity)
     metric = METRICS[quantity]
     return Reading(
-        head=Column(key="", title=metric.title, unit=_UNITS.get(metric.unit, metric.unit.value)),
+        head=Column(key="", title=metric.title, unit=unit_of(metric)),
         metric=quantity,
         category=spec.category,
         scale=SIZES.get(spec.unit, 1.0) if metric.unit is Unit.BYTES else 1.0,
