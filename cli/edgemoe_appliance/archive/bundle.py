@@ -5,12 +5,15 @@ What would not verify is not archived: raw files are compared with the journal o
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import itertools
 import stat
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from edgemoe_appliance.archive import layout
@@ -30,17 +33,49 @@ from edgemoe_appliance.errors import ConfigError, HostError, RecordError
 from edgemoe_appliance.schema.configs import ModelsConfig
 from edgemoe_appliance.schema.files import file_sha256, open_atomically
 from edgemoe_appliance.schema.imagelock import ImageLock, lock_path, read_lock
-from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, SAMPLES_FOLDER
+from edgemoe_appliance.schema.journal import (
+    JOURNAL_NAME,
+    MAX_JOURNAL_BYTES,
+    PLAN_NAME,
+    SAMPLES_FOLDER,
+)
 from edgemoe_appliance.schema.outputs import check_output_file
-from edgemoe_appliance.schema.plan import Plan, read_plan
+from edgemoe_appliance.schema.plan import Plan, parse_plan
 from edgemoe_appliance.schema.resources import checkout_root, resource_folder
+from edgemoe_appliance.schema.sessionfolder import SessionFile, SessionFolder, holds
+from edgemoe_appliance.schema.units import MIB
 from edgemoe_appliance.studies import Study
 
+# A raw file that is longer than its record says is read so far, so that the digest tells.
+_LEAST_RAW_BYTES: Final = 64 * MIB
 _EXPORT_HINT: Final = "give a file that docker save wrote of this image"
 _NO_CHECKOUT: Final = "an installation does not carry it; a checkout does"
-Content = bytes | Path
 # Before the note on the archive come its README and what it takes from the checkout.
 _FIRST_NAMES: Final = len(layout.CHECKOUT_NAMES) + 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionContent:
+    """A file of the session: opened through its folder whenever it is read."""
+
+    folder: Path
+    name: str
+    most_bytes: int
+
+    @contextmanager
+    def open(self) -> Iterator[SessionFile]:
+        """Give the file. Raises RecordError where it is not there, or no file of a session."""
+        try:
+            with (
+                SessionFolder(self.folder) as session,
+                session.open_file(self.name, self.most_bytes) as file,
+            ):
+                yield file
+        except FileNotFoundError as error:
+            raise RecordError("is missing", where=str(self.folder / self.name)) from error
+
+
+Content = bytes | Path | SessionContent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,12 +177,13 @@ class _Collector:
     def collect(self) -> _Collected:
         """Return everything."""
         folder = self._request.folder
-        plan = read_plan(folder / PLAN_NAME)
-        journal_sha256 = sha256_of(folder / JOURNAL_NAME)
+        plan = self._add_plan(folder)
+        journal = SessionContent(folder=folder, name=JOURNAL_NAME, most_bytes=MAX_JOURNAL_BYTES)
+        self._files[layout.JOURNAL] = journal
+        self._digests[layout.JOURNAL] = _sha256_of_session(journal)
         facts = read_journal_facts(folder / JOURNAL_NAME)
         models = self._request.study.configs.models
-        self._digests[layout.JOURNAL] = journal_sha256
-        self._add_session(folder, facts)
+        self._add_raw(folder, facts)
         self._add_appliance()
         lock, image_sha256 = self._add_lock(plan), self._add_image(plan)
         ended = parse_moment(facts.ended_utc, JOURNAL_NAME)
@@ -174,8 +210,9 @@ class _Collector:
         )
 
     def _about(self, plan: Plan, facts: JournalFacts) -> About:
-        samples = self._request.folder / SAMPLES_FOLDER
-        there = {path.name for path in samples.iterdir()} if samples.is_dir() else set()
+        there: set[str] = set()
+        with contextlib.suppress(FileNotFoundError), SessionFolder(self._request.folder) as session:
+            there = {PurePosixPath(e.name).name for e in session.entries(SAMPLES_FOLDER)}
         return About(
             session=plan.session,
             maker=self._request.maker,
@@ -183,18 +220,28 @@ class _Collector:
             left_out=tuple(sorted(there - set(facts.raw))),
         )
 
-    def _add_session(self, folder: Path, facts: JournalFacts) -> None:
-        self._files[layout.PLAN] = folder / PLAN_NAME
-        self._files[layout.JOURNAL] = folder / JOURNAL_NAME
+    def _add_plan(self, folder: Path) -> Plan:
+        """Add the plan as it was read: whoever writes the folder may exchange it later."""
+        try:
+            with SessionFolder(folder) as session:
+                content = session.read_bytes(PLAN_NAME)
+        except FileNotFoundError as error:
+            raise RecordError("no such session", where=str(folder / PLAN_NAME)) from error
+        self._files[layout.PLAN] = content
+        return parse_plan(content, str(folder / PLAN_NAME))
+
+    def _add_raw(self, folder: Path, facts: JournalFacts) -> None:
         for name, file in facts.raw.items():
-            path = folder / SAMPLES_FOLDER / name
-            if not path.is_file():
+            inside = f"{SAMPLES_FOLDER}/{name}"
+            if not holds(folder, inside):
                 raise RecordError(
                     "the journal names this raw file, and it is missing",
-                    where=str(path),
+                    where=str(folder / inside),
                     hint="bring it back",
                 )
-            self._files[layout.SAMPLES + name] = path
+            self._files[layout.SAMPLES + name] = SessionContent(
+                folder=folder, name=inside, most_bytes=max(file.bytes, _LEAST_RAW_BYTES)
+            )
             self._digests[layout.SAMPLES + name] = file.sha256
 
     def _add_appliance(self) -> None:
@@ -243,6 +290,13 @@ class _Collector:
             return None
         self._files[layout.LOCK] = path
         return lock
+
+
+def _sha256_of_session(content: SessionContent) -> str:
+    digest = hashlib.sha256()
+    for data in _chunks(content):
+        digest.update(data)
+    return digest.hexdigest()
 
 
 def sha256_of(path: Path) -> str:
@@ -316,13 +370,16 @@ def _check_digest(entry: FileEntry, wanted: str | None) -> None:
 def _size(content: Content) -> int:
     if isinstance(content, bytes):
         return len(content)
+    if isinstance(content, SessionContent):
+        with content.open() as opened:
+            return opened.size_bytes
     facts = content.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise RecordError("is no ordinary file", where=str(content))
     return facts.st_size
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+def _chunks(content: Path | SessionContent) -> Iterator[bytes]:
+    with content.open() if isinstance(content, SessionContent) else content.open("rb") as file:
         while data := file.read(CHUNK_BYTES):
             yield data
