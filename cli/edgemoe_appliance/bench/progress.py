@@ -112,8 +112,8 @@ class ProgressReader:
 
     def _read_live(self) -> tuple[str, str]:
         try:
-            with SessionFolder(self._folder) as folder:
-                content = json.loads(folder.read_bytes(LIVE_NAME, _LIVE_BYTES))
+            with SessionFolder(self._folder) as session:
+                content = json.loads(session.read_bytes(LIVE_NAME, _LIVE_BYTES))
             return str(content["run_id"]), on_one_line(content["state"])
         # Nested too deeply counts as damaged, too.
         except (OSError, RecordError, ValueError, KeyError, TypeError, RecursionError):

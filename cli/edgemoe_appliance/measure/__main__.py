@@ -17,6 +17,7 @@ from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.measure.session import measure_session
 from edgemoe_appliance.schema.plan import read_plan
 from edgemoe_appliance.schema.roots import Roots, read_roots, resolved_plan
+from edgemoe_appliance.schema.sessionfolder import SessionFolder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,8 +62,7 @@ def _read_roots(folder: Path, given: Sequence[str]) -> Roots:
 def _measure(plan_path: Path, folder: Path, roots: Roots, *, stop_with_parent: bool) -> int:
     plan = resolved_plan(read_plan(plan_path), roots)
     roots = roots.having(SESSION=folder.absolute())
-    folder.mkdir(parents=True, exist_ok=True)
-    with Interruption() as interruption:
+    with SessionFolder(folder, is_made=True), Interruption() as interruption:
         if stop_with_parent:
             interruption.stop_when_parent_goes()
         outcome = measure_session(plan, folder, os.environ, interruption, folders=roots)

@@ -41,12 +41,12 @@ class LiveFile:
 
     def close(self) -> None:
         """Remove the file."""
-        with contextlib.suppress(OSError, RecordError), SessionFolder(self._folder) as folder:
-            folder.remove(LIVE_NAME)
+        with contextlib.suppress(OSError, RecordError), SessionFolder(self._folder) as session:
+            session.remove(LIVE_NAME)
 
     def _write(self, state: str) -> None:
         self._due_ns = time.monotonic_ns() + _PERIOD_NS
         content = {"run_id": self._run_id, "state": state, "reads": self._reads}
         # A courtesy must not end a run.
-        with contextlib.suppress(OSError, RecordError), SessionFolder(self._folder) as folder:
-            folder.write(LIVE_NAME, json.dumps(content).encode(), is_synced=False)
+        with contextlib.suppress(OSError, RecordError), SessionFolder(self._folder) as session:
+            session.write(LIVE_NAME, json.dumps(content).encode(), is_synced=False)

@@ -72,8 +72,8 @@ def iterate_journal(path: Path, digest: Digest | None = None) -> Iterator[Journa
     """
     try:
         with (
-            SessionFolder(path.parent) as folder,
-            folder.open_file(path.name, MAX_JOURNAL_BYTES) as file,
+            SessionFolder(path.parent) as session,
+            session.open_file(path.name, MAX_JOURNAL_BYTES) as file,
         ):
             yield from _iterate(file.readline, path, digest)
     except FileNotFoundError as error:
@@ -177,8 +177,8 @@ class JournalTail:
     def _read_complete(self) -> bytes:
         """Return some whole lines that follow, none where there are none yet."""
         try:
-            with SessionFolder(self._path.parent) as folder:
-                data = folder.read_from(self._path.name, self._offset, MAX_LINE_BYTES + 1)
+            with SessionFolder(self._path.parent) as session:
+                data = session.read_from(self._path.name, self._offset, MAX_LINE_BYTES + 1)
         except FileNotFoundError:
             return b""
         complete = data[: data.rfind(b"\n") + 1]

@@ -288,8 +288,8 @@ class Plan(Frozen):
 def read_plan(path: Path) -> Plan:
     """Read the plan of a session. Raises RecordError where it is missing or not one of ours."""
     try:
-        with SessionFolder(path.parent) as folder:
-            content = folder.read_bytes(path.name)
+        with SessionFolder(path.parent) as session:
+            content = session.read_bytes(path.name)
     except FileNotFoundError as error:
         raise RecordError("no such session", where=str(path)) from error
     except OSError as error:

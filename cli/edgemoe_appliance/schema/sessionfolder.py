@@ -69,8 +69,8 @@ def host_folder(session: Path) -> Path:
 def holds(session: Path, name: str) -> bool:
     """Return whether a session folder is there and has a name, whatever that stands for."""
     try:
-        with SessionFolder(session) as folder:
-            return folder.find(name) is not None
+        with SessionFolder(session) as opened:
+            return opened.find(name) is not None
     except FileNotFoundError:
         return False
 
@@ -276,7 +276,7 @@ class SessionFolder:
     def find_foreign(self, folders: tuple[str, ...]) -> RecordError | None:
         """Return the refusal of the first name that is neither a plain file nor a named folder."""
         for entry in self.walk(folders):
-            if not entry.is_file and entry.name not in folders:
+            if not entry.is_file and not (entry.is_folder and entry.name in folders):
                 return self._refusal(entry.name, f"is {entry.what}")
         return None
 
@@ -347,19 +347,18 @@ class SessionFolder:
     def _parent(self, name: str, *, is_made: bool = False) -> Iterator[tuple[int, str]]:
         """Give a descriptor of the folder that a name lies in, and the last part of the name."""
         folder, _, leaf = name.rpartition("/")
-        if leaf in ("", ".", "..") or "\0" in leaf:
-            raise self._refusal(name, "is no name of a file")
+        self._require_name(name)
         with self._inside(folder, is_made=is_made) as descriptor:
             yield descriptor, leaf
 
     @contextmanager
     def _inside(self, folder: str, *, is_made: bool = False) -> Iterator[int]:
         """Give a descriptor of a folder inside this one; `""` is this one."""
+        if folder:
+            self._require_name(folder)
         descriptor = os.dup(self._descriptor)
         try:
             for part in folder.split("/") if folder else ():
-                if part in ("", ".", "..") or "\0" in part:
-                    raise self._refusal(folder, "is no name of a folder")
                 if is_made:
                     with contextlib.suppress(FileExistsError):
                         os.mkdir(part, dir_fd=descriptor)
@@ -392,6 +391,10 @@ class SessionFolder:
             return file.read()
         except OSError as error:
             raise self._unreadable(name, error) from error
+
+    def _require_name(self, name: str) -> None:
+        if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+            raise self._refusal(name, "is no name of a file in a session")
 
     def _require_file(self, name: str, facts: os.stat_result) -> None:
         if not stat.S_ISREG(facts.st_mode):
