@@ -35,8 +35,9 @@ from edgemoe_appliance.container.launch import (
 from edgemoe_appliance.container.launcher import ContainerLauncher, ContainerMeasuring
 from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.schema.configs import ContainerProfile
-from edgemoe_appliance.schema.journal import PLAN_NAME
+from edgemoe_appliance.schema.journal import PLAN_INSIDE_NAME, PLAN_NAME
 from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.schema.sessionfolder import host_folder
 from tests.container.images import build_script_image
 from tests.container.plans import HOST_PROFILE, plan
 from tests.schema.locks import a_lock
@@ -60,6 +61,9 @@ def new_session(folder: Path, profile: ContainerProfile) -> Path:
     session.mkdir()
     given = plan(models={"m": model}, profile=profile)
     (session / PLAN_NAME).write_text(given.model_dump_json())
+    own = host_folder(session)
+    own.mkdir(parents=True)
+    (own / PLAN_INSIDE_NAME).write_text(given.model_dump_json())
     return session
 
 

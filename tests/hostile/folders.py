@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import stat
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,6 +197,11 @@ NAMES = (
     "samples/RAW",
     "odd",
 )
+
+
+def remove_tree(root: Path) -> None:
+    """Remove what an attack has left; Python's own way is too short for some of it."""
+    subprocess.run(["rm", "-rf", "--", root], check=True)
 
 
 def lay(scene: Scene, name: str, thing: Thing) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.hostile.box import ACTIONS, BOUND_S, Box
-from tests.hostile.folders import NAMES, THINGS, Scene, Thing, lay, make_scene
+from tests.hostile.folders import NAMES, THINGS, Scene, Thing, lay, make_scene, remove_tree
 
 ROOT = os.geteuid() == 0
 
@@ -28,7 +27,7 @@ def test_no_victim_is_harmed_and_nothing_hangs(
         scene = make_scene(root, template)
         lay(scene, name, thing)
         wrong += judge(box, scene, action)
-        shutil.rmtree(root)
+        remove_tree(root)
     assert wrong == []
 
 
