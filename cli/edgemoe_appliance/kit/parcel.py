@@ -31,6 +31,7 @@ from edgemoe_appliance.schema.files import file_sha256, open_atomically, sync_fo
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
+    MAX_JOURNAL_BYTES,
     PLAN_NAME,
     SAMPLES_FOLDER,
     JournalLine,
@@ -38,6 +39,7 @@ from edgemoe_appliance.schema.journal import (
 )
 from edgemoe_appliance.schema.plan import ApplianceIdentity, read_plan
 from edgemoe_appliance.schema.records import PeriodRecord
+from edgemoe_appliance.schema.sessionfolder import SessionFolder, holds
 from edgemoe_appliance.schema.units import MB, MIB, human_bytes
 
 PARCEL_NAME: Final = "parcel.json"
@@ -269,7 +271,7 @@ def _check_session(folder: Path) -> None:
     if plan.session != folder.name:
         raise RecordError(f"is the plan of session {plan.session}", where=f"{folder.name}")
     digest = plan.digest
-    if not (folder / JOURNAL_NAME).exists():
+    if not holds(folder, JOURNAL_NAME):
         raise RecordError("has no journal", where=folder.name)
     for line in iterate_journal(folder / JOURNAL_NAME):
         record = line.record if isinstance(line, JournalLine) else None
@@ -297,8 +299,11 @@ def _is_known(found: Path, there: Path) -> bool:
 
 
 def _journal_bytes(folder: Path) -> bytes:
-    path = folder / JOURNAL_NAME
-    return path.read_bytes() if path.is_file() else b""
+    try:
+        with SessionFolder(folder) as session:
+            return session.read_bytes(JOURNAL_NAME, MAX_JOURNAL_BYTES)
+    except FileNotFoundError:
+        return b""
 
 
 def _keep_visit(parcel: Parcel, folder: Path, found: list[Path]) -> None:
