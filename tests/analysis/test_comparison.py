@@ -126,9 +126,9 @@ def test_the_same_host_with_other_noise_shows_no_difference(
 
 def test_a_shifted_rate_is_found_and_nothing_else(compare: Callable[..., Comparison]) -> None:
     compared = compare(
-        Synthetic(), Synthetic(), noisy(3, 0.01), changes_b=scaled(gen_tok_s=0.9, prompt_tok_s=1.0)
+        Synthetic(), Synthetic(), noisy(5, 0.01), changes_b=scaled(gen_tok_s=0.9, prompt_tok_s=1.0)
     )
-    assert outcomes(compared, "gen_tok_s") == [Outcome.DIFFERS] * 4
+    assert outcomes(compared, "gen_tok_s") == [Outcome.SESSIONS_DIFFER] * 4
     assert outcomes(compared, "prompt_tok_s") == [Outcome.SAME] * 4
     assert outcomes(compared, "peak_rss_bytes") == [Outcome.SAME] * 4
     first = compared.results.rows[0]
@@ -149,8 +149,10 @@ def test_what_is_sure_but_smaller_than_the_margin_is_the_same(
     [
         (Interval(low=0.99, high=1.01), Outcome.SAME),
         (Interval(low=1.001, high=1.02), Outcome.SAME),
-        (Interval(low=1.001, high=1.021), Outcome.DIFFERS),
-        (Interval(low=0.5, high=0.6), Outcome.DIFFERS),
+        (Interval(low=1.001, high=1.021), Outcome.OPEN),
+        (Interval(low=1.021, high=1.05, sessions=3), Outcome.DIFFERS),
+        (Interval(low=1.021, high=1.05, sessions=2), Outcome.SESSIONS_DIFFER),
+        (Interval(low=0.5, high=0.6), Outcome.SESSIONS_DIFFER),
         (Interval(low=0.97, high=1.03), Outcome.OPEN),
         (Interval(low=1.0, high=1.2), Outcome.OPEN),
         (Absent(reason="too few"), Outcome.OPEN),
@@ -266,7 +268,7 @@ def test_the_document_is_plain_data_of_the_same_content(
     compared = compare(Synthetic(), Synthetic(host_name="b"), changes_b=scaled(gen_tok_s=2.0))
     document = json.loads(json.dumps(comparison_document(compared), allow_nan=False))
     assert document["differences"]["host"][0]["fact"] == "machine"
-    assert document["results"][0]["outcome"] == "differs"
+    assert document["results"][0]["outcome"] == "sessions_differ"
     assert document["results"][0]["ratio"] == pytest.approx(2.0)
     assert len(document["results"]) == len(compared.results.rows)
 

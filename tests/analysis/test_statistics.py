@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics as plain
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -342,3 +343,60 @@ def test_a_huge_sample_costs_as_many_draws_as_it_has_prompts() -> None:
     crowd = units.units_of(skewed(1, 100_000, 3))
     assert not isinstance(crowd, Absent)
     assert crowd.draws == 1
+
+
+def over_sessions(rates: Sequence[Sequence[float]], first: int = 1) -> Sample:
+    """Sessions x prompts, one run each."""
+    numbers = range(first, first + len(rates))
+    prompts = range(len(rates[0]))
+    return Sample(
+        {f"p{place}": [session[place] for session in rates] for place in prompts},
+        {f"p{place}": list(numbers) for place in prompts},
+    )
+
+
+APART = ((9.0, 9.1, 9.2, 9.3, 9.4), (10.0, 10.1, 10.2, 10.3, 10.4), (11.0, 11.1, 11.2, 11.3, 11.4))
+
+
+def test_what_sessions_move_is_free_of_their_prompts() -> None:
+    sample = over_sessions(APART)
+    assert sample.session_influence == pytest.approx({1: -1.0, 2: 0.0, 3: 1.0})
+    uneven = Sample({"a": [1.0, 1.0], "b": [5.0]}, {"a": [1, 2], "b": [1]})
+    assert uneven.session_influence == pytest.approx({1: 0.0, 2: 0.0})
+
+
+def test_the_variation_between_sessions_is_in_the_interval_of_a_mean() -> None:
+    several, one = over_sessions(APART), Sample(over_sessions(APART).by_prompt)
+    wide, narrow = mean_interval(several), mean_interval(one)
+    assert isinstance(wide, Interval)
+    assert isinstance(narrow, Interval)
+    assert (wide.sessions, narrow.sessions) == (3, 1)
+    # Three sessions of standard deviation 1: t(2) = 2.92 standard errors of 1 / sqrt(3), and a
+    # little for the prompts.
+    assert wide.half_width == pytest.approx(2.92 / math.sqrt(3), rel=0.1)
+    assert narrow.half_width < 0.2 * wide.half_width
+
+
+def test_what_a_session_does_to_both_sides_of_a_ratio_cancels() -> None:
+    bottom, top = over_sessions(APART), over_sessions(APART).scaled(0.9)
+    other = over_sessions(APART, first=11)
+    paired, apart = ratio_of_means(top, bottom), ratio_of_means(top, other)
+    assert isinstance(paired, Ratio)
+    assert isinstance(paired.interval, Interval)
+    assert isinstance(apart, Ratio)
+    assert isinstance(apart.interval, Interval)
+    assert paired.value == apart.value == pytest.approx(0.9)
+    assert paired.interval.half_width < 1e-9
+    assert apart.interval.half_width > 0.05
+
+
+def test_a_single_session_is_drawn_as_ever() -> None:
+    plain = Sample({f"p{place}": [10.0 + place, 10.5 + place] for place in range(6)})
+    numbered = Sample(plain.by_prompt, {key: [0, 0] for key in plain.by_prompt})
+    assert plain.digest() == numbered.digest()
+    assert mean_interval(plain) == mean_interval(numbered)
+
+
+def test_sessions_that_do_not_fit_the_values_are_refused() -> None:
+    with pytest.raises(ValueError, match="another number of sessions"):
+        Sample({"a": [1.0, 2.0]}, {"a": [1]})

@@ -23,7 +23,7 @@ def test_it_says_what_differs_and_what_does_not(pair: tuple[str, str]) -> None:
     assert done.returncode == 0, done.stderr
     assert "machine" in done.stdout
     assert "prompts" in done.stdout
-    assert "6 same, 0 differs, 0 open, 2 not compared" in done.stdout
+    assert "6 same, 0 differs, 0 sessions differ, 0 open, 2 not compared" in done.stdout
     assert "claims: 0 of " in done.stdout
 
 

@@ -6,12 +6,14 @@ alike; two files of a model are never one model.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from edgemoe_appliance.analysis.frames import reasons_of
 from edgemoe_appliance.analysis.pooling import Lot
@@ -76,11 +78,13 @@ class _PromptOrder:
     """Where each run stands when runs are put by prompt and repetition.
 
     `order` are positions among the rows; prompt number `sent[i]` has those from `starts[i]` on.
+    `sessions` are the numbers of their sessions.
     """
 
     order: Ints
     sent: Ints
     starts: Ints
+    sessions: Ints
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,19 +119,36 @@ class RunRows(Rows):
         """Return readings, one for each row, by prompt and repetition; NaN is none."""
         layout = self._by_prompt
         groups = np.split(values[layout.order], layout.starts[1:])
+        names = [self.prompts[number] for number in layout.sent]
+        sessions = np.split(layout.sessions, layout.starts[1:])
         return Sample(
+            {name: group[~np.isnan(group)] for name, group in zip(names, groups, strict=False)},
             {
-                self.prompts[number]: group[~np.isnan(group)]
-                for number, group in zip(layout.sent, groups, strict=False)
-            }
+                name: numbers[~np.isnan(group)]
+                for name, group, numbers in zip(names, groups, sessions, strict=False)
+            },
         )
 
     @cached_property
     def _by_prompt(self) -> _PromptOrder:
-        found = self.ask("SELECT sent, place FROM chosen ORDER BY sent, repetition, run_id, place")
+        found = self.ask(
+            "SELECT sent, place, session FROM chosen ORDER BY sent, repetition, run_id, place"
+        )
         sent, starts = np.unique(found["sent"].to_numpy(), return_index=True)
         order = np.searchsorted(self.integers("place"), found["place"].to_numpy())
-        return _PromptOrder(order=order, sent=sent, starts=starts)
+        return _PromptOrder(
+            order=order, sent=sent, starts=starts, sessions=_numbered(found["session"])
+        )
+
+
+def _numbered(sessions: pd.Series[str]) -> Ints:
+    """Return a number for each session: 0 for a single one, else one that follows from its name.
+
+    A session must have the same number among the runs of every model: ratios pair by it.
+    """
+    names = sessions.unique()
+    numbers = {name: 1 + zlib.crc32(name.encode()) if len(names) > 1 else 0 for name in names}
+    return sessions.map(numbers).to_numpy(dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

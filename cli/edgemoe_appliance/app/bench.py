@@ -61,6 +61,9 @@ def bench(
         str | None,
         typer.Option(help="A name; the same name resumes.  (default: TARGET-EXPERIMENTS)"),
     ] = None,
+    sessions: Annotated[
+        int, typer.Option(min=1, max=99, help="Measure so many, as NAME-1, NAME-2, ...")
+    ] = 1,
     study: StudyOption = None,
     pin: PinOption = None,
     twins: Annotated[
@@ -75,7 +78,7 @@ def bench(
     build_network: BuildNetworkOption = None,
     locked: LockedOption = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Measure though the host fails a check.")
+        bool, typer.Option("--force", help="Measure even if the host fails a check.")
     ] = False,
 ) -> None:
     """Measure experiments on a target; what a session holds already is not measured again."""
@@ -105,9 +108,13 @@ def bench(
     )
     with open_runtime(runtime, folders, options, docker_host) as opened:
         prepared = prepare_bench(chosen, request, opened, folders, TerminalSteps(), findings)
-        _measure(prepared, folders)
-    say(f"journal: {folders.sessions / request.session}")
-    say(f"next: edgemoe-appliance report {request.session}")
+        names = several_sessions(request.session, sessions)
+        failures = [_measure_all(_named(prepared, name), folders) for name in names]
+    for name in names:
+        say(f"journal: {folders.sessions / name}")
+    say(f"next: edgemoe-appliance report {' '.join(names)}")
+    if failure := next((each for each in failures if each is not None), None):
+        raise failure
 
 
 def demo(
@@ -129,13 +136,22 @@ def demo(
     unfinished = unfinished_session(prepared.plan, folders.sessions, _DEMO_PREFIX)
     if unfinished is not None:
         say(f"resuming {unfinished}, which was not finished")
-        prepared = replace(prepared, plan=prepared.plan.model_copy(update={"session": unfinished}))
+        prepared = _named(prepared, unfinished)
     failure = _measure_all(prepared, folders)
     sessions = (prepared.plan.session,)
     paths = report_sessions(sessions, folders, chosen)
     say(f"report: {paths.html}")
     if failure is not None:
         raise failure
+
+
+def several_sessions(session: str, number: int) -> tuple[str, ...]:
+    """Return the names of `number` sessions of one kind: the name itself where it is one."""
+    return (session,) if number == 1 else tuple(f"{session}-{n}" for n in range(1, number + 1))
+
+
+def _named(prepared: Prepared, session: str) -> Prepared:
+    return replace(prepared, plan=prepared.plan.model_copy(update={"session": session}))
 
 
 def default_session(

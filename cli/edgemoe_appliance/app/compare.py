@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,13 @@ from edgemoe_appliance.studies import read_study
 if TYPE_CHECKING:
     from edgemoe_appliance.analysis.comparison import Comparison, Result, Side
 
-_STYLES = {"same": "green", "differs": "red", "open": "yellow", "not_compared": "dim"}
+_STYLES = {
+    "same": "green",
+    "differs": "red",
+    "sessions_differ": "yellow",
+    "open": "yellow",
+    "not_compared": "dim",
+}
 _MOST_CHARACTERS = 600
 
 
@@ -34,12 +41,16 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="A session by name or folder, or an archive.")],
-    b: Annotated[str, typer.Argument(help="The session or archive to hold against it.")],
+    a: Annotated[str, typer.Argument(help="A session or archive, or several: night-1,night-2.")],
+    b: Annotated[str, typer.Argument(help="What to compare it with, in the same way.")],
     study: StudyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Say what differs between two sessions, and whether their results differ beyond chance."""
+    """Say what differs between two sides, and whether their results do by more than a margin.
+
+    A side of three or more sessions (names with commas between them) can say that results differ;
+    single sessions can only say that these two do.
+    """
     from edgemoe_appliance.analysis.comparison import (  # noqa: PLC0415
         compare_sides,
         comparison_document,
@@ -57,10 +68,14 @@ def _side(name: str) -> Side:
     from edgemoe_appliance.analysis.comparison import Side  # noqa: PLC0415
     from edgemoe_appliance.archive.session import opened_session  # noqa: PLC0415
 
-    if is_file(Path(name)):
-        with opened_session(Path(name)) as folder:
-            return Side(name=name, loaded=load_sessions([folder]))
-    return Side(name=name, loaded=load_sessions(session_folders([name], default_folders())))
+    with ExitStack() as archives:
+        folders: list[Path] = []
+        for part in name.split(","):
+            if is_file(Path(part)):
+                folders.append(archives.enter_context(opened_session(Path(part))))
+            else:
+                folders += session_folders([part], default_folders())
+        return Side(name=name, loaded=load_sessions(folders))
 
 
 def _print(compared: Comparison) -> None:

@@ -19,16 +19,15 @@ from edgemoe_appliance.studies import Study
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Side:
-    """One of the two: its name for a person, and its session."""
+    """One of the two: its name for a person, and its session or sessions of one kind."""
 
     name: str
     loaded: LoadedSessions
 
     @property
     def session(self) -> SessionFacts:
-        """Return the one session of this side."""
-        (session,) = self.loaded.sessions
-        return session
+        """Return the session that stands for this side, the first one."""
+        return self.loaded.sessions[0]
 
 
 @dataclass(frozen=True, kw_only=True)

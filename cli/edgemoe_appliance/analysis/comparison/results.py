@@ -1,6 +1,8 @@
-"""Whether the results of two sessions differ beyond their intervals, by model and metric.
+"""Whether the results of two sides differ by more than a margin, by model and metric.
 
-Only prompts that both sessions sent are compared, text by text. The result is the ratio b / a.
+A side is one session or several of one kind. Only prompts that both sides sent are compared, text
+by text; the result is the ratio b / a. Each session moves by itself: without several on each side
+nobody knows by how much, and what differs are these two sessions and not what they ran on.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from edgemoe_appliance.studies import Study
 # Two results within 2 % of one another count as the same: the width to which the study's own
 # kind of runs can be brought, and that past which two clocks of one run carry a caveat.
 MARGIN = 0.02
+# Two sessions a side leave Student's t at one or two degrees of freedom; from three on an interval
+# over sessions says something.
+SESSIONS_NEEDED = 3
 COMPARED_METRICS = ("gen_tok_s", "prompt_tok_s", "peak_rss_bytes", "j_per_token_gross")
 # The runs of the prompt lengths are among the headline's.
 _TABLES = tuple(feeds for feeds in Feeds if feeds is not Feeds.PROMPT_LENGTH)
@@ -34,6 +39,8 @@ class Outcome(str, Enum):
 
     SAME = "same"
     DIFFERS = "differs"
+    # By more than the margin, but with fewer sessions than would tell a session from the device.
+    SESSIONS_DIFFER = "sessions_differ"
     OPEN = "open"
     NOT_COMPARED = "not_compared"
 
@@ -103,20 +110,24 @@ def rule_in_words(results: Results) -> str:
     number = sum(row.ratio is not None for row in results.rows)
     percent = f"{100 * MARGIN:g} %"
     return (
-        f"same: the interval of the ratio lies within {percent} of 1; differs: it leaves out 1 and "
-        f"does not lie within {percent}; open: all else. Each interval has "
-        f"{100 * results.confidence:.4g} %, so that all {number} hold together with "
-        f"{100 * CONFIDENCE:g} %"
+        f"same: the whole interval of the ratio lies within {percent} of 1; differs: the whole "
+        f"interval lies outside, over {SESSIONS_NEEDED} or more sessions on each side; sessions "
+        f"differ: the same of fewer, which says that these sessions differ, not what they ran on; "
+        f"open: anything else. Each interval has {100 * results.confidence:.4g} %, so that all "
+        f"{number} hold together with {100 * CONFIDENCE:g} %"
     )
 
 
 def outcome_of(interval: Interval | Absent) -> Outcome:
-    """Return what an interval of the ratio says."""
+    """Return what an interval of the ratio says: a test of equivalence within the margin."""
     if isinstance(interval, Absent):
         return Outcome.OPEN
     if interval.low >= 1 - MARGIN and interval.high <= 1 + MARGIN:
         return Outcome.SAME
-    return Outcome.OPEN if interval.low <= 1 <= interval.high else Outcome.DIFFERS
+    if interval.low <= 1 + MARGIN and interval.high >= 1 - MARGIN:
+        return Outcome.OPEN
+    enough = interval.sessions >= SESSIONS_NEEDED
+    return Outcome.DIFFERS if enough else Outcome.SESSIONS_DIFFER
 
 
 def compare_results(a: LoadedSessions, b: LoadedSessions, study: Study) -> Results:
@@ -190,13 +201,9 @@ def _metric(workload: Workload, a: ModelRuns, b: ModelRuns, metric: str) -> _Pai
         workload=workload,
         model=a.model,
         metric=metric,
-        a=_only(ours, common),
-        b=_only(theirs, common),
+        a=ours.of_prompts(common),
+        b=theirs.of_prompts(common),
     )
-
-
-def _only(sample: Sample, prompts: set[str]) -> Sample:
-    return Sample({key: list(v) for key, v in sample.by_prompt.items() if key in prompts})
 
 
 def _missing(workload: Workload, model: str, metric: str, reason: str) -> Result:

@@ -36,8 +36,10 @@ def _mean_interval(sample: Sample, confidence: float) -> Interval | Absent:
     units = units_of(sample)
     if isinstance(units, Absent):
         return units
-    error = error_of(units.mean, (units.influence,), confidence)
-    if units.size < resampling.MIN_RESAMPLED:
+    by_session = np.array(list(sample.session_influence.values()))
+    influences = (units.influence, by_session) if by_session.size > 1 else (units.influence,)
+    error = error_of(units.mean, influences, confidence, by_session.size)
+    if units.size < resampling.MIN_RESAMPLED or error.sessions > 1:
         return error.symmetric()
     rng = resampling.generator_of(sample)
     parts = [

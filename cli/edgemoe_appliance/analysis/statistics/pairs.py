@@ -71,24 +71,43 @@ class _Pair:
     seed: tuple[Sample, Sample]
 
     @property
-    def is_small(self) -> bool:
-        """Return whether one side has too few units to draw from."""
-        return min(self.top.size, self.bottom.size) < resampling.MIN_RESAMPLED
+    def is_drawn(self) -> bool:
+        """Return whether the interval is drawn: enough units on both sides, and one session.
+
+        A handful of sessions is too few to draw from.
+        """
+        few = min(self.top.size, self.bottom.size) < resampling.MIN_RESAMPLED
+        return not few and self._sessions == 1
+
+    @property
+    def _sessions(self) -> int:
+        return min(len(sample.session_influence) for sample in self.seed)
 
     def error_of_ratio(self, confidence: float) -> Error:
         """Return the error of top / bottom to first order."""
         ratio, base = self.top.mean / self.bottom.mean, self.bottom.mean
-        above, below = self.top.influence / base, ratio * self.bottom.influence / base
-        return error_of(ratio, (above - below,) if self.paired else (above, below), confidence)
+        return self._error(ratio, 1 / base, ratio / base, confidence)
 
     def error_of_difference(self, confidence: float) -> Error:
         """Return the error of top - bottom."""
-        above, below = self.top.influence, self.bottom.influence
-        return error_of(
-            self.top.mean - self.bottom.mean,
-            (above - below,) if self.paired else (above, below),
-            confidence,
-        )
+        return self._error(self.top.mean - self.bottom.mean, 1.0, 1.0, confidence)
+
+    def _error(self, centre: float, up: float, down: float, confidence: float) -> Error:
+        """Return the error of what moves `up` with the top and `down` with the bottom."""
+        above, below = up * self.top.influence, down * self.bottom.influence
+        influences = [above - below] if self.paired else [above, below]
+        influences += self._session_influences(up, down)
+        return error_of(centre, influences, confidence, self._sessions)
+
+    def _session_influences(self, up: float, down: float) -> Iterator[Floats]:
+        """Yield what sessions move; where both sides ran in the same ones, they move together."""
+        top, bottom = (sample.session_influence for sample in self.seed)
+        above, below = (np.array(list(each.values())) for each in (top, bottom))
+        if top.keys() == bottom.keys():
+            parts = [up * above - down * below]
+        else:
+            parts = [up * above, down * below]
+        yield from (part for part in parts if part.size > 1)
 
     def draw(self) -> Iterator[tuple[Floats, Floats]]:
         """Yield resampled means of both, a chunk at a time."""
@@ -115,7 +134,7 @@ def _ratio_interval(numerator: Sample, denominator: Sample, confidence: float) -
     if isinstance(pair, Absent):
         return pair
     error = pair.error_of_ratio(confidence)
-    if pair.is_small:
+    if not pair.is_drawn:
         return error.symmetric()
     resampled = np.concatenate(
         [above / np.where(below > 0, below, np.nan) for above, below in pair.draw()]
@@ -130,6 +149,6 @@ def _difference_interval(first: Sample, second: Sample, confidence: float) -> In
     if isinstance(pair, Absent):
         return pair
     error = pair.error_of_difference(confidence)
-    if pair.is_small:
+    if not pair.is_drawn:
         return error.symmetric()
     return error.shaped(np.concatenate([above - below for above, below in pair.draw()]))

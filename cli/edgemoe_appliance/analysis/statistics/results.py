@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CONFIDENCE = 0.90
 
@@ -17,11 +17,16 @@ class Absent:
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A two-sided interval; `confidence` in 0-1."""
+    """A two-sided interval; `confidence` in 0-1.
+
+    `sessions` is how many it rests on: with one it covers prompts and repetitions of that session
+    and says nothing about another hour, another start or another board.
+    """
 
     low: float
     high: float
     confidence: float = CONFIDENCE
+    sessions: int = 1
 
     @property
     def half_width(self) -> float:
@@ -31,4 +36,4 @@ class Interval:
     def mapped(self, function: Callable[[float], float]) -> Interval:
         """Return the interval of a monotonic function of what this one is of."""
         low, high = sorted((function(self.low), function(self.high)))
-        return Interval(low=low, high=high, confidence=self.confidence)
+        return replace(self, low=low, high=high)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -18,14 +19,32 @@ Ints: TypeAlias = NDArray[np.int64]
 
 
 class Sample:
-    """Finite values of one metric, grouped by prompt; prompts are kept in sorted order."""
+    """Finite values of one metric, grouped by prompt; prompts are kept in sorted order.
 
-    def __init__(self, values_by_prompt: Mapping[str, Sequence[float] | Floats]) -> None:
-        """Take the values of each prompt in the order of their repetitions; empty ones go."""
+    `sessions` holds the number of the session of each value, in the shape of `by_prompt`.
+    """
+
+    def __init__(
+        self,
+        values_by_prompt: Mapping[str, Sequence[float] | Floats],
+        sessions_by_prompt: Mapping[str, Sequence[int] | Ints] | None = None,
+    ) -> None:
+        """Take the values of each prompt in the order of their repetitions; empty ones go.
+
+        Without `sessions_by_prompt` all values are of one session. Raises ValueError for a value
+        that is not finite, or sessions that do not fit the values.
+        """
         kept = {key: np.asarray(v, dtype=np.float64) for key, v in values_by_prompt.items()}
         self.by_prompt: dict[str, Floats] = {k: kept[k] for k in sorted(kept) if kept[k].size}
         if not all(bool(np.isfinite(values).all()) for values in self.by_prompt.values()):
             raise ValueError("a sample holds a value that is not a finite number")
+        named = sessions_by_prompt or {}
+        self.sessions: dict[str, Ints] = {
+            key: np.asarray(named.get(key, np.zeros(values.size)), dtype=np.int64)
+            for key, values in self.by_prompt.items()
+        }
+        if any(self.sessions[key].size != v.size for key, v in self.by_prompt.items()):
+            raise ValueError("a sample has another number of sessions than of values")
 
     @property
     def values(self) -> Floats:
@@ -41,7 +60,24 @@ class Sample:
 
     def scaled(self, factor: float) -> Sample:
         """Return the values times a factor."""
-        return Sample({key: factor * values for key, values in self.by_prompt.items()})
+        scaled = {key: factor * values for key, values in self.by_prompt.items()}
+        return Sample(scaled, self.sessions)
+
+    def of_prompts(self, prompts: Container[str]) -> Sample:
+        """Return the sample without the prompts that are not among these."""
+        kept = {key: values for key, values in self.by_prompt.items() if key in prompts}
+        return Sample(kept, self.sessions)
+
+    @cached_property
+    def session_influence(self) -> Mapping[int, float]:
+        """Return by how much each session moves the mean, what its prompts are left out."""
+        moved: dict[int, float] = {}
+        for key, values in self.by_prompt.items():
+            deviations = values - values.mean()
+            for session in np.unique(self.sessions[key]):
+                there = float(deviations[self.sessions[key] == session].sum())
+                moved[int(session)] = moved.get(int(session), 0.0) + there
+        return {session: len(moved) * total / self.n for session, total in sorted(moved.items())}
 
     @property
     def median(self) -> float:
@@ -53,16 +89,15 @@ class Sample:
         sha = hashlib.sha256()
         for key, values in self.by_prompt.items():
             sha.update(key.encode() + b"\0" + values.astype("<f8").tobytes())
+            if self.sessions[key].any():
+                sha.update(b"\0" + self.sessions[key].astype("<i8").tobytes())
         return sha.digest()
 
 
 def on_common_prompts(*samples: Sample) -> tuple[Sample, ...]:
     """Return the samples without the prompts that not all of them have."""
     common = set.intersection(*(set(sample.by_prompt) for sample in samples))
-    return tuple(
-        Sample({key: values for key, values in sample.by_prompt.items() if key in common})
-        for sample in samples
-    )
+    return tuple(sample.of_prompts(common) for sample in samples)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,12 +32,16 @@ def student_t(probability: float, freedom: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Error:
-    """A result, the variance of its error, and the degrees of freedom that this rests on."""
+    """A result, the variance of its error, and the degrees of freedom that this rests on.
+
+    With several `sessions` the variance between them is part of it.
+    """
 
     centre: float
     variance: float
     freedom: float
     confidence: float
+    sessions: int = 1
 
     @property
     def _t(self) -> float:
@@ -47,7 +51,10 @@ class Error:
         """Return the interval of Student's t."""
         swing = self._t * math.sqrt(self.variance)
         return Interval(
-            low=self.centre - swing, high=self.centre + swing, confidence=self.confidence
+            low=self.centre - swing,
+            high=self.centre + swing,
+            confidence=self.confidence,
+            sessions=self.sessions,
         )
 
     def shaped(self, resampled: Floats) -> Interval:
@@ -68,10 +75,14 @@ class Error:
         return Interval(low=float(low), high=float(high), confidence=self.confidence)
 
 
-def error_of(centre: float, influences: Sequence[Floats], confidence: float) -> Error:
+def error_of(
+    centre: float, influences: Sequence[Floats], confidence: float, sessions: int = 1
+) -> Error:
     """Return the error of a result that several independent sets of units move.
 
-    Each set brings degrees of freedom. Source: Welch, Biometrika 34 (1947) 28.
+    Each set brings degrees of freedom. Source: Welch, Biometrika 34 (1947) 28. Prompts and
+    sessions cross, so that each is such a set; what is left of single runs is in both, which
+    makes the interval a little too wide rather than too narrow.
     """
     parts = [_variance_of_mean(influence) for influence in influences]
     freedoms = [influence.size - 1 for influence in influences]
@@ -82,6 +93,7 @@ def error_of(centre: float, influences: Sequence[Floats], confidence: float) -> 
         variance=variance,
         freedom=variance**2 / squares if squares else min(freedoms),
         confidence=confidence,
+        sessions=sessions,
     )
 
 
