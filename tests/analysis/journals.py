@@ -19,7 +19,6 @@ from edgemoe_appliance.schema.configs import (
     DirectorySource,
     Experiment,
     Feeds,
-    ModelRole,
     Target,
     ThermalRule,
 )
@@ -170,7 +169,7 @@ def build_models(synthetic: Synthetic) -> dict[str, PlannedModel]:
         model: PlannedModel(
             id=model,
             name=synthetic.names.get(model, f"{model} (synthetic)"),
-            role=ModelRole.MOE if model.startswith("olmoe") else ModelRole.DENSE_ACTIVE_MATCH,
+            role="moe" if model.startswith("olmoe") else "dense-active-match",
             architecture="llama",
             path=f"/models/{model}.gguf",
             file_name=f"{model}.gguf",

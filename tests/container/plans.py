@@ -11,7 +11,6 @@ from edgemoe_appliance.schema.configs import (
     Cooldown,
     CooldownRule,
     Experiment,
-    ModelRole,
     PowerSource,
     Prompt,
     SdistSource,
@@ -71,7 +70,7 @@ def model(model_id: str, path: Path) -> PlannedModel:
     return PlannedModel(
         id=model_id,
         name=model_id,
-        role=ModelRole.MOE,
+        role="moe",
         architecture="olmoe",
         path=str(path),
         file_name=path.name,

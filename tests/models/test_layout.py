@@ -10,7 +10,7 @@ from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.models.gguf import TensorInfo
 from edgemoe_appliance.models.layout import TwinScale, build_tensors, scaled_shape
 from edgemoe_appliance.models.twin import build_twin
-from edgemoe_appliance.schema.configs import ModelEntry, ModelRole, ModelsConfig
+from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 
 CASES = Path(__file__).parents[2] / "../shared/cases/engine"
 
@@ -237,7 +237,6 @@ def test_a_twin_of_another_model_is_refused(change: dict[str, object], message: 
         ({"shape": None}, "has no shape, which a twin is written from"),
         ({"architecture": "qwen3moe"}, "no twin can be written of architecture qwen3moe"),
         ({"architecture": "qwen2"}, "experts in the shape of an architecture without any"),
-        ({"role": ModelRole.DENSE_ACTIVE_MATCH}, "role dense-active-match with 8 experts"),
     ],
 )
 def test_an_entry_that_no_twin_can_have_is_refused(change: dict[str, object], message: str) -> None:

@@ -27,9 +27,12 @@ from edgemoe_appliance.report.palette import SHADES
 HOSTILE = r'<script>alert(1)</script> $\frac{1}{0}$ & "quoted" %s'
 
 
+MODELS = ("olmoe-1b-7b", "llama-3.2-1b")
+
+
 def row_chart(label: str = "OLMoE") -> RowChart:
-    mark = Mark(value=3.0, shape="reader", low=2.5, high=3.5)
-    study = Mark(value=4.0, shape="m2")
+    mark = Mark(value=3.0, shape="circle", low=2.5, high=3.5)
+    study = Mark(value=4.0, shape="triangle")
     rows = (
         MarkRow(label=label, model="olmoe-1b-7b", text="3.0", marks=(mark, study)),
         MarkRow(label="Llama", model="llama-3.2-1b", text="2", marks=(), bar=2.0, inner_bar=1.0,
@@ -62,10 +65,10 @@ def line_chart(label: str = "OLMoE") -> LineChart:
 @pytest.mark.parametrize("chart", [row_chart(), line_chart()])
 def test_equal_data_give_equal_bytes(chart: RowChart | LineChart) -> None:
     kinds: tuple[FileKind, ...] = ("svg", "png", "pdf")
-    first = [draw(chart, "one", kind) for kind in kinds]
+    first = [draw(chart, MODELS, "one", kind) for kind in kinds]
     mpl.rcParams["font.size"] = 30  # a user's own settings
     try:
-        assert [draw(chart, "one", kind) for kind in kinds] == first
+        assert [draw(chart, MODELS, "one", kind) for kind in kinds] == first
         assert mpl.rcParams["font.size"] == 30
     finally:
         mpl.rcdefaults()
@@ -73,7 +76,7 @@ def test_equal_data_give_equal_bytes(chart: RowChart | LineChart) -> None:
 
 @pytest.mark.parametrize("chart", [row_chart(), line_chart()])
 def test_an_svg_is_alone_scalable_and_undated(chart: RowChart | LineChart) -> None:
-    svg = draw(chart, "one", "svg")
+    svg = draw(chart, MODELS, "one", "svg")
     root = ET.fromstring(svg)
     assert root.tag.endswith("svg")
     assert root.get("viewBox")
@@ -85,14 +88,14 @@ def test_an_svg_is_alone_scalable_and_undated(chart: RowChart | LineChart) -> No
 
 
 def test_text_stays_text() -> None:
-    root = ET.fromstring(draw(row_chart(), "one", "svg"))
+    root = ET.fromstring(draw(row_chart(), MODELS, "one", "svg"))
     texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {"OLMoE", "3.0", "A title", "a warning", "a key", "tok/s"} <= texts
 
 
 def test_ids_are_referred_to_and_differ_between_panels() -> None:
     ids = [
-        set(re.findall(r' id="([^"]+)"', draw(row_chart(), salt, "svg").decode()))
+        set(re.findall(r' id="([^"]+)"', draw(row_chart(), MODELS, salt, "svg").decode()))
         for salt in ("one", "two")
     ]
     assert ids[0]
@@ -101,18 +104,18 @@ def test_ids_are_referred_to_and_differ_between_panels() -> None:
 
 @pytest.mark.parametrize("chart", [row_chart(HOSTILE), line_chart(HOSTILE)])
 def test_a_hostile_name_is_drawn_as_it_is(chart: RowChart | LineChart) -> None:
-    root = ET.fromstring(draw(chart, "one", "svg"))
+    root = ET.fromstring(draw(chart, MODELS, "one", "svg"))
     assert not list(root.iter("{http://www.w3.org/2000/svg}script"))
     texts = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert any(text.startswith(HOSTILE) for text in texts)
-    assert draw(chart, "one", "png").startswith(b"\x89PNG")
-    assert draw(chart, "one", "pdf").startswith(b"%PDF")
+    assert draw(chart, MODELS, "one", "png").startswith(b"\x89PNG")
+    assert draw(chart, MODELS, "one", "pdf").startswith(b"%PDF")
 
 
 def test_a_themed_svg_has_no_colour_of_its_own() -> None:
-    text = themed(draw(row_chart(), "one", "svg"))
+    text = themed(draw(row_chart(), MODELS, "one", "svg"))
     assert "var(--ink)" in text
-    assert "var(--model-olmoe)" in text
+    assert "var(--model-1)" in text
     assert not set(re.findall(r"#[0-9a-f]{6}\b", text)) & {s.light for s in SHADES.values()}
     assert not re.findall(r"(?:fill|stroke): #[0-9a-f]{6}", text)
 

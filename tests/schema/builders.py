@@ -8,7 +8,6 @@ from edgemoe_appliance.schema.configs import (
     CooldownRule,
     DirectorySource,
     Experiment,
-    ModelRole,
     Target,
     ThermalRule,
 )
@@ -93,7 +92,7 @@ def a_model(folder: str = "/here") -> PlannedModel:
     return PlannedModel(
         id="olmoe-1b-7b",
         name="OLMoE",
-        role=ModelRole.MOE,
+        role="moe",
         architecture="olmoe",
         path=f"{folder}/olmoe.gguf",
         file_name="olmoe.gguf",

@@ -40,7 +40,7 @@ MODELS = """\
 models:
   a-model:
     name: A
-    role: moe
+    # nothing more is known of it
     architecture: olmoe
     quantization: Q4_K_M
     licence: Apache-2.0
@@ -258,7 +258,7 @@ def test_the_targets_are_built_and_run_as_in_the_study(configs: Configs) -> None
     assert m2.cmake == {"GGML_METAL": "ON", "GGML_METAL_EMBED_LIBRARY": "ON"}
     for name in ("jetson", "m2"):
         target = configs.target(name)
-        assert (target.n_gpu_layers, target.threads, target.study_device) == (99, 6, name)
+        assert (target.n_gpu_layers, target.threads) == (99, 6)
         assert (target.thermal.threshold_c, target.thermal.repetitions) == (60, 5)
     assert (jetson.cooldown.rule, jetson.cooldown.seconds) == (CooldownRule.FIXED, 30)
     assert jetson.power_sources == (PowerSource.INA3221, PowerSource.TEGRASTATS)
@@ -282,7 +282,6 @@ def test_a_discrete_gpu_is_built_for_what_is_found(configs: Configs) -> None:
     cuda = configs.target("cuda")
     assert cuda.cmake == {"GGML_CUDA": "ON", "CMAKE_CUDA_ARCHITECTURES": "native"}
     assert (cuda.n_gpu_layers, cuda.power_sources) == (99, (PowerSource.NVML,))
-    assert cuda.study_device is None
 
 
 def test_recipes_of_containers_lie_where_the_profiles_say(configs: Configs) -> None:

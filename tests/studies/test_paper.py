@@ -226,7 +226,7 @@ def test_every_model_and_device(study: Study) -> None:
     found = {
         name: (
             model.name,
-            model.role.value,
+            model.role,
             model.active_parameters_billion,
             model.total_parameters_billion,
             model.file_gb,
@@ -266,6 +266,8 @@ def test_the_procedure(study: Study) -> None:
         "max_new_tokens": 256,
         "prompts": 12,
         "prompt_categories": 6,
+        "long_category": "long-context",
+        "variation_limit": "cv_threshold_pct",
         "repetitions": 3,
         "repetitions_when_hot": 5,
         "thermal_threshold_c": 60,
@@ -291,11 +293,13 @@ def test_what_the_study_does_not_report_is_none(study: Study) -> None:
     assert study.stability("m2", OLMOE).cv_pct is None
 
 
+SWEPT = (4, 6, 8, 10)
+
+
 def test_the_appliance_runs_what_the_study_ran(study: Study) -> None:
     configs = study.configs
     assert set(configs.models.models) == set(study.models)
     for name, model in configs.models.models.items():
-        assert model.role is study.models[name].role
         assert model.quantization == study.procedure.quantization
         if model.bytes is not None:
             assert model.bytes / 1e9 == pytest.approx(study.models[name].file_gb, abs=0.006)
@@ -303,9 +307,10 @@ def test_the_appliance_runs_what_the_study_ran(study: Study) -> None:
     assert len(efficiency.prompts) == study.procedure.prompts
     assert efficiency.repetitions == study.procedure.repetitions
     assert efficiency.n_predict == study.procedure.max_new_tokens
-    assert study.experiment("thread_sweep").threads == study.procedure.thread_sweep.threads
-    for name, device in study.devices.items():
-        target = configs.target(name)
+    assert study.experiment("thread_sweep").threads == SWEPT
+    for device in study.devices.values():
+        (only,) = device.targets
+        target = configs.target(only)
         assert {f"-D{key}={value}" for key, value in target.cmake.items()} >= set(device.cmake)
         assert target.n_gpu_layers == study.procedure.n_gpu_layers
         assert target.threads == study.procedure.threads

@@ -30,8 +30,6 @@ from edgemoe_appliance.schema.units import GB, gb
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.paper import TokenBounds
 
-BASELINE = "llama-3.2-1b"
-MOE = "olmoe-1b-7b"
 # A device of 8 GB reports less: firmware and kernel keep some. More than this is another device.
 _MEMORY_TOLERANCE = 0.25
 _TOKENS = "prompt_tokens"
@@ -199,10 +197,11 @@ class ModelRuns:
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """One condition and its models, in the order of the study."""
+    """One condition and its models, in the order of the study; ratios refer to `baseline_id`."""
 
     condition: Condition
     models: tuple[ModelRuns, ...]
+    baseline_id: str
 
     @property
     def early_ends(self) -> str:
@@ -223,7 +222,7 @@ class Pool:
 
     def baseline(self) -> ModelRuns | None:
         """Return the runs of the model that ratios refer to, where there is one file of it."""
-        found = [model for model in self.models if model.model == BASELINE]
+        found = [model for model in self.models if model.model == self.baseline_id]
         return found[0] if len(found) == 1 else None
 
 
@@ -257,6 +256,7 @@ def pools(
         Pool(
             condition=_condition(lots[0], settings),
             models=tuple(_models(lots, loaded, study)),
+            baseline_id=study.baseline,
         )
         for lots in groups.values()
     )
@@ -394,20 +394,31 @@ def texts_of(models: ModelRuns) -> Mapping[str, frozenset[str]]:
     return {str(prompt): frozenset(map(str, digests)) for prompt, digests in groups}
 
 
+def device_of(setting: Setting, study: Study) -> str | None:
+    """Return the study's device that a setting's hardware is, None for other hardware.
+
+    A plan names the device of the study that it was made for; another study has its own.
+    """
+    named = setting.target.study_device
+    return study.device_of(setting.target_id) or (named if named in study.devices else None)
+
+
 def why_not_comparable(pool: Pool, study: Study) -> tuple[str, ...]:
     """Return why absolute figures of a pool must not stand beside the study's; none if they may."""
     condition = pool.condition
-    target, host = condition.setting.target, condition.setting.host
+    host = condition.setting.host
     procedure = study.procedure
     reasons = []
-    if target.study_device is None:
-        reasons.append("this hardware is neither of the study's devices")
+    device = device_of(condition.setting, study)
+    if device is None:
+        none = "neither" if len(study.devices) == 2 else "none"
+        reasons.append(f"this hardware is {none} of the study's devices")
     else:
-        nominal = study.devices[target.study_device].memory_gb
+        nominal = study.devices[device].memory_gb
         if abs(host.memory_bytes / GB - nominal) > _MEMORY_TOLERANCE * nominal:
             reasons.append(
                 f"this host has {gb(host.memory_bytes):.1f} GB of memory, "
-                f"the study's {study.devices[target.study_device].label} has {nominal:.0f}"
+                f"the study's {study.devices[device].label} has {nominal:.0f}"
             )
     scales = sorted({m.twin_scale for m in pool.models if m.twin_scale not in (None, "full")})
     if scales:

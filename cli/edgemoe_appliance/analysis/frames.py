@@ -60,7 +60,7 @@ RUN_COLUMNS: tuple[FrameColumn, ...] = (
     *_columns(
         "text",
         model_name="name of the model",
-        model_role="moe, dense-active-match or dense-memory-anchor",
+        model_role="what the model stands for in the study",
         model_sha256="digest of the model file",
         twin_scale="scale of a twin (random weights), missing for a real model",
     ),
@@ -277,7 +277,7 @@ def _plan_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
         "prompt_category": [each.category for each in prompts],
         "prompt_words": [each.words for each in prompts],
         "model_name": [each.name for each in models],
-        "model_role": [each.role.value for each in models],
+        "model_role": [each.role for each in models],
         "parameters_total": [each.parameters_total for each in models],
         "parameters_active": [each.parameters_active for each in models],
         "bytes_per_token": [each.bytes_per_token for each in models],

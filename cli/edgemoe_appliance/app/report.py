@@ -94,7 +94,7 @@ def _print_summary(loaded: LoadedSessions, study: Study) -> None:
 
     rows = summary_rows(loaded, study)
     if rows:
-        show_table(_summary_table(rows[:_MOST_ROWS]))
+        show_table(_summary_table(rows[:_MOST_ROWS], study))
         if len(rows) > _MOST_ROWS:
             say(f"{_MOST_ROWS} of {len(rows)} rows; all are in the report's tables")
     else:
@@ -123,12 +123,12 @@ def _write_reference_report(study: Study, out: Path, *, is_forced: bool) -> Repo
     return render_reference_report(out, study, is_forced=is_forced)
 
 
-def _summary_table(rows: Sequence[SummaryRow]) -> Table:
+def _summary_table(rows: Sequence[SummaryRow], study: Study) -> Table:
     table = Table(box=None, pad_edge=False, title_justify="left")
     table.add_column("model")
     for title in (
         "generation\ntokens/s",
-        "of\nLlama-3.2-1B",
+        f"of\n{study.model_name(study.baseline)}",
         "prompt\ntokens/s",
         "peak RSS\nGiB",
         "runs\nok",

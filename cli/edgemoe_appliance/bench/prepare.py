@@ -110,7 +110,9 @@ def obtain_models(
     holds a tensor type that one of the pins does not know.
     """
     return {
-        name: obtain_model(study.configs, name, request.twins, folders, steps, tensor_types)
+        name: obtain_model(
+            study.configs, name, request.twins, folders, steps, tensor_types
+        ).model_copy(update={"role": study.role_of(name)})
         for name in wanted_models(study, request)
     }
 
@@ -137,7 +139,7 @@ def build_plan(
     return Plan(
         session=request.session,
         target_id=request.target,
-        target=target,
+        target=target.model_copy(update={"study_device": study.device_of(request.target)}),
         threads=threads,
         runtime=supply.kind,
         image=supply.image,

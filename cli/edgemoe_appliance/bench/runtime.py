@@ -167,7 +167,7 @@ class ContainerRuntime:
         profile = container_profile(target_id, target)
         sources = obtain_sources(configs, wanted.pins, self._folders, steps)
         built = self._image(target_id, target, profile, sources, steps)
-        board = find_board_files(self._engine) if target.study_device == "jetson" else None
+        board = find_board_files(self._engine) if target.is_jetson else None
         return Supply(
             kind="container",
             engines={source.pin: built.engines[source.pin] for source in sources},

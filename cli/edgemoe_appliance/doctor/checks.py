@@ -55,7 +55,7 @@ def check_target(
         )
     else:
         yield from check_sources(target, root, is_container=docker is not None)
-    if target.study_device == "jetson":
+    if target.is_jetson:
         yield from jetson.check_jetson(root)
     elif target.backend is Backend.CUDA:
         yield from nvidia.check_nvidia()

@@ -157,7 +157,6 @@ def planned_model(model_id: str, entry: ModelEntry, file: ModelFile) -> PlannedM
     return PlannedModel(
         id=model_id,
         name=entry.name,
-        role=entry.role,
         architecture=file.architecture,
         path=str(file.path),
         file_name=file.path.name,

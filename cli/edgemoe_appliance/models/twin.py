@@ -38,7 +38,7 @@ from edgemoe_appliance.models.metadata import build_metadata
 from edgemoe_appliance.models.store import twin_path
 from edgemoe_appliance.models.twin_mark import TWIN_FORMAT, TwinMark
 from edgemoe_appliance.models.vocabulary import TokenizerKind, build_vocabulary
-from edgemoe_appliance.schema.configs import ModelEntry, ModelRole, ModelShape
+from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
 from edgemoe_appliance.schema.files import sync_folder
 
 
@@ -133,11 +133,6 @@ def check_stands_for(entry: ModelEntry, model_id: str) -> None:
             has_experts != (0 < shape.expert_used_count <= shape.expert_count),
             f"{shape.expert_used_count} of {shape.expert_count} experts used per token",
             "correct expert_count and expert_used_count",
-        ),
-        (
-            has_experts != (entry.role is ModelRole.MOE),
-            f"role {entry.role.value} with {shape.expert_count} experts",
-            "correct its role or expert_count",
         ),
         (
             shape.head_count % shape.head_count_kv != 0,

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from edgemoe_appliance import __version__
-from edgemoe_appliance.analysis.conditions import MOE
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Table
@@ -25,21 +24,23 @@ from edgemoe_appliance.studies import Study
 _MOST_SESSIONS = 4
 _MOST_KEY_FIGURES = 6
 _MOST_SOURCES = 50
+_KEY_TABLE = "throughput"
 
 
 def build_context(material: Material, style: str, script: PageScript) -> ReportContext:
     """Return everything the template prints; `style` is the style sheet of the page."""
-    loaded = material.loaded
+    study, loaded = material.study, material.loaded
     sessions = loaded.sessions if loaded else ()
     names = ", ".join(session.key for session in sessions[:_MOST_SESSIONS])
-    heading = "MoE on edge hardware, run again" if loaded else "The study's own figures"
+    heading = study.report.heading if loaded else "The study's own figures"
     return ReportContext(
         title=printable(f"{heading}: {names}") if names else heading,
         heading=heading,
         lead=tuple(map(printable, _lead(material))),
         answer=build_answer(material.judgement),
-        key_title="OLMoE's generation rate as a share of Llama-3.2-1B's",
-        key_figures=_first_key_figures(material.tables["throughput"]),
+        key_title=f"{study.model_name(study.subject)}'s generation rate as a share of "
+        f"{study.model_name(study.baseline)}'s",
+        key_figures=_first_key_figures(material.tables.by_id.get(_KEY_TABLE), study),
         banner=_banner(material),
         sections=build_sections(material),
         sources=tuple(_sources(loaded, material.study)),
@@ -88,19 +89,19 @@ def _counts(session: SessionFacts) -> str:
     )
 
 
-def _first_key_figures(table: Table) -> tuple[KeyFigure, ...]:
+def _first_key_figures(table: Table | None, study: Study) -> tuple[KeyFigure, ...]:
     """Return the reader's first key figures and all of the study's."""
-    found = tuple(_key_figures(table))
+    found = tuple(_key_figures(table, study)) if table else ()
     own = [figure for figure in found if not figure.is_study]
     return (*own[:_MOST_KEY_FIGURES], *(figure for figure in found if figure.is_study))
 
 
-def _key_figures(table: Table) -> Iterator[KeyFigure]:
-    """Yield how the MoE model's rate stands to the baseline's, for each group of rows."""
+def _key_figures(table: Table, study: Study) -> Iterator[KeyFigure]:
+    """Yield how the subject's rate stands to the baseline's, for each group of rows."""
     for group in table.groups:
         for row in group.rows:
             cell = row.cells["to_baseline"]
-            if row.model != MOE or cell.number is None:
+            if row.model != study.subject or cell.number is None:
                 continue
             interval = cell.interval
             yield KeyFigure(

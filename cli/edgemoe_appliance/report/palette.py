@@ -7,6 +7,7 @@ grounds.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -33,25 +34,26 @@ SHADES = MappingProxyType(
         "holds": Shade(light="#00604a", dark="#63d3b0"),
         "fails": Shade(light="#97194f", dark="#ff9db9"),
         "band": Shade(light="#d3dde9", dark="#34414f"),
-        "model-olmoe": Shade(light="#d55e00", dark="#ff8f45"),
-        "model-llama": Shade(light="#0072b2", dark="#5db4f2"),
-        "model-qwen": Shade(light="#00875f", dark="#3ccb9c"),
-        "model-gemma": Shade(light="#b4558c", dark="#eaa3cd"),
+        "model-1": Shade(light="#d55e00", dark="#ff8f45"),
+        "model-2": Shade(light="#0072b2", dark="#5db4f2"),
+        "model-3": Shade(light="#00875f", dark="#3ccb9c"),
+        "model-4": Shade(light="#b4558c", dark="#eaa3cd"),
         "model-other": Shade(light="#6b6f76", dark="#b4b8bf"),
     }
 )
-_MODELS = ("olmoe", "llama", "qwen", "gemma")
+_OTHER = "model-other"
 
 
-def model_role(model: str | None) -> str:
-    """Return the role of a model's colour, by the family that its id begins with."""
-    family = next((name for name in _MODELS if model and model.startswith(name)), "other")
-    return f"model-{family}"
+def model_role(model: str | None, models: Iterable[str]) -> str:
+    """Return the role of a model's colour, by its place among the models of a study."""
+    places = {known: f"model-{place}" for place, known in enumerate(models, start=1)}
+    role = places.get(model or "", _OTHER)
+    return role if role in SHADES else _OTHER
 
 
-def model_colour(model: str | None) -> str:
+def model_colour(model: str | None, models: Iterable[str]) -> str:
     """Return a model's colour on a light ground."""
-    return SHADES[model_role(model)].light
+    return SHADES[model_role(model, models)].light
 
 
 def css_variables() -> str:

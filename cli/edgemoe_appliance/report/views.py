@@ -39,10 +39,13 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(_REPLACEMENT, text)
 
 
-def build_table_view(table: Table, cite: Callable[[Table, RowGroup], str]) -> TableView:
+def build_table_view(
+    table: Table, cite: Callable[[Table, RowGroup], str], models: Sequence[str] = ()
+) -> TableView:
     """Return a table as it is printed; a column without any value is named in a note instead.
 
-    `cite` says where the rows of a group come from.
+    `cite` says where the rows of a group come from; models have their colours by their place among
+    `models`.
     """
     filled = [column for column in table.columns if _is_shown(table, column)]
     shown = filled[:_MOST_COLUMNS]
@@ -52,7 +55,9 @@ def build_table_view(table: Table, cite: Callable[[Table, RowGroup], str]) -> Ta
             label=printable(group.label),
             is_study=group.source == "study",
             twin=_common_twin(group),
-            rows=tuple(_row_view(row, shown, notes, _common_twin(group)) for row in group.rows),
+            rows=tuple(
+                _row_view(row, shown, notes, (_common_twin(group), models)) for row in group.rows
+            ),
             source=printable(cite(table, group)),
         )
         for group in _first_rows(table)
@@ -119,11 +124,17 @@ def _common_twin(group: RowGroup) -> str:
     return next(iter(scales)) or "" if len(scales) == 1 else ""
 
 
-def _row_view(row: Row, columns: Sequence[Column], notes: _Footnotes, common_twin: str) -> RowView:
+def _row_view(
+    row: Row,
+    columns: Sequence[Column],
+    notes: _Footnotes,
+    shared: tuple[str, Sequence[str]],
+) -> RowView:
+    common_twin, models = shared
     status = row.cells.get("status")
     return RowView(
         cells=tuple(_cell_view(row.cells[column.key], column, notes) for column in columns),
-        colour=model_role(row.model) if row.model else "",
+        colour=model_role(row.model, models) if row.model else "",
         twin="" if common_twin else row.twin or "",
         alert=status is not None and status.value != "ok",
     )

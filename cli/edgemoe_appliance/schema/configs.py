@@ -140,7 +140,10 @@ class PowerSource(str, Enum):
 
 
 class Target(Frozen):
-    """A device profile: how the engine is built and run there, and what is sampled."""
+    """A device profile: how the engine is built and run there, and what is sampled.
+
+    `study_device` stands in plans: which device of their study the target is.
+    """
 
     label: str
     backend: Backend
@@ -153,8 +156,13 @@ class Target(Frozen):
     sample_hz: float = Field(gt=0, le=200)
     run_timeout_s: float = Field(gt=0)
     bandwidth_gb_s: float | None = Field(default=None, gt=0)
-    study_device: Literal["m2", "jetson"] | None = None
+    study_device: Identifier | None = None
     container: ContainerProfile | None = None
+
+    @property
+    def is_jetson(self) -> bool:
+        """Return whether it is a Jetson, the only board that has tegrastats."""
+        return PowerSource.TEGRASTATS in self.power_sources
 
     @field_validator("threads")
     @classmethod
@@ -194,14 +202,6 @@ class ModelShape(Frozen):
     expert_used_count: int = Field(default=0, ge=0)
 
 
-class ModelRole(str, Enum):
-    """What a model stands for in the comparison."""
-
-    MOE = "moe"
-    DENSE_ACTIVE_MATCH = "dense-active-match"
-    DENSE_MEMORY_ANCHOR = "dense-memory-anchor"
-
-
 class PackageFile(Frozen):
     """A file inside a wheel of the package index; `sha256` is that of the wheel."""
 
@@ -221,7 +221,6 @@ class ModelEntry(Frozen):
     """
 
     name: str
-    role: ModelRole
     architecture: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
     quantization: str
     licence: str

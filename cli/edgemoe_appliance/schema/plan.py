@@ -27,7 +27,6 @@ from edgemoe_appliance.schema.configs import (
     EngineSource,
     Experiment,
     Identifier,
-    ModelRole,
     Order,
     Prompt,
     Sha256,
@@ -133,7 +132,7 @@ class PlannedModel(Frozen):
 
     id: Identifier
     name: str
-    role: ModelRole
+    role: Identifier | None = None
     architecture: str
     path: str
     file_name: str

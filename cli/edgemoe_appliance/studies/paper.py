@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from edgemoe_appliance.schema.base import Frozen
-from edgemoe_appliance.schema.configs import GitCommit, Identifier, ModelRole
+from edgemoe_appliance.schema.configs import GitCommit, Identifier
 
 # Each study names its own devices, classes of prompts by length, and strata of prompts by tokens.
 StudyDeviceId = Identifier
@@ -90,7 +90,12 @@ class TokenBounds(Frozen):
 
 
 class Procedure(Frozen):
-    """How the study measured."""
+    """How the study measured.
+
+    `long_category` is the one of the equally large categories whose prompts are as long as the
+    longest class of length. `variation_limit` names the figure of the text above which a
+    variation would not be trusted.
+    """
 
     engine: str
     engine_tag: str
@@ -104,6 +109,7 @@ class Procedure(Frozen):
     max_new_tokens: int
     prompts: int
     prompt_categories: int
+    long_category: str | None = None
     repetitions: int
     repetitions_when_hot: int
     thermal_threshold_c: float
@@ -111,16 +117,17 @@ class Procedure(Frozen):
     rss_poll_s: float
     tegrastats_hz: float
     headline_runs_per_cell: int
-    prompt_length_words: dict[LengthClass, WordRange]
-    thread_sweep: ThreadSweep
-    routing_strata_tokens: dict[Stratum, TokenBounds]
+    prompt_length_words: dict[LengthClass, WordRange] = Field(default_factory=dict)
+    thread_sweep: ThreadSweep | None = None
+    routing_strata_tokens: dict[Stratum, TokenBounds] = Field(default_factory=dict)
+    variation_limit: str | None = None
 
 
 class StudyModel(Frozen):
     """A model as the study counts it; the last three are given for the MoE model only."""
 
     name: str
-    role: ModelRole
+    role: Identifier
     active_parameters_billion: Positive
     total_parameters_billion: Positive
     file_gb: Positive
@@ -264,6 +271,16 @@ class StudyTables(Frozen):
         return {name: tuple(cell.model_fields) for name, cell in cells.items()}
 
 
+class Places(Frozen):
+    """Where a study describes how it was made, as it is cited; empty where it does not."""
+
+    hardware: str = ""
+    models: str = ""
+    prompts: str = ""
+    procedure: str = ""
+    experiments: str = ""
+
+
 class DevicePeaks(Frozen):
     """What a device of the study can do at most, and where that is known from."""
 
@@ -273,17 +290,27 @@ class DevicePeaks(Frozen):
     flops_source: str
 
 
+class NodeCounts(Frozen):
+    """The names of the figures of the text that count nodes: of a run, and outside to inside."""
+
+    section: str
+    routing: str
+    experts: str
+    outside_ratio: str
+
+
 class GraphFacts(Frozen):
     """The nodes of the subject's graph for one token, and where that is known from.
 
     `routing_per_layer` and `expert_per_layer` are those that carry the names which the study's
-    patch looks for.
+    patch looks for. `stated` names what the study prints of them.
     """
 
     nodes: int = Field(gt=0)
     routing_per_layer: int = Field(gt=0)
     expert_per_layer: int = Field(gt=0)
     source: str
+    stated: NodeCounts
 
     def inside(self, layers: int) -> int:
         """Return the named nodes inside the MoE blocks of all layers."""
@@ -293,13 +320,16 @@ class GraphFacts(Frozen):
 class Paper(Frozen):
     """study.yaml: what was studied, and every figure that is printed.
 
-    `subject` is the model that the study is about, `baseline` the one that its ratios refer to.
-    `graph` is there where the study counts the nodes of its subject's graph.
+    `subject` is the model that the study is about, `baseline` the one that its ratios refer to;
+    `roles` are the titles of what models stand for, `places` say where the study describes how it
+    was made. `graph` is there where the study counts the nodes of its subject's graph.
     """
 
     source: StudySource
     subject: Identifier
     baseline: Identifier
+    roles: dict[Identifier, str]
+    places: Places = Field(default_factory=Places)
     devices: dict[StudyDeviceId, StudyDevice]
     procedure: Procedure
     models: dict[Identifier, StudyModel]

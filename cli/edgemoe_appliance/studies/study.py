@@ -6,6 +6,7 @@ A folder below configs/studies/, or one of the user's own:
     claims.yaml       each claim whole: words, printed numbers, test, limits
     experiments.yaml  which runs are made
     prompts.yaml      what is sent
+    report.yaml       the words of the page, and its sections in their order
     tables.yaml       the tables of rows per model, if it has any
 
 Everything else is given the Study; nothing but this module reads a study from disk.
@@ -51,6 +52,7 @@ from edgemoe_appliance.studies.paper import (
     GraphFacts,
     Memory,
     Paper,
+    Places,
     Procedure,
     PromptLength,
     Routing,
@@ -64,6 +66,7 @@ from edgemoe_appliance.studies.paper import (
     Throughput,
 )
 from edgemoe_appliance.studies.printed import PrintedFigures, parse_printed
+from edgemoe_appliance.studies.report import ReportConfig
 from edgemoe_appliance.studies.tables import TablesConfig, TableSpec, names_in_table
 
 STUDIES_FOLDER: Final = "studies"
@@ -73,7 +76,8 @@ CLAIMS_FILE: Final = "claims.yaml"
 EXPERIMENTS_FILE: Final = "experiments.yaml"
 PROMPTS_FILE: Final = "prompts.yaml"
 TABLES_FILE: Final = "tables.yaml"
-_NEEDED: Final = (PAPER_FILE, CLAIMS_FILE, EXPERIMENTS_FILE, PROMPTS_FILE)
+REPORT_FILE: Final = "report.yaml"
+_NEEDED: Final = (PAPER_FILE, CLAIMS_FILE, EXPERIMENTS_FILE, PROMPTS_FILE, REPORT_FILE)
 _OPTIONAL: Final = (TABLES_FILE,)
 
 
@@ -103,6 +107,8 @@ class Study:
     source: StudySource
     subject: str
     baseline: str
+    roles: Mapping[str, str]
+    places: Places
     devices: Mapping[str, StudyDevice]
     procedure: Procedure
     models: Mapping[str, StudyModel]
@@ -119,6 +125,7 @@ class Study:
     order_seed: int
     prompts: Mapping[str, Prompt]
     table_specs: Mapping[str, TableSpec]
+    report: ReportConfig
 
     @property
     def identity(self) -> StudyIdentity:
@@ -133,6 +140,27 @@ class Study:
         """Return the device that a target is, None where it is none of the study's."""
         found = (name for name, device in self.devices.items() if target in device.targets)
         return next(found, None)
+
+    def role_of(self, model: str) -> str | None:
+        """Return what a model stands for, None for one that is not among the study's."""
+        known = self.models.get(model)
+        return known.role if known else None
+
+    @property
+    def lengths(self) -> tuple[str, ...]:
+        """Return the classes of prompts by length, shortest first."""
+        return tuple(self.procedure.prompt_length_words)
+
+    @property
+    def variation_limit(self) -> float | None:
+        """Return the variation in per cent above which the study would not trust a rate."""
+        named = self.procedure.variation_limit
+        return self.stated[named].value if named else None
+
+    @property
+    def energy_devices(self) -> tuple[str, ...]:
+        """Return the devices that the study reports energy for."""
+        return tuple(name for name, device in self.devices.items() if device.energy_reported)
 
     def has_experts(self, model: str | None) -> bool:
         """Return whether a model is a Mixture-of-Experts, by what models.yaml knows of it."""
@@ -239,6 +267,7 @@ def _read_folder(folder: Path, configs: Configs) -> Study:
         order_seed=experiments.order_seed,
         prompts=validate(documents[PROMPTS_FILE], PromptsConfig).prompts,
         table_specs=_read_tables(documents),
+        report=validate(documents[REPORT_FILE], ReportConfig),
     )
     for references in (_of_paper, _of_claims, _of_recomputed, _of_experiments):
         for reference in references(study):
@@ -290,28 +319,46 @@ class _Reference:
 
 
 def _of_paper(study: Study) -> Iterator[_Reference]:
-    def reference(at: KeyPath, name: str, kind: str, allowed: Iterable[str]) -> _Reference:
-        return _Reference(file=PAPER_FILE, at=at, name=name, kind=kind, allowed=allowed)
-
-    for key, name in (("subject", study.subject), ("baseline", study.baseline)):
-        yield reference((key,), name, "model", study.models)
-    for name in study.models:
-        yield reference(("models", name), name, "model of models.yaml", study.configs.models.models)
+    names: list[tuple[KeyPath, str, str, Iterable[str]]] = [
+        (("subject",), study.subject, "model", study.models),
+        (("baseline",), study.baseline, "model", study.models),
+    ]
+    for name, model in study.models.items():
+        known = study.configs.models.models
+        names.append((("models", name), name, "model of models.yaml", known))
+        names.append((("models", name, "role"), model.role, "role", study.roles))
     for device, facts in study.devices.items():
-        for place, target in enumerate(facts.targets):
-            at = ("devices", device, "targets", place)
-            yield reference(at, target, "target", study.configs.devices.targets)
-    strata = study.procedure.routing_strata_tokens
+        targets = study.configs.devices.targets
+        where = ("devices", device, "targets")
+        names += [
+            ((*where, i), target, "target", targets) for i, target in enumerate(facts.targets)
+        ]
+    names += [(("peaks", device), device, "device", study.devices) for device in study.peaks]
+    for at, name, kind, allowed in (*names, *_in_tables(study), *_in_procedure(study)):
+        yield _Reference(file=PAPER_FILE, at=at, name=name, kind=kind, allowed=allowed)
+
+
+def _in_tables(study: Study) -> Iterator[tuple[KeyPath, str, str, Iterable[str]]]:
     for table, cells in study.tables:
-        rows = strata if table == "routing" else study.models
+        strata = study.procedure.routing_strata_tokens
+        rows: Iterable[str] = strata if table == "routing" else study.models
         for device, named in cells.cells.items():
             at = ("tables", table, "cells", device)
-            yield reference(at, device, "device", study.devices)
-            yield from (reference((*at, row), row, "row", rows) for row in named)
-    sweep = ("procedure", "thread_sweep", "device")
-    yield reference(sweep, study.procedure.thread_sweep.device, "device", study.devices)
-    for device in study.peaks:
-        yield reference(("peaks", device), device, "device", study.devices)
+            yield at, device, "device", study.devices
+            yield from (((*at, row), row, "row", rows) for row in named)
+
+
+def _in_procedure(study: Study) -> Iterator[tuple[KeyPath, str, str, Iterable[str]]]:
+    procedure, text = study.procedure, "figure of the text"
+    if procedure.thread_sweep is not None:
+        at = ("procedure", "thread_sweep", "device")
+        yield at, procedure.thread_sweep.device, "device", study.devices
+    if procedure.variation_limit is not None:
+        yield ("procedure", "variation_limit"), procedure.variation_limit, text, study.stated
+    if study.graph is not None:
+        counts = study.graph.stated
+        for named in (counts.routing, counts.experts, counts.outside_ratio):
+            yield ("graph", "stated"), named, text, study.stated
 
 
 def _of_claims(study: Study) -> Iterator[_Reference]:

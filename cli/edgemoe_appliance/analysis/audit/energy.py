@@ -24,7 +24,6 @@ from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_o
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import in_words
 from edgemoe_appliance.analysis.claims.verdicts import Number
-from edgemoe_appliance.analysis.conditions import BASELINE
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.studies.quantities import Quantity, Term
 
@@ -196,12 +195,11 @@ def _ratio_finding(evidence: Evidence, place: Place) -> Finding:
 
     Generation draws at least the average power of the window and at most the highest power seen.
     """
-    name = evidence.study.model_name
+    name, study = evidence.study.model_name, evidence.study
     examined = Examined(
         id=f"energy-ratio.{place.id}",
         test="ratio of energies, generation alone",
-        subject=f"energy per token, {name(evidence.study.subject)} / {name(BASELINE)}, "
-        f"{place.label}",
+        subject=f"energy per token, {name(study.subject)} / {name(study.baseline)}, {place.label}",
         where=place.label,
         source=evidence.source,
     )
@@ -235,7 +233,7 @@ def _ratio_finding(evidence: Evidence, place: Place) -> Finding:
 
 def _energy_ratios(evidence: Evidence, place: Place) -> tuple[Found, Found, Found]:
     """Return the ratio as counted, and the least and the most that it is for generation alone."""
-    models = (evidence.study.subject, BASELINE)
+    models = (evidence.study.subject, evidence.study.baseline)
 
     def alone(model: str, power: Quantity) -> Found:
         rate = evidence.read(place, Term(quantity=Quantity.GENERATION_RATE, model=model))

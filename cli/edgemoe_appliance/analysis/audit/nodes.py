@@ -22,7 +22,6 @@ from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.studies.paper import GraphFacts
 from edgemoe_appliance.studies.quantities import Quantity, Term
 
-_SECTION = "section 4.6"
 # "About" of the text: a fifth either way.
 _ABOUT = 0.2
 
@@ -42,8 +41,12 @@ def check_nodes(evidence: Evidence) -> Iterator[Finding]:
 def _of_a_run(evidence: Evidence, graph: GraphFacts) -> Iterator[Finding]:
     """Yield for each printed count of nodes how many evaluations of the graph it is."""
     layers = evidence.study.layers(evidence.study.subject)
-    for kind, per_layer in (("routing", graph.routing_per_layer), ("ffn", graph.expert_per_layer)):
-        count = printed_estimate(evidence.study.printed, f"stated/{kind}_nodes")
+    kinds = (
+        ("routing", graph.stated.routing, graph.routing_per_layer),
+        ("ffn", graph.stated.experts, graph.expert_per_layer),
+    )
+    for kind, stated, per_layer in kinds:
+        count = printed_estimate(evidence.study.printed, f"stated/{stated}")
         if isinstance(count, Estimate):
             yield _evaluations(evidence, graph, (kind, count.value, per_layer * layers))
 
@@ -60,7 +63,7 @@ def _evaluations(evidence: Evidence, graph: GraphFacts, counted: tuple[str, floa
         id=f"nodes.{kind}",
         test="counts of nodes",
         subject=f"{words} nodes of a patched run",
-        where=_SECTION,
+        where=f"section {graph.stated.section}",
         source=evidence.source,
     )
     evaluations, wanted = count / per_graph, evidence.study.procedure.max_new_tokens
@@ -93,13 +96,13 @@ def _others(evidence: Evidence, graph: GraphFacts, place: Place) -> Finding:
         id="nodes.others" if evidence.source == "study" else f"nodes.others.{place.id}",
         test="counts of nodes",
         subject="nodes outside the MoE blocks to those inside",
-        where=_SECTION if evidence.source == "study" else place.label,
+        where=f"section {graph.stated.section}" if evidence.source == "study" else place.label,
         source=evidence.source,
     )
     moe = evidence.study.subject
     every = evidence.read(place, Term(quantity=Quantity.GRAPH_NODES, model=moe))
     outside = measure(evidence, place, Term(quantity=Quantity.NODES_OUTSIDE, model=moe))
-    stated = printed_estimate(evidence.study.printed, "stated/other_over_moe_nodes_ratio")
+    stated = printed_estimate(evidence.study.printed, f"stated/{graph.stated.outside_ratio}")
     departure = ratio_of(outside, stated)
     if isinstance(outside, Absent) or isinstance(departure, Absent):
         return examined.not_tested(

@@ -85,15 +85,17 @@ def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> 
         Term(quantity=Quantity.ROUTING_SHARE, model=model, stratum=stratum, arm=Arm.PROBE_BOUNDARY),
     )
     evenly = _spread_evenly(evidence, times)
+    # With short prompts nearly all of a run is generation.
+    is_decode = evidence.study.procedure.routing_strata_tokens[stratum].at_most is not None
     numbers = (*_numbers(evidence, place, (model, times, sparse)), *evenly)
-    verdict, reading = _judged(times, sparse, is_decode=stratum == "decode-dominated")
+    verdict, reading = _judged(times, sparse, is_decode=is_decode)
     if evenly:
         reading += (
             " Were the added time the same for every node, the share would be "
             f"{in_words(evenly[0].value)} %."
         )
     why = "the added time is that of generation; a prompt pass is slowed down too"
-    sure = Confidence.MEDIUM if stratum == "decode-dominated" else Confidence.LOW
+    sure = Confidence.MEDIUM if is_decode else Confidence.LOW
     told = Told(
         brief=f"{in_words(times.share.value)} %, may be {in_words(times.least_pct)} to "
         f"{in_words(times.most_pct)} %",

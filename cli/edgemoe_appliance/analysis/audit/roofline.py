@@ -205,8 +205,8 @@ def _verdict(share: Estimate) -> AuditVerdict:
 
 def _sure(evidence: Evidence, place: Place, share: Found) -> tuple[Confidence, str]:
     source = "bandwidth as declared in devices.yaml"
-    if place.device is not None:
-        peaks = evidence.study.peaks[place.device]
+    peaks = evidence.study.peaks.get(place.device or "")
+    if peaks is not None:
         source = f"bandwidth: {peaks.bandwidth_source}; arithmetic: {peaks.flops_source}"
     if reason := first_absent(share):
         return Confidence.LOW, reason

@@ -51,11 +51,12 @@ def _finding(evidence: Evidence, place: Place, model: str) -> Finding:
     likely = evidence.read(place, term.of(Quantity.LIKELY_PROMPT_VARIANCE))
     told_likely = ""
     if isinstance(likely, Estimate):
+        category = evidence.study.procedure.long_category
         told_likely = f", likely {in_words(likely.value)} %,"
-        label = "the same, were the long-context prompts as slow as the long one"
+        label = f"the same, were the {category} prompts as slow as the long one"
         numbers += known_numbers(("likely_variance_pct", label, "%", likely))
         reading += (
-            " Were the long-context prompts as slow as the long one, it would be "
+            f" Were the {category} prompts as slow as the long one, it would be "
             f"{in_words(likely.value)} %."
         )
     least = "at least " if is_floor else ""

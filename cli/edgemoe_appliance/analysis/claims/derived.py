@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from edgemoe_appliance.analysis.claims.estimates import Estimate, combine, exact, ratio
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.schema.configs import ModelRole
 from edgemoe_appliance.studies.quantities import Quantity, Term
 
 Found = Estimate | Absent
@@ -50,20 +49,23 @@ def _time_per_token(evidence: Evidence, place: Place, term: Term) -> Found:
 
 
 def _fall_with_length(evidence: Evidence, place: Place, term: Term) -> Found:
-    long, short = (
-        Term(quantity=Quantity.LENGTH_RATE, model=term.model, length="long"),
-        Term(quantity=Quantity.LENGTH_RATE, model=term.model, length="short"),
+    lengths = evidence.study.lengths
+    if len(lengths) < 2:
+        return Absent(reason="the study has no classes of prompts by length")
+    short, long = (
+        Term(quantity=Quantity.LENGTH_RATE, model=term.model, length=length)
+        for length in (lengths[0], lengths[-1])
     )
     return applied(lambda share: 100 * (1 - share), evidence.ratio(place, long, short))
 
 
 def _behind_fastest_dense(evidence: Evidence, place: Place, term: Term) -> Found:
     """Return by how much a model's rate is below that of the fastest dense one, in per cent."""
-    known = evidence.study.models
+    study = evidence.study
     rates: dict[str, float] = {}
     for model in evidence.models(place):
         rate = evidence.read(place, Term(quantity=Quantity.GENERATION_RATE, model=model))
-        is_dense = model in known and known[model].role is not ModelRole.MOE
+        is_dense = model in study.models and not study.has_experts(model)
         if is_dense and isinstance(rate, Estimate):
             rates[model] = rate.value
     if not rates:

@@ -29,6 +29,7 @@ from edgemoe_appliance.analysis.conditions import (
     ModelRuns,
     Pool,
     RunRows,
+    device_of,
     of_category,
     pools,
     sample_of,
@@ -175,7 +176,7 @@ class SessionEvidence:
         study = self.study
         pool = next(iter(group.values()))
         setting = pool.condition.setting
-        shortfalls = why_not_comparable(pool, study)
+        shortfalls, device = why_not_comparable(pool, study), device_of(setting, study)
         scales = {models.twin_scale for each in group.values() for models in each.models}
         source = setting.engine.source
         is_pin = isinstance(source, GitSource) and source.commit == study.procedure.engine_commit
@@ -184,14 +185,14 @@ class SessionEvidence:
             id=setting.id,
             label=setting.label if table is Feeds.THREADS else pool.condition.label,
             table=table,
-            device=setting.target.study_device,
+            device=device,
             shortfalls=shortfalls,
             cautions=tuple(self._cautions(pool, scales, is_pin=is_pin)),
             twin_scale="tiny" if "tiny" in scales else "thin" if "thin" in scales else None,
             prompt_scale=pool.condition.prompt_scale,
         )
         ok = sum(len(models.ok) for each in group.values() for models in each.models)
-        is_device = setting.target.study_device is not None
+        is_device = device is not None
         closeness = (is_device, not shortfalls, is_pin, same_threads, ok)
         return _Found(place=place, closeness=tuple(map(int, closeness)), pools=group)
 
@@ -274,7 +275,10 @@ class SessionEvidence:
     def _peak_flops(self, place: Place) -> Estimate | Absent:
         if place.device is None or place.shortfalls:
             return Absent(reason="the peak arithmetic rate of this hardware is not declared")
-        return exact(self.study.peaks[place.device].flops)
+        peaks = self.study.peaks.get(place.device)
+        if peaks is None:
+            return Absent(reason="the study's folder names no peaks of this device")
+        return exact(peaks.flops)
 
     def _thread_loss(self, place: Place, term: Term) -> Estimate | Absent:
         """Return by how much a number of threads stays below the best one, in per cent."""

@@ -87,12 +87,12 @@ class StudyEvidence:
 
     def places(self, table: Feeds) -> Sequence[Place]:
         """Return the devices with figures for a table."""
-        study = self.study
+        study, sweep = self.study, self.study.procedure.thread_sweep
         cells: Mapping[Feeds, Mapping[StudyDeviceId, object]] = {
             Feeds.HEADLINE: study.tables.throughput.cells,
             Feeds.PROMPT_LENGTH: study.tables.prompt_length.cells,
             Feeds.ROUTING: study.tables.routing.cells,
-            Feeds.THREADS: {study.procedure.thread_sweep.device: None},
+            Feeds.THREADS: {sweep.device: None} if sweep else {},
         }
         return tuple(
             Place(id=device, label=study.devices[device].label, table=table, device=device)
@@ -152,15 +152,22 @@ class StudyEvidence:
             return facts[term.quantity]
         if term.quantity is Quantity.RATE_VARIATION:
             return self._variation(f"tables/stability/cells/{device}/{term.model}")
-        if term.quantity is Quantity.PROMPT_VARIANCE:
-            return self._prompt_variance(device, term, more_long=0)
-        if term.quantity is Quantity.LIKELY_PROMPT_VARIANCE:
-            # Categories of equal size; long context is one of them.
-            in_category = study.procedure.prompts // study.procedure.prompt_categories
-            return self._prompt_variance(device, term, more_long=in_category)
+        if term.quantity in (Quantity.PROMPT_VARIANCE, Quantity.LIKELY_PROMPT_VARIANCE):
+            return self._variance(device, term)
         if term.quantity in _OF_SHAPES:
             return self._of_shape(term)
         return Absent(reason=NOT_PRINTED)
+
+    def _variance(self, device: StudyDeviceId, term: Term) -> Estimate | Absent:
+        """Return the part of the variance between prompts: at least, or as long ones let expect."""
+        procedure = self.study.procedure
+        if term.quantity is Quantity.PROMPT_VARIANCE:
+            return self._prompt_variance(device, term, more_long=0)
+        if procedure.long_category is None:
+            return Absent(reason="no category of the study's prompts is known to be long")
+        # Categories of equal size; that of the long prompts is one of them.
+        in_category = procedure.prompts // procedure.prompt_categories
+        return self._prompt_variance(device, term, more_long=in_category)
 
     def _variation(self, cell: str) -> Estimate | Absent:
         """Return a printed variation, or what the bounds of the text leave open."""
@@ -196,11 +203,11 @@ class StudyEvidence:
         if isinstance(variation, Estimate) and low_of(variation) <= 0:
             variation = exact(high_of(variation))  # an upper bound: the part is at least this
         known = [each for each in (mean, variation, *lengths) if isinstance(each, Estimate)]
-        if len(known) < 2 + len(lengths):
+        if not lengths or len(known) < 2 + len(lengths):
             return Absent(reason=NOT_PRINTED)
         runs, each = procedure.headline_runs_per_cell, procedure.repetitions
-        prompts = {"short": 1, "medium": 1, "long": 1 + more_long}
-        counts = [each * prompts[length] for length in procedure.prompt_length_words]
+        counts = [each] * len(lengths)
+        counts[-1] += each * more_long
         others = runs - sum(counts)
 
         def share_pct(m: float, cv: float, *rates: float) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgemoe_appliance.analysis.conditions import (
-    BASELINE,
     ModelRuns,
     Pool,
+    device_of,
     sample_of,
     why_not_comparable,
 )
@@ -106,7 +106,7 @@ def baseline_ratio_cell(
     """Return the ratio of means to the baseline model's in the same condition."""
     base = pool.baseline()
     if base is None:
-        return absent(f"not exactly one file of {BASELINE} in this condition")
+        return absent(f"not exactly one file of {pool.baseline_id} in this condition")
     if base is models:
         return Cell(value=1.0)
     return found_cell(ratio_of_means(sample(models), sample(base)))
@@ -156,7 +156,7 @@ def own_group(pool: Pool, study: Study, rows: tuple[Row, ...], label: str = "") 
         # Every table of runs says so: their figures are of fewer tokens than its label.
         label="; ".join(filter(None, (label or pool.condition.label, pool.early_ends))),
         source="reader",
-        device=setting.target.study_device,
+        device=device_of(setting, study),
         rows=rows,
         notes=why_not_comparable(pool, study),
         sessions=setting.sessions,

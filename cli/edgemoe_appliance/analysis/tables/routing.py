@@ -13,6 +13,7 @@ from edgemoe_appliance.analysis.conditions import (
     ArmPools,
     ModelRuns,
     caveat_texts,
+    device_of,
     pools_by_arm,
     sums_sample,
     why_not_comparable,
@@ -50,7 +51,7 @@ from edgemoe_appliance.analysis.tables.common import (
     study_cell,
 )
 from edgemoe_appliance.analysis.tables.setup import bounds_in_words
-from edgemoe_appliance.schema.configs import Arm, Feeds, ModelRole
+from edgemoe_appliance.schema.configs import Arm, Feeds
 from edgemoe_appliance.schema.metrics import Unit
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.paper import Routing, Stratum, StudyDeviceId
@@ -280,7 +281,7 @@ class _Line:
 
     def _beside_study(self, share: Cell) -> dict[str, Cell]:
         reasons = self._why_apart()
-        device = self.arms.condition.setting.target.study_device
+        device = device_of(self.arms.condition.setting, self.study)
         printed = self.study.routing(device, self.stratum) if self.stratum else Routing()
         return {
             "study_share_pct": study_cell(printed.routing_share_pct, reasons),
@@ -289,8 +290,7 @@ class _Line:
 
     def _why_apart(self) -> tuple[str, ...]:
         """Return why the row is not of what the study printed."""
-        known = self.study.models.get(self.models.model)
-        if known is None or known.role is not ModelRole.MOE:
+        if self.models.model != self.study.subject:
             return ("the study timed its MoE model only",)
         if self.part is not _WHOLE or self.mode is not Arm.PROBE_PER_NODE or not self.stratum:
             return (f"the study timed {_EVERY_NODE} of whole runs, in its two classes of prompts",)
@@ -348,7 +348,7 @@ def _study_groups(study: Study) -> Iterator[RowGroup]:
 
 
 def _study_row(study: Study, device: StudyDeviceId, stratum: Stratum) -> Row:
-    moe = next(key for key, model in study.models.items() if model.role is ModelRole.MOE)
+    moe = study.subject
     printed = study.routing(device, stratum)
     slowdown = study.slowdown(device, moe).slowdown_ratio
     cells = {

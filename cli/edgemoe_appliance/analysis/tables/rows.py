@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from edgemoe_appliance.analysis.conditions import BASELINE, ModelRuns, Pool, why_not_comparable
+from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, device_of, why_not_comparable
 from edgemoe_appliance.analysis.statistics import (
     Absent,
     Sample,
@@ -186,7 +186,7 @@ class ReaderRow:
 
     def beside_printed(self, spec: ColumnSpec) -> Cell:
         """Return the study's figure or the difference to it, where the two may stand together."""
-        device = self.pool.condition.setting.target.study_device
+        device = device_of(self.pool.condition.setting, self.layout.study)
         reasons = self._why_apart()
         if reasons:
             return absent("; ".join(reasons))
@@ -309,7 +309,10 @@ class StudyRow:
             highest = self._printed(spec.of).high
             return absent(NOT_PRINTED) if highest is None else self.layout.below(spec, highest)
         if spec.compare is Comparison.TO_BASELINE:
-            own, base = self._printed(spec.of).low, self._printed(spec.of, BASELINE).low
+            own, base = (
+                self._printed(spec.of).low,
+                self._printed(spec.of, self.layout.study.baseline).low,
+            )
             return absent(NOT_PRINTED) if own is None or base is None else Cell(value=own / base)
         if spec.compare is Comparison.QUOTIENT:
             return self.layout.quotient(spec, self._cell(str(spec.of)), self._cell(str(spec.to)))

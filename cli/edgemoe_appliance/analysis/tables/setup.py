@@ -39,19 +39,12 @@ from edgemoe_appliance.schema.configs import (
     EngineSource,
     Experiment,
     GitSource,
-    ModelRole,
     SdistSource,
 )
 from edgemoe_appliance.schema.plan import LEAST_REPETITIONS, PlannedModel, PrecisionRule
 from edgemoe_appliance.schema.units import GB
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.paper import StudyDevice, TokenBounds
-
-_ROLES = {
-    ModelRole.MOE: "MoE",
-    ModelRole.DENSE_ACTIVE_MATCH: "Dense (active-match)",
-    ModelRole.DENSE_MEMORY_ANCHOR: "Dense (memory anchor)",
-}
 
 
 def hardware_table(loaded: LoadedSessions | None, study: Study) -> Table:
@@ -80,7 +73,7 @@ def hardware_table(loaded: LoadedSessions | None, study: Study) -> Table:
     return Table(
         id="hardware",
         title="Hardware and backend as found",
-        where="sections 3.1 and 3.2, Table 1",
+        where=study.places.hardware,
         columns=columns,
         groups=(RowGroup(label="", source="reader", rows=tuple(rows)),),
     )
@@ -180,7 +173,9 @@ _MODELS_COLUMNS = (
 def models_table(loaded: LoadedSessions | None, study: Study) -> Table:
     """Return the models as run, and as the study lists them."""
     planned = _planned_models(loaded)
-    own = RowGroup(label="As run", source="reader", rows=tuple(map(_model_row, planned)))
+    own = RowGroup(
+        label="As run", source="reader", rows=tuple(_model_row(m, study) for m in planned)
+    )
     printed = RowGroup(
         label="Study",
         source="study",
@@ -189,7 +184,7 @@ def models_table(loaded: LoadedSessions | None, study: Study) -> Table:
     return Table(
         id="models",
         title="Models",
-        where="section 3.3, Table 2",
+        where=study.places.models,
         columns=_MODELS_COLUMNS,
         groups=(own, printed) if planned else (printed,),
     )
@@ -200,7 +195,7 @@ def _study_model_row(key: str, study: Study) -> Row:
     return Row(
         cells={
             "model": text(model.name),
-            "role": text(_ROLES[model.role]),
+            "role": text(study.roles[model.role]),
             **study_parameters(model),
             "file_gb": Cell(value=model.file_gb),
             "read_gb": absent(NOT_PRINTED),
@@ -222,12 +217,12 @@ def _planned_models(loaded: LoadedSessions | None) -> list[PlannedModel]:
     return list(files.values())
 
 
-def _model_row(model: PlannedModel) -> Row:
-    twin = model.twin_scale
+def _model_row(model: PlannedModel, study: Study) -> Row:
+    twin, role = model.twin_scale, model.role or study.role_of(model.id)
     return Row(
         cells={
             "model": text(model.name),
-            "role": text(_ROLES[model.role]),
+            "role": text(study.roles.get(role, role) if role else None, "of no role in the study"),
             "active_b": Cell(value=model.parameters_active / GB),
             "total_b": Cell(value=model.parameters_total / GB),
             "file_gb": Cell(value=model.file_bytes / GB),
@@ -240,7 +235,7 @@ def _model_row(model: PlannedModel) -> Row:
     )
 
 
-def prompts_table(loaded: LoadedSessions | None) -> Table:
+def prompts_table(loaded: LoadedSessions | None, study: Study) -> Table:
     """Return the prompts as sent, without their texts."""
     columns = (
         Column(key="prompt", title="Prompt"),
@@ -269,7 +264,7 @@ def prompts_table(loaded: LoadedSessions | None) -> Table:
     return Table(
         id="prompts",
         title="Prompts as sent",
-        where="section 3.4",
+        where=study.places.prompts,
         columns=columns,
         groups=(RowGroup(label="", source="reader", rows=rows),) if rows else (),
     )
@@ -278,7 +273,6 @@ def prompts_table(loaded: LoadedSessions | None) -> Table:
 def procedure_table(loaded: LoadedSessions | None, study: Study) -> Table:
     """Return how the study measured, fact by fact, and where repetitions here went by need."""
     given = study.procedure
-    sweep = given.thread_sweep
     words = {str(key): bounds for key, bounds in given.prompt_length_words.items()}
     strata = {str(key): bounds for key, bounds in given.routing_strata_tokens.items()}
     facts = {
@@ -293,8 +287,7 @@ def procedure_table(loaded: LoadedSessions | None, study: Study) -> Table:
         "Tokens to generate": f"at most {given.max_new_tokens}",
         "Sampling of tokens": f"temperature {given.temperature:g}, top-p {given.top_p:g}, "
         f"seed {given.seed}",
-        "Threads": f"{given.threads}, after a sweep over {', '.join(map(str, sweep.threads))} "
-        f"({sweep.runs} runs on {study.devices[sweep.device].label})",
+        "Threads": f"{given.threads}{_after_sweep(study)}",
         "Quantization": given.quantization,
         "Experts of the MoE model": "; ".join(
             f"{model.experts_used} of {model.experts} in each of {model.layers} layers"
@@ -305,11 +298,11 @@ def procedure_table(loaded: LoadedSessions | None, study: Study) -> Table:
             f"{name} {bounds_in_words(bounds)}" for name, bounds in strata.items()
         ),
     }
-    rows = tuple(Row(cells={"fact": text(k), "value": text(v)}) for k, v in facts.items())
+    rows = tuple(Row(cells={"fact": text(k), "value": text(v)}) for k, v in facts.items() if v)
     return Table(
         id="procedure",
         title="How the study measured",
-        where="sections 3.2 to 3.5, 4.3 and 4.6",
+        where=study.places.procedure,
         columns=(Column(key="fact", title="Fact"), Column(key="value", title="Study")),
         groups=(RowGroup(label="", source="study", rows=rows),),
         notes=tuple(
@@ -318,6 +311,14 @@ def procedure_table(loaded: LoadedSessions | None, study: Study) -> Table:
             if session.plan.precision is not None
         ),
     )
+
+
+def _after_sweep(study: Study) -> str:
+    sweep = study.procedure.thread_sweep
+    if sweep is None:
+        return ""
+    counts, device = ", ".join(map(str, sweep.threads)), study.devices[sweep.device].label
+    return f", after a sweep over {counts} ({sweep.runs} runs on {device})"
 
 
 def _need_in_words(rule: PrecisionRule) -> str:
@@ -343,7 +344,7 @@ def bounds_in_words(bounds: TokenBounds) -> str:
     return f"at least {bounds.at_least} tokens"
 
 
-def experiments_table(loaded: LoadedSessions | None) -> Table:
+def experiments_table(loaded: LoadedSessions | None, study: Study) -> Table:
     """Return what was planned, and how far it came, by session and experiment."""
     columns = (
         Column(key="experiment", title="Experiment"),
@@ -362,7 +363,7 @@ def experiments_table(loaded: LoadedSessions | None) -> Table:
     return Table(
         id="experiments",
         title="Experiments",
-        where="section 3.5",
+        where=study.places.experiments,
         columns=columns,
         groups=tuple(
             RowGroup(

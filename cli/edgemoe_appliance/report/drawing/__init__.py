@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import matplotlib as mpl
@@ -15,7 +16,7 @@ from edgemoe_appliance.report.drawing.canvas import (
 )
 from edgemoe_appliance.report.drawing.lines import Line, LineChart, draw_lines
 from edgemoe_appliance.report.drawing.roofline import RoofChart, RoofPoint, draw_roofline
-from edgemoe_appliance.report.drawing.rows import Mark, MarkRow, RowChart, draw_rows
+from edgemoe_appliance.report.drawing.rows import Mark, MarkRow, MarkShape, RowChart, draw_rows
 
 __all__ = [
     "Chart",
@@ -24,6 +25,7 @@ __all__ = [
     "LineChart",
     "Mark",
     "MarkRow",
+    "MarkShape",
     "RoofChart",
     "RoofPoint",
     "RowChart",
@@ -34,14 +36,17 @@ __all__ = [
 Chart: TypeAlias = RowChart | LineChart | RoofChart
 
 
-def draw(chart: Chart, salt: str, kind: FileKind) -> bytes:
-    """Draw a chart as a file; `salt` keeps the ids inside different panels of a page apart."""
+def draw(chart: Chart, models: Sequence[str], salt: str, kind: FileKind) -> bytes:
+    """Draw a chart as a file; models have their colours by their place among `models`.
+
+    `salt` keeps the ids inside different panels of a page apart.
+    """
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)
         mpl.rcParams["svg.hashsalt"] = salt
         if isinstance(chart, RowChart):
-            return file_of(draw_rows(chart), kind)
+            return file_of(draw_rows(chart, models), kind)
         if isinstance(chart, LineChart):
-            return file_of(draw_lines(chart), kind)
-        return file_of(draw_roofline(chart), kind)
+            return file_of(draw_lines(chart, models), kind)
+        return file_of(draw_roofline(chart, models), kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -45,8 +46,8 @@ class LineChart:
     warning: str = ""
 
 
-def draw_lines(chart: LineChart) -> Figure:
-    """Draw a chart of lines."""
+def draw_lines(chart: LineChart, models: Sequence[str]) -> Figure:
+    """Draw a chart of lines; models have their colours by their place among `models`."""
     words = Words(
         title=chart.title, axis=chart.axis, warning=chart.warning, subtitle=chart.subtitle
     )
@@ -58,11 +59,12 @@ def draw_lines(chart: LineChart) -> Figure:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
     axes.grid(axis="y", color=RULE, linewidth=0.8)
     for line in chart.lines:
+        colour = model_colour(line.model, models)
         points = [(x, y) for x, y in zip(places, line.values, strict=True) if y is not None]
         axes.plot(
             [x for x, _ in points],
             [y for _, y in points],
-            color=model_colour(line.model),
+            color=colour,
             linewidth=2,
             marker="o",
             markersize=6,
@@ -70,12 +72,14 @@ def draw_lines(chart: LineChart) -> Figure:
         )
         for x, bounds in zip(places, line.bounds, strict=True):
             if bounds is not None:
-                axes.plot([x, x], bounds, color=model_colour(line.model), linewidth=6, alpha=0.45)
-    _label_lines(axes, chart)
+                axes.plot(
+                    [x, x], bounds, color=model_colour(line.model, models), linewidth=6, alpha=0.45
+                )
+    _label_lines(axes, chart, models)
     return figure
 
 
-def _label_lines(axes: Axes, chart: LineChart) -> None:
+def _label_lines(axes: Axes, chart: LineChart, models: Sequence[str]) -> None:
     """Write each line's name at its right end, spread so that no two names overlap."""
     ends = [(line.values[-1], line) for line in chart.lines]
     drawn = sorted(((value, line) for value, line in ends if value is not None), key=lambda e: e[0])
@@ -94,7 +98,7 @@ def _label_lines(axes: Axes, chart: LineChart) -> None:
             annotation_clip=False,
             arrowprops={
                 "arrowstyle": "-",
-                "color": model_colour(line.model),
+                "color": model_colour(line.model, models),
                 "linewidth": 1.2,
                 "relpos": (0, 0.5),
                 "shrinkA": 2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -46,8 +47,8 @@ class RoofChart:
     warning: str = ""
 
 
-def draw_roofline(chart: RoofChart) -> Figure:
-    """Draw a roofline."""
+def draw_roofline(chart: RoofChart, models: Sequence[str]) -> Figure:
+    """Draw a roofline; models have their colours by their place among `models`."""
     words = Words(
         title=chart.title,
         axis="GB read for a token",
@@ -68,13 +69,13 @@ def draw_roofline(chart: RoofChart) -> Figure:
     axes.grid(color=RULE, linewidth=0.8)
     axes.plot([left, right], ceiling, color=INK, linewidth=2)
     for point in chart.points:
-        _draw_point(axes, point)
-    _name_points(axes, chart)
+        _draw_point(axes, point, models)
+    _name_points(axes, chart, models)
     return figure
 
 
-def _draw_point(axes: Axes, point: RoofPoint) -> None:
-    colour = model_colour(point.model)
+def _draw_point(axes: Axes, point: RoofPoint, models: Sequence[str]) -> None:
+    colour = model_colour(point.model, models)
     if point.total_gb is not None:
         axes.plot([point.active_gb, point.total_gb], [point.rate_tok_s] * 2, color=colour,
                   linewidth=1.2, linestyle=(0, (2, 2)))  # fmt: skip
@@ -83,7 +84,7 @@ def _draw_point(axes: Axes, point: RoofPoint) -> None:
     axes.plot([point.active_gb], [point.rate_tok_s], marker="o", markersize=9, color=colour)
 
 
-def _name_points(axes: Axes, chart: RoofChart) -> None:
+def _name_points(axes: Axes, chart: RoofChart, models: Sequence[str]) -> None:
     """Write each model's name and share of the bandwidth beside the plot, none over another."""
     ordered = sorted(chart.points, key=lambda point: point.rate_tok_s)
     to_units = axes.transData + axes.transAxes.inverted()
@@ -96,7 +97,7 @@ def _name_points(axes: Axes, chart: RoofChart) -> None:
         shown = point.total_gb or point.active_gb
         end = float(to_units.transform((shown, point.rate_tok_s))[0])
         axes.plot([end, 1.03], [at / _HEIGHT, height / _HEIGHT], transform=axes.transAxes,
-                  color=model_colour(point.model), linewidth=0.8, clip_on=False,
+                  color=model_colour(point.model, models), linewidth=0.8, clip_on=False,
                   zorder=1)  # fmt: skip
         text = f"{point.label}\n{_shares(point, chart.bandwidth_gb_s)}"
         axes.text(1.04, height / _HEIGHT, text, transform=axes.transAxes, va="center",

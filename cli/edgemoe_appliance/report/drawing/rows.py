@@ -23,7 +23,15 @@ from edgemoe_appliance.report.palette import model_colour
 
 _ROW_HEIGHT = 46
 _SEGMENT_SHADES = (0.35, 0.65, 1.0, 0.2)
-_SHAPES = {"reader": "o", "m2": "^", "jetson": "s"}
+# The first is that of the reader's marks, the others those of a study's devices in their order.
+MarkShape = Literal["circle", "triangle", "square", "diamond", "cross"]
+_MARKERS: dict[MarkShape, str] = {
+    "circle": "o",
+    "triangle": "^",
+    "square": "s",
+    "diamond": "D",
+    "cross": "X",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +42,7 @@ class Mark:
     """
 
     value: float | None
-    shape: Literal["reader", "m2", "jetson"]
+    shape: MarkShape
     low: float | None = None
     high: float | None = None
 
@@ -79,8 +87,8 @@ class RowChart:
     reference: float | None = None
 
 
-def draw_rows(chart: RowChart) -> Figure:
-    """Draw a chart of rows."""
+def draw_rows(chart: RowChart, models: Sequence[str]) -> Figure:
+    """Draw a chart of rows; models have their colours by their place among `models`."""
     words = Words(
         title=chart.title,
         axis=chart.axis,
@@ -100,7 +108,8 @@ def draw_rows(chart: RowChart) -> Figure:
     if chart.reference is not None:
         axes.axvline(chart.reference, color=MUTED, linewidth=1.2, zorder=1)
     for place, row in enumerate(chart.rows):
-        _draw_row(axes, place + 0.2, row, stems=chart.reference is None)
+        colour = model_colour(row.model, models)
+        _draw_row(axes, place + 0.2, row, colour, stems=chart.reference is None)
     return figure
 
 
@@ -110,8 +119,7 @@ def _right_end(row: MarkRow) -> float:
     return max(parts + [value for value in bars if value is not None])
 
 
-def _draw_row(axes: Axes, y: float, row: MarkRow, *, stems: bool) -> None:
-    colour = model_colour(row.model)
+def _draw_row(axes: Axes, y: float, row: MarkRow, colour: str, *, stems: bool) -> None:
     over_grid = {"facecolor": GROUND, "edgecolor": "none", "pad": 1.0}
     across = axes.get_yaxis_transform()
     axes.text(0, y - 0.36, row.label, va="center", transform=across, bbox=over_grid, zorder=2)
@@ -142,7 +150,7 @@ def _draw_segments(axes: Axes, y: float, segments: Sequence[float], colour: str)
 
 
 def _draw_mark(axes: Axes, y: float, mark: Mark, colour: str) -> None:
-    own = mark.shape == "reader"
+    own = mark.shape == "circle"
     if mark.value is None:
         axes.plot([mark.low or 0.0, mark.high or 0.0], [y, y], color=INK, linewidth=1.6, zorder=4,
                   marker="|", markersize=11)  # fmt: skip
@@ -154,7 +162,7 @@ def _draw_mark(axes: Axes, y: float, mark: Mark, colour: str) -> None:
         [mark.value],
         [y],
         linestyle="none",
-        marker=_SHAPES[mark.shape],
+        marker=_MARKERS[mark.shape],
         markersize=8,
         markerfacecolor=colour if own else "none",
         markeredgecolor=colour if own else INK,

@@ -39,10 +39,10 @@ def energy_figure(table: Table, findings: Sequence[Finding], study: Study) -> Fi
         build_row=_own_row,
         subtitle="bar: whole call; dark: generation; line: above idle",
         ratio_column="to_baseline",
-        ratio_title="Energy relative to Llama-3.2-1B",
+        ratio_title=f"Energy relative to {study.model_name(study.baseline)}",
         ratio_axis="ratio of energies per token",
         ratio_digits=2,
-        ratio_shapes=("jetson",),
+        ratio_devices=study.energy_devices,
     )
     charts = [*panels.of_reader(table, study), *_study_charts(table, findings)]
     caption = (
@@ -55,13 +55,13 @@ def energy_figure(table: Table, findings: Sequence[Finding], study: Study) -> Fi
         title="Energy per generated token",
         caption=caption + drawn_note(table),
         table=table.id,
-        panels=draw_all("energy", charts),
+        panels=draw_all("energy", charts, study),
     )
 
 
-def _own_row(row: Row, group: RowGroup) -> MarkRow:
+def _own_row(row: Row, group: RowGroup, study: Study) -> MarkRow:
     cells = row.cells
-    marks, words = with_study(row, group, "mean_j_per_tok", "study_mean_j_per_tok", 2)
+    marks, words = with_study(row, group, study, ("mean_j_per_tok", "study_mean_j_per_tok"), 2)
     parts = (cells["gross_j_per_tok"].number, cells["net_j_per_tok"].number)
     told = [format_number(part, 2) for part in parts if part is not None]
     call, *printed = words.split("   ")
@@ -111,7 +111,7 @@ def _number(finding: Finding, key: str) -> float | None:
     return next((number.value for number in finding.numbers if number.key == key), None)
 
 
-def windows_figure(table: Table) -> FigureSet:
+def windows_figure(table: Table, study: Study) -> FigureSet:
     """Return the energy of each part of a run, one after another."""
     charts: list[Chart] = [
         RowChart(
@@ -128,7 +128,7 @@ def windows_figure(table: Table) -> FigureSet:
         title="Energy by part of the run",
         caption="Parts follow one another as in a run." + drawn_note(table),
         table=table.id,
-        panels=draw_all("energy-windows", charts),
+        panels=draw_all("energy-windows", charts, study),
     )
 
 

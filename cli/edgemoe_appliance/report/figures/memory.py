@@ -37,12 +37,12 @@ def memory_figure(table: Table, study: Study) -> FigureSet:
         "file. Mapped model pages count as resident, though the kernel may drop them."
         + drawn_note(table),
         table=table.id,
-        panels=draw_all("memory", charts),
+        panels=draw_all("memory", charts, study),
     )
 
 
-def _memory_row(row: Row, group: RowGroup) -> MarkRow:
-    marks, words = with_study(row, group, "peak_rss_gib", "study_peak_rss_gib", 2)
+def _memory_row(row: Row, group: RowGroup, study: Study) -> MarkRow:
+    marks, words = with_study(row, group, study, ("peak_rss_gib", "study_peak_rss_gib"), 2)
     file_gb = row.cells["file_gb"].number
     return MarkRow(
         label=label_of(row),

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgemoe_appliance.analysis.conditions import BASELINE
 from edgemoe_appliance.analysis.table_model import Row, RowGroup, Table
 from edgemoe_appliance.report.drawing import Chart, Mark, MarkRow, RowChart
 from edgemoe_appliance.report.figures.parts import (
     SIGNS,
     TITLE_LETTERS,
-    Shape,
     key_of,
     label_of,
     mark_of,
@@ -31,18 +29,18 @@ class PairedPanels:
     """Columns and words of the two panels.
 
     The study's figure of a `column` stands in the column of that name with `study_` before it.
-    `ratio_shapes` are the study's marks among the ratios, all where none are named.
+    `ratio_devices` are those of the study among the ratios, all where none are named.
     """
 
     column: str
     axis: str
-    build_row: Callable[[Row, RowGroup], MarkRow]
+    build_row: Callable[[Row, RowGroup, Study], MarkRow]
     subtitle: str = ""
     ratio_column: str
     ratio_title: str
     ratio_axis: str
     ratio_digits: int
-    ratio_shapes: tuple[Shape, ...] = ()
+    ratio_devices: tuple[str, ...] = ()
 
     def of_reader(self, table: Table, study: Study) -> list[Chart]:
         """Return both panels of each of the reader's conditions."""
@@ -61,7 +59,7 @@ class PairedPanels:
         return RowChart(
             title=shortened(group.label, TITLE_LETTERS),
             axis=self.axis,
-            rows=tuple(self.build_row(row, group) for row in with_value(group, self.column)),
+            rows=tuple(self.build_row(row, group, study) for row in with_value(group, self.column)),
             key=study_key(group, f"study_{self.column}", study),
             warning=warning_of(group),
             subtitle=self.subtitle,
@@ -71,8 +69,8 @@ class PairedPanels:
         return RowChart(
             title=_ratio_title(own, self.ratio_title) if own else self.ratio_title,
             axis=self.ratio_axis,
-            rows=_ratio_rows(table, own, self.ratio_column, self.ratio_digits),
-            key=key_of(study, *self.ratio_shapes),
+            rows=_ratio_rows(table, own, study, (self.ratio_column, self.ratio_digits)),
+            key=key_of(study, *self.ratio_devices),
             warning=warning_of(own) if own else "",
             reference=1.0,
         )
@@ -83,14 +81,17 @@ def _ratio_title(group: RowGroup, title: str) -> str:
     return f"{group.label.partition(':')[0]}: {title[0].lower()}{title[1:]}"
 
 
-def _ratio_rows(table: Table, own: RowGroup | None, key: str, digits: int) -> tuple[MarkRow, ...]:
+def _ratio_rows(
+    table: Table, own: RowGroup | None, study: Study, column: tuple[str, int]
+) -> tuple[MarkRow, ...]:
     """Return one row per model: the mark of one condition, then those of the study's devices."""
+    key, digits = column
     found: dict[str, list[tuple[Row, Mark]]] = {}
     for group in table.groups:
         if group is own or group.source == "study":
             for row in with_value(group, key):
-                if key != "to_baseline" or row.model != BASELINE:
-                    mark = mark_of(row.cells[key], shape_of(group))
+                if key != "to_baseline" or row.model != study.baseline:
+                    mark = mark_of(row.cells[key], shape_of(group, study))
                     found.setdefault(str(row.model), []).append((row, mark))
     kept = {row.model for row in own.rows} if own else set(found)
     return tuple(

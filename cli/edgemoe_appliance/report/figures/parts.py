@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Cell, Row, RowGroup, Table
@@ -12,6 +11,7 @@ from edgemoe_appliance.report.drawing import (
     Chart,
     FileKind,
     Mark,
+    MarkShape,
     RoofChart,
     RowChart,
     draw,
@@ -20,8 +20,15 @@ from edgemoe_appliance.report.numbers import format_number
 from edgemoe_appliance.report.views import printable
 from edgemoe_appliance.studies import Study
 
-Shape = Literal["reader", "m2", "jetson"]
-SIGNS: dict[Shape, str] = {"reader": "", "m2": "△ ", "jetson": "□ "}
+SIGNS: dict[MarkShape, str] = {
+    "circle": "",
+    "triangle": "△ ",
+    "square": "□ ",
+    "diamond": "◇ ",
+    "cross": "✕ ",
+}
+# Those of a study's devices, in their order; more devices share the last.
+_STUDY_SHAPES: tuple[MarkShape, ...] = ("triangle", "square", "diamond", "cross")
 # More conditions are not told apart at a glance; the tables have them all.
 MOST_DRAWN = 6
 # What fits into a panel's width beside the values.
@@ -36,11 +43,12 @@ class Panel:
     name: str
     description: str
     chart: Chart
+    models: tuple[str, ...]
     svg: bytes
 
     def as_file(self, kind: FileKind) -> bytes:
         """Return the chart as a file of a kind."""
-        return self.svg if kind == "svg" else draw(self.chart, self.name, kind)
+        return self.svg if kind == "svg" else draw(self.chart, self.models, self.name, kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,43 +96,51 @@ def warning_of(group: RowGroup) -> str:
     return f"Twins (scale {', '.join(scales)}), not the real models" if scales else ""
 
 
-def shape_of(group: RowGroup) -> Shape:
+def shape_of(group: RowGroup, study: Study) -> MarkShape:
     """Return the shape of a group's marks."""
-    return "reader" if group.source == "reader" else study_shape(group)
+    return "circle" if group.source == "reader" else study_shape(group.device, study)
 
 
-def study_shape(group: RowGroup) -> Shape:
-    """Return the shape of the study's marks beside a group."""
-    return "jetson" if group.device == "jetson" else "m2"
+def study_shape(device: str | None, study: Study) -> MarkShape:
+    """Return the shape of the study's marks of a device, that of its first beside no device."""
+    places = {name: place for place, name in enumerate(study.devices)}
+    return _STUDY_SHAPES[min(places.get(device or "", 0), len(_STUDY_SHAPES) - 1)]
 
 
 def study_key(group: RowGroup, key: str, study: Study) -> str:
     """Return what the study's sign means, where a panel of the reader's has one."""
-    return key_of(study, study_shape(group)) if with_value(group, key) else ""
+    shown = [group.device] if group.device in study.devices else list(study.devices)[:1]
+    return key_of(study, *filter(None, shown)) if with_value(group, key) else ""
 
 
-def key_of(study: Study, *shapes: Shape) -> str:
-    """Return what the shapes of the study's marks mean."""
-    labels = {str(key): device.label for key, device in study.devices.items()}
-    signs = "   ".join(SIGNS[shape] + labels[shape] for shape in shapes or ("m2", "jetson"))
-    return f"study: {signs}"
+def key_of(study: Study, *devices: str) -> str:
+    """Return what the shapes of the study's marks mean, of all its devices where none is named."""
+    signs = (
+        SIGNS[study_shape(device, study)] + study.devices[device].label
+        for device in devices or study.devices
+    )
+    return f"study: {'   '.join(signs)}"
 
 
-def mark_of(cell: Cell, shape: Shape) -> Mark:
+def mark_of(cell: Cell, shape: MarkShape) -> Mark:
     """Return the mark of a cell with a number."""
     low, high = interval_bounds(cell) or (None, None)
     return Mark(value=cell.number or 0.0, shape=shape, low=low, high=high)
 
 
 def with_study(
-    row: Row, group: RowGroup, own: str, printed: str, digits: int
+    row: Row, group: RowGroup, study: Study, columns: tuple[str, str], digits: int
 ) -> tuple[list[Mark], str]:
-    """Return the marks of a row and its values in words: the reader's, then the study's."""
-    marks = [mark_of(row.cells[own], shape_of(group))]
+    """Return the marks of a row and its values in words: the reader's, then the study's.
+
+    `columns` are the reader's and the study's.
+    """
+    own, printed = columns
+    marks = [mark_of(row.cells[own], shape_of(group, study))]
     words = [format_number(row.cells[own].number or 0.0, digits)]
     figure = row.cells[printed].number
     if figure is not None:
-        shape = study_shape(group)
+        shape = study_shape(group.device, study)
         marks.append(Mark(value=figure, shape=shape))
         words.append(SIGNS[shape] + format_number(figure, digits))
     return marks, "   ".join(words)
@@ -137,15 +153,17 @@ def interval_bounds(cell: Cell, scale: float = 1.0) -> tuple[float, float] | Non
     return scale * cell.interval.low, scale * cell.interval.high
 
 
-def draw_all(figure: str, charts: Sequence[Chart]) -> tuple[Panel, ...]:
+def draw_all(figure: str, charts: Sequence[Chart], study: Study) -> tuple[Panel, ...]:
     """Draw the charts of a figure, those without rows left out."""
     shown = [chart for chart in charts if not isinstance(chart, RowChart) or chart.rows]
+    models = tuple(study.models)
     return tuple(
         Panel(
             name=f"{figure}-{place}",
             description=_description(chart),
             chart=chart,
-            svg=draw(chart, f"{figure}-{place}", "svg"),
+            models=models,
+            svg=draw(chart, models, f"{figure}-{place}", "svg"),
         )
         for place, chart in enumerate(shown, start=1)
     )

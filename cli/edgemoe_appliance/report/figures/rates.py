@@ -20,8 +20,6 @@ from edgemoe_appliance.report.figures.parts import (
 )
 from edgemoe_appliance.studies import Study
 
-_LENGTHS = ("short", "medium", "long")
-
 
 def throughput_figure(table: Table, study: Study) -> FigureSet:
     """Return the generation rates, alone and relative to the baseline."""
@@ -30,7 +28,7 @@ def throughput_figure(table: Table, study: Study) -> FigureSet:
         axis="generation rate, tok/s",
         build_row=_rate_row,
         ratio_column="to_baseline",
-        ratio_title="Rate relative to Llama-3.2-1B",
+        ratio_title=f"Rate relative to {study.model_name(study.baseline)}",
         ratio_axis="ratio of generation rates",
         ratio_digits=3,
     )
@@ -41,27 +39,27 @@ def throughput_figure(table: Table, study: Study) -> FigureSet:
         caption="Means over all runs of a condition; thick bars are 90 % intervals, where there "
         "are enough prompts for one. The study prints no intervals." + drawn_note(table),
         table=table.id,
-        panels=draw_all("throughput", charts),
+        panels=draw_all("throughput", charts, study),
     )
 
 
-def _rate_row(row: Row, group: RowGroup) -> MarkRow:
-    marks, words = with_study(row, group, "mean_tok_s", "study_mean_tok_s", 1)
+def _rate_row(row: Row, group: RowGroup, study: Study) -> MarkRow:
+    marks, words = with_study(row, group, study, ("mean_tok_s", "study_mean_tok_s"), 1)
     return MarkRow(label=label_of(row), model=row.model, text=words, marks=tuple(marks))
 
 
-def prompt_length_figure(table: Table) -> FigureSet:
+def prompt_length_figure(table: Table, study: Study) -> FigureSet:
     """Return the rates by length of prompt."""
     own, printed = own_groups(table), [g for g in table.groups if g.source == "study"]
     groups = [group for group in (*own, *printed) if with_value(group, "fall_pct")]
-    lines = [_relative_lines(group) for group in groups]
+    lines = [_relative_lines(group, study.lengths) for group in groups]
     values = [v for own in lines for line in own for v in line.values if v is not None]
     charts = [
         LineChart(
             title=shortened(group.label, TITLE_LETTERS),
-            subtitle="Rate, % of that with a short prompt",
+            subtitle=f"Rate, % of that with a {study.lengths[0]} prompt",
             axis="prompt length",
-            classes=_LENGTHS,
+            classes=study.lengths,
             lines=own,
             low=min(values) - 2,
             high=max(values) + 2,
@@ -72,19 +70,19 @@ def prompt_length_figure(table: Table) -> FigureSet:
     return FigureSet(
         id="prompt-length",
         title="Generation rate by prompt length",
-        caption="Each model's mean rate with a short prompt is 100 %; thick bars are 90 % "
-        "intervals of the rates, where there are enough repetitions for one. All panels have the "
-        "same scale." + drawn_note(table),
+        caption=f"Each model's mean rate with a {study.lengths[0]} prompt is 100 %; thick bars are "
+        "90 % intervals of the rates, where there are enough repetitions for one. All panels have "
+        "the same scale." + drawn_note(table),
         table=table.id,
-        panels=draw_all("prompt-length", charts),
+        panels=draw_all("prompt-length", charts, study),
     )
 
 
-def _relative_lines(group: RowGroup) -> tuple[Line, ...]:
+def _relative_lines(group: RowGroup, lengths: tuple[str, ...]) -> tuple[Line, ...]:
     lines = []
-    for row in with_value(group, "short_tok_s"):
-        base = row.cells["short_tok_s"].number or 1.0
-        cells = [row.cells[f"{length}_tok_s"] for length in _LENGTHS]
+    for row in with_value(group, f"{lengths[0]}_tok_s"):
+        cells = [row.cells[f"{length}_tok_s"] for length in lengths]
+        base = cells[0].number or 1.0
         lines.append(
             Line(
                 label=shortened(label_of(row), 17),

@@ -14,11 +14,14 @@ from edgemoe_appliance.report.figures.parts import (
     shortened,
 )
 from edgemoe_appliance.report.numbers import format_number
+from edgemoe_appliance.studies import Study
 
 _ACTIVE, _TOTAL = "roofline.active.", "roofline.total."
 
 
-def roofline_figure(findings: Sequence[Finding], names: Mapping[str, str], twins: str) -> FigureSet:
+def roofline_figure(
+    findings: Sequence[Finding], names: Mapping[str, str], twins: str, study: Study
+) -> FigureSet:
     """Return one panel per condition with a known bandwidth.
 
     `names` are the names of models by id, `twins` the warning for measured figures of twins.
@@ -39,7 +42,7 @@ def roofline_figure(findings: Sequence[Finding], names: Mapping[str, str], twins
         "token reads. Filled marks count the weights that a token uses; the hollow one counts all "
         "weights of the MoE model. A mark above the line cannot be what happened.",
         table="",
-        panels=draw_all("roofline", charts[:MOST_DRAWN]),
+        panels=draw_all("roofline", charts[:MOST_DRAWN], study),
     )
 
 

@@ -34,7 +34,7 @@ def routing_figure(table: Table, study: Study) -> FigureSet:
         "beside each share: the larger it is, the less of the share is the engine's own."
         + drawn_note(table),
         table=table.id,
-        panels=draw_all("routing", [*own, *printed]),
+        panels=draw_all("routing", [*own, *printed], study),
     )
 
 
@@ -43,7 +43,7 @@ def _chart(group: RowGroup, study: Study) -> RowChart:
     return RowChart(
         title=shortened(group.label, TITLE_LETTERS),
         axis="routing share, %",
-        rows=tuple(_row(row, group) for row in rows),
+        rows=tuple(_row(row, group, study) for row in rows),
         key=study_key(group, "study_share_pct", study),
         warning=warning_of(group),
         subtitle="share, and how many times slower its timing makes a token",
@@ -54,8 +54,8 @@ def _is_whole(row: Row) -> bool:
     return row.cells["part"].value == _WHOLE_RUN
 
 
-def _row(row: Row, group: RowGroup) -> MarkRow:
-    marks, words = with_study(row, group, "routing_share_pct", "study_share_pct", 1)
+def _row(row: Row, group: RowGroup, study: Study) -> MarkRow:
+    marks, words = with_study(row, group, study, ("routing_share_pct", "study_share_pct"), 1)
     slowdown = row.cells["slowdown"].number
     cost = "slowdown not known" if slowdown is None else f"\N{MULTIPLICATION SIGN}{slowdown:.3g}"
     stratum = str(row.cells["stratum"].value).partition(" (")[0]

@@ -24,13 +24,13 @@ from edgemoe_appliance.studies import Study
 
 def stability_figure(table: Table, study: Study) -> FigureSet:
     """Return how much the rates vary, by condition."""
-    limit = study.stated["cv_threshold_pct"].value
+    limit = study.variation_limit
     charts: list[Chart] = [
         RowChart(
             title=shortened(group.label, TITLE_LETTERS),
             axis="coefficient of variation, %",
             rows=tuple(_row(row, group, study) for row in with_value(group, "cv_pct")),
-            key=key_of(study, study_shape(group)) if group.device else "",
+            key=key_of(study, group.device) if group.device else "",
             warning=warning_of(group),
             subtitle="bar: all runs; dark: repetitions of one prompt",
             reference=limit,
@@ -43,7 +43,7 @@ def stability_figure(table: Table, study: Study) -> FigureSet:
         caption="The upright line is the study's limit. The study prints ranges for some models, "
         "drawn as lines with ends." + drawn_note(table),
         table=table.id,
-        panels=draw_all("stability", charts or _study_charts(table, study, limit)),
+        panels=draw_all("stability", charts or _study_charts(table, study, limit), study),
     )
 
 
@@ -85,7 +85,7 @@ def _printed(group: RowGroup, row: Row, study: Study) -> tuple[Mark, str] | None
     """Return the study's figure as a mark and in words: a value, or the range that it gives."""
     if group.device not in study.tables.stability.cells or row.model is None:
         return None
-    printed, shape = study.stability(group.device, row.model), study_shape(group)
+    printed, shape = study.stability(group.device, row.model), study_shape(group.device, study)
     sign = SIGNS[shape]
     if printed.cv_pct is not None:
         mark = Mark(value=printed.cv_pct, shape=shape)

@@ -6,7 +6,9 @@ Sentences here say what a table shows and how to read it. Every number in them c
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from edgemoe_appliance.report.context import Block, FigureView, Section, TableView
 from edgemoe_appliance.report.sections.discussion import (
@@ -18,12 +20,9 @@ from edgemoe_appliance.report.sections.material import Material
 from edgemoe_appliance.report.sections.parts import FIGURE_FILES, TWIN_TITLE
 from edgemoe_appliance.report.sections.results import (
     energy_section,
-    memory_section,
-    prompt_length_section,
+    result_section,
     routing_section,
-    stability_section,
     stated_section,
-    throughput_section,
 )
 from edgemoe_appliance.report.sections.runs import runs_section
 from edgemoe_appliance.report.sections.setup import (
@@ -32,29 +31,36 @@ from edgemoe_appliance.report.sections.setup import (
     models_section,
     prompts_section,
 )
+from edgemoe_appliance.studies.report import SectionId
 
 __all__ = ["FIGURE_FILES", "TWIN_TITLE", "Material", "build_sections"]
 
 
+_BUILDERS: Mapping[SectionId, Callable[[Material], Section]] = {
+    "hardware": hardware_section,
+    "models": models_section,
+    "prompts": prompts_section,
+    "metrics": metrics_section,
+    "throughput": partial(result_section, name="throughput"),
+    "memory": partial(result_section, name="memory"),
+    "prompt-length": partial(result_section, name="prompt-length"),
+    "stability": partial(result_section, name="stability"),
+    "energy": energy_section,
+    "routing": routing_section,
+    "stated": stated_section,
+    "claims": claims_section,
+    "audit": audit_section,
+    "threats": threats_section,
+    "runs": runs_section,
+}
+
+
 def build_sections(material: Material) -> tuple[Section, ...]:
-    """Return all sections, numbered, and their tables; one without anything is left out."""
-    drafts = (
-        hardware_section(material),
-        models_section(material),
-        prompts_section(material),
-        metrics_section(),
-        throughput_section(material),
-        memory_section(material),
-        prompt_length_section(material),
-        stability_section(material),
-        energy_section(material),
-        routing_section(material),
-        stated_section(material),
-        claims_section(material),
-        audit_section(material),
-        threats_section(material),
-        runs_section(material),
-    )
+    """Return all sections in the order of the study, numbered, and their tables.
+
+    One without anything is left out.
+    """
+    drafts = [_BUILDERS[name](material) for name in material.study.report.sections]
     numbers = _Numbers()
     kept = [draft for draft in drafts if draft.blocks]
     return tuple(

@@ -27,7 +27,7 @@ def claims_section(material: Material) -> Section:
         "their digits."
     )
     blocks: list[Block] = [Prose(paragraphs=(paragraph,)), build_claims(material.judgement)]
-    return section_of(material, "claims", "Discussion: the claims", blocks, measured=True)
+    return section_of(material, "claims", blocks, measured=True)
 
 
 def audit_section(material: Material) -> Section:
@@ -44,7 +44,7 @@ def audit_section(material: Material) -> Section:
     ]
     if judgement.own_findings is not None:
         blocks.append(build_audits("The figures of these sessions", judgement.findings))
-    return section_of(material, "audit", "Audit of the figures", [*blocks, own], measured=False)
+    return section_of(material, "audit", [*blocks, own], measured=False)
 
 
 def threats_section(material: Material) -> Section:
@@ -63,7 +63,7 @@ def threats_section(material: Material) -> Section:
         Facts(facts=tuple(map(_threat, threats))) if threats else _no_threats(),
         table_of(material, material.tables["caveats"]),
     ]
-    return section_of(material, "threats", "Threats to validity", blocks, measured=False)
+    return section_of(material, "threats", blocks, measured=False)
 
 
 def _threat(threat: Threat) -> Fact:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -14,6 +14,7 @@ from edgemoe_appliance.report.context import (
     FileLink,
     Notice,
     PanelView,
+    Prose,
     Section,
     TableView,
 )
@@ -21,13 +22,28 @@ from edgemoe_appliance.report.drawing import FileKind, themed
 from edgemoe_appliance.report.figures import FigureSet
 from edgemoe_appliance.report.sections.material import Material
 from edgemoe_appliance.report.views import build_table_view, printable
+from edgemoe_appliance.studies.report import SectionWords
 
 TWIN_TITLE = "Twins, not the real models"
 FIGURE_FILES: tuple[FileKind, ...] = ("svg", "png", "pdf")
 
 
+def words_of(material: Material, name: str) -> SectionWords:
+    """Return the words that the study has for a section; without any it is not on its page."""
+    sections: Mapping[str, SectionWords] = {
+        str(known): words for known, words in material.study.report.sections.items()
+    }
+    return sections.get(name, SectionWords(title=""))
+
+
+def prose_of(material: Material, name: str) -> Prose | None:
+    """Return how to read a section in the words of the study, None where it has none."""
+    text = words_of(material, name).text
+    return Prose(paragraphs=(text,)) if text else None
+
+
 def section_of(
-    material: Material, name: str, title: str, blocks: Sequence[Block | None], *, measured: bool
+    material: Material, name: str, blocks: Sequence[Block | None], *, measured: bool
 ) -> Section:
     """Return a section; one with measured figures of twins begins with their notice."""
     kept = tuple(block for block in blocks if block is not None)
@@ -40,7 +56,7 @@ def section_of(
     return Section(
         id=name,
         number="",
-        title=title,
+        title=words_of(material, name).title,
         blocks=(warning, *kept) if is_twin and kept else kept,
         is_twin=is_twin,
     )
@@ -49,7 +65,7 @@ def section_of(
 def table_of(material: Material, table: Table) -> TableView | None:
     """Return a table, None where it has no row."""
     cite = Citations(loaded=material.loaded, study=material.study).of
-    return build_table_view(table, cite) if table.groups else None
+    return build_table_view(table, cite, tuple(material.study.models)) if table.groups else None
 
 
 def declared_tables(material: Material, section: str) -> Iterator[Block | None]:

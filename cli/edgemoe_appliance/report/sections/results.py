@@ -11,6 +11,7 @@ from edgemoe_appliance.report.sections.material import Material
 from edgemoe_appliance.report.sections.parts import (
     declared_tables,
     figure_of,
+    prose_of,
     section_of,
     table_of,
 )
@@ -20,68 +21,25 @@ from edgemoe_appliance.schema.metrics import METRICS, Unit
 _ENERGY_UNITS = (Unit.JOULES, Unit.JOULES_PER_TOKEN, Unit.WATTS)
 
 
-def throughput_section(material: Material) -> Section:
-    """Return the generation rates."""
-    text = (
-        "Generation rate over all runs of the efficiency and prompt-length experiments, as the "
-        "study pools them. It leaves out loading and the prompt."
-    )
-    return _result(material, "throughput", "Throughput", text)
-
-
-def memory_section(material: Material) -> Section:
-    """Return the peaks of memory."""
-    text = (
-        "Peak resident memory of the engine's process tree. Resident is not needed: pages of a "
-        "mapped model file count, though the kernel can drop them, and memory on a device does "
-        "not. The study's ratio divides GiB by GB; the ratio of like units stands beside it."
-    )
-    return _result(material, "memory", "Memory", text)
-
-
-def prompt_length_section(material: Material) -> Section:
-    """Return the rates by length of prompt."""
-    text = (
-        "Generation rate after a short, a medium and a long prompt, with the number of generated "
-        "tokens held. Attention reads more of its cache for every token as the prompt grows."
-    )
-    return _result(material, "prompt-length", "Prompt length", text)
-
-
-def stability_section(material: Material) -> Section:
-    """Return how much the rates vary."""
-    text = (
-        "The study's coefficient of variation pools prompts and repetitions, so it holds what "
-        "prompts do to the rate as well as what the machine does. The variation between "
-        "repetitions of one prompt is the machine's alone."
-    )
-    return _result(material, "stability", "Stability", text)
-
-
-def _result(material: Material, name: str, title: str, text: str) -> Section:
-    """Return a section of what every session measures."""
+def result_section(material: Material, name: str) -> Section:
+    """Return a section of what every session measures, led by the table of its own name."""
     blocks = [
-        Prose(paragraphs=(text,)),
-        _nothing_measured(material, material.tables[name]),
+        prose_of(material, name),
+        _nothing_measured(material, material.tables.by_id.get(name)),
         *declared_tables(material, name),
     ]
-    return section_of(material, name, title, blocks, measured=True)
+    return section_of(material, name, blocks, measured=True)
 
 
 def energy_section(material: Material) -> Section:
     """Return energy, power and heat, or why there are no readings of them."""
-    table = material.tables["energy"]
-    text = (
-        "The study reports energy for the Jetson only: power of the module's rails over its "
-        "inference window, divided by the generated tokens."
-    )
+    table = material.tables.by_id.get("energy")
     blocks = [
         _not_measured(material, table, _why_no_energy),
-        Prose(paragraphs=(text,)),
+        prose_of(material, "energy"),
         *declared_tables(material, "energy"),
     ]
-    measured = _is_measured(table)
-    return section_of(material, "energy", "Energy", blocks, measured=measured)
+    return section_of(material, "energy", blocks, measured=_is_measured(table))
 
 
 def _why_no_energy(loaded: LoadedSessions) -> str:
@@ -99,20 +57,14 @@ def _why_no_energy(loaded: LoadedSessions) -> str:
 def routing_section(material: Material) -> Section:
     """Return the shares of routing, or why there are none."""
     table = material.tables["routing"]
-    text = (
-        "The study patched the engine to time every node of OLMoE's graph; here a probe is loaded "
-        "into the unmodified engine. Timing itself slows the engine down, so every share stands "
-        "beside the slowdown of the mode that measured it."
-    )
     blocks = [
         _not_measured(material, table, _why_no_routing),
-        Prose(paragraphs=(text,)),
+        prose_of(material, "routing"),
         figure_of(material, "routing"),
         table_of(material, table),
         *declared_tables(material, "routing"),
     ]
-    title, measured = "Routing inside the MoE blocks", _is_measured(table)
-    return section_of(material, "routing", title, blocks, measured=measured)
+    return section_of(material, "routing", blocks, measured=_is_measured(table))
 
 
 def _why_no_routing(loaded: LoadedSessions) -> str:
@@ -130,12 +82,12 @@ def stated_section(material: Material) -> Section:
         Prose(paragraphs=("Numbers that the study prints in its text and in no table.",)),
         table_of(material, material.tables["stated"]),
     ]
-    return section_of(material, "stated", "Figures in the text", blocks, measured=False)
+    return section_of(material, "stated", blocks, measured=False)
 
 
-def _nothing_measured(material: Material, table: Table) -> Notice | None:
+def _nothing_measured(material: Material, table: Table | None) -> Notice | None:
     """Return a notice where sessions hold no run for a table."""
-    if material.loaded is None or _is_measured(table):
+    if material.loaded is None or table is None or _is_measured(table):
         return None
     return Notice(
         tone="absent",
@@ -145,15 +97,15 @@ def _nothing_measured(material: Material, table: Table) -> Notice | None:
 
 
 def _not_measured(
-    material: Material, table: Table, why: Callable[[LoadedSessions], str]
+    material: Material, table: Table | None, why: Callable[[LoadedSessions], str]
 ) -> Notice | None:
     """Return a notice that gives the reason where sessions hold no reading for a table."""
-    if material.loaded is None or _is_measured(table):
+    if material.loaded is None or table is None or _is_measured(table):
         return None
     text = f"{why(material.loaded)}. Shown are the study's figures alone."
     return Notice(tone="absent", title="Not measured in this session", text=printable(text))
 
 
-def _is_measured(table: Table) -> bool:
+def _is_measured(table: Table | None) -> bool:
     """Return whether the reader's runs are in a table."""
-    return any(group.source == "reader" for group in table.groups)
+    return table is not None and any(group.source == "reader" for group in table.groups)

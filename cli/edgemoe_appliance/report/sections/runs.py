@@ -15,7 +15,7 @@ def runs_section(material: Material) -> Section:
             table_of(material, material.tables["failures"]) or _all_well(),
             table_of(material, material.tables["runs"]),
         ]
-    return section_of(material, "runs", "The runs one by one", blocks, measured=True)
+    return section_of(material, "runs", blocks, measured=True)
 
 
 def _all_well() -> Notice:

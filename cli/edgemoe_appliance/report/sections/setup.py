@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgemoe_appliance.analysis.tables.common import CONFIDENCE_PCT
 from edgemoe_appliance.report.context import Folded, Metrics, MetricView, Prose, Section, Verbatim
 from edgemoe_appliance.report.sections.material import Material
-from edgemoe_appliance.report.sections.parts import declared_tables, section_of, table_of
+from edgemoe_appliance.report.sections.parts import declared_tables, prose_of, section_of, table_of
 from edgemoe_appliance.report.views import printable
 from edgemoe_appliance.schema.metrics import METRICS
 
@@ -24,33 +24,22 @@ def hardware_section(material: Material) -> Section:
         for command in session.commands
     ]
     blocks = [
-        Prose(
-            paragraphs=(
-                "What the measuring process read from its host, and the engine it ran, beside "
-                "what the study states of its two devices.",
-            )
-        ),
+        prose_of(material, "hardware"),
         table_of(material, material.tables["hardware"]),
         Folded(title="Exact command of each model's first run", texts=tuple(commands[:_MOST_TEXTS]))
         if commands
         else None,
     ]
-    return section_of(material, "hardware", "Hardware and backend", blocks, measured=False)
+    return section_of(material, "hardware", blocks, measured=False)
 
 
 def models_section(material: Material) -> Section:
     """Return what is in the model files."""
     blocks = [
-        Prose(
-            paragraphs=(
-                "Parameters and bytes are counted in the model files; the study gives nominal "
-                "numbers. An MoE model uses only some of its experts for a token, so it reads "
-                "fewer bytes per token than its file holds.",
-            )
-        ),
+        prose_of(material, "models"),
         table_of(material, material.tables["models"]),
     ]
-    return section_of(material, "models", "Models", blocks, measured=True)
+    return section_of(material, "models", blocks, measured=True)
 
 
 def prompts_section(material: Material) -> Section:
@@ -60,22 +49,18 @@ def prompts_section(material: Material) -> Section:
         for prompt in session.plan.prompts.values():
             title = printable(f"{prompt.id}, {prompt.words} words")
             texts.setdefault(prompt.sha256, Verbatim(title=title, text=printable(prompt.text)))
-    paragraph = (
-        "The study's prompts are in its bundle and not reprinted here; those of this appliance "
-        "are its own, in the same categories and lengths."
-    )
     blocks = [
-        Prose(paragraphs=(paragraph,)),
+        prose_of(material, "prompts"),
         table_of(material, material.tables["procedure"]),
         table_of(material, material.tables["experiments"]),
         *declared_tables(material, "prompts"),
         table_of(material, material.tables["prompts"]),
         Folded(title="Texts as sent", texts=tuple(texts.values())[:_MOST_TEXTS]) if texts else None,
     ]
-    return section_of(material, "prompts", "Prompts and procedure", blocks, measured=False)
+    return section_of(material, "prompts", blocks, measured=False)
 
 
-def metrics_section() -> Section:
+def metrics_section(material: Material) -> Section:
     """Return what each reading is and does not see."""
     metrics = tuple(
         MetricView(
@@ -95,9 +80,5 @@ def metrics_section() -> Section:
         "interval speaks of other prompts of the kind; it knows nothing of other machines or "
         "days. Where prompt effects are strongly skewed it is too narrow."
     )
-    return Section(
-        id="metrics",
-        number="",
-        title="Metrics",
-        blocks=(Prose(paragraphs=(intro,)), Metrics(metrics=metrics)),
-    )
+    blocks = (Prose(paragraphs=(intro,)), Metrics(metrics=metrics))
+    return section_of(material, "metrics", blocks, measured=False)
