@@ -56,7 +56,7 @@ def make(
 
     chosen = read_study(study)
     configs = chosen.configs
-    on_jetson = configs.target(target).study_device == "jetson"
+    on_jetson = configs.target(target).is_jetson
     architecture = _architecture(arch or ("aarch64" if on_jetson else platform.machine()))
     version = python or (_JETSON_PYTHON if on_jetson else f"3.{sys.version_info.minor}")
     name = f"edgemoe-kit-{target}-{architecture}-py{version.replace('.', '')}"
