@@ -346,3 +346,66 @@ def test_a_plan_that_is_not_one_is_refused(tmp_path: Path) -> None:
     )
     assert done.returncode == 7
     assert done.stderr.count(b"\n") == 1
+
+
+IN_OWN_MOUNTS = ["unshare", "--mount", "bash", "-c"]
+
+
+def can_mount() -> bool:
+    command = [*IN_OWN_MOUNTS, "mount -t tmpfs tmpfs /mnt"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs file systems of its own")
+@pytest.mark.parametrize("room", ["size=340k", "size=2m,nr_inodes=12"], ids=["bytes", "inodes"])
+def test_a_disk_that_fills_up_closes_the_run_as_a_result_and_the_session_is_resumed(
+    configs: Configs,
+    engine: RealEngine,
+    tiny_models: dict[str, PlannedModel],
+    tmp_path: Path,
+    room: str,
+) -> None:
+    """Sizes at which a run is begun that the disk has no room to end."""
+    plan = small_plan(configs, engine.build, tiny_models, repetitions=5)
+    script = """
+    mount -t tmpfs -o "$3" tmpfs "$1" && mkdir "$1/s" && cp "$2" "$1/s/session.json"
+    "${@:4}" "$1/s"; echo "code $?"; cp -r "$1/s" "$1.full"
+    mount -o remount,size=20m,nr_inodes=1000 "$1"
+    "${@:4}" "$1/s"; echo "code $?"; cp -r "$1/s" "$1.resumed"
+    """
+    (tmp_path / "disk").mkdir()
+    written(plan, tmp_path / "given")
+    bench_command = [sys.executable, "-m", "tests.bench.kill_session", "--bench"]
+    given = [str(tmp_path / "disk"), str(tmp_path / "given" / PLAN_NAME), room]
+    done = subprocess.run(
+        [*IN_OWN_MOUNTS, script, "bash", *given, *bench_command],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = done.stdout.splitlines()
+    assert (told[1], told[-1]) == ("code 6", "code 0"), done.stdout + done.stderr
+    assert "No space left on device" in told[0] and "the same command resumes" in told[0]
+    closed = records(tmp_path / "disk.full")
+    kinds = Counter(record.kind for record in closed)
+    assert 1 <= kinds["header"] == kinds["end"] < len(plan.runs)
+    assert all(end.status is Status.OK for end in ends(tmp_path / "disk.full"))
+    finals = Counter(end.run_id for end in ends(tmp_path / "disk.resumed"))
+    assert finals == {run.id: 1 for run in plan.runs}
+
+
+def test_interrupted_three_times_quickly_it_still_says_how_to_resume(
+    configs: Configs, engine: RealEngine, tiny_models: dict[str, PlannedModel], tmp_path: Path
+) -> None:
+    plan = small_plan(configs, engine.build, tiny_models, repetitions=20)
+    written(plan, tmp_path)
+    process = start(tmp_path)
+    while not (tmp_path / JOURNAL_NAME).exists() or len(ends(tmp_path)) < 1:
+        time.sleep(0.05)
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    output, _ = process.communicate(timeout=60)
+    assert (process.returncode, b"the same command resumes" in output) == (130, True), output
+    assert isinstance(records(tmp_path)[-1], EndRecord)

@@ -145,27 +145,44 @@ def test_a_full_disk_leaves_a_readable_journal(
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(os, "write", half_then_full)
-        with pytest.raises(MeasureError, match=r"No space left.*it resumes"):
+        with pytest.raises(MeasureError, match=r"No space left.*free disk space"):
             journal.append(end(run))
         monkeypatch.setattr(os, "write", real_write)
     (line,) = iterate_journal(tmp_path / JOURNAL_NAME)
     assert isinstance(line, JournalLine)
 
 
-def test_the_reserve_lets_the_last_record_through_a_full_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = spec()
+@pytest.fixture
+def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder on a disk that is full until the reserve is given up."""
     real_write = os.write
-    reserve = tmp_path / ".reserve"
 
     def full_while_reserved(descriptor: int, data: bytes) -> int:
-        if reserve.exists():
+        if (tmp_path / ".reserve").exists() and len(data) < 100_000:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real_write(descriptor, data)
 
+    monkeypatch.setattr(os, "write", full_while_reserved)
+    return tmp_path
+
+
+def test_the_reserve_closes_the_run_that_met_the_full_disk_and_no_other_begins(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    run = spec()
     with Journal(tmp_path) as journal:
         journal.append(header(run))
-        monkeypatch.setattr(os, "write", full_while_reserved)
+        journal.require_room()
+        request.getfixturevalue("full_disk")
         journal.append(end(run))
+        with pytest.raises(MeasureError, match="No space left"):
+            journal.require_room()
     assert len(list(iterate_journal(tmp_path / JOURNAL_NAME))) == 2
+
+
+def test_the_beginning_of_a_run_does_not_use_up_the_reserve(full_disk: Path) -> None:
+    with Journal(full_disk) as journal:
+        with pytest.raises(MeasureError, match="No space left"):
+            journal.append(header(spec()))
+        assert (full_disk / ".reserve").exists()
+    assert list(iterate_journal(full_disk / JOURNAL_NAME)) == []

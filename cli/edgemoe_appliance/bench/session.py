@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemoe_appliance.bench.launcher import Launcher, log_tail
+from edgemoe_appliance.bench.launcher import Launcher, Measuring, log_tail
 from edgemoe_appliance.bench.progress import BenchProgress, ProgressReader
 from edgemoe_appliance.errors import (
     ConfigError,
     HostError,
     InterruptedByUserError,
     MeasureError,
+    RecordError,
     RunFailedError,
     error_class_for,
 )
@@ -29,6 +30,7 @@ from edgemoe_appliance.schema.roots import LOCAL_NAME, discreet_plan, named_plan
 from edgemoe_appliance.schema.sessionfolder import SessionFolder, host_folder
 
 _POLL_S = 0.2
+_FULL_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +70,22 @@ def run_bench(
         session.write(PLAN_NAME, content)
         reader = ProgressReader(plan, folder)
         code = _follow(launcher, plan, folder, lambda: on_progress(reader.read()))
-        # Whoever measured could write there: what readers find is again what was decided.
-        session.write(PLAN_NAME, content)
+        _restore_plan(session, content)
         progress = reader.read()
     on_progress(progress)
     _raise_for(code, folder, progress)
     return BenchOutcome(folder=folder, progress=progress)
+
+
+def _restore_plan(session: SessionFolder, content: bytes) -> None:
+    """Make what readers find what was decided: whoever measured could write there.
+
+    One that is as it was is left alone, for the disk may be full by now.
+    """
+    with contextlib.suppress(FileNotFoundError, RecordError):
+        if session.read_bytes(PLAN_NAME) == content:
+            return
+    session.write(PLAN_NAME, content)
 
 
 def _require_same_plan(plan: Plan, folder: Path) -> None:
@@ -104,11 +116,21 @@ def _follow(launcher: Launcher, plan: Plan, folder: Path, look: Callable[[], Non
             look()
             time.sleep(_POLL_S)
     except KeyboardInterrupt:
-        return measuring.stop()
+        return _stop(measuring)
     except BaseException:
         measuring.stop()
         raise
     return code
+
+
+def _stop(measuring: Measuring) -> int:
+    """Wait until the journal is closed, however often that is asked for meanwhile."""
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):
+            code = measuring.stop()
+            # One that was still starting ends by the signal itself.
+            is_ours = code == 0 or error_class_for(code) is not None
+            return code if is_ours else InterruptedByUserError.exit_code
 
 
 def _raise_for(code: int, folder: Path, progress: BenchProgress) -> None:
@@ -126,8 +148,15 @@ def _raise_for(code: int, folder: Path, progress: BenchProgress) -> None:
         )
     if code != 0:
         failure = error_class_for(code) or MeasureError
-        message = log_tail(folder) or f"the measuring process ended with code {code}"
+        message = log_tail(folder).removeprefix("error: ") or _unsaid(code, folder)
         raise failure(message, hint="what was measured is kept; the same command resumes")
+
+
+def _unsaid(code: int, folder: Path) -> str:
+    """Return what can be seen of an end that was not told: a full disk takes no log either."""
+    disk = os.statvfs(folder)
+    is_full = disk.f_bavail * disk.f_frsize < _FULL_BYTES or (disk.f_files and not disk.f_favail)
+    return "the disk is full" if is_full else f"the measuring process ended with code {code}"
 
 
 @contextlib.contextmanager

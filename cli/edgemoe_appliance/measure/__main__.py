@@ -6,18 +6,28 @@ It needs only the light part of the package, so that it can run in a small conta
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgemoe_appliance.errors import ApplianceError, ConfigError, RunFailedError
+from edgemoe_appliance.errors import (
+    ApplianceError,
+    ConfigError,
+    HostError,
+    RunFailedError,
+    host_error,
+)
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.measure.session import measure_session
+from edgemoe_appliance.schema.base import printable
 from edgemoe_appliance.schema.plan import read_plan
 from edgemoe_appliance.schema.roots import Roots, read_roots, resolved_plan
 from edgemoe_appliance.schema.sessionfolder import SessionFolder
+
+_STANDARD_ERROR = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,11 +51,26 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        roots = _read_roots(options.plan.parent, options.root)
-        return _measure(options.plan, options.out, roots, stop_with_parent=options.stop_with_parent)
+        return _run(options)
     except ApplianceError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 (this is a command line)
-        return error.exit_code
+        failure: ApplianceError = error
+    except OSError as error:
+        failure = host_error(error)
+    except MemoryError:
+        failure = HostError("not enough memory", hint="end other programs")
+    return _tell(failure)
+
+
+def _run(options: argparse.Namespace) -> int:
+    roots = _read_roots(options.plan.parent, options.root)
+    return _measure(options.plan, options.out, roots, stop_with_parent=options.stop_with_parent)
+
+
+def _tell(error: ApplianceError) -> int:
+    """Say what is wrong, in one line; the disk that takes it may be the one that is full."""
+    with contextlib.suppress(OSError):
+        os.write(_STANDARD_ERROR, f"error: {printable(str(error))}\n".encode(errors="replace"))
+    return error.exit_code
 
 
 def _read_roots(folder: Path, given: Sequence[str]) -> Roots:

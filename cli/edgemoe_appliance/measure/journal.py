@@ -22,12 +22,12 @@ from edgemoe_appliance.schema.journal import (
     TornTail,
     iterate_journal,
 )
-from edgemoe_appliance.schema.records import record_line
+from edgemoe_appliance.schema.records import EndRecord, record_line
 from edgemoe_appliance.schema.roots import Roots
 from edgemoe_appliance.schema.sessionfolder import SessionFolder
 
-# Room for the record of the run in progress: freed when the disk is full, so that the run that
-# met the full disk can still be closed.
+# Room for the end of the run in progress: freed when the disk is full, so that the run that met the
+# full disk can still be closed. Nothing else may use it up.
 _RESERVE_NAME = ".reserve"
 _RESERVE_BYTES = 256 * 1024
 # A writer whose bench was killed needs a moment to end its engine and close the journal.
@@ -48,6 +48,7 @@ class Journal:
         self._folder = SessionFolder(folder)
         self._opened = contextlib.ExitStack()
         self._descriptor = -1
+        self._full_because: OSError | None = None
         self.progress = JournalProgress()
 
     def __enter__(self) -> Journal:
@@ -82,31 +83,45 @@ class Journal:
     def append(self, record: AnyRecord) -> None:
         """Append a record; when this returns it is on the disk.
 
-        Raises MeasureError where the disk does not take it; nothing written before is lost.
+        Raises MeasureError where the disk does not take it; nothing written before is lost. The
+        end of a run may use what was reserved for it; `require_room` then tells.
         """
         line = record_line(record, self.roots.hide)
-        end = os.fstat(self._descriptor).st_size
         try:
             self._write(line)
-        except OSError:
+        except OSError as error:
+            if not isinstance(record, EndRecord):
+                raise self._full(error) from error
+            self._full_because = error
             self._folder.remove(_RESERVE_NAME)
-            os.ftruncate(self._descriptor, end)
             try:
                 self._write(line)
-            except OSError as error:
-                os.ftruncate(self._descriptor, end)
-                raise MeasureError(
-                    f"the journal cannot be written ({error.strerror})",
-                    where=str(self._path),
-                    hint="free disk space and repeat the same command: it resumes",
-                ) from error
+            except OSError as second:
+                raise self._full(second) from second
         self.progress.add(record)
 
+    def require_room(self) -> None:
+        """Raise MeasureError where the last end needed the reserve: another run has none."""
+        if self._full_because is not None:
+            raise self._full(self._full_because)
+
+    def _full(self, error: OSError) -> MeasureError:
+        return MeasureError(
+            f"the journal cannot be written ({error.strerror})",
+            where=str(self._path),
+            hint="free disk space",
+        )
+
     def _write(self, line: bytes) -> None:
-        written = 0
-        while written < len(line):
-            written += os.write(self._descriptor, line[written:])
-        os.fsync(self._descriptor)
+        """Write a line and sync it, or leave the journal as it was."""
+        end, written = os.fstat(self._descriptor).st_size, 0
+        try:
+            while written < len(line):
+                written += os.write(self._descriptor, line[written:])
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, end)
+            raise
 
     def _lock(self, descriptor: int) -> None:
         end = time.monotonic() + _LOCK_WAIT_S
@@ -136,7 +151,8 @@ class Journal:
 
     def _reserve_space(self) -> None:
         try:
-            self._folder.write(_RESERVE_NAME, bytes(_RESERVE_BYTES))
+            # Zeros would take no room where the file system compresses.
+            self._folder.write(_RESERVE_NAME, os.urandom(_RESERVE_BYTES))
         except OSError as error:
             raise HostError(
                 f"no room for a session ({error.strerror})",

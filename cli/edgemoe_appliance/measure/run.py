@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Final
 
 from edgemoe_appliance.engine.argv import build_argv, scrubbed_environment
 from edgemoe_appliance.engine.probe_build import ProbeBuild
 from edgemoe_appliance.engine.stream import EngineEvent, EventKind, run_engine
+from edgemoe_appliance.errors import MeasureError
 from edgemoe_appliance.measure.adherence import Planned
 from edgemoe_appliance.measure.figures import RawRun, Setting, derive_figures
 from edgemoe_appliance.measure.instruments import Instruments
@@ -23,11 +25,12 @@ from edgemoe_appliance.measure.sampler import Sampler
 from edgemoe_appliance.measure.samples import build_samples, write_raw
 from edgemoe_appliance.measure.tree import open_tree
 from edgemoe_appliance.schema.plan import Plan, RunSpec
-from edgemoe_appliance.schema.records import EndRecord, HeaderRecord
+from edgemoe_appliance.schema.records import Caveat, EndRecord, HeaderRecord, SampleFile
 from edgemoe_appliance.schema.roots import Roots
 from edgemoe_appliance.schema.units import KIB
 
 _STDERR_TAIL_CHARACTERS = 2000
+RAW_LOST: Final = "raw-data-lost"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +110,10 @@ def execute_run(
     power, cgroup = context.instruments.power, context.instruments.cgroup
     name = f"{header.run_id}.a{header.attempt}"
     content = build_samples(header, raw.result, raw.report, power, hide=context.folders.hide)
-    samples = write_raw(context.folder, f"{name}.json", content)
-    probe_report = None
+    raw_data = {f"{name}.json": content}
     if raw.probe_report is not None:
-        probe_report = write_raw(context.folder, f"{name}.probe.jsonl", raw.probe_report)
+        raw_data[f"{name}.probe.jsonl"] = raw.probe_report
+    kept, lost = _keep_raw(context.folder, raw_data)
     setting = Setting(power=power, cgroup=cgroup, period_s=context.period_s)
     figures = derive_figures(raw, setting)
     return EndRecord(
@@ -123,15 +126,43 @@ def execute_run(
         metrics=figures.readings.metrics,
         absent=figures.readings.absent,
         windows=figures.windows,
-        caveats=figures.caveats,
+        caveats=(*figures.caveats, *lost),
         text_sha256=raw.result.text_sha256,
         text_bytes=raw.result.text_bytes,
         stderr_tail=raw.result.stderr_text[-_STDERR_TAIL_CHARACTERS:],
-        samples=samples,
-        probe_report=probe_report,
+        samples=kept.get(f"{name}.json"),
+        probe_report=kept.get(f"{name}.probe.jsonl"),
         engine=figures.engine,
         ended_utc=utc_now(),
     )
+
+
+def _keep_raw(
+    folder: Path, raw_data: Mapping[str, bytes]
+) -> tuple[dict[str, SampleFile], tuple[Caveat, ...]]:
+    """Write raw data and return the files; where the disk does not take them, the run says so.
+
+    What was measured must not be lost with them: the record of the run holds its figures.
+    """
+    kept: dict[str, SampleFile] = {}
+    try:
+        for name, content in raw_data.items():
+            kept[name] = write_raw(folder, name, content)
+    except OSError as error:
+        text = f"its raw data could not be kept ({error.strerror})"
+        return kept, (Caveat(code=RAW_LOST, text=text),)
+    return kept, ()
+
+
+def require_raw(end: EndRecord, folder: Path) -> None:
+    """Raise MeasureError where the raw data of a run could not be kept: nor could the next ones."""
+    for caveat in end.caveats:
+        if caveat.code == RAW_LOST:
+            raise MeasureError(
+                f"run {end.run_id} is recorded, but {caveat.text}",
+                where=str(folder),
+                hint="free disk space and inodes there (df, df -i)",
+            )
 
 
 def _watch(context: RunContext, header: HeaderRecord, sampler: Sampler, pause: Pause) -> RawRun:

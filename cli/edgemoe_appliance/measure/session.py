@@ -24,7 +24,13 @@ from edgemoe_appliance.measure.live import LiveFile
 from edgemoe_appliance.measure.pause import Pauses
 from edgemoe_appliance.measure.power_metrics import POWER_FAILED
 from edgemoe_appliance.measure.probing import read_probes
-from edgemoe_appliance.measure.run import RunContext, build_header, execute_run, utc_now
+from edgemoe_appliance.measure.run import (
+    RunContext,
+    build_header,
+    execute_run,
+    require_raw,
+    utc_now,
+)
 from edgemoe_appliance.measure.sampler import Sampler
 from edgemoe_appliance.measure.schedule import all_runs
 from edgemoe_appliance.measure.sysfs import SystemRoots
@@ -118,6 +124,8 @@ def _make_runs(context: RunContext, journal: Journal, interruption: Interruption
             journal.append(header)
             end = execute_run(context, header, sampler, pause)
         journal.append(end)
+        journal.require_room()
+        require_raw(end, journal.folder)
         if any(caveat.code == POWER_FAILED for caveat in end.caveats):
             context.instruments.reopen_power()
     interruption.check()

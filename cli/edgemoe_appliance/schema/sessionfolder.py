@@ -223,6 +223,9 @@ class SessionFolder:
                     yield file
             except IsADirectoryError as error:
                 raise self._refusal(name, "is a folder") from error
+            except OSError as error:
+                error.filename = self._where(name)  # not the name it has meanwhile
+                raise
 
     def write(self, name: str, content: bytes, *, is_synced: bool = True) -> None:
         """Write a file, whole or not at all. Raises as `open_new` does."""
