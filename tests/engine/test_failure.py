@@ -120,3 +120,10 @@ def test_what_is_quoted_is_short_and_printable() -> None:
 
 def test_a_signal_without_a_name() -> None:
     assert classify_failure(None, 200, "").reason.startswith("ended by signal 200")
+
+
+def test_an_instruction_that_the_processor_does_not_run() -> None:
+    failure = classify_failure(None, signal.SIGILL, "llama_model_loader: loaded meta data\n")
+    assert failure.status is Status.CRASHED
+    assert "SIGILL" in failure.reason
+    assert "does not run an instruction" in failure.reason

@@ -113,6 +113,7 @@ def test_a_host_that_fails_is_refused_unless_forced(
     monkeypatch.setattr(
         "edgemoe_appliance.bench.preflight.check_target", lambda *_, **__: iter([bad])
     )
+    monkeypatch.setattr("edgemoe_appliance.bench.preflight.check_engines", lambda *_: iter(()))
     with pytest.raises(HostError) as caught:
         performance.check(None, force=False)
     assert "this host fails: disk" in str(caught.value)

@@ -16,6 +16,7 @@ from edgemoe_appliance.app.options import (
     DockerHostOption,
     LockedOption,
     PinOption,
+    PortableOption,
     RuntimeImageOption,
     RuntimeOption,
     StudyOption,
@@ -66,6 +67,7 @@ def bench(
     ] = 1,
     study: StudyOption = None,
     pin: PinOption = None,
+    portable: PortableOption = False,
     twins: Annotated[
         TwinScale | None, typer.Option(help="Measure twins of this scale, not the real models.")
     ] = None,
@@ -93,7 +95,14 @@ def bench(
         experiments=experiments,
         session=session
         if session is not None
-        else default_session(target, experiments, twins, runtime, by_need=precision is not None),
+        else default_session(
+            target,
+            experiments,
+            twins,
+            runtime,
+            portable=portable,
+            by_need=precision is not None,
+        ),
         pin=pin,
         twins=twins,
         precision=precision,
@@ -106,7 +115,7 @@ def bench(
     options = ImageOptions(
         base=base_image, runtime=runtime_image, locked=locked, network=build_network
     )
-    with open_runtime(runtime, folders, options, docker_host) as opened:
+    with open_runtime(runtime, folders, options, docker_host, portable=portable) as opened:
         prepared = prepare_bench(chosen, request, opened, folders, TerminalSteps(), findings)
         names = several_sessions(request.session, sessions)
         failures = [_measure_all(_named(prepared, name), folders) for name in names]
@@ -120,6 +129,7 @@ def bench(
 def demo(
     twins: Annotated[TwinScale, typer.Option(help="How large the twins are.")] = TwinScale.THIN,
     study: StudyOption = None,
+    portable: PortableOption = False,
 ) -> None:
     """Run the study's matrix in miniature on this machine: 4 models x 15 prompts x 3 runs."""
     chosen = read_study(study)
@@ -132,7 +142,8 @@ def demo(
         pin=None,
         twins=twins,
     )
-    prepared = prepare_bench(chosen, request, NativeRuntime(folders), folders, TerminalSteps())
+    runtime = NativeRuntime(folders, portable=portable)
+    prepared = prepare_bench(chosen, request, runtime, folders, TerminalSteps())
     unfinished = unfinished_session(prepared.plan, folders.sessions, _DEMO_PREFIX)
     if unfinished is not None:
         say(f"resuming {unfinished}, which was not finished")
@@ -160,12 +171,14 @@ def default_session(
     twins: TwinScale | None,
     runtime: RuntimeKind,
     *,
+    portable: bool = False,
     by_need: bool = False,
 ) -> str:
     """Return the name under which the same command finds its session again."""
     parts = [target, *experiments]
     parts += [f"{twins.value}-twins"] if twins else []
     parts += [runtime.value] if runtime is RuntimeKind.CONTAINER else []
+    parts += ["portable"] if portable else []
     parts += ["by-need"] if by_need else []
     return session_name(parts)
 

@@ -13,6 +13,7 @@ from edgemoe_appliance.app.options import DockerHostOption, RuntimeOption, Study
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import expected_model_bytes, used_models
 from edgemoe_appliance.bench.runtime import RuntimeKind
+from edgemoe_appliance.bench.trial import check_engines
 from edgemoe_appliance.container.manifest_check import check_bases
 from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError
@@ -51,7 +52,10 @@ def doctor(
     sizes = expected_model_bytes(chosen.configs, used_models(chosen), None, models)
     docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None
     checks = check_target(profile, folder=work_root(), model_bytes=sizes, docker=docker)
-    _show(list(checks), target, as_json=as_json)
+    findings = list(checks)
+    if docker is None:
+        findings += check_engines(chosen.configs, profile, default_folders())
+    _show(findings, target, as_json=as_json)
 
 
 def _show(findings: list[Finding], target: str, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from edgemoe_appliance.app.options import (
     DockerHostOption,
     LockedOption,
     PinOption,
+    PortableOption,
     RuntimeImageOption,
     RuntimeOption,
 )
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
 def build(
     target: Annotated[str, typer.Option(help="A target of devices.yaml.")] = "host",
     pin: PinOption = None,
+    portable: PortableOption = False,
     runtime: RuntimeOption = RuntimeKind.NATIVE,
     docker_host: DockerHostOption = None,
     base_image: BaseOption = None,
@@ -58,7 +60,9 @@ def build(
         push=push,
         network=build_network,
     )
-    with open_runtime(runtime, default_folders(), options, docker_host) as opened:
+    with open_runtime(
+        runtime, default_folders(), options, docker_host, portable=portable
+    ) as opened:
         supply = opened.supply(configs, Wanted(target_id=target, pins=[pin]), TerminalSteps())
     if supply.image is not None:
         say(f"image {supply.image}")

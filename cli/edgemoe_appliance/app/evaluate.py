@@ -23,6 +23,7 @@ from edgemoe_appliance.app.options import (
     DockerHostOption,
     LockedOption,
     PinOption,
+    PortableOption,
     RuntimeImageOption,
     RuntimeOption,
     StudyOption,
@@ -58,6 +59,7 @@ def evaluate(
     ] = None,
     study: StudyOption = None,
     pin: PinOption = None,
+    portable: PortableOption = False,
     runtime: RuntimeOption = RuntimeKind.NATIVE,
     kick_the_tires: Annotated[
         bool,
@@ -93,6 +95,7 @@ def evaluate(
         session=session,
         experiments=tuple(experiment or ()),
         pin=pin,
+        portable=portable,
         kick_the_tires=kick_the_tires,
     )
     opening = open_evaluation(asked, read_study(study), default_folders())
@@ -118,7 +121,8 @@ def _perform(
     )
     docker = DockerCheck(host=docker_host) if kind is RuntimeKind.CONTAINER else None
     findings = performance.check(docker, force=force)
-    with open_runtime(kind, opening.folders, options, docker_host) as runtime:
+    portable = opening.evaluation.portable
+    with open_runtime(kind, opening.folders, options, docker_host, portable=portable) as runtime:
         done = performance.run(runtime, findings)
     say("")
     for line in ending_lines(opening.evaluation, opening.outline, done, terminal_width()):

@@ -40,6 +40,13 @@ BuildNetworkOption = Annotated[
 LockedOption = Annotated[
     bool, typer.Option("--locked", help="Refuse an image that differs from its lock in anything.")
 ]
+PortableOption = Annotated[
+    bool,
+    typer.Option(
+        "--portable",
+        help="Build without what only some processors have: where a build for this one dies.",
+    ),
+]
 PinOption = Annotated[
     str | None,
     typer.Option(help="A pin of engines.yaml.  (default: its default, else its fallback)"),

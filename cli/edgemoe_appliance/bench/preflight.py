@@ -8,6 +8,7 @@ from edgemoe_appliance.bench.prepare import (
     expected_model_bytes,
     wanted_models,
 )
+from edgemoe_appliance.bench.trial import check_engines
 from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.findings import Finding, Level
@@ -20,16 +21,18 @@ def check_host(
     """Return the findings of the host checks. Raises ConfigError for an unknown target."""
     target = study.configs.target(request.target)
     folders.models.mkdir(parents=True, exist_ok=True)
-    return tuple(
-        check_target(
+    checks = (
+        *check_target(
             target,
             folder=folders.models,
             model_bytes=expected_model_bytes(
                 study.configs, wanted_models(study, request), request.twins, folders.models
             ),
             docker=docker,
-        )
+        ),
+        *(() if docker else check_engines(study.configs, target, folders)),
     )
+    return tuple(checks)
 
 
 def require_fit(target_id: str, findings: tuple[Finding, ...]) -> None:

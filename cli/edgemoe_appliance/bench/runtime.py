@@ -17,6 +17,7 @@ from edgemoe_appliance import __version__
 from edgemoe_appliance.bench.launcher import Launcher, NativeLauncher
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.bench.progress import Steps
+from edgemoe_appliance.bench.trial import require_run
 from edgemoe_appliance.container.client import Engine, open_engine
 from edgemoe_appliance.container.context import usual_inputs
 from edgemoe_appliance.container.image import (
@@ -30,6 +31,7 @@ from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.engine.build import BuildProgress, build_engine
 from edgemoe_appliance.engine.probe_build import build_probe
 from edgemoe_appliance.engine.source import PreparedSource, choose_pin
+from edgemoe_appliance.engine.toolchain import portable_flags
 from edgemoe_appliance.engine.tools import require_tool
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.models.ggml_types import GgmlType, read_type_table
@@ -97,15 +99,24 @@ class Runtime(Protocol):
 class NativeRuntime:
     """Engines built on this machine and run as its processes."""
 
-    def __init__(self, folders: Folders) -> None:
-        """Keep the folders."""
+    def __init__(self, folders: Folders, *, portable: bool = False) -> None:
+        """Keep the folders; `portable` engines need nothing that only some processors have."""
         self._folders = folders
+        self._portable = portable
 
     def supply(self, configs: Configs, wanted: Wanted, steps: Steps) -> Supply:
-        """Build what is not built yet, the routing probe only where it is wanted."""
+        """Build what is not built yet, the routing probe only where it is wanted.
+
+        Raises HostError where an engine was built and does not run.
+        """
         target = configs.target(wanted.target_id)
         sources = obtain_sources(configs, wanted.pins, self._folders, steps)
         builds = [self._build(source, target, steps) for source in sources]
+        for build in builds:
+            with steps.step(f"llama.cpp {build.pin}: first run"):
+                note = require_run(build, configs, target, self._folders)
+            if note:
+                steps.note(f"llama.cpp {build.pin}: {note}")
         if wanted.is_probed:
             builds = [
                 self._probed(build, source, steps)
@@ -126,9 +137,8 @@ class NativeRuntime:
                 if progress.percent is not None:
                     on_share(progress.percent / 100)
 
-            return build_engine(
-                source, self._folders.cache, cmake=target.cmake, on_progress=on_progress
-            )
+            cmake = portable_flags(target.cmake) if self._portable else target.cmake
+            return build_engine(source, self._folders.cache, cmake=cmake, on_progress=on_progress)
 
     def _probed(self, build: EngineBuild, source: PreparedSource, steps: Steps) -> EngineBuild:
         with steps.step(f"llama.cpp {build.pin}: routing probe"):
@@ -215,15 +225,25 @@ class ContainerRuntime:
 
 @contextmanager
 def open_runtime(
-    kind: RuntimeKind, folders: Folders, options: ImageOptions, docker_host: str | None
+    kind: RuntimeKind,
+    folders: Folders,
+    options: ImageOptions,
+    docker_host: str | None,
+    *,
+    portable: bool = False,
 ) -> Iterator[Runtime]:
     """Give a runtime for as long as the context is open.
 
-    Raises HostError where no Docker engine answers.
+    Raises HostError where no Docker engine answers, ConfigError for a container of a `portable`
+    engine: all of theirs are.
     """
     if kind is RuntimeKind.NATIVE:
-        yield NativeRuntime(folders)
+        yield NativeRuntime(folders, portable=portable)
         return
+    if portable:
+        raise ConfigError(
+            "engines in images are portable already", hint="leave out --portable or --runtime"
+        )
     with open_engine(docker_host) as engine:
         yield ContainerRuntime(engine, folders, options)
 

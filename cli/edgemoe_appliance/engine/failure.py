@@ -28,6 +28,10 @@ _INPUT: Final = re.compile(
     r"prompt is too long|input is empty|invalid argument:|error while handling argument"
     r"|gguf_init_from_file|error loading model|failed to load model"
 )
+_NO_INSTRUCTION: Final = (
+    "this processor, or the virtual machine it is in, does not run an instruction that the engine "
+    "was built for"
+)
 _ASSERTION: Final = re.compile(r"GGML_ASSERT|CUDA error|GGML_ABORT|terminate called|what\(\):")
 
 
@@ -66,6 +70,8 @@ def classify_failure(exit_code: int | None, signal: int | None, stderr: str) -> 
     if signal == signals.SIGKILL:
         reason = f"{ending}, perhaps by the kernel for want of memory"
         return Failure(status=Status.CRASHED, reason=reason, maybe_out_of_memory=True)
+    if signal == signals.SIGILL:
+        return Failure(status=Status.CRASHED, reason=f"{ending}: {_NO_INSTRUCTION}")
     told = _first(lines, _ASSERTION) or (lines[-1] if lines else "it printed nothing")
     return _failure(Status.CRASHED, ending, told)
 

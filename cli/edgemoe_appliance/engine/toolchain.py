@@ -16,6 +16,16 @@ from edgemoe_appliance.engine.tools import find_tool, install_hint, require_tool
 from edgemoe_appliance.errors import HostError
 
 _ANSWER_S: Final = 30.0
+# By the kernel's names; AVX-512 and AMX, which virtual machines announce and do not always let
+# through, are not among them.
+_PORTABLE_SETS: Final = {
+    "sse4_2": "GGML_SSE42",
+    "avx": "GGML_AVX",
+    "avx2": "GGML_AVX2",
+    "fma": "GGML_FMA",
+    "f16c": "GGML_F16C",
+    "bmi2": "GGML_BMI2",
+}
 _CUDA_COMPILER: Final = Path("/usr/local/cuda/bin/nvcc")
 # Flags and job servers of the caller that would decide about the build behind our key's back.
 # SOURCE_DATE_EPOCH switches llama.cpp's GGML_NATIVE off.
@@ -105,6 +115,17 @@ def read_native_cpu() -> str:
     except OSError:
         return f"{platform.machine()} {platform.processor()}"
     return "\n".join(line for line in first.splitlines() if line.startswith(wanted))
+
+
+def portable_flags(cmake: Mapping[str, str]) -> dict[str, str]:
+    """Return a target's flags for a build that needs no more than most processors have.
+
+    Instruction sets are named one by one, those of x86-64-v3 that this processor has: the default
+    of GGML_NATIVE=OFF depends on the environment, see devices.yaml. On ARM they are ignored.
+    """
+    known = set(read_native_cpu().split())
+    named = {option: "ON" if name in known else "OFF" for name, option in _PORTABLE_SETS.items()}
+    return {**cmake, "GGML_NATIVE": "OFF", **named}
 
 
 def _read_compiler(named: str | None, variable: str, usual: tuple[str, ...]) -> Path:

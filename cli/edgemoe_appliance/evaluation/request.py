@@ -26,6 +26,7 @@ class Asked:
     session: str | None = None
     experiments: tuple[str, ...] = ()
     pin: str | None = None
+    portable: bool = False
     kick_the_tires: bool = False
 
 
@@ -36,6 +37,7 @@ class Evaluation:
     bench: BenchRequest
     runtime: RuntimeKind
     kick_the_tires: bool
+    portable: bool = False
 
 
 def resolve(asked: Asked, study: Study, config: EvaluationConfig) -> Evaluation:
@@ -85,6 +87,7 @@ def _evaluation(
         ),
         runtime=asked.runtime,
         kick_the_tires=asked.kick_the_tires,
+        portable=asked.portable,
     )
 
 
@@ -92,6 +95,7 @@ def _session(asked: Asked, target: str, twins: TwinScale | None) -> str:
     parts = [_KICK if asked.kick_the_tires else f"{_PREFIX}-{target}"]
     parts += asked.experiments
     parts += [asked.pin] if asked.pin else []
+    parts += ["portable"] if asked.portable else []
     parts += [f"{twins.value}-twins"] if twins else []
     parts += [asked.runtime.value] if asked.runtime is RuntimeKind.CONTAINER else []
     return session_name(parts)
