@@ -64,6 +64,10 @@ class RecordError(ApplianceError):
     exit_code = 7
 
 
+class NewerRecordError(RecordError):
+    """A journal, plan or archive was written by a newer appliance than this one."""
+
+
 class VerificationError(ApplianceError):
     """An archive does not say what its contents say."""
 

@@ -101,7 +101,11 @@ def verify(
     file: Annotated[Path, typer.Argument(help="An archive.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Check an archive: every digest and schema, and tables and verdicts from the raw runs."""
+    """Check an archive on three levels: integrity, numbers and bytes.
+
+    Integrity is every digest, size and schema; numbers are tables and verdicts made again from the
+    raw runs by the archive's own study; bytes are asked of archives that the same code made.
+    """
     from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
     from edgemoe_appliance.archive.verify import verify_archive  # noqa: PLC0415
 
@@ -111,8 +115,11 @@ def verify(
     else:
         _print(found)
     if not found.is_good:
+        failed = ", ".join(each.level.value for each in found.levels if each.has_failed)
         raise VerificationError(
-            f"{len(found.mismatches)} mismatches", where=str(file), hint="do not rely on it"
+            f"{failed}: {len(found.mismatches)} mismatches",
+            where=str(file),
+            hint="do not rely on it",
         )
 
 
@@ -121,11 +128,10 @@ def _print(found: Verification) -> None:
         say(f"note: {note}")
     for mismatch in found.mismatches:
         say(f"{mismatch.kind.value}: {mismatch}")
-    if found.is_good:
-        say(
-            f"good: {found.files} files have their digests, {found.recomputed} of them were made "
-            "again from the raw runs and are the same"
-        )
+    for difference in found.differences:
+        say(f"by another definition: {difference}")
+    for level in found.levels:
+        say(str(level))
     if found.session is not None:
         say(f"session: {found.session}")
     say(f"sha256: {found.sha256}")

@@ -11,13 +11,13 @@ from typing import Final, Literal
 
 from pydantic import Field, ValidationError
 
-from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.schema.base import Frozen, digest_of, on_one_line
+from edgemoe_appliance.schema.base import CountFromOne, Frozen, digest_of
 from edgemoe_appliance.schema.configs import Identifier, Sha256
-from edgemoe_appliance.schema.plan import ApplianceIdentity
+from edgemoe_appliance.schema.plan import ApplianceIdentity, StudyIdentity
 from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.schema.versions import as_record_error, upgrade_about, upgraded_json
 
-ABOUT_SCHEMA: Final = 1
+ABOUT_SCHEMA: Final = 2
 # Their versions decide how figures are drawn and sums are rounded.
 _DRAWING: Final = ("matplotlib", "numpy", "pandas", "duckdb", "jinja2")
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
@@ -57,25 +57,32 @@ class Maker(Frozen):
 class About(Frozen):
     """about.json: the maker, and the reason for each file that the archive lacks.
 
-    `left_out` are files of the session folder that no record names.
+    `semantics` says what figures and verdicts mean (`analysis.semantics`), `study` by which study
+    they were made; None in archives of before it was kept. `cautions` are what a reader of a file
+    should know of it, `left_out` files of the session folder that no record names.
     """
 
-    schema_version: Literal[1] = ABOUT_SCHEMA
+    schema_version: Literal[2] = ABOUT_SCHEMA
     kind: Literal["edgemoe-appliance archive"] = "edgemoe-appliance archive"
     session: Identifier
     maker: Maker
+    semantics: CountFromOne
+    study: StudyIdentity | None
     absent: dict[str, str] = Field(default_factory=dict)
+    cautions: dict[str, str] = Field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
 
 def parse_about(content: bytes) -> About:
-    """Parse about.json. Raises RecordError where it is damaged or newer."""
+    """Parse about.json of this or an earlier version.
+
+    Raises RecordError where it is damaged, NewerRecordError where it is newer.
+    """
+    content = upgraded_json(content, upgrade_about) or content
     try:
         return About.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"])) or "about"
-        raise RecordError(on_one_line(f"{key}: {first['msg']}", 300)) from error
+        raise as_record_error(error, content, None, kind="about", newest=ABOUT_SCHEMA) from error
 
 
 def read_maker(identity: ApplianceIdentity) -> Maker:

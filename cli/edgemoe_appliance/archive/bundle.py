@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from edgemoe_appliance.analysis.semantics import SEMANTICS
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.about import About, Maker
 from edgemoe_appliance.archive.crate import Described, build_crate
@@ -42,6 +43,7 @@ from edgemoe_appliance.schema.journal import (
 from edgemoe_appliance.schema.outputs import check_output_file
 from edgemoe_appliance.schema.plan import Plan, parse_plan
 from edgemoe_appliance.schema.resources import checkout_root, resource_folder
+from edgemoe_appliance.schema.roots import paths_of, tells_folders
 from edgemoe_appliance.schema.sessionfolder import SessionFile, SessionFolder, holds
 from edgemoe_appliance.schema.units import MIB
 from edgemoe_appliance.studies import Study
@@ -216,9 +218,22 @@ class _Collector:
         return About(
             session=plan.session,
             maker=self._request.maker,
+            semantics=SEMANTICS,
+            study=self._request.study.identity,
             absent=self._absent,
+            cautions=dict(self._cautions(plan)),
             left_out=tuple(sorted(there - set(facts.raw))),
         )
+
+    def _cautions(self, plan: Plan) -> Iterator[tuple[str, str]]:
+        """Yield what a reader should know of a file, by its name."""
+        if any(map(tells_folders, paths_of(plan))):
+            what = "recorded before paths were left out: it names folders, and with them users"
+            yield layout.JOURNAL, what
+            yield layout.PLAN, what
+        study = self._request.study.identity
+        if plan.study is not None and plan.study != study:
+            yield layout.STUDIES, f"the plan was made with another: {plan.study.label}"
 
     def _add_plan(self, folder: Path) -> Plan:
         """Add the plan as it was read: whoever writes the folder may exchange it later."""

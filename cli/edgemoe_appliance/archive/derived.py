@@ -45,9 +45,13 @@ To check every digest without the appliance, unpack the archive, then in its fol
 
     sha256sum --check {manifest}
 
-To check digests, schemas and that tables, claims and pages follow from the raw runs:
+To check that tables, claims and pages follow from the raw runs, too:
 
     edgemoe-appliance verify FILE
+
+It reports three levels. Integrity (digests, sizes, schemas) holds for any version. Numbers are
+those that the raw runs give, and where a newer version defines one otherwise, it says so. Bytes can
+be compared by the version alone that `about.json` names.
 
 Both show that the archive agrees with itself. That it is the one its authors made is shown by the
 sha256 of the file, which `archive` prints, from another place.

@@ -12,12 +12,14 @@ class Limits:
     """Bounds for archives that are written and for those that are read.
 
     `document_bytes` is for each file that is parsed as a whole; the journal is read line by line.
-    Both are copied to disk. Samples, pictures and images are only streamed and have no bound.
+    Both are copied to disk, and tables as long as all of them have no more than `tables_bytes`.
+    Samples, pictures and images are only streamed and have no bound.
     """
 
     entries: int = 100_000
     journal_bytes: int = 256 * MIB
     document_bytes: int = 64 * MIB
+    tables_bytes: int = 512 * MIB
 
 
 DEFAULT_LIMITS = Limits()

@@ -19,6 +19,7 @@ from edgemoe_appliance.archive.layout import FileEntry
 from edgemoe_appliance.archive.limits import Limits
 from edgemoe_appliance.archive.results import Kind, Mismatch
 from edgemoe_appliance.archive.tarball import Member, TarReader
+from edgemoe_appliance.archive.values import has_values
 from edgemoe_appliance.errors import HostError, RecordError, VerificationError
 
 # What is looked into; everything else is compared by its digest.
@@ -53,6 +54,10 @@ class ReadArchive:
         if name not in self.entries:
             raise RecordError("is missing", where=name)
         return (self.folder / name).read_bytes()
+
+    def has_copy(self, name: str) -> bool:
+        """Return whether a file was copied, and can be looked into."""
+        return name in self.entries and (self.folder / name).is_file()
 
 
 def read_archive(path: Path, folder: Path, limits: Limits) -> ReadArchive:
@@ -97,6 +102,7 @@ class _Reading:
         self._limits = limits
         self._found = ReadArchive(folder=folder, archive_bytes=file_bytes)
         self._folded: set[str] = set()
+        self._tables_bytes = 0
 
     def run(self, archive_name: str) -> ReadArchive:
         """Read everything that can be read."""
@@ -125,11 +131,21 @@ class _Reading:
         digest = hashlib.sha256()
         if name in _COPIED or layout.is_of_study(name):
             self._copy(name, member, digest)
+        elif has_values(name) and self._has_room_for(member):
+            self._copy(name, member, digest)
         else:
             for data in self._reader.chunks():
                 digest.update(data)
         self._found.entries[name] = FileEntry(
             name=name, size=member.size, sha256=digest.hexdigest()
+        )
+
+    def _has_room_for(self, member: Member) -> bool:
+        """Return whether a table may be copied: one that is too large is only hashed."""
+        self._tables_bytes += member.size
+        return (
+            member.size <= self._limits.document_bytes
+            and self._tables_bytes <= self._limits.tables_bytes
         )
 
     def _name_inside(self, whole: str) -> str:

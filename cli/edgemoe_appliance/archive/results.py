@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -20,8 +20,49 @@ class Kind(str, Enum):
     FILES = "files"  # a file is missing, or is one too many
     SCHEMA = "schema"  # a document is not of its schema, or records do not belong together
     CONTENT = "content"  # two documents of the archive say different things
-    RECOMPUTED = "recomputed"  # a file is not what the raw runs give
+    VALUE = "value"  # a value of a table or document is not what the raw runs give
+    RECOMPUTED = "recomputed"  # a file is not, byte for byte, what the raw runs give
     IMAGE = "image"  # the image, its lock and its statement do not belong together
+
+    @property
+    def level(self) -> Level:
+        """Return the level of verification that such a mismatch fails."""
+        return {Kind.VALUE: Level.NUMBERS, Kind.RECOMPUTED: Level.BYTES}.get(self, Level.INTEGRITY)
+
+
+class Level(str, Enum):
+    """What a verification asks, from what holds for ever to what holds for one version."""
+
+    INTEGRITY = "integrity"  # the archive is what was written: digests, sizes, schemas
+    NUMBERS = "numbers"  # tables and verdicts have the values that the raw runs give
+    BYTES = "bytes"  # every file that follows from the raw runs has the bytes that they give
+
+
+class Outcome(str, Enum):
+    """How a level came out."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    REDEFINED = "redefined"  # values differ, as a newer definition gives others
+    UNCHECKED = "not checked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelResult:
+    """The outcome of one level, and what it rests on or why there is none."""
+
+    level: Level
+    outcome: Outcome
+    why: str
+
+    @property
+    def has_failed(self) -> bool:
+        """Return whether the archive is not what it says."""
+        return self.outcome is Outcome.FAILED
+
+    def __str__(self) -> str:
+        """Return it on one line."""
+        return f"{self.level.value}: {self.outcome.value} ({self.why})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +94,8 @@ class Note:
 class Verification:
     """The outcome of a verification. `made_by` is None where the archive does not tell.
 
-    `recomputed` counts the files that were made again from the raw runs and compared.
+    `recomputed` counts the files that were made again from the raw runs and compared, `differences`
+    are values that a newer definition gives otherwise: no mismatches.
     """
 
     archive: str
@@ -64,13 +106,19 @@ class Verification:
     recomputed: int
     made_by: Maker | None
     verified_by: Maker
+    levels: tuple[LevelResult, ...]
     mismatches: tuple[Mismatch, ...]
-    notes: tuple[Note, ...] = field(default=())
+    differences: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def is_good(self) -> bool:
-        """Return whether nothing differs."""
-        return not self.mismatches
+        """Return whether no level that could be checked has failed."""
+        return not any(each.has_failed for each in self.levels)
+
+    def outcome_of(self, level: Level) -> Outcome:
+        """Return how one level came out."""
+        return next(each.outcome for each in self.levels if each.level is level)
 
     def document(self) -> dict[str, Any]:
         """Return it as one plain document, for programs that read it."""
@@ -84,6 +132,11 @@ class Verification:
             "made_by": self.made_by.model_dump(mode="json") if self.made_by else None,
             "verified_by": self.verified_by.model_dump(mode="json"),
             "good": self.is_good,
+            "levels": {
+                each.level.value: {"outcome": each.outcome.value, "why": each.why}
+                for each in self.levels
+            },
+            "differences": [{"file": note.file, "what": note.what} for note in self.differences],
             "mismatches": [
                 {"file": m.file, "kind": m.kind.value, "what": m.what} for m in self.mismatches
             ],

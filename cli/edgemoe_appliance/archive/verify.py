@@ -1,8 +1,13 @@
-"""Verifying an archive with nothing but the file and the appliance.
+"""Verifying an archive with nothing but the file and the appliance, on three levels.
 
 The journal and the plan are believed to be what was recorded; everything that follows from them is
-made again and compared. Nothing in the file is executed, and nothing is written outside a private
-folder that is always removed.
+made again and compared. *Integrity* asks whether the archive is what was written and holds for any
+version. *Numbers* asks whether tables and verdicts have the values that the raw runs give by the
+archive's own study; where the definition of a figure has changed since, what differs is listed and
+is no damage. *Bytes* asks for every byte and can be asked only of the code that made the archive.
+
+Nothing in the file is executed, and nothing is written outside a private folder that is always
+removed.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
+from edgemoe_appliance.analysis.semantics import SEMANTICS
 from edgemoe_appliance.archive import checks, layout
 from edgemoe_appliance.archive.about import About, Maker, parse_about
 from edgemoe_appliance.archive.crate import Described, build_crate
@@ -24,15 +30,30 @@ from edgemoe_appliance.archive.imagefile import check_image_file
 from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, Limits
 from edgemoe_appliance.archive.manifest import parse_manifest
 from edgemoe_appliance.archive.reading import ReadArchive, read_archive, read_file
-from edgemoe_appliance.archive.results import Kind, Mismatch, Note, Verification
-from edgemoe_appliance.errors import ApplianceError
+from edgemoe_appliance.archive.results import (
+    Kind,
+    Level,
+    LevelResult,
+    Mismatch,
+    Note,
+    Outcome,
+    Verification,
+)
+from edgemoe_appliance.archive.values import (
+    Difference,
+    compare_values,
+    has_values,
+    present_name,
+)
+from edgemoe_appliance.errors import ApplianceError, ConfigError, NewerRecordError
 from edgemoe_appliance.schema.imagelock import ImageLock, parse_lock
 from edgemoe_appliance.schema.plan import Plan, read_plan
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.studies import Study, read_study
 
 _PICTURES: Final = (".png", ".pdf")
-# The appliance's own say what is judged, and how: those of a stranger do not.
+# So many differences of one file are told one by one.
+_TOLD: Final = 3
 ValueT = TypeVar("ValueT")
 
 
@@ -70,7 +91,11 @@ class _Verifier:
         self._mismatches = list(read.mismatches)
         self._notes: list[Note] = []
         self._opened: _Opened | None = None
+        self._about: About | None = None
+        self._newer: str | None = None
+        self._differences: list[Note] = []
         self._recomputed = 0
+        self._tables = 0
 
     def result(self) -> Verification:
         """Return what was found."""
@@ -82,11 +107,69 @@ class _Verifier:
             session=opened.plan.session if opened else None,
             files=len(read.entries),
             recomputed=self._recomputed,
-            made_by=opened.about.maker if opened else None,
+            made_by=self._about.maker if self._about else None,
             verified_by=self._maker,
+            levels=(self._integrity(), self._numbers(), self._bytes()),
             mismatches=tuple(dict.fromkeys(self._mismatches)),
+            differences=tuple(self._differences),
             notes=tuple(self._notes),
         )
+
+    # -- the three levels
+
+    @property
+    def _is_same_code(self) -> bool:
+        return self._about is not None and self._about.maker.code_sha256 == self._maker.code_sha256
+
+    @property
+    def _is_redefined(self) -> bool:
+        """Return whether figures or verdicts mean something else here than in the archive."""
+        return self._about is not None and self._about.semantics != SEMANTICS
+
+    def _integrity(self) -> LevelResult:
+        why = f"{len(self._read.entries)} files have their digests, sizes and schemas"
+        if self._newer is not None:
+            why = f"{len(self._read.entries)} files have their digests; {self._newer}"
+        return self._level(Level.INTEGRITY, Outcome.PASSED, why)
+
+    def _numbers(self) -> LevelResult:
+        unread = self._unread()
+        if unread is not None:
+            return self._level(Level.NUMBERS, Outcome.UNCHECKED, unread)
+        why = f"{self._tables} tables and documents have the values that the raw runs give"
+        if self._is_redefined and self._about is not None:
+            numbers = f"{self._about.semantics} in the archive, {SEMANTICS} here"
+            if not self._differences:
+                return self._level(Level.NUMBERS, Outcome.PASSED, f"{why}; semantics {numbers}")
+            why = f"{len(self._differences)} files have other values by another definition"
+            return self._level(Level.NUMBERS, Outcome.REDEFINED, f"{why}; semantics {numbers}")
+        return self._level(Level.NUMBERS, Outcome.PASSED, why)
+
+    def _bytes(self) -> LevelResult:
+        unread = self._unread()
+        if unread is None and self._about is not None and not self._is_same_code:
+            unread = f"made by other code: {self._about.maker.label}; page and figures are as found"
+        if unread is not None:
+            return self._level(Level.BYTES, Outcome.UNCHECKED, unread)
+        why = f"{self._recomputed} files were made again from the raw runs and are the same"
+        return self._level(Level.BYTES, Outcome.PASSED, why)
+
+    def _unread(self) -> str | None:
+        """Return why nothing was made again, None where it was."""
+        if self._newer is not None:
+            return self._newer
+        if self._opened is None or not self._recomputed:
+            return "the session cannot be read"
+        return None
+
+    def _level(self, level: Level, outcome: Outcome, why: str) -> LevelResult:
+        """Return the outcome of a level, which has failed where a mismatch is of it."""
+        found = [each for each in self._mismatches if each.kind.level is level]
+        if not found:
+            return LevelResult(level=level, outcome=outcome, why=why)
+        files = len({each.file for each in found})
+        why = f"{len(dict.fromkeys(found))} mismatches in {files} files"
+        return LevelResult(level=level, outcome=Outcome.FAILED, why=why)
 
     def run(self) -> None:
         """Check digests, then documents, then what follows from them."""
@@ -126,6 +209,7 @@ class _Verifier:
     def _open(self) -> _Opened | None:
         folder, content = self._read.folder, self._read.content
         about = self._parse(layout.ABOUT, lambda: parse_about(content(layout.ABOUT)))
+        self._about = about
         plan = self._parse(layout.PLAN, lambda: read_plan(folder / layout.PLAN))
         facts = self._parse(layout.JOURNAL, lambda: read_journal_facts(folder / layout.JOURNAL))
         study = self._parse(layout.STUDIES, self._study)
@@ -143,18 +227,31 @@ class _Verifier:
         folders = {
             Path(name).parent.name for name in filter(layout.is_of_study, self._read.entries)
         }
-        if folders:
+        if not folders:
+            self._note(layout.STUDIES, "not in the archive: judged by this appliance's own study")
+            return read_study()
+        try:
             return read_study(str(root / "studies" / min(folders)), root)
-        self._note(layout.STUDIES, "not in the archive: judged by this appliance's own study")
-        return read_study()
+        except ConfigError as error:
+            if self._is_same_code:
+                raise
+            self._note(
+                layout.STUDIES,
+                "is in a form that this appliance does not read, so its own study of that name "
+                f"judged: {self._inside(error)}",
+            )
+            return read_study(min(folders))
 
     def _parse(self, name: str, parse: Callable[[], ValueT]) -> ValueT | None:
         """Return what a document holds; what is wrong with it is noted down."""
         try:
             return parse()
+        except NewerRecordError as error:
+            self._newer = self._newer or f"{name} is newer than this appliance"
+            self._note(name, self._inside(error))
         except ApplianceError as error:
             self._add(name, Kind.SCHEMA, self._inside(error))
-            return None
+        return None
 
     def _inside(self, error: ApplianceError) -> str:
         """Return an error without the folder that the archive was copied to."""
@@ -167,7 +264,9 @@ class _Verifier:
         self._mismatches += checks.check_raw_files(entries, opened.facts)
         self._mismatches += checks.check_image(opened.plan, opened.facts, opened.lock)
         self._check_image_file(opened.plan)
-        self._check_appliance_files(opened.about.maker)
+        self._check_appliance_files(opened)
+        for name, caution in opened.about.cautions.items():
+            self._note(name, caution)
         for name, reason in opened.about.absent.items():
             self._note(name, f"not in the archive: {reason}")
         for name in opened.about.left_out:
@@ -182,24 +281,38 @@ class _Verifier:
         except ApplianceError as error:
             self._add(layout.IMAGE, Kind.IMAGE, error.what)
 
-    def _check_appliance_files(self, made_by: Maker) -> None:
-        """Compare configuration and study with the appliance's own; verdicts rest on the former."""
-        same_code = made_by.code_sha256 == self._maker.code_sha256
-        given = [*(layout.CONFIGS + name for name in layout.CONFIG_NAMES)]
-        given += filter(layout.is_of_study, self._read.entries)
-        for name in given:
+    def _check_appliance_files(self, opened: _Opened) -> None:
+        """Compare the study with what is said of it, and configuration with the appliance's own."""
+        about, study = opened.about, opened.study
+        if about.study not in (None, study.identity):
+            what = f"is {study.identity.label}, but {layout.ABOUT} says {about.study.label}"
+            self._add(f"{layout.STUDIES}{study.id}", Kind.CONTENT, what)
+        self._note_other_study(study)
+        for name in (layout.CONFIGS + name for name in layout.CONFIG_NAMES):
             own = resource_folder("configs") / name.removeprefix(layout.CONFIGS)
             entry = self._read.entries.get(name)
-            if entry is None:
+            if entry is None or entry.sha256 == hashlib.sha256(own.read_bytes()).hexdigest():
                 continue
-            if not own.is_file():
-                self._note(name, "of a study that is not installed here")
-            elif entry.sha256 != hashlib.sha256(own.read_bytes()).hexdigest():
-                what = "is not this appliance's own" + self._versions(made_by)
-                if same_code:
-                    self._add(name, Kind.CONTENT, what)
-                else:
-                    self._note(name, what)
+            what = "is not this appliance's own" + self._versions(about.maker)
+            if self._is_same_code:
+                self._add(name, Kind.CONTENT, what)
+            else:
+                self._note(name, what)
+
+    def _note_other_study(self, study: Study) -> None:
+        """Say where verdicts rest on another study than the one that is installed here."""
+        name = f"{layout.STUDIES}{study.id}"
+        try:
+            own = read_study(study.id)
+        except ConfigError:
+            self._note(name, "judged by this study of the archive; it is not installed here")
+            return
+        if own.identity != study.identity:
+            self._note(
+                name,
+                "judged by this study of the archive, which is not the one that is installed here: "
+                f"{study.identity.label} / {own.identity.label}",
+            )
 
     def _recompute(self, opened: _Opened) -> dict[str, bytes] | None:
         """Make the derived files again and compare them."""
@@ -213,9 +326,41 @@ class _Verifier:
             image_sha256=image.sha256 if image else None,
         )
         expected = self._parse(layout.JOURNAL, lambda: derive_files(basis))
-        for name, content in (expected or {}).items():
+        if expected is None:
+            return None
+        for name in sorted(filter(has_values, self._read.entries)):
+            self._compare_values(name, expected.get(present_name(name)))
+        for name, content in expected.items() if self._is_same_code else ():
             self._compare(name, content, opened.about.maker)
         return expected
+
+    def _compare_values(self, name: str, recomputed: bytes | None) -> None:
+        """Compare the values of one file of the archive with those that the raw runs give."""
+        if recomputed is None:
+            if not self._is_same_code:
+                self._note(name, "not compared: this appliance makes no such file")
+            return
+        if not self._read.has_copy(name):
+            self._note(name, "not compared by its values: too large")
+            return
+        self._recomputed += not self._is_same_code
+        self._tables += 1
+        content = self._read.content(name)
+        found = self._parse(name, lambda: list(compare_values(name, content, recomputed)))
+        self._report(name, [each for each in found or () if not each.is_wording])
+        worded = sum(each.is_wording for each in found or ())
+        if worded and not self._is_same_code:
+            self._note(name, f"{worded} texts are worded otherwise by this appliance")
+
+    def _report(self, name: str, found: list[Difference]) -> None:
+        if not found:
+            return
+        told = "; ".join(each.what for each in found[:_TOLD])
+        more = f"; and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+        if self._is_redefined:
+            self._differences.append(Note(file=name, what=told + more))
+        else:
+            self._add(name, Kind.VALUE, told + more)
 
     def _compare(self, name: str, content: bytes, made_by: Maker) -> None:
         entry = self._read.entries.get(name)
@@ -243,14 +388,20 @@ class _Verifier:
         absent = opened.about.absent
         raw = (layout.SAMPLES + name for name in opened.facts.raw)
         boxed = (layout.LOCK,) if opened.plan.image is not None else ()
-        wanted = {layout.ABOUT, layout.PLAN, layout.JOURNAL, layout.CRATE, layout.MANIFEST}
-        wanted |= {*layout.GIVEN, *boxed} - set(absent)
-        wanted |= {*raw, *expected, *layout.study_files(opened.study)}
-        allowed = (layout.IMAGE,) if opened.plan.image is not None else ()
+        wanted = {layout.ABOUT, layout.PLAN, layout.JOURNAL, layout.CRATE, layout.MANIFEST, *raw}
+        allowed: Iterable[str] = (layout.IMAGE,) if opened.plan.image is not None else ()
+        if self._is_same_code:
+            wanted |= {*layout.GIVEN, *boxed} - set(absent)
+            wanted |= {*expected, *layout.study_files(opened.study)}
+        else:
+            # Which files other code adds is not known here; that none was changed is.
+            allowed = [name for name in self._read.entries if not name.startswith(layout.SAMPLES)]
         self._mismatches += checks.check_files(self._read.entries, wanted, allowed)
 
     def _check_crate(self, opened: _Opened, stated: checks.Stated) -> None:
         """Make the description again, of the digests that it states: those were compared."""
+        if not self._is_same_code:
+            return
         content = self._read.content(layout.CRATE)
         files = list(_as_stated(self._read, stated))
         described = Described(

@@ -173,6 +173,7 @@ def _period(
         plan_digest=plan.digest,
         started_utc=utc_now(),
         appliance=plan.appliance,
+        study=plan.study,
         host=read_host_facts(removed, device_variables(environment)),
         findings=plan.findings,
         power=power_facts(instruments.power),

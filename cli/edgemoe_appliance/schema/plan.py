@@ -170,6 +170,11 @@ class StudyIdentity(Frozen):
     id: Identifier
     sha256: Sha256
 
+    @property
+    def label(self) -> str:
+        """Return a short name: `moe-edge 0123456789ab`."""
+        return f"{self.id} {self.sha256[:12]}"
+
 
 class PrecisionRule(Frozen):
     """Repetitions by need: until the mean rate of a cell is known `within` a share of it.

@@ -178,7 +178,7 @@ def plan_roots(plan: Plan, session: Path, known: Mapping[str, Path]) -> Roots:
     """
     here = {name: folder.absolute() for name, folder in known.items()}
     roots = read_roots(host_folder(session)).having(SESSION=session.absolute(), **here)
-    for parent in dict.fromkeys(_parents(plan)):
+    for parent in dict.fromkeys(str(Path(path).parent) for path in paths_of(plan)):
         if not roots.holds(parent):
             taken = sum(name.startswith(_OTHER) for name in roots.folders)
             roots = roots.having(**{f"{_OTHER}{taken + 1}": parent})
@@ -229,14 +229,19 @@ def _with_hidden_source(build: EngineBuild, roots: Roots) -> EngineBuild:
     return build.model_copy(update={"source": source, "why": roots.hide(build.why)})
 
 
-def _parents(plan: Plan) -> Iterator[str]:
-    """Yield the folders that the files of a plan lie in."""
+def paths_of(plan: Plan) -> Iterator[str]:
+    """Yield the files that a plan names: programs, probes, models."""
     for build in plan.engines.values():
-        yield str(Path(build.binary).parent)
+        yield build.binary
         if build.probe is not None:
-            yield str(Path(build.probe.path).parent)
+            yield build.probe.path
     for model in plan.models.values():
-        yield str(Path(model.path).parent)
+        yield model.path
+
+
+def tells_folders(path: str) -> bool:
+    """Return whether a path is one of a machine, and not below a root."""
+    return not path.startswith("$")
 
 
 def _user_name() -> str:

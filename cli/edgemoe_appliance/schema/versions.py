@@ -1,11 +1,12 @@
 """Versions of documents on disk: older ones brought to the present form, newer ones told apart.
 
-The only place that knows what journals and plans looked like before. An upgrade is a pure function
-of the document's data and runs before it is validated, so that everything behind the validation
-knows one form alone.
+The only place that knows what journals, plans and archives looked like before. An upgrade is a pure
+function of the document's data and runs before it is validated, so that everything behind the
+validation knows one form alone.
 
 - Version 1 of a record called a measuring period a `sitting`, and caveats `doubts`.
 - Version 1 of a plan had no `study`.
+- Version 1 of an archive told neither `study` nor `semantics`: the number 1 stands for them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from edgemoe_appliance.errors import RecordError
+from edgemoe_appliance.errors import NewerRecordError, RecordError
 from edgemoe_appliance.schema.base import on_one_line
 
 Data = dict[str, Any]
@@ -44,6 +45,11 @@ def upgrade_plan(data: Mapping[str, Any]) -> Data:
     return {**data, _VERSION: 2}
 
 
+def upgrade_about(data: Mapping[str, Any]) -> Data:
+    """Return what an archive of version 1 says of itself in the form of version 2."""
+    return {**data, "semantics": 1, "study": None, _VERSION: 2}
+
+
 def upgraded_json(content: bytes, upgrade: Callable[[Mapping[str, Any]], Data]) -> bytes | None:
     """Return a document of version 1 after its upgrade; None where it is not of version 1."""
     data = _parse(content)
@@ -51,7 +57,13 @@ def upgraded_json(content: bytes, upgrade: Callable[[Mapping[str, Any]], Data]) 
 
 
 def as_record_error(
-    error: ValidationError, content: bytes, where: str, *, kind: str, newest: int, hint: str = ""
+    error: ValidationError,
+    content: bytes,
+    where: str | None,
+    *,
+    kind: str,
+    newest: int,
+    hint: str = "",
 ) -> RecordError:
     """Return the first thing that is wrong with a document as an error of one line.
 
@@ -62,7 +74,7 @@ def as_record_error(
     data = _parse(content) or {}
     version = _version(data)
     if version is not None and version > newest:
-        return RecordError(
+        return NewerRecordError(
             f"{kind} of schema {on_one_line(version, 20)}, newest known: {newest}",
             where=where,
             hint=_NEWER,
@@ -70,7 +82,7 @@ def as_record_error(
     key = ".".join(map(str, first["loc"])) or kind
     what = on_one_line(f"{key}: {first['msg']}", 300)
     if _is_newer(first["type"], first["loc"]) and version is not None:
-        return RecordError(f"{what}; the {kind} is newer", where=where, hint=_NEWER)
+        return NewerRecordError(f"{what}; the {kind} is newer", where=where, hint=_NEWER)
     return RecordError(what, where=where, hint=hint)
 
 

@@ -1,0 +1,18 @@
+"""What the figures and verdicts of this appliance mean, as a number that archives carry.
+
+It is raised whenever the definition of a figure, of a table's rows or of a verdict changes, so that
+the same journal gives other values than before. An archive with a lower number is not damaged where
+its values differ: the differences are what the newer definition says. Words, order of columns, new
+tables and new columns change nothing.
+
+`tests/archive/data/values.json.xz` holds the values of a small session under the present number; a
+test compares them, and says how to write them anew where the number was raised.
+
+- 1: archives of before they carried the number, and since.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SEMANTICS: Final = 1
