@@ -132,15 +132,15 @@ def build_experiments(synthetic: Synthetic) -> dict[str, Experiment]:
 def build_engine(synthetic: Synthetic, pin: str) -> EngineBuild:
     engine = synthetic.engine if pin == synthetic.pin else f"{synthetic.engine}-{pin}"
     arms = {arm for each in build_experiments(synthetic).values() for arm in each.arms}
-    probe = ProbeFacts(path="/engine/probe.so", sha256=sha256("probe"), build_key=sha256("key"))
+    probe = ProbeFacts(path="$CACHE/probe.so", sha256=sha256("probe"), build_key=sha256("key"))
     return EngineBuild(
         pin=pin,
-        source=DirectorySource(kind="directory", path="/engine"),
+        source=DirectorySource(kind="directory", path="$CACHE"),
         source_sha256=sha256("source"),
         build_key=sha256(engine + "-key"),
         cmake={"GGML_NATIVE": "ON"},
         compiler=synthetic.compilers.get(pin, "synthetic compiler 1.0"),
-        binary="/engine/llama-cli",
+        binary="$CACHE/llama-cli",
         files_sha256={"llama-cli": sha256(engine)},
         probe=probe if any(arm.is_probed for arm in arms) else None,
         why="made up for a test",
@@ -171,7 +171,7 @@ def build_models(synthetic: Synthetic) -> dict[str, PlannedModel]:
             name=synthetic.names.get(model, f"{model} (synthetic)"),
             role="moe" if model.startswith("olmoe") else "dense-active-match",
             architecture="llama",
-            path=f"/models/{model}.gguf",
+            path=f"$MODELS/{model}.gguf",
             file_name=f"{model}.gguf",
             file_bytes=FILE_BYTES[model],
             sha256=synthetic.model_sha256.get(model, sha256(model)),
