@@ -76,6 +76,8 @@ def archive(
         )
     for name, reason in written.about.absent.items():
         say(f"not included: {name}: {reason}")
+    for name, caution in written.about.cautions.items():
+        say(f"note: {name}: {caution}")
     for name in written.about.left_out:
         say(f"left out: samples/{on_one_line(name)}: no record names it")
     say(f"{written.files} files, {human_bytes(written.archive_bytes)}")

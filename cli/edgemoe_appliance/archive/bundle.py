@@ -221,15 +221,16 @@ class _Collector:
             semantics=SEMANTICS,
             study=self._request.study.identity,
             absent=self._absent,
-            cautions=dict(self._cautions(plan)),
+            cautions=dict(self._cautions(plan, facts)),
             left_out=tuple(sorted(there - set(facts.raw))),
         )
 
-    def _cautions(self, plan: Plan) -> Iterator[tuple[str, str]]:
+    def _cautions(self, plan: Plan, facts: JournalFacts) -> Iterator[tuple[str, str]]:
         """Yield what a reader should know of a file, by its name."""
-        if any(map(tells_folders, paths_of(plan))):
-            what = "recorded before paths were left out: it names folders, and with them users"
+        what = "recorded before paths were left out: it names folders, and with them users"
+        if facts.tells_folders:
             yield layout.JOURNAL, what
+        if any(map(tells_folders, paths_of(plan))):
             yield layout.PLAN, what
         study = self._request.study.identity
         if plan.study is not None and plan.study != study:

@@ -16,6 +16,7 @@ from edgemoe_appliance.schema.records import (
     PeriodRecord,
     SampleFile,
 )
+from edgemoe_appliance.schema.roots import tells_folders
 
 
 @dataclass(kw_only=True)
@@ -32,11 +33,15 @@ class PeriodFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class JournalFacts:
-    """The measuring periods of a journal, its raw files by name, the images of its runs."""
+    """The measuring periods of a journal, its raw files by name, the images of its runs.
+
+    `tells_folders` is true of journals of before records named roots in place of paths.
+    """
 
     periods: tuple[PeriodFacts, ...]
     raw: dict[str, SampleFile]
     images: tuple[str, ...]
+    tells_folders: bool
 
     @property
     def ended_utc(self) -> str:
@@ -59,6 +64,7 @@ def read_journal_facts(path: Path) -> JournalFacts:
         periods=tuple(builder.periods),
         raw=builder.raw,
         images=tuple(dict.fromkeys(builder.images)),
+        tells_folders=builder.tells_folders,
     )
 
 
@@ -69,6 +75,7 @@ class _Builder:
         self.periods: list[PeriodFacts] = []
         self.raw: dict[str, SampleFile] = {}
         self.images: dict[str, None] = {}
+        self.tells_folders = False
 
     def add(self, line: JournalLine, where: str) -> None:
         record = line.record
@@ -90,6 +97,7 @@ class _Builder:
         period.pins.add(header.spec.pin)
         period.models.add(header.spec.model)
         period.ended_utc = max(period.ended_utc, header.started_utc)
+        self.tells_folders |= any(map(tells_folders, header.argv[:1]))
         if header.image is not None:
             self.images[header.image] = None
 

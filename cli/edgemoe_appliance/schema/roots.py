@@ -241,7 +241,7 @@ def paths_of(plan: Plan) -> Iterator[str]:
 
 def tells_folders(path: str) -> bool:
     """Return whether a path is one of a machine, and not below a root."""
-    return not path.startswith("$")
+    return path.startswith("/")
 
 
 def _user_name() -> str:
