@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from edgemoe_appliance.analysis.statistics import Absent, Interval
 from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table, absent
 from edgemoe_appliance.report.context import TableView
-from edgemoe_appliance.report.views import build_table_view, printable
+from edgemoe_appliance.report.filters import (
+    cell_text,
+    digest_of,
+    interval_text,
+    printable,
+    reason_of,
+)
+from edgemoe_appliance.report.latex import render_latex
+from edgemoe_appliance.report.render import environment_of
+from edgemoe_appliance.report.views import build_table_view
+from edgemoe_appliance.schema.resources import resource_folder
 
 
 def table_of(*rows: Row, notes: tuple[str, ...] = ()) -> Table:
@@ -35,12 +47,12 @@ def test_numbers_intervals_and_reasons() -> None:
             row("d", absent("no sensor")),
         )
     )
-    cells = [each.cells[1] for each in view.groups[0].rows]
-    assert (cells[0].text, cells[0].interval, cells[0].mark) == ("1.2", "1.0\N{EN DASH}1.5", "")
-    assert [cell.mark for cell in cells[1:]] == ["a", "b", "a"]
-    assert cells[1].is_absent
-    assert [note.text for note in view.footnotes] == ["no sensor", "no interval: too few"]
-    assert [column.numeric for column in view.columns] == [False, True]
+    cells = [each.cells["x"] for each in view.groups[0].rows]
+    assert (cell_text(cells[0], 1), interval_text(cells[0], 1)) == ("1.2", "1.0\N{EN DASH}1.5")
+    assert [view.marks.get(reason_of(cell), "") for cell in cells] == ["", "a", "b", "a"]
+    assert cell_text(cells[1], 1) == "\N{EN DASH}"
+    assert view.marks == {"no sensor": "a", "no interval: too few": "b"}
+    assert view.numeric == {"x"}
 
 
 def test_a_column_without_values_is_named_with_its_reason() -> None:
@@ -50,15 +62,25 @@ def test_a_column_without_values_is_named_with_its_reason() -> None:
 
 
 def test_a_digest_is_shortened_and_kept_as_a_hint() -> None:
-    cell = view_of(table_of(row("e" * 64, Cell(value=1)))).groups[0].rows[0].cells[0]
-    assert (cell.text, cell.hint) == ("e" * 12, "e" * 64)
+    cell = Cell(value="e" * 64)
+    assert (cell_text(cell, 0), digest_of(cell)) == ("e" * 12, "e" * 64)
+    assert digest_of(Cell(value="e" * 63)) == ""
 
 
 def test_twins_of_one_scale_are_said_once_and_mixed_ones_on_each_row() -> None:
-    same = view_of(table_of(row("a", Cell(value=1), "thin"))).groups[0]
-    assert (same.twin, same.rows[0].twin) == ("thin", "")
-    mixed = view_of(table_of(row("a", Cell(value=1), "thin"), row("b", Cell(value=1)))).groups[0]
-    assert (mixed.twin, [each.twin for each in mixed.rows]) == ("", ["thin", ""])
+    same = table_of(row("a", Cell(value=1), "thin"))
+    mixed = table_of(row("a", Cell(value=1), "thin"), row("b", Cell(value=1)))
+    assert [table.groups[0].twin for table in (same, mixed)] == ["thin", ""]
+    assert render_latex(view_of(same)).count("thin") == 1
+    assert "a (twin, thin)" in render_latex(view_of(mixed))
+
+
+def test_whatever_a_template_prints_is_printable_and_escaped() -> None:
+    template = environment_of(resource_folder("report_templates")).from_string(
+        "{{ text }}{{ own }}"
+    )
+    printed = template.render(text="a\x1b<\u202e", own=Markup("<b>"))
+    assert printed == "a\N{REPLACEMENT CHARACTER}&lt;\N{REPLACEMENT CHARACTER}<b>"
 
 
 def test_what_cannot_be_printed_is_marked() -> None:

@@ -63,6 +63,12 @@ class Row:
     model: str | None = None
     twin: str | None = None
 
+    @property
+    def is_failed_run(self) -> bool:
+        """Return whether it is of a run that did not end well."""
+        status = self.cells.get("status")
+        return status is not None and status.value != "ok"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RowGroup:
@@ -77,6 +83,12 @@ class RowGroup:
     device: str | None = None
     notes: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
+
+    @property
+    def twin(self) -> str:
+        """Return the scale of twins where it is that of all rows, nothing where it is not."""
+        scales = {row.twin for row in self.rows}
+        return next(iter(scales)) or "" if len(scales) == 1 else ""
 
 
 @dataclass(frozen=True, kw_only=True)

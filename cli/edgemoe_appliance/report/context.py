@@ -1,102 +1,62 @@
-"""The one object that the template is given: sections of plain blocks, all text ready to print.
+"""The one object that the template is given: sections of blocks, of text and of analysis values.
 
-Everything is text here; the template escapes it. Only the drawn figures and the style sheet are
-markup, and both are made by this room alone.
+The template prints values by the filters of `filters`, makes all text printable and escapes it.
+Only the drawn figures and the style sheet are markup, and both are made by this room alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from markupsafe import Markup
 
-from edgemoe_appliance.report.judged_context import AnswerView, Audits, Claims
+from edgemoe_appliance.analysis.table_model import Column, RowGroup
+from edgemoe_appliance.report.audit_blocks import Audits
+from edgemoe_appliance.report.claim_blocks import Answer, Claims
 
 Tone = Literal["twin", "absent", "warn", "note"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellView:
-    """A cell: text, interval below it, mark of a footnote; `hint` is the full value."""
-
-    text: str
-    interval: str = ""
-    mark: str = ""
-    hint: str = ""
-    is_absent: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnView:
-    """A column's head; `meaning` says what the number is, `metric` names its entry in the registry.
-
-    `key` is the column's name in the CSV.
-    """
-
-    key: str
-    title: str
-    unit: str
-    meaning: str
-    numeric: bool
-    metric: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RowView:
-    """A row; `colour` is the role of its model's colour, `alert` tints a run that failed."""
-
-    cells: tuple[CellView, ...]
-    colour: str = ""
-    twin: str = ""
-    alert: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupView:
-    """Rows under one heading; those of the study are set apart.
-
-    `twin` is the scale where all rows are of twins of one scale; the rows then do not repeat it.
-    `source` is where the rows come from, for a citation.
-    """
-
-    label: str
-    is_study: bool
-    twin: str
-    rows: tuple[RowView, ...]
-    source: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Footnote:
-    """A note under a table and the mark that refers to it."""
-
-    mark: str
-    text: str
+# A table with more rows scrolls.
+_LONG_ROWS = 45
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableView:
-    """A table ready to print; `csv` holds its numbers in full, `latex` is it as printed.
+    """A table as it is printed: the columns that have a value, as many rows as a page holds.
 
-    `is_long` gives it a box, `is_sortable` a filter and heads that sort. `statuses` are the values
-    that its runs have.
+    `numeric` are the keys of columns of numbers, `marks` the mark of each reason for an absence,
+    `sources` where the rows of each group come from, for a citation, `statuses` the values that
+    its runs have.
     """
 
     id: str
     number: int
     title: str
     where: str
-    columns: tuple[ColumnView, ...]
-    groups: tuple[GroupView, ...]
-    footnotes: tuple[Footnote, ...]
+    columns: tuple[Column, ...]
+    numeric: frozenset[str]
+    groups: tuple[RowGroup, ...]
+    sources: tuple[str, ...]
+    marks: Mapping[str, str]
     notes: tuple[str, ...]
-    csv: str
-    latex: str
-    is_long: bool
-    is_sortable: bool = False
     statuses: tuple[str, ...] = ()
     kind: Literal["table"] = "table"
+
+    @property
+    def csv(self) -> str:
+        """Return the file with its numbers in full."""
+        return f"tables/{self.id}.csv"
+
+    @property
+    def latex(self) -> str:
+        """Return the file with it as printed."""
+        return f"tables/{self.id}.tex"
+
+    @property
+    def is_long(self) -> bool:
+        """Return whether it scrolls in a box of its own."""
+        return sum(len(group.rows) for group in self.groups) > _LONG_ROWS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,18 +194,19 @@ class ReportContext:
     """The whole page; `sections` are numbered as they stand.
 
     `script` is the whole script of the page and `script_digest` what its policy knows it by.
-    `version` and `confidence_pct` go into citations.
+    `version` and `confidence_pct` go into citations; `models` are those of the study.
     """
 
     title: str
     heading: str
     lead: tuple[str, ...]
-    answer: AnswerView
+    answer: Answer
     key_title: str
     key_figures: tuple[KeyFigure, ...]
     banner: Notice | None
     sections: tuple[Section, ...]
     sources: tuple[Fact, ...]
+    models: tuple[str, ...]
     version: str
     confidence_pct: int
     style: Markup = field(repr=False)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgemoe_appliance.report.context import CellView, ColumnView, GroupView, RowView, TableView
+from edgemoe_appliance.analysis.table_model import Cell, Column, RowGroup
+from edgemoe_appliance.report.context import TableView
+from edgemoe_appliance.report.filters import cell_text, interval_text, printable, reason_of
 
 # A bracket or star after the end of a row would be read as its argument.
 _ESCAPES = str.maketrans(
@@ -43,7 +45,7 @@ _ESCAPES = str.maketrans(
 
 def render_latex(table: TableView) -> str:
     """Return a table as a document's part: a float, or one that breaks over pages where long."""
-    columns = "".join("r" if column.numeric else "l" for column in table.columns)
+    columns = "".join("r" if column.key in table.numeric else "l" for column in table.columns)
     body = [r"\toprule", _head(table.columns), r"\midrule", *_body(table), r"\bottomrule"]
     caption = rf"\caption{{{escape_latex(table.title)}.}}\label{{tab:{table.id}}}"
     if table.is_long:
@@ -56,10 +58,10 @@ def render_latex(table: TableView) -> str:
 
 def escape_latex(text: str) -> str:
     """Return text that LaTeX prints as it is, on one line."""
-    return " ".join(text.split()).translate(_ESCAPES)
+    return " ".join(printable(text).split()).translate(_ESCAPES)
 
 
-def _head(columns: tuple[ColumnView, ...]) -> str:
+def _head(columns: tuple[Column, ...]) -> str:
     return _row(
         escape_latex(f"{column.title} ({column.unit})" if column.unit else column.title)
         for column in columns
@@ -70,24 +72,29 @@ def _body(table: TableView) -> Iterator[str]:
     for place, group in enumerate(table.groups):
         if place:
             yield r"\addlinespace"
-        yield from _group(group, len(table.columns))
+        yield from _group(table, group)
 
 
-def _group(group: GroupView, columns: int) -> Iterator[str]:
+def _group(table: TableView, group: RowGroup) -> Iterator[str]:
     label = f"{group.label} (twins, {group.twin})" if group.twin else group.label
     if label:
-        yield rf"\multicolumn{{{columns}}}{{l}}{{\textit{{{escape_latex(label)}}}}} \\"
+        yield rf"\multicolumn{{{len(table.columns)}}}{{l}}{{\textit{{{escape_latex(label)}}}}} \\"
     for row in group.rows:
-        yield _row(_cell(row, place, cell) for place, cell in enumerate(row.cells))
+        twin = "" if group.twin else row.twin
+        yield _row(
+            _cell(table, column, row.cells[column.key], "" if place else twin)
+            for place, column in enumerate(table.columns)
+        )
 
 
-def _cell(row: RowView, place: int, cell: CellView) -> str:
-    text = escape_latex(cell.text)
-    if not place and row.twin:
-        text += f" (twin, {escape_latex(row.twin)})"
-    if cell.interval:
-        text += rf" {{\footnotesize {escape_latex(cell.interval)}}}"
-    return text + (rf"\textsuperscript{{{cell.mark}}}" if cell.mark else "")
+def _cell(table: TableView, column: Column, cell: Cell, twin: str | None) -> str:
+    text = escape_latex(cell_text(cell, column.digits))
+    interval, mark = interval_text(cell, column.digits), table.marks.get(reason_of(cell))
+    if twin:
+        text += f" (twin, {escape_latex(twin)})"
+    if interval:
+        text += rf" {{\footnotesize {escape_latex(interval)}}}"
+    return text + (rf"\textsuperscript{{{mark}}}" if mark else "")
 
 
 def _row(cells: Iterator[str]) -> str:
@@ -98,7 +105,8 @@ def _notes(table: TableView) -> Iterator[str]:
     """Yield notes and footnotes below the table."""
     lines = [escape_latex(note) for note in table.notes]
     lines += [
-        rf"\textsuperscript{{{note.mark}}} {escape_latex(note.text)}" for note in table.footnotes
+        rf"\textsuperscript{{{mark}}} {escape_latex(reason)}"
+        for reason, mark in table.marks.items()
     ]
     if lines:
         yield r"\par\smallskip\footnotesize\raggedright"

@@ -11,13 +11,12 @@ from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Table
 from edgemoe_appliance.analysis.tables.common import CONFIDENCE_PCT
+from edgemoe_appliance.report.claim_blocks import build_answer
 from edgemoe_appliance.report.context import Fact, KeyFigure, Notice, ReportContext
-from edgemoe_appliance.report.judged_views import build_answer
 from edgemoe_appliance.report.numbers import format_interval, format_number
 from edgemoe_appliance.report.palette import css_variables
 from edgemoe_appliance.report.script import PageScript
 from edgemoe_appliance.report.sections import TWIN_TITLE, Material, build_sections
-from edgemoe_appliance.report.views import printable
 from edgemoe_appliance.studies import Study
 
 # More sessions are counted together, and more key figures stand in the tables only.
@@ -34,9 +33,9 @@ def build_context(material: Material, style: str, script: PageScript) -> ReportC
     names = ", ".join(session.key for session in sessions[:_MOST_SESSIONS])
     heading = study.report.heading if loaded else "The study's own figures"
     return ReportContext(
-        title=printable(f"{heading}: {names}") if names else heading,
+        title=f"{heading}: {names}" if names else heading,
         heading=heading,
-        lead=tuple(map(printable, _lead(material))),
+        lead=tuple(_lead(material)),
         answer=build_answer(material.judgement),
         key_title=f"{study.model_name(study.subject)}'s generation rate as a share of "
         f"{study.model_name(study.baseline)}'s",
@@ -46,6 +45,7 @@ def build_context(material: Material, style: str, script: PageScript) -> ReportC
         sources=tuple(_sources(loaded, material.study)),
         # Both are this room's own text; nothing of a journal enters them.
         style=Markup(css_variables() + style),  # noqa: S704
+        models=tuple(study.models),
         version=f"edgemoe-appliance {__version__}",
         confidence_pct=CONFIDENCE_PCT,
         script=script.text,
@@ -107,7 +107,7 @@ def _key_figures(table: Table, study: Study) -> Iterator[KeyFigure]:
             yield KeyFigure(
                 text=format_number(cell.number, 3),
                 interval=format_interval(interval, 3) if isinstance(interval, Interval) else "",
-                label=printable(group.label),
+                label=group.label,
                 is_study=group.source == "study",
                 is_twin=row.twin is not None,
             )
@@ -116,8 +116,8 @@ def _key_figures(table: Table, study: Study) -> Iterator[KeyFigure]:
 def _sources(loaded: LoadedSessions | None, study: Study) -> Iterator[Fact]:
     sessions = loaded.sessions if loaded else ()
     for session in sessions[:_MOST_SOURCES]:
-        name = printable(f"Session {session.key}")
-        yield Fact(term=name, text=printable(_session_source(session)))
+        name = f"Session {session.key}"
+        yield Fact(term=name, text=_session_source(session))
     if len(sessions) > _MOST_SOURCES:
         more = len(sessions) - _MOST_SOURCES
         yield Fact(term=f"{more} more sessions", text="runs.csv names the session of each run")

@@ -6,8 +6,9 @@ The content is a function of journals and of the study's figures: no clock, no h
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import jinja2
@@ -21,10 +22,12 @@ from edgemoe_appliance.analysis.threats import twin_scales
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.report.context import ReportContext, TableView
 from edgemoe_appliance.report.figures import build_figures
+from edgemoe_appliance.report.filters import FILTERS, finalise
 from edgemoe_appliance.report.hardware import HARDWARE_NAME, render_hardware
 from edgemoe_appliance.report.judgement import judge
 from edgemoe_appliance.report.latex import render_latex
 from edgemoe_appliance.report.page import build_context
+from edgemoe_appliance.report.palette import model_role
 from edgemoe_appliance.report.script import read_script
 from edgemoe_appliance.report.sections import FIGURE_FILES, Material
 from edgemoe_appliance.schema.files import open_atomically, write_atomically
@@ -151,15 +154,26 @@ def _context(material: Material, folder: Path) -> ReportContext:
 
 
 def _page(context: ReportContext, folder: Path) -> str:
+    environment = environment_of(folder, context.models)
+    return environment.get_template("report.html.j2").render(report=context)
+
+
+def environment_of(folder: Path, models: Sequence[str] = ()) -> jinja2.Environment:
+    """Return what templates are rendered in: all text is made printable and escaped.
+
+    Models have their colours by their place among `models`.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
+        finalize=finalise,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("report.html.j2").render(report=context)
+    environment.filters.update(FILTERS, colour=partial(model_role, models=models))
+    return environment
 
 
 def _table_files(material: Material) -> dict[str, bytes]:

@@ -183,10 +183,9 @@ class Sweep:
         return tuple(dict.fromkeys(name for setting in settings for name in setting.sessions))
 
     def files(self, baseline: str) -> Iterator[FileSweep]:
-        """Yield the runs of each model file along the axis, the files of a model together."""
+        """Yield the runs of each model file along the axis."""
         files = {models.sha256: models for step in self.steps for models in step.pool.models}
-        order = list(dict.fromkeys(models.model for models in files.values()))
-        for models in sorted(files.values(), key=lambda file: order.index(file.model)):
+        for models in files.values():
             runs = tuple(step.pool.find(models) for step in self.steps)
             yield FileSweep(axis=self.axis, baseline=baseline, runs=runs)
 

@@ -16,8 +16,8 @@ from edgemoe_appliance.report.drawing import (
     RowChart,
     draw,
 )
+from edgemoe_appliance.report.filters import printable
 from edgemoe_appliance.report.numbers import format_number
-from edgemoe_appliance.report.views import printable
 from edgemoe_appliance.studies import Study
 
 SIGNS: dict[MarkShape, str] = {

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from edgemoe_appliance.analysis.threats import Threat, Weight, find_threats
-from edgemoe_appliance.report.audit_views import build_audits
+from edgemoe_appliance.report.audit_blocks import build_audits
+from edgemoe_appliance.report.claim_blocks import build_claims
 from edgemoe_appliance.report.context import Block, Fact, Facts, Notice, Prose, Section
-from edgemoe_appliance.report.judged_views import build_claims
 from edgemoe_appliance.report.sections.material import Material
 from edgemoe_appliance.report.sections.parts import figure_of, section_of, table_of
-from edgemoe_appliance.report.views import printable
 
 _WEIGHTS = {
     Weight.MEANING: "bears on what the figures mean",
@@ -68,9 +67,9 @@ def threats_section(material: Material) -> Section:
 
 def _threat(threat: Threat) -> Fact:
     return Fact(
-        term=printable(threat.title),
+        term=threat.title,
         aside=_WEIGHTS[threat.weight],
-        text=printable(threat.text),
+        text=threat.text,
     )
 
 

@@ -21,7 +21,7 @@ from edgemoe_appliance.report.context import (
 from edgemoe_appliance.report.drawing import FileKind, themed
 from edgemoe_appliance.report.figures import FigureSet
 from edgemoe_appliance.report.sections.material import Material
-from edgemoe_appliance.report.views import build_table_view, printable
+from edgemoe_appliance.report.views import build_table_view
 from edgemoe_appliance.studies.report import SectionWords
 
 TWIN_TITLE = "Twins, not the real models"
@@ -65,7 +65,7 @@ def section_of(
 def table_of(material: Material, table: Table) -> TableView | None:
     """Return a table, None where it has no row."""
     cite = Citations(loaded=material.loaded, study=material.study).of
-    return build_table_view(table, cite, tuple(material.study.models)) if table.groups else None
+    return build_table_view(table, cite) if table.groups else None
 
 
 def declared_tables(material: Material, section: str) -> Iterator[Block | None]:
@@ -93,7 +93,7 @@ def _figure_view(figure: FigureSet) -> FigureView:
                 id=panel.name,
                 # The only markup on the page that is not the template's own.
                 svg=Markup(themed(panel.svg)),  # noqa: S704
-                description=printable(panel.description),
+                description=panel.description,
                 files=tuple(
                     FileLink(label=kind.upper(), path=f"figures/{panel.name}.{kind}")
                     for kind in FIGURE_FILES

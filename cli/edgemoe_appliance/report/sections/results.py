@@ -15,7 +15,6 @@ from edgemoe_appliance.report.sections.parts import (
     section_of,
     table_of,
 )
-from edgemoe_appliance.report.views import printable
 from edgemoe_appliance.schema.metrics import METRICS, Unit
 
 _ENERGY_UNITS = (Unit.JOULES, Unit.JOULES_PER_TOKEN, Unit.WATTS)
@@ -103,7 +102,7 @@ def _not_measured(
     if material.loaded is None or table is None or _is_measured(table):
         return None
     text = f"{why(material.loaded)}. Shown are the study's figures alone."
-    return Notice(tone="absent", title="Not measured in this session", text=printable(text))
+    return Notice(tone="absent", title="Not measured in this session", text=text)
 
 
 def _is_measured(table: Table | None) -> bool:

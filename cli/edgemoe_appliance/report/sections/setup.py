@@ -6,7 +6,6 @@ from edgemoe_appliance.analysis.tables.common import CONFIDENCE_PCT
 from edgemoe_appliance.report.context import Folded, Metrics, MetricView, Prose, Section, Verbatim
 from edgemoe_appliance.report.sections.material import Material
 from edgemoe_appliance.report.sections.parts import declared_tables, prose_of, section_of, table_of
-from edgemoe_appliance.report.views import printable
 from edgemoe_appliance.schema.metrics import METRICS
 
 # More texts make a page heavy; sessions have them all in their plans.
@@ -17,8 +16,8 @@ def hardware_section(material: Material) -> Section:
     """Return what the hosts and engines are, with the commands that ran."""
     commands = [
         Verbatim(
-            title=printable(f"{session.key}, {command.model}"),
-            text=printable(" ".join(command.argv)),
+            title=f"{session.key}, {command.model}",
+            text=" ".join(command.argv),
         )
         for session in (material.loaded.sessions if material.loaded else ())
         for command in session.commands
@@ -47,8 +46,8 @@ def prompts_section(material: Material) -> Section:
     texts: dict[str, Verbatim] = {}
     for session in material.loaded.sessions if material.loaded else ():
         for prompt in session.plan.prompts.values():
-            title = printable(f"{prompt.id}, {prompt.words} words")
-            texts.setdefault(prompt.sha256, Verbatim(title=title, text=printable(prompt.text)))
+            title = f"{prompt.id}, {prompt.words} words"
+            texts.setdefault(prompt.sha256, Verbatim(title=title, text=prompt.text))
     blocks = [
         prose_of(material, "prompts"),
         table_of(material, material.tables["procedure"]),

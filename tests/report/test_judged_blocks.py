@@ -8,8 +8,9 @@ import pytest
 
 from edgemoe_appliance.analysis.audit import AuditVerdict, Finding
 from edgemoe_appliance.analysis.claims import Scope, Verdict
-from edgemoe_appliance.report.audit_views import anchor_of, build_audits, weightiest
-from edgemoe_appliance.report.judged_views import build_answer, build_claims
+from edgemoe_appliance.report.audit_blocks import build_audits, weightiest
+from edgemoe_appliance.report.claim_blocks import build_answer, build_claims
+from edgemoe_appliance.report.filters import anchor_of, mark_of
 from edgemoe_appliance.report.judgement import Judgement, judge
 from edgemoe_appliance.studies import read_study
 
@@ -36,8 +37,8 @@ def as_reader(own: Judgement) -> Judgement:
 
 def test_every_claim_is_in_the_answer_once_and_counted(own: Judgement) -> None:
     answer = build_answer(own)
-    lines = [line for group in answer.groups for block in group.blocks for line in block.lines]
-    assert sorted(line.id for line in lines) == sorted(each.id for each in own.verdicts)
+    lines = [line for group in answer.groups for each in group.by_reason.values() for line in each]
+    assert sorted(line.verdict.id for line in lines) == sorted(each.id for each in own.verdicts)
     assert sum(tally.count for tally in answer.tallies) == len(own.verdicts)
     assert [group.tally for group in answer.groups] == list(answer.tallies)
     assert answer.tallies[0].mark.shape == "fails"
@@ -58,37 +59,38 @@ def test_what_many_claims_lack_is_told_once(own: Judgement) -> None:
         replace(each, verdict=Verdict.NOT_TESTED, missing=("a Jetson",)) for each in own.verdicts
     )
     (group,) = build_answer(Judgement(verdicts=untested, findings=())).groups
-    assert [block.reason for block in group.blocks] == ["a Jetson"]
-    assert not any(line.line for block in group.blocks for line in block.lines)
+    assert list(group.by_reason) == ["a Jetson"]
+    assert not any(line.line for lines in group.by_reason.values() for line in lines)
 
 
 def test_every_tested_part_is_drawn(own: Judgement) -> None:
-    views = {view.id: view for view in build_claims(own).claims}
+    sides = {side.verdict.id: side for (side,) in build_claims(own).claims}
     for verdict in own.verdicts:
-        (side,) = views[verdict.id].judged
+        side = sides[verdict.id]
         tested = [part for part in verdict.parts if part.verdict is not Verdict.NOT_TESTED]
         rows = [row for rows in side.parts for row in rows.rows]
         judged = sum(len(part.numbers) if part.limits is None else 1 for part in tested)
         assert len(rows) == judged, verdict.id
         assert all(row.plot is not None and "r-dot" in row.plot for row in rows), verdict.id
-        assert sum(missing.parts for missing in side.missing) == len(verdict.parts) - len(tested)
+        assert sum(side.missing.values()) == len(verdict.parts) - len(tested)
 
 
 def test_notes_of_all_directions_stand_once(own: Judgement) -> None:
     claims = build_claims(as_reader(own))
     assert "a twin" in claims.notes
-    for view in claims.claims:
-        assert view.judged[0].whose == "These sessions"
-        assert view.judged[0].notes.count("a twin") == 0
-        assert view.id in view.judged[0].notes
+    for first, beside in claims.claims:
+        assert (first.verdict.source, beside.verdict.source) == ("reader", "study")
+        assert "a twin" not in first.notes
+        assert first.verdict.id in first.notes
 
 
 def test_every_finding_is_shown_and_has_an_anchor_of_its_own(own: Judgement) -> None:
     audits = build_audits("all", own.findings)
     views = [view for group in audits.groups for view in (*group.shown, *group.folded)]
     assert len(views) == len(own.findings)
-    assert len({view.anchor for view in views}) == len(views)
-    assert all(view.mark.shape in ("fails", "open") for g in audits.groups for view in g.shown)
+    assert len({anchor_of(view) for view in views}) == len(views)
+    marks = [mark_of(view.verdict) for group in audits.groups for view in group.shown]
+    assert all(mark.shape in ("fails", "open") for mark in marks)
 
 
 def test_key_audits_are_those_that_do_not_fit_one_of_a_test(own: Judgement) -> None:
