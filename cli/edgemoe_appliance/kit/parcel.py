@@ -180,7 +180,11 @@ def take_parcel(path: Path, sessions: Path) -> TakenParcel:
         except OSError as error:
             where = str(error.filename or path)
             raise HostError(f"cannot be read or written ({error.strerror})", where=where) from error
-        return _settle(parcel, folder, sessions)
+        try:
+            return _settle(parcel, folder, sessions)
+        except RecordError as error:
+            inside = (error.where or "").replace(f"{folder}/", "")
+            raise RecordError(error.what, where=inside or None, hint=error.hint) from error
 
 
 @contextlib.contextmanager

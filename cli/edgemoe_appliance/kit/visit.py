@@ -137,7 +137,7 @@ def _work(visit: Visit) -> None:
     visit, sizes = _look(visit)
     programme = _announce(visit, sizes)
     _unpack_rest(visit)
-    build, twins = _begin_build(visit, visit.kit.pins[0].pin), _begin_twins(visit)
+    build, twins = _begin_build(visit, visit.kit.pins[0].pin), _begin_twins(visit, programme)
     visit.wait(build)
     engine, source = build.result()
     visit.wait(*twins.values())
@@ -280,7 +280,7 @@ def _begin_build(visit: Visit, pin: str) -> Future[tuple[EngineBuild, PreparedSo
     return begin(build)
 
 
-def _begin_twins(visit: Visit) -> dict[str, Future[PlannedModel]]:
+def _begin_twins(visit: Visit, programme: Programme) -> dict[str, Future[PlannedModel]]:
     """Write each twin by a process of its own, which ends with this one."""
     scale = TwinScale(visit.facts.twin_scale)
 
@@ -294,7 +294,10 @@ def _begin_twins(visit: Visit) -> dict[str, Future[PlannedModel]]:
         visit.tell(f"twin of {name}: {human_bytes(model.file_bytes)}")
         return model
 
-    return {name: begin(partial(write, name)) for name in visit.study.configs.models.models}
+    experiments = map(visit.study.experiment, programme.experiments)
+    wanted = {model for experiment in experiments for model in experiment.models}
+    in_order = (name for name in visit.study.configs.models.models if name in wanted)
+    return {name: begin(partial(write, name)) for name in in_order}
 
 
 class _Silent:

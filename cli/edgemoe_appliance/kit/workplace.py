@@ -45,6 +45,7 @@ FACTS_NAME: Final = "visit.json"
 _TIMELINE: Final = "timeline.jsonl"
 _LOCK: Final = ".visit.lock"
 _POLL_S: Final = 0.2
+_LOCK_WAIT_S: Final = 3.0
 # Packing and the table; a journal being closed.
 _END_S: Final = 6.0
 
@@ -286,12 +287,22 @@ def _locked(out: Path) -> Iterator[None]:
     if not out.is_dir():
         raise ConfigError("is no folder", where=str(out), hint="name the --out of a visit")
     descriptor = os.open(out / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise HostError("another visit works there", where=str(out), hint="wait for it") from error
+    end_s = time.monotonic() + _LOCK_WAIT_S
+    while not _is_taken(descriptor):
+        # What a killed visit was about to start has its files for a moment more.
+        if time.monotonic() > end_s:
+            os.close(descriptor)
+            raise HostError("another visit works there", where=str(out), hint="wait for it")
+        time.sleep(_POLL_S)
     try:
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,97 @@
+"""Visits to this machine with tiny twins, for tests and for the check of cuts.
+
+python -m tests.kit.visits KIT OUT WORK MINUTES    a visit of few short runs, as a process
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from edgemoe_appliance.engine.source import PreparedSource
+from edgemoe_appliance.kit.carried import pack_source
+from edgemoe_appliance.kit.contents import KIT_NAME, SOURCES, KitFacts
+from edgemoe_appliance.kit.visit import VisitOutcome, make_visit
+from edgemoe_appliance.kit.workplace import VisitRequest
+from edgemoe_appliance.measure.interruption import Interruption
+from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.configs import Experiment, Programme, Rounds, VisitSuite
+from edgemoe_appliance.studies.study import Study, read_study
+from tests.bench.plans import IDENTITY
+
+# Few and short: what is tested is the visit, not the engine.
+SHORT = {
+    "models": ["olmoe-1b-7b", "llama-3.2-1b"],
+    "prompts": ["qa-tides"],
+    "repetitions": 1,
+    "n_predict": 2,
+    "context": 256,
+    "prompt_scale": 0.1,
+}
+
+
+def short_study(rest: tuple[str, ...] = ("arms",)) -> Study:
+    """Return the study with a visit of six runs, two of them before the second pin's turn."""
+    short = Experiment.model_validate({"title": "Short runs", **SHORT})
+    arms = Experiment.model_validate({"title": "Arms", **SHORT, "arms": ["plain", "no-mmap"]})
+    engines = Experiment.model_validate({"title": "Engines", **SHORT, "pins": ["b4447", "b5763"]})
+    programme = Programme(
+        order=(Rounds(experiment="short", rounds=2),), engines="engines", rest=rest
+    )
+    suite = VisitSuite(longest_run_s=1000, whole=programme, small=programme)
+    study = read_study()
+    return dataclasses.replace(
+        study,
+        experiments={"short": short, "arms": arms, "engines": engines},
+        suites=study.suites.model_copy(update={"visit": suite}),
+    )
+
+
+def write_small_kit(folder: Path, sources: list[PreparedSource]) -> Path:
+    """Write a kit without wheels, for the Python that runs the tests."""
+    (folder / SOURCES).mkdir(parents=True)
+    facts = KitFacts(
+        study=read_study().id,
+        target="host",
+        python="3.10",
+        architecture="x86_64",
+        appliance=IDENTITY,
+        pins=tuple(pack_source(source, folder / SOURCES) for source in sources),
+    )
+    (folder / KIT_NAME).write_text(json.dumps(facts.model_dump(mode="json")))
+    return folder
+
+
+def visit(
+    kit: Path,
+    out: Path,
+    work: Path,
+    minutes: float = 5.0,
+    *,
+    study: Study | None = None,
+    say: Callable[[str], None] = print,
+    interruption: Interruption | None = None,
+    **changes: Any,
+) -> VisitOutcome:
+    """Make a visit of short runs in this process."""
+    request = VisitRequest(kit=kit, out=out, work=work, minutes=minutes, scale=TwinScale.TINY)
+    request = dataclasses.replace(request, **changes)
+    chosen = study or short_study()
+    with mock.patch("edgemoe_appliance.kit.workplace.read_study", lambda *_: chosen):
+        return make_visit(request, say, interruption or Interruption())
+
+
+def main(kit: str, out: str, work: str, minutes: str) -> int:
+    with Interruption() as asked:
+        made = visit(Path(kit), Path(out), Path(work), float(minutes), interruption=asked)
+    print("\n".join(made.table), flush=True)
+    return made.error.exit_code if made.error else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
