@@ -1,11 +1,15 @@
 """The kit for a borrowed machine: what is carried there, what is done there, what comes back.
 
-    contents   what a kit holds and says of itself       bundle    making one, at home
-    carried    llama.cpp's trees as they travel          parcel    what comes back, and taking it
-    programme  which runs, in the order of their value   table     what a visit prints at its end
-    machine    whether a borrowed machine will do        workplace what a visit's steps share
-    visit      the whole flow on such a machine: read this first
+Out go wheels, llama.cpp's sources and run.sh in one tar (`bundle`, `carried`, `contents`); back
+comes another with sessions, logs and facts, which may be anybody's (`parcel`). In between lies a
+visit, `python -m edgemoe_appliance.kit`: read `visit` first, then `workplace` (what its steps
+share), `machine` (whether it will do), `programme` (what is measured, in the order of its value)
+and `table` (what it prints at its end).
 
-A visit runs `python -m edgemoe_appliance.kit`, started by run.sh, with the few wheels that the kit
-carries; there it needs no network, no venv, no container and no pandas.
+>>> from edgemoe_appliance.kit.parcel import is_parcel_name
+>>> is_parcel_name("sessions/kit-cuda/runs.jsonl"), is_parcel_name("sessions/../.ssh/id")
+(True, False)
+
+A visit needs no network, no venv, no container and no pandas, and changes nothing on the machine
+outside of its two folders.
 """
