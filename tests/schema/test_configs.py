@@ -7,10 +7,13 @@ import pytest
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.configs import (
+    NO_CATALOGUE,
     Backend,
+    Catalogue,
     Configs,
     CooldownRule,
     PowerSource,
+    find_catalogue,
     read_configs,
 )
 from edgemoe_appliance.schema.resources import resource_folder
@@ -294,3 +297,70 @@ def test_recipes_of_containers_lie_where_the_profiles_say(configs: Configs) -> N
         "host": "docker/host/Dockerfile",
         "jetson": "docker/jetson/Dockerfile",
     }
+
+
+def catalogue(folder: Path, **files: str) -> Catalogue:
+    """Write files of the user's own beside the folder and return them."""
+    own = folder / "own"
+    own.mkdir()
+    for name, text in files.items():
+        (own / f"{name}.yaml").write_text(text)
+    paths = {name: (own / f"{name}.yaml",) for name in files}
+    return Catalogue(models=paths.get("models", ()), devices=paths.get("devices", ()))
+
+
+OWN_MODEL = """\
+models:
+  mine:
+    name: Mine
+    role: moe
+    architecture: granitemoe
+    quantization: MXFP4_MOE
+    licence: mine
+    path: files/mine.gguf
+    file: mine.gguf
+"""
+
+
+def test_models_and_targets_of_the_users_own_are_added(folder: Path) -> None:
+    added = catalogue(folder, models=OWN_MODEL, devices=DEVICES.replace("host", "orin"))
+    configs = read_configs(folder, added)
+    assert list(configs.models.models) == ["a-model", "mine"]
+    assert list(configs.devices.targets) == ["host", "orin"]
+    assert configs.model("mine").path == str(folder / "own/files/mine.gguf")
+    assert configs.model("mine").sha256 is None
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"models": MODELS}, "own/models.yaml:2: models.a-model is there already; give yours"),
+        ({"devices": DEVICES}, "own/devices.yaml:2: targets.host is there already; give yours"),
+        (
+            {"models": OWN_MODEL.replace("path", "pth")},
+            "own/models.yaml:8: models.mine.pth: unknown key; did you mean path?",
+        ),
+        (
+            {"models": OWN_MODEL + "    repository: a/b\n"},
+            "needs one of repository, url, package, path; repository and path given",
+        ),
+        (
+            {"models": OWN_MODEL.replace("    path: files/mine.gguf\n", "")},
+            "needs one of repository, url, package, path; none given",
+        ),
+    ],
+)
+def test_what_is_wrong_with_them_is_told(folder: Path, files: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_configs(folder, catalogue(folder, **files))
+    assert message in str(caught.value)
+
+
+def test_the_users_folder_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEMOE_CATALOGUE", str(folder / "own"))
+    assert find_catalogue() == NO_CATALOGUE
+    kept = catalogue(folder, models=OWN_MODEL).models
+    assert find_catalogue().models == kept
+    named = folder / "models.yaml"
+    assert find_catalogue(named).models == (named, *kept)
+    assert find_catalogue(kept[0]).models == kept

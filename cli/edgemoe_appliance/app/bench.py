@@ -13,8 +13,10 @@ from edgemoe_appliance.app.options import (
     AtMostOption,
     BaseOption,
     BuildNetworkOption,
+    DevicesOption,
     DockerHostOption,
     LockedOption,
+    ModelsOption,
     PinOption,
     PortableOption,
     RuntimeImageOption,
@@ -42,6 +44,7 @@ from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.doctor import DockerCheck
 from edgemoe_appliance.errors import RunFailedError
 from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.configs import find_catalogue
 from edgemoe_appliance.studies import read_study
 
 _DEMO_PREFIX = "demo-"
@@ -58,6 +61,10 @@ def bench(
     experiment: Annotated[
         list[str] | None, typer.Option(help="An experiment of experiments.yaml; repeatable.")
     ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A model in place of the experiments' own; repeatable."),
+    ] = None,
     session: Annotated[
         str | None,
         typer.Option(help="A name; the same name resumes.  (default: TARGET-EXPERIMENTS)"),
@@ -66,6 +73,8 @@ def bench(
         int, typer.Option(min=1, max=99, help="Measure so many, as NAME-1, NAME-2, ...")
     ] = 1,
     study: StudyOption = None,
+    models: ModelsOption = None,
+    devices: DevicesOption = None,
     pin: PinOption = None,
     portable: PortableOption = False,
     twins: Annotated[
@@ -85,7 +94,7 @@ def bench(
 ) -> None:
     """Measure experiments on a target; what a session holds already is not measured again."""
     precision = precision_rule(until_precise, at_most)
-    chosen = read_study(study)
+    chosen = read_study(study, catalogue=find_catalogue(models, devices))
     experiments = tuple(experiment or chosen.suites.bench)
     chosen.configs.target(target)
     for name in experiments:
@@ -97,7 +106,7 @@ def bench(
         if session is not None
         else default_session(
             target,
-            experiments,
+            (*experiments, *(model or ())),
             twins,
             runtime,
             portable=portable,
@@ -106,6 +115,7 @@ def bench(
         pin=pin,
         twins=twins,
         precision=precision,
+        models=tuple(dict.fromkeys(model or ())),
     )
     folders = default_folders()
     docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None

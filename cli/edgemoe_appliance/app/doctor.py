@@ -9,7 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from edgemoe_appliance.app.console import print_json, show_table
-from edgemoe_appliance.app.options import DockerHostOption, RuntimeOption, StudyOption
+from edgemoe_appliance.app.options import (
+    DevicesOption,
+    DockerHostOption,
+    ModelsOption,
+    RuntimeOption,
+    StudyOption,
+)
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import expected_model_bytes, used_models
 from edgemoe_appliance.bench.runtime import RuntimeKind
@@ -17,6 +23,7 @@ from edgemoe_appliance.bench.trial import check_engines
 from edgemoe_appliance.container.manifest_check import check_bases
 from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.schema.configs import find_catalogue
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.resources import work_root
 from edgemoe_appliance.studies import read_study
@@ -34,6 +41,8 @@ def doctor(
     runtime: RuntimeOption = RuntimeKind.NATIVE,
     docker_host: DockerHostOption = None,
     study: StudyOption = None,
+    models: ModelsOption = None,
+    devices: DevicesOption = None,
     images: Annotated[
         bool,
         typer.Option(
@@ -46,10 +55,10 @@ def doctor(
     if images:
         _show(list(check_bases(default_folders().images)), "the base images", as_json=as_json)
         return
-    chosen = read_study(study)
+    chosen = read_study(study, catalogue=find_catalogue(models, devices))
     profile = chosen.configs.target(target)
-    models = default_folders().models
-    sizes = expected_model_bytes(chosen.configs, used_models(chosen), None, models)
+    folder = default_folders().models
+    sizes = expected_model_bytes(chosen.configs, used_models(chosen), None, folder)
     docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None
     checks = check_target(profile, folder=work_root(), model_bytes=sizes, docker=docker)
     findings = list(checks)

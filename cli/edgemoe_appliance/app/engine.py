@@ -10,6 +10,7 @@ from edgemoe_appliance.app.console import TerminalSteps, say
 from edgemoe_appliance.app.options import (
     BaseOption,
     BuildNetworkOption,
+    DevicesOption,
     DockerHostOption,
     LockedOption,
     PinOption,
@@ -19,7 +20,7 @@ from edgemoe_appliance.app.options import (
 )
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.runtime import ImageOptions, RuntimeKind, Wanted, open_runtime
-from edgemoe_appliance.schema.configs import read_configs
+from edgemoe_appliance.schema.configs import find_catalogue, read_configs
 from edgemoe_appliance.schema.resources import resource_folder
 
 
@@ -32,6 +33,7 @@ def build(
     target: Annotated[str, typer.Option(help="A target of devices.yaml.")] = "host",
     pin: PinOption = None,
     portable: PortableOption = False,
+    devices: DevicesOption = None,
     runtime: RuntimeOption = RuntimeKind.NATIVE,
     docker_host: DockerHostOption = None,
     base_image: BaseOption = None,
@@ -50,7 +52,7 @@ def build(
     ] = None,
 ) -> None:
     """Build llama.cpp by pin with a target's flags; with --runtime container, the image too."""
-    configs = read_configs(resource_folder("configs"))
+    configs = read_configs(resource_folder("configs"), find_catalogue(devices=devices))
     options = ImageOptions(
         base=base_image,
         runtime=runtime_image,

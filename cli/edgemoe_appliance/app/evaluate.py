@@ -20,8 +20,10 @@ from edgemoe_appliance.app.console import (
 from edgemoe_appliance.app.doctor import findings_table
 from edgemoe_appliance.app.options import (
     BaseOption,
+    DevicesOption,
     DockerHostOption,
     LockedOption,
+    ModelsOption,
     PinOption,
     PortableOption,
     RuntimeImageOption,
@@ -34,6 +36,7 @@ from edgemoe_appliance.bench.runtime import ImageOptions, RuntimeKind, open_runt
 from edgemoe_appliance.doctor import DockerCheck
 from edgemoe_appliance.evaluation.request import Asked
 from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.configs import find_catalogue
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.studies import read_study
@@ -58,6 +61,8 @@ def evaluate(
         typer.Option(help="One of experiments.yaml; repeatable.  (default: all of the target's)"),
     ] = None,
     study: StudyOption = None,
+    models: ModelsOption = None,
+    devices: DevicesOption = None,
     pin: PinOption = None,
     portable: PortableOption = False,
     runtime: RuntimeOption = RuntimeKind.NATIVE,
@@ -98,7 +103,9 @@ def evaluate(
         portable=portable,
         kick_the_tires=kick_the_tires,
     )
-    opening = open_evaluation(asked, read_study(study), default_folders())
+    opening = open_evaluation(
+        asked, read_study(study, catalogue=find_catalogue(models, devices)), default_folders()
+    )
     for line in outline_lines(opening.outline):
         say(line)
     if not dry_run:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from edgemoe_appliance.app.console import TerminalSteps, print_json, say, show_table
+from edgemoe_appliance.app.options import ModelsOption
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import obtain_model
 from edgemoe_appliance.errors import DigestError
 from edgemoe_appliance.models.inventory import ModelFinding, Verdict, list_models, verify_models
 from edgemoe_appliance.models.layout import TwinScale
-from edgemoe_appliance.schema.configs import Configs, read_configs
+from edgemoe_appliance.schema.configs import Configs, find_catalogue, read_configs
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.units import human_bytes
 
-models = typer.Typer(
+commands = typer.Typer(
     help="List, fetch and verify the models, or write twins that stand in for them.",
     no_args_is_help=True,
 )
@@ -28,13 +30,13 @@ Names = Annotated[list[str] | None, typer.Argument(help="Models by id; none: all
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.add_typer(models, name="models")
+    app.add_typer(commands, name="models")
 
 
-@models.command("list")
-def list_(as_json: JsonFlag = False) -> None:
+@commands.command("list")
+def list_(models: ModelsOption = None, as_json: JsonFlag = False) -> None:
     """List the models of the study and what lies here of each."""
-    configs, folder = _configs(), default_folders().models
+    configs, folder = _configs(models), default_folders().models
     listings = list_models(configs.models, folder)
     if as_json:
         print_json(
@@ -64,9 +66,10 @@ def list_(as_json: JsonFlag = False) -> None:
     say(f"folder: {folder}")
 
 
-@models.command()
+@commands.command()
 def fetch(
     names: Names = None,
+    models: ModelsOption = None,
     pin: Annotated[
         bool, typer.Option("--pin", help="Believe and pin the digest of a file that nothing pins.")
     ] = False,
@@ -74,7 +77,7 @@ def fetch(
     """Fetch models; resumes, and checks size and sha256 before a file has its name."""
     from edgemoe_appliance.models.fetch import fetch_model  # noqa: PLC0415  (loads the hub client)
 
-    configs, folder = _configs(), default_folders().models
+    configs, folder = _configs(models), default_folders().models
     steps = TerminalSteps()
     for name in names or list(configs.models.models):
         with steps.step(f"model {name}") as on_share:
@@ -84,10 +87,10 @@ def fetch(
         say(f"{fetched.path}  sha256 {fetched.sha256}")
 
 
-@models.command()
-def verify(as_json: JsonFlag = False) -> None:
+@commands.command()
+def verify(models: ModelsOption = None, as_json: JsonFlag = False) -> None:
     """Read every model file and twin here again and compare it with what it must be."""
-    configs, folder = _configs(), default_folders().models
+    configs, folder = _configs(models), default_folders().models
     findings = list(verify_models(configs.models, folder))
     if as_json:
         print_json([_as_data(finding) for finding in findings])
@@ -102,20 +105,21 @@ def verify(as_json: JsonFlag = False) -> None:
         raise DigestError(f"{len(bad)} files are not what they must be", where=str(folder))
 
 
-@models.command()
+@commands.command()
 def twin(
     names: Names = None,
+    models: ModelsOption = None,
     scale: Annotated[TwinScale, typer.Option(help="tiny, thin or full size.")] = TwinScale.THIN,
 ) -> None:
     """Write twins: the exact tensors of a model with random weights, for speed and memory only."""
-    configs, folders = _configs(), default_folders()
+    configs, folders = _configs(models), default_folders()
     for name in names or list(configs.models.models):
         model = obtain_model(configs, name, scale, folders, TerminalSteps())
         say(f"{model.path}  {human_bytes(model.file_bytes)}  sha256 {model.sha256}")
 
 
-def _configs() -> Configs:
-    return read_configs(resource_folder("configs"))
+def _configs(models: Path | None) -> Configs:
+    return read_configs(resource_folder("configs"), find_catalogue(models))
 
 
 def _by_share(on_share: Callable[[float], None]) -> Callable[[int, int], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -58,6 +59,22 @@ StudyOption = Annotated[
         metavar="NAME",
         help="A study of configs/studies/, or a folder of your own.  (default: the only one, "
         "else that of configs/studies.yaml)",
+    ),
+]
+ModelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--models",
+        metavar="FILE",
+        help="Models of your own, a file like models.yaml.  (default: catalogue/models.yaml)",
+    ),
+]
+DevicesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--devices",
+        metavar="FILE",
+        help="Targets of your own, a file like devices.yaml.  (default: catalogue/devices.yaml)",
     ),
 ]
 UntilPreciseOption = Annotated[

@@ -40,7 +40,8 @@ NO_TYPES: Final[TypesByPin] = {}
 class BenchRequest:
     """What the user asked for; `pin` None means the default with its fallback.
 
-    Without `precision` each experiment has its own fixed repetitions. Raises ConfigError for a
+    Without `precision` each experiment has its own fixed repetitions; `models` are run in place of
+    those that the experiments name. Raises ConfigError for a
     name that cannot be that of a session.
     """
 
@@ -50,6 +51,7 @@ class BenchRequest:
     pin: str | None
     twins: TwinScale | None
     precision: PrecisionRule | None = None
+    models: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a session whose name could not be kept, before anything is made for it."""
@@ -163,7 +165,15 @@ def build_plan(
 
 
 def _experiments(study: Study, request: BenchRequest) -> dict[str, Experiment]:
-    return {name: study.experiment(name) for name in request.experiments}
+    chosen = {name: study.experiment(name) for name in request.experiments}
+    if not request.models:
+        return chosen
+    for model in request.models:
+        study.configs.model(model)
+    return {
+        name: experiment.model_copy(update={"models": request.models})
+        for name, experiment in chosen.items()
+    }
 
 
 def _sure(experiments: dict[str, Experiment]) -> dict[str, Experiment]:

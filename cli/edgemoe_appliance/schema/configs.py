@@ -7,7 +7,9 @@ types stand here, as plans hold them.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final, Literal, TypeVar
@@ -16,7 +18,8 @@ from pydantic import Field, field_validator, model_validator
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.base import Frozen
-from edgemoe_appliance.schema.yamlfile import read_yaml, validate
+from edgemoe_appliance.schema.resources import work_root
+from edgemoe_appliance.schema.yamlfile import YamlDocument, read_yaml, validate
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 GitCommit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -254,6 +257,12 @@ class ModelEntry(Frozen):
             return f"{self.repository}/{self.file}"
         return self.url or self.path or ""
 
+    def found_from(self, folder: Path) -> ModelEntry:
+        """Return the entry with a relative `path` taken from a folder, that of its own file."""
+        if self.path is None or Path(self.path).expanduser().is_absolute():
+            return self
+        return self.model_copy(update={"path": str((folder / self.path).resolve())})
+
     def shape_of(self, model_id: str) -> ModelShape:
         """Return the shape. Raises ConfigError where the entry has none."""
         if self.shape is None:
@@ -433,16 +442,69 @@ class Configs(Frozen):
         return pick(self.engines.pins, name, "pin", "engines.yaml")
 
 
-def read_configs(folder: Path) -> Configs:
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """Files of the user's own, of the form of models.yaml and devices.yaml, added to those."""
+
+    models: tuple[Path, ...] = ()
+    devices: tuple[Path, ...] = ()
+
+
+_CATALOGUE_VARIABLE: Final = "EDGEMOE_CATALOGUE"
+NO_CATALOGUE: Final = Catalogue()
+
+
+def find_catalogue(models: Path | None = None, devices: Path | None = None) -> Catalogue:
+    """Return the user's catalogue: the named files, and those of the folder `catalogue`.
+
+    That folder lies below the checkout, or the present folder where there is none; the variable
+    EDGEMOE_CATALOGUE names another.
+    """
+    folder = Path(os.environ.get(_CATALOGUE_VARIABLE) or work_root() / "catalogue")
+    kept = {kind: folder / f"{kind}.yaml" for kind in ("models", "devices")}
+    return Catalogue(
+        models=_each_once(models, kept["models"]), devices=_each_once(devices, kept["devices"])
+    )
+
+
+def _each_once(named: Path | None, kept: Path) -> tuple[Path, ...]:
+    files = ([named] if named is not None else []) + ([kept] if kept.is_file() else [])
+    return tuple({path.resolve(): path for path in files}.values())
+
+
+def read_configs(folder: Path, catalogue: Catalogue = NO_CATALOGUE) -> Configs:
     """Read and check the three files of a configs folder that studies share.
 
-    Raises ConfigError with file, line, key and what is allowed.
+    `catalogue` adds models and targets to them. Raises ConfigError with file, line, key and what
+    is allowed, also where an added one has the name of another.
     """
-    return Configs(
-        engines=validate(read_yaml(folder / "engines.yaml"), EnginesConfig),
-        devices=validate(read_yaml(folder / "devices.yaml"), DevicesConfig),
-        models=validate(read_yaml(folder / "models.yaml"), ModelsConfig),
-    )
+    engines = validate(read_yaml(folder / "engines.yaml"), EnginesConfig)
+    devices = validate(read_yaml(folder / "devices.yaml"), DevicesConfig)
+    models = validate(read_yaml(folder / "models.yaml"), ModelsConfig)
+    for path in catalogue.devices:
+        document = read_yaml(path)
+        added = validate(document, DevicesConfig).targets
+        _check_new(document, "targets", added, devices.targets)
+        devices = DevicesConfig(targets={**devices.targets, **added})
+    for path in catalogue.models:
+        document = read_yaml(path)
+        entries = validate(document, ModelsConfig).models
+        _check_new(document, "models", entries, models.models)
+        found = {name: entry.found_from(path.parent) for name, entry in entries.items()}
+        models = ModelsConfig(models={**models.models, **found})
+    return Configs(engines=engines, devices=devices, models=models)
+
+
+def _check_new(
+    document: YamlDocument, key: str, added: Iterable[str], known: Mapping[str, object]
+) -> None:
+    for name in added:
+        if name in known:
+            raise ConfigError(
+                f"{key}.{name} is there already",
+                where=f"{document.path}:{document.line_of((key, name))}",
+                hint="give yours another id: results under one name must mean one thing",
+            )
 
 
 def pick(known: Mapping[str, ValueT], name: str, kind: str, file: str) -> ValueT:

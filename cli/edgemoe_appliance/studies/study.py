@@ -24,6 +24,8 @@ from typing import Any, Final
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.base import Frozen, digest_of
 from edgemoe_appliance.schema.configs import (
+    NO_CATALOGUE,
+    Catalogue,
     Configs,
     Experiment,
     ExperimentsConfig,
@@ -32,6 +34,7 @@ from edgemoe_appliance.schema.configs import (
     Prompt,
     PromptsConfig,
     Suites,
+    find_catalogue,
     pick,
     read_configs,
 )
@@ -213,15 +216,21 @@ class Study:
         return self.tables.slowdown.rows(device).get(model, Slowdown())
 
 
-def read_study(name: str | None = None, root: Path | None = None) -> Study:
+def read_study(
+    name: str | None = None, root: Path | None = None, catalogue: Catalogue | None = None
+) -> Study:
     """Read a study and the configuration that it stands on.
 
     `name` is the id of a study below studies/ of the configs folder `root`, by default the
     appliance's own, or the path of a folder; None is the only study, else the default of
-    studies.yaml. Raises ConfigError with file, line, key and what is allowed.
+    studies.yaml. `catalogue` adds models and targets; None is what lies in the user's folder of
+    them, or nothing beside another `root`. Raises ConfigError with file, line, key and what is
+    allowed.
     """
+    if catalogue is None:
+        catalogue = NO_CATALOGUE if root else find_catalogue()
     root = root or resource_folder("configs")
-    return _read_folder(find_study(name, root), read_configs(root))
+    return _read_folder(find_study(name, root), read_configs(root, catalogue))
 
 
 def find_study(name: str | None, root: Path) -> Path:
