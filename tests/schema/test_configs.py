@@ -313,7 +313,6 @@ OWN_MODEL = """\
 models:
   mine:
     name: Mine
-    role: moe
     architecture: granitemoe
     quantization: MXFP4_MOE
     licence: mine
@@ -338,7 +337,7 @@ def test_models_and_targets_of_the_users_own_are_added(folder: Path) -> None:
         ({"devices": DEVICES}, "own/devices.yaml:2: targets.host is there already; give yours"),
         (
             {"models": OWN_MODEL.replace("path", "pth")},
-            "own/models.yaml:8: models.mine.pth: unknown key; did you mean path?",
+            "own/models.yaml:7: models.mine.pth: unknown key; did you mean path?",
         ),
         (
             {"models": OWN_MODEL + "    repository: a/b\n"},

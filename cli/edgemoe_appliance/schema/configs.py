@@ -221,9 +221,12 @@ class ModelEntry(Frozen):
     and `path` (it lies on this machine already). What may be null nobody has published: what was
     seen on the first download is then recorded beside the file. Without a `sha256` a file is used
     only where the user has had it pinned on that first download. `shape` is for twins alone.
+    `role` stands in older files and in those of others: what a model is in a comparison a study
+    says now, and here it is held against the shape only.
     """
 
     name: str
+    role: Identifier | None = None
     architecture: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")
     quantization: str
     licence: str
