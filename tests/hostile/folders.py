@@ -28,12 +28,18 @@ class Scene:
     victim_folder: Path
 
     def state(self) -> tuple[object, ...]:
-        """Return all that an attack must not change, names and owners included."""
-        facts = []
-        for path in sorted((self.victim, self.victim_folder, *self.victim_folder.iterdir())):
-            status = path.lstat()
-            facts.append((path.name, status.st_mode, status.st_uid, status.st_mtime_ns))
-        return (self.victim.read_bytes(), *facts)
+        """Return all that an attack must not change: names, owners, and when it was read."""
+        with os.scandir(self.victim_folder) as listed:
+            paths = [self.victim, self.victim_folder, *(Path(each.path) for each in listed)]
+        return tuple(_facts(path) for path in sorted(paths))
+
+
+def _facts(path: Path) -> tuple[object, ...]:
+    status = path.lstat()
+    # Where the disk keeps it, a file tells whether it was read; of a folder, listing it counts.
+    read_ns = status.st_atime_ns if path.is_file() and status.st_nlink == 1 else 0
+    changed = (status.st_mtime_ns, status.st_size)
+    return (path.name, status.st_mode, status.st_uid, status.st_nlink, *changed, read_ns)
 
 
 def make_template(root: Path) -> Path:
@@ -55,6 +61,9 @@ def make_scene(root: Path, template: Path) -> Scene:
     victim_folder = root / "private"
     victim_folder.mkdir()
     (victim_folder / "diary-of-the-owner").write_bytes(SECRET)
+    # Read before it was written, so that `relatime` notes the next reading.
+    for path in (victim, victim_folder / "diary-of-the-owner"):
+        os.utime(path, ns=(10**18, 2 * 10**18))
     return Scene(folder=folder, victim=victim, victim_folder=victim_folder)
 
 
@@ -210,7 +219,7 @@ def lay(scene: Scene, name: str, thing: Thing) -> None:
         name = f"samples/{sorted((scene.folder / 'samples').iterdir())[0].name}"
     path = scene.folder / name
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        remove_tree(path)
     else:
         path.unlink(missing_ok=True)
     thing.lay(path, scene)

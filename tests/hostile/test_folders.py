@@ -16,13 +16,13 @@ ROOT = os.geteuid() == 0
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("thing", THINGS, ids=lambda thing: thing.name)
 def test_no_victim_is_harmed_and_nothing_hangs(
-    box: Box, template: Path, tmp_path: Path, name: str, thing: Thing
+    box: Box, template: Path, place: Path, name: str, thing: Thing
 ) -> None:
     if thing.needs_root and not ROOT:
         pytest.skip("only root makes device nodes")
     wrong = []
     for action in ACTIONS:
-        root = tmp_path / action
+        root = place / action
         root.mkdir()
         scene = make_scene(root, template)
         lay(scene, name, thing)

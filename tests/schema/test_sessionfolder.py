@@ -205,8 +205,21 @@ def test_marks_of_other_users_rights_are_taken_off(tmp_path: Path) -> None:
     program.touch()
     program.chmod(0o6755)
     with SessionFolder(tmp_path) as folder:
-        folder.take_back(os.geteuid(), os.getegid(), ())
+        folder.take_back(os.geteuid(), os.getegid(), (), writer=os.geteuid())
     assert stat.S_IMODE(program.stat().st_mode) == 0o755
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_that_somebody_else_may_have_is_not_given_away(tmp_path: Path) -> None:
+    session = tmp_path / "session"
+    session.mkdir()
+    for name, owner in (("theirs", 12345), ("ours", 10001)):
+        (tmp_path / name).touch()
+        os.chown(tmp_path / name, owner, owner)
+        (session / name).hardlink_to(tmp_path / name)
+    with SessionFolder(session) as folder:
+        folder.take_back(7, 7, (), writer=10001)
+    assert [(tmp_path / name).stat().st_uid for name in ("theirs", "ours")] == [12345, 7]
 
 
 def test_the_hosts_own_side_lies_beside_the_folder() -> None:

@@ -119,7 +119,7 @@ class BindExchange:
             uid, gid = above.owner
         try:
             with SessionFolder(self._folder) as session:
-                session.take_back(uid, gid, (SAMPLES_FOLDER,))
+                session.take_back(uid, gid, (SAMPLES_FOLDER,), writer=self._user.uid)
                 return session.find_foreign((SAMPLES_FOLDER,))
         except RecordError as error:
             return error

@@ -300,11 +300,12 @@ class SessionFolder:
                 finally:
                     os.close(descriptor)
 
-    def take_back(self, uid: int, gid: int, folders: tuple[str, ...]) -> None:
-        """Give everything back, after its writer has ended; no link is followed.
+    def take_back(self, uid: int, gid: int, folders: tuple[str, ...], *, writer: int) -> None:
+        """Give everything back after the user `writer` has ended; no link is followed.
 
-        Marks that let others act as the owner are taken off. What lies in folders that are not
-        named stays with its writer.
+        Marks that let others act as the owner are taken off. A file of several names is left
+        alone unless it is the writer's: it may be somebody else's. So is what lies in folders that
+        are not named.
         """
         for entry in self.walk(folders):
             if not entry.is_file and not entry.is_folder:
@@ -312,10 +313,10 @@ class SessionFolder:
             with contextlib.suppress(FileNotFoundError):
                 descriptor = self._open_any(entry.name)
                 try:
-                    _take(descriptor, uid, gid)
+                    _take(descriptor, uid, gid, writer)
                 finally:
                     os.close(descriptor)
-        _take(self._descriptor, uid, gid)
+        _take(self._descriptor, uid, gid, writer)
 
     # -- one step at a time
 
@@ -458,8 +459,11 @@ def kind_in_words(mode: int) -> str:
     return _KINDS.get(stat.S_IFMT(mode), "nothing that can be read")
 
 
-def _take(descriptor: int, uid: int, gid: int) -> None:
-    mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+def _take(descriptor: int, uid: int, gid: int, writer: int) -> None:
+    facts = os.fstat(descriptor)
+    if stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1 and facts.st_uid != writer:
+        return
+    mode = stat.S_IMODE(facts.st_mode)
     if mode & _SET_ID:
         os.fchmod(descriptor, mode & ~_SET_ID)
     if os.geteuid() == 0:
