@@ -18,9 +18,10 @@ import pytest
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.limits import Limits
 from edgemoe_appliance.archive.results import Kind, Verification
+from edgemoe_appliance.archive.session import opened_session
 from edgemoe_appliance.archive.tarball import END, Member, TarWriter, header_of, is_safe_name
 from edgemoe_appliance.archive.verify import verify_archive
-from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.errors import HostError, VerificationError
 from tests.archive.sessions import maker, pack
 
 Files = dict[str, bytes]
@@ -47,6 +48,12 @@ def refused(scratch: Path, tmp_path: Path) -> Callable[[bytes], str]:
         assert mismatch.kind is Kind.FORM
         assert found.sha256 == hashlib.sha256(data).hexdigest()
         assert str(mismatch).isprintable()
+        with (
+            pytest.raises(VerificationError) as unopened,
+            opened_session(path, limits or Limits()),
+        ):
+            raise AssertionError("a hostile archive was opened to be compared")
+        assert str(unopened.value).isprintable()
         assert not list(scratch.iterdir())
         assert {entry.name for entry in tmp_path.iterdir()} <= {"hostile.tar", "scratch"}
         return str(mismatch)
