@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.archive.sessions import write_small_session
 
+LINKED = "linked"
 SECRET = b"the owner's own words\n"
 
 
@@ -31,15 +32,16 @@ class Scene:
         """Return all that an attack must not change: names, owners, and when it was read."""
         with os.scandir(self.victim_folder) as listed:
             paths = [self.victim, self.victim_folder, *(Path(each.path) for each in listed)]
+        paths.append(self.folder.parents[1] / LINKED)
         return tuple(_facts(path) for path in sorted(paths))
 
 
 def _facts(path: Path) -> tuple[object, ...]:
     status = path.lstat()
     # Where the disk keeps it, a file tells whether it was read; of a folder, listing it counts.
-    read_ns = status.st_atime_ns if path.is_file() and status.st_nlink == 1 else 0
-    changed = (status.st_mtime_ns, status.st_size)
-    return (path.name, status.st_mode, status.st_uid, status.st_nlink, *changed, read_ns)
+    # A hard link is a plain file, which may be read.
+    read_ns = status.st_atime_ns if path.is_file() and path.name != LINKED else 0
+    return (path.name, status.st_mode, status.st_uid, status.st_mtime_ns, status.st_size, read_ns)
 
 
 def make_template(root: Path) -> Path:
@@ -58,6 +60,7 @@ def make_scene(root: Path, template: Path) -> Scene:
     victim = root / "victim"
     victim.write_bytes(SECRET)
     victim.chmod(0o644)
+    (root / LINKED).write_bytes(SECRET)
     victim_folder = root / "private"
     victim_folder.mkdir()
     (victim_folder / "diary-of-the-owner").write_bytes(SECRET)
@@ -151,7 +154,7 @@ def nothing(_: Path, __: Scene) -> None:
 
 
 def link_to_file_hard(path: Path, scene: Scene) -> None:
-    path.hardlink_to(scene.victim)
+    path.hardlink_to(scene.folder.parents[1] / LINKED)
 
 
 @dataclass(frozen=True, kw_only=True)
