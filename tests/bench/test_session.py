@@ -43,6 +43,7 @@ from tests.bench.plans import small_plan
 from tests.conftest import RealEngine
 
 pytestmark = pytest.mark.engine
+BENCH = ("-m", "tests.bench.kill_session", "--bench")
 
 
 @pytest.fixture
@@ -279,7 +280,7 @@ def test_an_engine_that_misbehaves_is_told_by_its_status(
 def start(folder: Path) -> "subprocess.Popen[bytes]":
     """Start a bench of the plan in a folder as a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.kill_session", "--bench", str(folder)],
+        [sys.executable, *BENCH, str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -334,6 +335,34 @@ def test_ctrl_c_closes_the_journal_and_says_how_to_go_on(
     last = records(folder)[-1]
     assert isinstance(last, EndRecord)
     assert unfinished_session(plan, tmp_path, plan.session) == plan.session
+
+
+def test_a_terminal_that_hangs_up_costs_no_more_than_the_run_in_progress(
+    configs: Configs, engine: RealEngine, tiny_models: dict[str, PlannedModel], tmp_path: Path
+) -> None:
+    plan = small_plan(configs, engine.build, tiny_models, repetitions=5)
+    written(plan, tmp_path / "session")
+    terminal, its_end = os.openpty()
+    code = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *BENCH, str(tmp_path / "session")],
+        stdin=its_end,
+        stdout=its_end,
+        stderr=its_end,
+        start_new_session=True,
+    ) as process:
+        os.close(its_end)
+        while not (tmp_path / "session" / JOURNAL_NAME).exists() or not ends(tmp_path / "session"):
+            time.sleep(0.05)
+        os.close(terminal)
+        assert process.wait(60) == -signal.SIGHUP
+    # The measuring process sees that nobody is there any more, and the next bench waits for it.
+    bench(plan, tmp_path / "session")
+    finals = Counter(end.run_id for end in ends(tmp_path / "session") if end.status.is_final)
+    assert finals == {run.id: 1 for run in plan.runs}
 
 
 def test_a_plan_that_is_not_one_is_refused(tmp_path: Path) -> None:
