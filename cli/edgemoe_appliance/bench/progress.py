@@ -113,7 +113,7 @@ class ProgressReader:
     def _read_live(self) -> tuple[str, str]:
         try:
             with SessionFolder(self._folder) as session:
-                content = json.loads(session.read_bytes(LIVE_NAME, _LIVE_BYTES))
+                content = json.loads(session.read_bytes(LIVE_NAME, _LIVE_BYTES).decode())
             return str(content["run_id"]), on_one_line(content["state"])
         # Nested too deeply counts as damaged, too.
         except (OSError, RecordError, ValueError, KeyError, TypeError, RecursionError):
