@@ -369,7 +369,7 @@ def test_progress_goes_up_to_the_whole(tree: Path, tmp_path: Path) -> None:
     percents = [progress.percent for progress in seen if progress.percent is not None]
     assert percents == sorted(percents)
     assert percents[-1] == 100
-    assert version(build.binary)[0].startswith(f"version: 0 (tree-{tree_digest(tree)[:12]})")
+    assert version(build.binary)[0].startswith(f"version: 0 (tree-{build.source_sha256[:12]})")
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from edgemoe_appliance.engine import source as source_module
 from edgemoe_appliance.engine.source import PreparedSource, choose_pin, prepare_source
 from edgemoe_appliance.engine.tools import ToolResult, run_tool
-from edgemoe_appliance.engine.tree import tree_digest
+from edgemoe_appliance.engine.tree import is_work, tree_digest
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from edgemoe_appliance.schema.configs import (
     DirectorySource,
@@ -119,7 +120,7 @@ def left_in(cache: Path) -> list[str]:
 def test_a_folder_is_used_as_it_lies(tree: Path, cache: Path) -> None:
     prepared = prepare(directory_pin(tree), cache)
     assert prepared.folder == tree
-    assert prepared.sha256 == tree_digest(tree)
+    assert prepared.sha256 == tree_digest(tree, is_work(tree))
     assert not cache.exists()
 
 
@@ -177,6 +178,79 @@ def test_another_commit_than_pinned_is_refused(
     assert left_in(cache) == []
 
 
+def commits(tree: Path) -> tuple[str, str]:
+    """Return the second and the first commit of the test's repository."""
+    shown = subprocess.run(
+        ["git", "-C", str(tree), "rev-list", "HEAD"], check=True, capture_output=True, text=True
+    )
+    later, first = shown.stdout.split()
+    return later, first
+
+
+@pytest.mark.parametrize("name", ["b4404", "annotated", "8", "12", "39"])
+def test_a_name_is_resolved_and_the_commit_recorded(
+    git_pin: GitSource, tree: Path, cache: Path, name: str
+) -> None:
+    """A tag, light or annotated, and the beginning of a commit: that of no tag among them."""
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for arguments in (("b4404",), ("-a", "-m", "x", "annotated")):
+        subprocess.run(
+            ["git", "-C", str(tree), *identity, "tag", *arguments, git_pin.commit], check=True
+        )
+    later, first = commits(tree)
+    wanted = later if name.isdigit() else first
+    asked = wanted[: int(name)] if name.isdigit() else name
+    prepared = prepare(git_pin.model_copy(update={"commit": asked}), cache)
+    assert isinstance(prepared.source, GitSource)
+    assert prepared.source.commit == wanted
+    assert f"{asked} is commit {wanted}" in prepared.why
+    # The second time it is what it was the first time, even where the tag has moved.
+    subprocess.run(["git", "-C", str(tree), "tag", "-f", "b4404", later], check=True)
+    assert prepare(git_pin.model_copy(update={"commit": asked}), cache) == prepared
+    assert sorted(path.name for path in prepared.folder.parent.iterdir()) == ["source.json", "tree"]
+
+
+def test_a_commit_that_is_in_no_ref_is_found_by_its_beginning(
+    git_pin: GitSource, tree: Path, cache: Path
+) -> None:
+    _, first = commits(tree)
+    prepared = prepare(git_pin.model_copy(update={"commit": first[:9]}), cache)
+    assert isinstance(prepared.source, GitSource)
+    assert prepared.source.commit == first
+
+
+@pytest.mark.parametrize("name", ["b9999", "0000000", "fedcba98765"])
+def test_a_name_that_is_nothing_there(git_pin: GitSource, cache: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{name}' is no tag, branch or commit there"):
+        prepare(git_pin.model_copy(update={"commit": name}), cache)
+    assert left_in(cache) == []
+
+
+def test_a_whole_commit_is_not_told_again(git_pin: GitSource, cache: Path) -> None:
+    assert "is commit" not in prepare(git_pin, cache).why
+
+
+@pytest.mark.parametrize("name", ["-x", "a b", "--upload-pack=x", "", "a", "x;y"])
+def test_what_is_no_name_of_a_commit(name: str) -> None:
+    with pytest.raises(ValidationError):
+        GitSource(kind="git", repository="https://host/x", commit=name)
+
+
+def test_work_in_a_checkout_does_not_change_its_digest(tree: Path, cache: Path) -> None:
+    before = prepare(directory_pin(tree), cache).sha256
+    for name in ("build/bin/llama-cli", "build-cuda/x.o", ".cache/clangd/x", "models/big.gguf"):
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"not source")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(tree / "debug.sock"))
+    os.mkfifo(tree / "pipe")
+    assert prepare(directory_pin(tree), cache).sha256 == before
+    (tree / "ggml" / "build").mkdir()
+    (tree / "ggml" / "build" / "new.c").write_text("int x;")
+    assert prepare(directory_pin(tree), cache).sha256 != before
+
+
 def test_a_git_host_that_cannot_be_reached(cache: Path) -> None:
     nobody = GitSource(kind="git", repository="https://127.0.0.1:9/x", commit="0" * 40)
     with pytest.raises(HostError, match=r"https://127.0.0.1:9/x cannot be reached"):
@@ -213,7 +287,9 @@ def test_a_source_distribution_comes_through_pip(index: Path, tree: Path, cache:
 
 
 def test_another_source_distribution_than_pinned_is_refused(index: Path, cache: Path) -> None:
-    with pytest.raises(DigestError, match=r"the index offers another small-llama 1\.0"):
+    seen = sdist_pin(index).sha256
+    told = rf"the index offers another small-llama 1\.0: sha256 {seen}, pinned is 0{{64}}"
+    with pytest.raises(DigestError, match=told):
         prepare(sdist_pin(index, "0" * 64), cache)
     assert left_in(cache) == []
 

@@ -31,6 +31,7 @@ from edgemoe_appliance.engine.toolchain import (
     read_toolchain,
 )
 from edgemoe_appliance.engine.tools import ToolResult, run_tool
+from edgemoe_appliance.engine.tree import is_work
 from edgemoe_appliance.errors import DigestError, HostError, RecordError
 from edgemoe_appliance.schema.base import Frozen, canonical_json, digest_of
 from edgemoe_appliance.schema.configs import (
@@ -343,8 +344,8 @@ def _copy_source(recipe: _Recipe, copied: Path) -> None:
     Left alone, its cmake files would ask git, which would answer for whatever repository the
     cache lies in, or would keep the file that a source distribution ships.
     """
-    left_out = shutil.ignore_patterns(".git", "*.gguf")
-    shutil.copytree(recipe.source.folder, copied, symlinks=True, ignore=left_out)
+    root = recipe.source.folder
+    shutil.copytree(root, copied, symlinks=True, ignore=_left_out(root))
     number, commit = _build_info(recipe.source)
     values = {
         "BUILD_NUMBER": str(number),
@@ -355,6 +356,16 @@ def _copy_source(recipe: _Recipe, copied: Path) -> None:
     lines = [f'set({name} "{_harmless(value)}")\n' for name, value in values.items()]
     (copied / "cmake" / "build-info.cmake").write_text("".join(lines), encoding="utf-8")
     (copied / "common" / "build-info.cpp").unlink(missing_ok=True)
+
+
+def _left_out(root: Path) -> Callable[[str, list[str]], set[str]]:
+    """Return what tells which names of a folder are not copied: what no build reads."""
+    work = is_work(root)
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        return {name for name in names if name == ".git" or work(Path(folder) / name)}
+
+    return ignored
 
 
 def _harmless(text: str) -> str:

@@ -6,6 +6,7 @@ Compiles nothing. A source is used only when its digest has just been checked.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from pydantic import ValidationError
 
 from edgemoe_appliance.engine.lock import cache_lock
 from edgemoe_appliance.engine.tools import ToolResult, require_tool, run_tool
-from edgemoe_appliance.engine.tree import tree_digest, unpack_subdirectory
+from edgemoe_appliance.engine.tree import is_work, tree_digest, unpack_subdirectory
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from edgemoe_appliance.schema.base import Frozen, canonical_json, digest_of
 from edgemoe_appliance.schema.configs import (
@@ -105,15 +106,32 @@ def prepare_source(name: str, pin: Pin, cache: Path, *, why: str) -> PreparedSou
         folder = Path(source.path).expanduser().resolve()
         _check_marks(folder, ConfigError)
         return PreparedSource(
-            pin=name, source=source, folder=folder, sha256=tree_digest(folder), why=why
+            pin=name,
+            source=source,
+            folder=folder,
+            sha256=tree_digest(folder, is_work(folder)),
+            why=why,
         )
     entry = cache.resolve() / "sources" / f"{name}-{digest_of(source.model_dump(mode='json'))[:16]}"
     with cache_lock(entry):
         if not entry.is_dir():
             _fill(entry, source)
-        return PreparedSource(
-            pin=name, source=source, folder=entry / "tree", sha256=_verified(entry), why=why
-        )
+        record = _verified(entry)
+    if isinstance(source, GitSource) and isinstance(record.source, GitSource):
+        why += _told_commit(source.commit, record.source.commit)
+    return PreparedSource(
+        pin=name,
+        source=record.source,
+        folder=entry / "tree",
+        sha256=record.tree_sha256,
+        why=why,
+    )
+
+
+def _told_commit(asked: str, commit: str) -> str:
+    if asked == commit:
+        return ""
+    return f" ({asked} is commit {commit}: in engines.yaml that pins it everywhere)"
 
 
 def _fill(entry: Path, source: GitSource | SdistSource) -> None:
@@ -121,7 +139,7 @@ def _fill(entry: Path, source: GitSource | SdistSource) -> None:
     with partial_folder(entry, _SPACE_BYTES) as partial:
         tree = partial / "tree"
         if isinstance(source, GitSource):
-            _fetch_git(source, tree)
+            source = _fetch_git(source, tree)
         else:
             _download_sdist(source, partial, tree)
         _check_marks(tree, DigestError)
@@ -167,8 +185,8 @@ def check_space(folder: Path, needed_bytes: int) -> None:
         )
 
 
-def _verified(entry: Path) -> str:
-    """Return the tree digest of a cache entry after checking it against its record."""
+def _verified(entry: Path) -> _SourceRecord:
+    """Return the record of a cache entry after checking the tree against it."""
     hint = f"remove {entry} and run again"
     try:
         record = _SourceRecord.model_validate_json((entry / "source.json").read_bytes())
@@ -181,7 +199,7 @@ def _verified(entry: Path) -> str:
             where=str(entry),
             hint=hint,
         )
-    return found
+    return record
 
 
 def _check_marks(tree: Path, error_type: type[ConfigError | DigestError]) -> None:
@@ -190,11 +208,17 @@ def _check_marks(tree: Path, error_type: type[ConfigError | DigestError]) -> Non
             raise error_type(f"not a llama.cpp source tree: no {mark}", where=str(tree))
 
 
-def _fetch_git(source: GitSource, tree: Path) -> None:
-    """Fetch exactly one commit, without history, hooks, prompts or the user's filters."""
+def _fetch_git(source: GitSource, tree: Path) -> GitSource:
+    """Fetch exactly one commit, without history, hooks, prompts or the user's filters.
+
+    Returns the source by its whole commit, which a tag or the beginning of a commit is resolved to.
+    """
     git = require_tool("git", "git")
     answer = _git(git, "ls-remote", "--quiet", source.repository, "HEAD", timeout_s=_GIT_ANSWER_S)
     _check_git(answer, source, "cannot be reached")
+    if not source.is_resolved:
+        commit = _resolve(git, source, tree.with_name("history"))
+        source = source.model_copy(update={"commit": commit})
     _check_git(_git(git, "init", "--quiet", str(tree)), source, "git init failed")
     fetch = ("fetch", "--quiet", "--depth=1", "--no-tags", source.repository, source.commit)
     _check_git(_git(git, "-C", str(tree), *fetch), source, "could not be fetched from")
@@ -206,6 +230,42 @@ def _fetch_git(source: GitSource, tree: Path) -> None:
             f"got {' '.join(head)[:60]} instead of commit {source.commit}", where=source.repository
         )
     shutil.rmtree(tree / ".git")
+    return source
+
+
+def _resolve(git: Path, source: GitSource, history: Path) -> str:
+    """Return the commit that a tag, a branch or the beginning of a commit stands for there.
+
+    The tags of llama.cpp name most of its commits; only where none of these begins so, the commits
+    without their trees are fetched.
+    """
+    listed = _git(git, "ls-remote", "--quiet", "--tags", "--heads", source.repository)
+    _check_git(listed, source, "cannot be reached")
+    refs = {ref: commit for commit, _, ref in (line.partition("\t") for line in listed.lines)}
+    for name in ("refs/tags/{}^{{}}", "refs/tags/{}", "refs/heads/{}"):
+        commit = refs.get(name.format(source.commit))
+        if commit is not None:
+            return commit
+    found = {commit for commit in refs.values() if commit.startswith(source.commit)}
+    if not found and re.fullmatch(r"[0-9a-f]{7,39}", source.commit):
+        found = _commits_beginning(git, source, history)
+    if len(found) != 1:
+        many = f"the beginning of {len(found)} commits" if found else "no tag, branch or commit"
+        raise ConfigError(
+            f"{source.commit!r} is {many} there",
+            where=source.repository,
+            hint="write the whole commit into engines.yaml",
+        )
+    return found.pop()
+
+
+def _commits_beginning(git: Path, source: GitSource, history: Path) -> set[str]:
+    clone = ("clone", "--quiet", "--bare", "--filter=tree:0", source.repository, str(history))
+    _check_git(_git(git, *clone), source, "could not be fetched from")
+    listed = _git(git, "-C", str(history), "rev-list", "--all")
+    _check_git(listed, source, "could not be listed")
+    shutil.rmtree(history)
+    return {commit for commit in listed.lines if commit.startswith(source.commit)}
 
 
 def _git(git: Path, *arguments: str, timeout_s: float = _DOWNLOAD_S) -> ToolResult:
@@ -295,7 +355,10 @@ def _check_pip(result: ToolResult, source: SdistSource) -> None:
     text = "\n".join(result.lines)
     name = f"{source.package} {source.version}"
     if "DO NOT MATCH THE HASHES" in text:
-        raise DigestError(f"the index offers another {name} than sha256 {source.sha256}")
+        raise DigestError(
+            f"the index offers another {name}: {_seen_digest(text)}, pinned is {source.sha256}",
+            hint="write the one you trust into engines.yaml",
+        )
     if "No module named pip" in text:
         raise HostError(
             f"{name} cannot be downloaded: this Python has no pip",
@@ -305,6 +368,12 @@ def _check_pip(result: ToolResult, source: SdistSource) -> None:
     raise HostError(
         f"{name} could not be downloaded ({told})", hint="check the network and pip's settings"
     )
+
+
+def _seen_digest(text: str) -> str:
+    """Return the digest that pip was offered, out of its complaint."""
+    seen = re.search(r"Got\s+([0-9a-f]{64})", text)
+    return f"sha256 {seen[1]}" if seen else "its sha256 is not told"
 
 
 def _check_archive(archive: Path, source: SdistSource) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import fnmatch
 import gzip
 import hashlib
 import os
 import stat
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -23,6 +24,33 @@ MAX_TOTAL_BYTES: Final = 2 * GIB
 MAX_MEMBERS: Final = 50_000
 # Repository data, not source: present in a clone, absent or another in an archive.
 _LEFT_OUT: Final = frozenset({".git"})
+# What somebody who works in a checkout leaves there, and no build reads: folders of builds and
+# tools at its top, weights and caches anywhere.
+_WORK_FOLDERS: Final = ("build", "build-*", "build_*", ".cache", ".venv", ".vscode", ".idea")
+_WORK_NAMES: Final = ("__pycache__", "*.gguf", "*.safetensors", "*.pyc", ".DS_Store")
+
+IsLeftOut = Callable[[Path], bool]
+
+
+def is_work(folder: Path) -> IsLeftOut:
+    """Return what tells, of a path in a local checkout, whether it is work and not source.
+
+    Sockets, pipes and devices are: a debugger or an editor may leave them.
+    """
+
+    def tells(path: Path) -> bool:
+        mode = path.lstat().st_mode
+        is_folder = stat.S_ISDIR(mode)
+        if not (is_folder or stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            return True
+        names = (*_WORK_NAMES, *(_WORK_FOLDERS if is_folder and path.parent == folder else ()))
+        return any(fnmatch.fnmatchcase(path.name, name) for name in names)
+
+    return tells
+
+
+def _nothing(_: Path) -> bool:
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +62,13 @@ class TreeEntry:
     sha256: str
 
 
-def tree_entries(folder: Path) -> tuple[TreeEntry, ...]:
+def tree_entries(folder: Path, is_left_out: IsLeftOut = _nothing) -> tuple[TreeEntry, ...]:
     """Return the files and links of a tree in the order of their paths.
 
     Of the modes only "executable" counts, as in git, so that the umask does not.
     """
-    paths = sorted(_walk(folder), key=lambda path: path.relative_to(folder).as_posix())
+    found = _walk(folder, is_left_out)
+    paths = sorted(found, key=lambda path: path.relative_to(folder).as_posix())
     return tuple(_entry(path, path.relative_to(folder).as_posix()) for path in paths)
 
 
@@ -52,17 +81,17 @@ def digest_entries(entries: Iterable[TreeEntry]) -> str:
     return digest.hexdigest()
 
 
-def tree_digest(folder: Path) -> str:
+def tree_digest(folder: Path, is_left_out: IsLeftOut = _nothing) -> str:
     """Return the sha256 of a tree: relative paths in order, kinds and contents."""
-    return digest_entries(tree_entries(folder))
+    return digest_entries(tree_entries(folder, is_left_out))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, is_left_out: IsLeftOut) -> Iterator[Path]:
     for entry in os.scandir(folder):
-        if entry.name in _LEFT_OUT:
+        if entry.name in _LEFT_OUT or is_left_out(Path(entry.path)):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
+            yield from _walk(Path(entry.path), is_left_out)
         else:
             yield Path(entry.path)
 

@@ -21,11 +21,13 @@ from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.engine.tree import (
     TreeEntry,
     digest_entries,
+    is_work,
     tree_entries,
     unpack_subdirectory,
 )
 from edgemoe_appliance.errors import DigestError
 from edgemoe_appliance.kit.contents import CarriedPin
+from edgemoe_appliance.schema.configs import DirectorySource
 
 _TREE: Final = "tree"
 # What cmake reads with tests and server off; configuring fails where any of it is missing.
@@ -69,7 +71,9 @@ def pack_source(source: PreparedSource, folder: Path) -> CarriedPin:
 
     Raises DigestError where the tree is not the one that was verified.
     """
-    entries = tree_entries(source.folder)
+    folder_of_user = isinstance(source.source, DirectorySource)
+    left_out = (is_work(source.folder),) if folder_of_user else ()
+    entries = tree_entries(source.folder, *left_out)
     if digest_entries(entries) != source.sha256:
         raise DigestError("the tree has changed since it was verified", where=str(source.folder))
     listed = [(entry.kind, entry.sha256, entry.name) for entry in entries]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -31,12 +32,25 @@ ThreadCount = Annotated[int, Field(ge=1, le=1024)]
 ValueT = TypeVar("ValueT")
 
 
+# A commit, the beginning of one, a tag or a branch: a name that git and the shell take as one.
+GitRevision = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._/+-]{1,99}$")]
+
+
 class GitSource(Frozen):
-    """llama.cpp by commit from a git repository."""
+    """llama.cpp by commit from a git repository.
+
+    In engines.yaml `commit` may be a tag or the beginning of a commit; once fetched, and in every
+    record, it is the whole commit.
+    """
 
     kind: Literal["git"]
     repository: str
-    commit: GitCommit
+    commit: GitRevision
+
+    @property
+    def is_resolved(self) -> bool:
+        """Return whether it names its commit whole."""
+        return re.fullmatch(r"[0-9a-f]{40}", self.commit) is not None
 
 
 class SdistSource(Frozen):
