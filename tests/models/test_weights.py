@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgemoe_appliance.models.ggml_types import F32, Q4_K, Q6_K, GgmlType
+from edgemoe_appliance.models.ggml_types import F32, Q4_K, Q6_K, TYPE_BY_NAME, GgmlType
 from edgemoe_appliance.models.gguf import TensorInfo
 from edgemoe_appliance.models.weights import rope_factors, tensor_chunks
 from edgemoe_appliance.schema.configs import ModelsConfig, ModelShape
@@ -91,3 +91,40 @@ def test_rope_factors_of_llama_3(shape: ModelShape) -> None:
     assert factors[-1] == 32.0
     assert factors == sorted(factors)
     assert any(1 < factor < 32 for factor in factors)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "F32",
+        "F16",
+        "BF16",
+        "Q4_0",
+        "Q4_1",
+        "Q5_0",
+        "Q5_1",
+        "Q8_0",
+        "Q2_K",
+        "Q3_K",
+        "Q4_K",
+        "Q5_K",
+        "Q6_K",
+        "IQ4_NL",
+        "IQ4_XS",
+    ],
+)
+def test_every_type_of_a_twin_has_that_deviation(shape: ModelShape, name: str) -> None:
+    info = tensor("blk.0.ffn_up.weight", (1024, 1024), kind=TYPE_BY_NAME[name])
+    data = data_of(info, shape)
+    assert len(data) == info.n_bytes
+    values = values_of(info, data)
+    assert np.isfinite(values).all()
+    assert values.std() == pytest.approx(1 / 32, rel=0.03)
+    assert abs(values.mean()) < 0.13 / 32  # Q4_0 and its kin are not quite symmetric
+
+
+@pytest.mark.parametrize("name", ["F16", "BF16", "Q5_0"])
+def test_silent_rows_are_zero_in_every_type(shape: ModelShape, name: str) -> None:
+    info = tensor("output.weight", (64, 5000), kind=TYPE_BY_NAME[name])
+    values = values_of(info, data_of(info, shape, (0, 4999))).reshape(5000, 64)
+    assert np.flatnonzero(~values.any(axis=1)).tolist() == [0, 4999]
