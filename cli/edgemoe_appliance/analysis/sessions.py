@@ -38,6 +38,7 @@ from edgemoe_appliance.schema.plan import (
     PlannedModel,
     PlannedPrompt,
     PrecisionRule,
+    StudyIdentity,
     read_plan,
 )
 from edgemoe_appliance.schema.records import HeaderRecord, HostFacts, PeriodRecord, Status
@@ -90,6 +91,7 @@ class PlanFacts:
     order_seed: int
     precision: PrecisionRule | None
     appliance: ApplianceIdentity
+    study: StudyIdentity | None
     engines: Mapping[str, EngineBuild]
     models: Mapping[str, PlannedModel]
     prompts: Mapping[str, PlannedPrompt]
@@ -427,6 +429,7 @@ def _plan_facts(plan: Plan) -> PlanFacts:
         order_seed=plan.order_seed,
         precision=plan.precision,
         appliance=plan.appliance,
+        study=plan.study,
         engines=plan.engines,
         models=plan.models,
         prompts=plan.prompts,

@@ -17,8 +17,10 @@ from edgemoe_appliance.bench.images import exported_image
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.errors import ConfigError, VerificationError
 from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.journal import find_kept_plan
+from edgemoe_appliance.schema.plan import StudyIdentity, read_plan
 from edgemoe_appliance.schema.units import human_bytes
-from edgemoe_appliance.studies import read_study
+from edgemoe_appliance.studies import read_planned_study
 
 # Loading pandas takes a second: only the commands themselves pay for it.
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ def archive(
         written = write_archive(
             ArchiveRequest(
                 folder=folder,
-                study=read_study(study),
+                study=read_planned_study(study, _planned(folder)),
                 images=folders.images,
                 out=out,
                 maker=read_maker(read_identity()),
@@ -83,6 +85,13 @@ def archive(
     say(f"{written.files} files, {human_bytes(written.archive_bytes)}")
     say(f"sha256: {written.sha256}")
     say(f"archive: {written.path}")
+
+
+def _planned(folder: Path) -> Iterator[StudyIdentity | None]:
+    """Yield the study of a session's plan; what is wrong with a session is told by who opens it."""
+    kept = find_kept_plan(folder)
+    if kept is not None:
+        yield read_plan(kept).study
 
 
 @contextlib.contextmanager

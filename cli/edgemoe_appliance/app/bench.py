@@ -160,7 +160,7 @@ def demo(
         prepared = _named(prepared, unfinished)
     failure = _measure_all(prepared, folders)
     sessions = (prepared.plan.session,)
-    paths = report_sessions(sessions, folders, chosen)
+    paths = report_sessions(sessions, folders, study)
     say(f"report: {paths.html}")
     if failure is not None:
         raise failure

@@ -13,7 +13,7 @@ from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.studies import Study, read_study
+from edgemoe_appliance.studies import read_planned_study, read_study
 
 # Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def claims(
     from edgemoe_appliance.analysis.audit import audit, judgement_document  # noqa: PLC0415
     from edgemoe_appliance.analysis.claims import judge_claims  # noqa: PLC0415
 
-    evidence = _evidence(sessions or [], read_study(study))
+    evidence = _evidence(sessions or [], study)
     verdicts, findings = judge_claims(evidence), audit(evidence)
     if show:
         verdicts, findings = _shown(show, verdicts, findings)
@@ -58,7 +58,7 @@ def claims(
         say("--show c6 tells a claim or an audit in full, --long all; --json for programs")
 
 
-def _evidence(sessions: Sequence[str], study: Study) -> Evidence:
+def _evidence(sessions: Sequence[str], study: str | None) -> Evidence:
     from edgemoe_appliance.analysis import load_sessions  # noqa: PLC0415
     from edgemoe_appliance.analysis.claims import (  # noqa: PLC0415
         SessionEvidence,
@@ -66,9 +66,10 @@ def _evidence(sessions: Sequence[str], study: Study) -> Evidence:
     )
 
     if not sessions:
-        return StudyEvidence(study)
+        return StudyEvidence(read_study(study))
     loaded = load_sessions(session_folders(sessions, default_folders()))
-    return SessionEvidence(loaded, study)
+    planned = (session.plan.study for session in loaded.sessions)
+    return SessionEvidence(loaded, read_planned_study(study, planned))
 
 
 def _shown(

@@ -19,7 +19,7 @@ from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.files import is_file
 from edgemoe_appliance.schema.metrics import METRICS
 from edgemoe_appliance.schema.units import GIB
-from edgemoe_appliance.studies import read_study
+from edgemoe_appliance.studies import read_planned_study
 
 # Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def compare(
         comparison_document,
     )
 
-    compared = compare_sides(_side(a), _side(b), read_study(study))
+    sides = (_side(a), _side(b))
+    planned = (session.plan.study for side in sides for session in side.loaded.sessions)
+    compared = compare_sides(*sides, read_planned_study(study, planned))
     if as_json:
         print_json(comparison_document(compared))
     else:

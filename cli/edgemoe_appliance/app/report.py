@@ -13,7 +13,7 @@ from edgemoe_appliance.app.console import say, show_table
 from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.bench.paths import Folders, default_folders, require_session_name
 from edgemoe_appliance.schema.files import is_folder
-from edgemoe_appliance.studies import Study, read_study
+from edgemoe_appliance.studies import Study, read_planned_study, read_study
 
 # Loading pandas and matplotlib takes a second: only the commands that need them pay for it.
 if TYPE_CHECKING:
@@ -47,24 +47,26 @@ def report(
     ] = False,
 ) -> None:
     """Render a report: the paper's tables with your figures beside the study's."""
-    folders, chosen = default_folders(), read_study(study)
+    folders = default_folders()
     if sessions:
-        paths = report_sessions(sessions, folders, chosen, out, is_forced=force)
+        paths = report_sessions(sessions, folders, study, out, is_forced=force)
     else:
         out = out or folders.results / _REFERENCE_NAME
-        paths = _write_reference_report(chosen, out, is_forced=force)
+        paths = _write_reference_report(read_study(study), out, is_forced=force)
     say(f"report: {paths.html}")
 
 
 def report_sessions(
     sessions: Sequence[str],
     folders: Folders,
-    study: Study,
+    study: str | None,
     out: Path | None = None,
     *,
     is_forced: bool = False,
 ) -> ReportPaths:
     """Write the report of sessions, by default below results/ under their names; print a summary.
+
+    The study is that of their plans unless one is named.
 
     The journals are read once for both.
     """
@@ -75,8 +77,9 @@ def report_sessions(
     out = out or folders.results / _joined(paths)
     check_report_place(out, is_forced=is_forced)
     loaded = load_sessions(paths)
-    written = write_report(loaded, out, study, is_forced=is_forced)
-    _print_summary(loaded, study)
+    chosen = read_planned_study(study, (session.plan.study for session in loaded.sessions))
+    written = write_report(loaded, out, chosen, is_forced=is_forced)
+    _print_summary(loaded, chosen)
     return written
 
 

@@ -42,7 +42,7 @@ from edgemoe_appliance.schema.journal import (
 )
 from edgemoe_appliance.schema.outputs import check_output_file
 from edgemoe_appliance.schema.plan import Plan, parse_plan
-from edgemoe_appliance.schema.resources import checkout_root, resource_folder
+from edgemoe_appliance.schema.resources import checkout_root
 from edgemoe_appliance.schema.roots import paths_of, tells_folders
 from edgemoe_appliance.schema.sessionfolder import SessionFile, SessionFolder, holds
 from edgemoe_appliance.schema.units import MIB
@@ -261,9 +261,9 @@ class _Collector:
             self._digests[layout.SAMPLES + name] = file.sha256
 
     def _add_appliance(self) -> None:
-        configs = resource_folder("configs")
-        self._files |= {layout.CONFIGS + name: configs / name for name in layout.CONFIG_NAMES}
-        self._files |= layout.study_files(self._request.study)
+        study = self._request.study
+        self._files |= {layout.CONFIGS + name: data for name, data in study.common_files.items()}
+        self._files |= layout.study_files(study)
         root = checkout_root()
         for name in layout.CHECKOUT_NAMES:
             if root is not None and (root / name).is_file():

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
-from typing import Final
 
 from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.models.arithmetic import (
@@ -41,8 +40,6 @@ from edgemoe_appliance.models.twin_mark import TWIN_FORMAT, TwinMark
 from edgemoe_appliance.models.vocabulary import TokenizerKind, build_vocabulary
 from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
 from edgemoe_appliance.schema.files import sync_folder
-
-_MIXTURE: Final = "moe"  # the role of a Mixture-of-Experts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,11 +133,6 @@ def check_stands_for(entry: ModelEntry, model_id: str) -> None:
             has_experts != (0 < shape.expert_used_count <= shape.expert_count),
             f"{shape.expert_used_count} of {shape.expert_count} experts used per token",
             "correct expert_count and expert_used_count",
-        ),
-        (
-            entry.role is not None and has_experts != (entry.role == _MIXTURE),
-            f"role {entry.role} with {shape.expert_count} experts",
-            "correct its role or expert_count",
         ),
         (
             shape.head_count % shape.head_count_kv != 0,

@@ -236,7 +236,7 @@ class ModelEntry(Frozen):
     seen on the first download is then recorded beside the file. Without a `sha256` a file is used
     only where the user has had it pinned on that first download. `shape` is for twins alone.
     `role` stands in older files and in those of others: what a model is in a comparison a study
-    says now, and here it is held against the shape only.
+    says now, and nothing here rests on it.
     """
 
     name: str
@@ -457,6 +457,9 @@ class Configs(Frozen):
     def pin(self, name: str) -> Pin:
         """Return a pin by name, or raise ConfigError that lists the known ones."""
         return pick(self.engines.pins, name, "pin", "engines.yaml")
+
+
+CONFIG_FILES: Final = ("devices.yaml", "engines.yaml", "models.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -198,13 +198,13 @@ class Slowdown(Frozen):
 class Where(Frozen):
     """The place in the study; `str` gives it as it is cited."""
 
-    section: str
+    section: str = ""
     table: int | None = None
     figure: int | None = None
 
     def __str__(self) -> str:
         """Return `section 4.1, Table 3, Fig. 1`, without the parts that are absent."""
-        parts = [f"section {self.section}"]
+        parts = [f"section {self.section}"] if self.section else []
         parts += [f"Table {self.table}"] if self.table else []
         parts += [f"Fig. {self.figure}"] if self.figure else []
         return ", ".join(parts)
@@ -216,8 +216,8 @@ CellT = TypeVar("CellT", bound=Frozen)
 class StudyTable(Frozen, Generic[CellT]):
     """One table of the study: its place and its cells by device and row."""
 
-    where: Where
-    cells: dict[StudyDeviceId, dict[Identifier, CellT]]
+    where: Where = Where()
+    cells: dict[StudyDeviceId, dict[Identifier, CellT]] = Field(default_factory=dict)
 
     def rows(self, device: str | None) -> Mapping[str, CellT]:
         """Return the rows of a device in the study's order, none where it reports none."""
@@ -245,15 +245,15 @@ class StatedFigure(Frozen):
 
 
 class StudyTables(Frozen):
-    """The tables, in the order of the study; those of 4.4 and of the slowdown are in its text."""
+    """The tables that a study may print; one without cells is one that it does not."""
 
-    throughput: StudyTable[Throughput]
-    memory: StudyTable[Memory]
-    prompt_length: StudyTable[PromptLength]
-    stability: StudyTable[Stability]
-    energy: StudyTable[Energy]
-    routing: StudyTable[Routing]
-    slowdown: StudyTable[Slowdown]
+    throughput: StudyTable[Throughput] = StudyTable[Throughput]()
+    memory: StudyTable[Memory] = StudyTable[Memory]()
+    prompt_length: StudyTable[PromptLength] = StudyTable[PromptLength]()
+    stability: StudyTable[Stability] = StudyTable[Stability]()
+    energy: StudyTable[Energy] = StudyTable[Energy]()
+    routing: StudyTable[Routing] = StudyTable[Routing]()
+    slowdown: StudyTable[Slowdown] = StudyTable[Slowdown]()
 
     def named(self, name: str) -> StudyTable[Any]:
         """Return a table by its name, words joined by `-` or `_`."""
@@ -333,7 +333,7 @@ class Paper(Frozen):
     devices: dict[StudyDeviceId, StudyDevice]
     procedure: Procedure
     models: dict[Identifier, StudyModel]
-    tables: StudyTables
-    stated: dict[FigureName, StatedFigure]
-    peaks: dict[StudyDeviceId, DevicePeaks]
+    tables: StudyTables = StudyTables()
+    stated: dict[FigureName, StatedFigure] = Field(default_factory=dict)
+    peaks: dict[StudyDeviceId, DevicePeaks] = Field(default_factory=dict)
     graph: GraphFacts | None = None

@@ -21,9 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.base import Frozen, digest_of
 from edgemoe_appliance.schema.configs import (
+    CONFIG_FILES,
     NO_CATALOGUE,
     Catalogue,
     Configs,
@@ -95,7 +98,8 @@ class Study:
     """One study, whole.
 
     `sha256` is the digest of its folder, `files` the folder as it was read, `documents` the same
-    files as YAML; `configs` is what exists in the world and is shared by studies. `printed` has
+    files as YAML; `configs` is what exists in the world and is shared by studies, `common_files`
+    the files that it was read from. `printed` has
     the digits of every printed figure.
 
     The methods named after tables return a cell for any device and model: where the study reports
@@ -106,6 +110,7 @@ class Study:
     sha256: str
     files: Mapping[str, bytes]
     documents: Mapping[str, YamlDocument]
+    common_files: Mapping[str, bytes]
     configs: Configs
     source: StudySource
     subject: str
@@ -230,7 +235,21 @@ def read_study(
     if catalogue is None:
         catalogue = NO_CATALOGUE if root else find_catalogue()
     root = root or resource_folder("configs")
-    return _read_folder(find_study(name, root), read_configs(root, catalogue))
+    return _read_folder(find_study(name, root), root, catalogue)
+
+
+def read_planned_study(name: str | None, planned: Iterable[StudyIdentity | None]) -> Study:
+    """Read the study that sessions were planned for, unless another is named.
+
+    Raises ConfigError as `read_study` does, and where the sessions are of several studies.
+    """
+    known = sorted({identity.id for identity in planned if identity is not None})
+    if name is None and len(known) > 1:
+        raise ConfigError(
+            f"these sessions are of several studies: {', '.join(known)}",
+            hint="name with --study the one to judge them by",
+        )
+    return read_study(name or next(iter(known), None))
 
 
 def find_study(name: str | None, root: Path) -> Path:
@@ -254,7 +273,8 @@ def find_study(name: str | None, root: Path) -> Path:
     )
 
 
-def _read_folder(folder: Path, configs: Configs) -> Study:
+def _read_folder(folder: Path, root: Path, catalogue: Catalogue) -> Study:
+    configs = read_configs(root, catalogue)
     documents = {path.name: read_yaml(path) for path in _paths(folder)}
     files = {name: document.path.read_bytes() for name, document in documents.items()}
     paper = validate(documents[PAPER_FILE], Paper)
@@ -265,6 +285,7 @@ def _read_folder(folder: Path, configs: Configs) -> Study:
         sha256=digest_of({name: hashlib.sha256(data).hexdigest() for name, data in files.items()}),
         files=files,
         documents=documents,
+        common_files=_common_files(root, configs, catalogue),
         configs=configs,
         **{name: getattr(paper, name) for name in Paper.model_fields},
         printed=parse_printed(files[PAPER_FILE].decode()),
@@ -284,6 +305,19 @@ def _read_folder(folder: Path, configs: Configs) -> Study:
     for reference in _of_tables(study, paper):
         reference.check(study)
     return study
+
+
+def _common_files(root: Path, configs: Configs, catalogue: Catalogue) -> dict[str, bytes]:
+    """Return the shared files as they were read, with the entries that a catalogue adds."""
+    files = {name: (root / name).read_bytes() for name in CONFIG_FILES}
+    for name, added, value in (
+        ("models.yaml", catalogue.models, configs.models),
+        ("devices.yaml", catalogue.devices, configs.devices),
+    ):
+        if added:
+            data = value.model_dump(mode="json", exclude_none=True)
+            files[name] = yaml.safe_dump(data, sort_keys=False).encode()
+    return files
 
 
 def _read_tables(documents: Mapping[str, YamlDocument]) -> Mapping[str, TableSpec]:

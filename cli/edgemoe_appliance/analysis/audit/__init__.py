@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
 from edgemoe_appliance.analysis.audit.document import judgement_document
 from edgemoe_appliance.analysis.audit.energy import check_windows
-from edgemoe_appliance.analysis.audit.findings import AuditVerdict, Confidence, Finding
+from edgemoe_appliance.analysis.audit.findings import (
+    AuditSubject,
+    AuditVerdict,
+    Confidence,
+    Finding,
+)
 from edgemoe_appliance.analysis.audit.memory import check_memory
 from edgemoe_appliance.analysis.audit.nodes import check_nodes
 from edgemoe_appliance.analysis.audit.observer import check_observer
@@ -15,17 +23,69 @@ from edgemoe_appliance.analysis.claims.evidence import Evidence
 
 __all__ = ["AuditVerdict", "Confidence", "Finding", "audit", "judgement_document"]
 
-_CHECKS = (
-    check_windows,
-    check_roofline,
-    check_memory,
-    check_observer,
-    check_nodes,
-    check_stability,
-    check_statements,
+
+@dataclass(frozen=True, kw_only=True)
+class _Audit:
+    """A test of figures; `lacks` says what the evidence would have to have for it, if anything."""
+
+    id: str
+    test: str
+    check: Callable[[Evidence], Iterable[Finding]]
+    lacks: Callable[[Evidence], str] = lambda _: ""
+
+    def findings(self, evidence: Evidence) -> Iterable[Finding]:
+        """Return the findings, or one that says why there are none."""
+        reason = self.lacks(evidence)
+        if not reason:
+            return self.check(evidence)
+        subject = AuditSubject(
+            id=self.id, test=self.test, subject=self.test, where="", source=evidence.source
+        )
+        return (subject.not_tested(reason),)
+
+
+def _lacks_energy(evidence: Evidence) -> str:
+    is_study = evidence.source == "study"
+    return "the study reports no energy" if is_study and not evidence.study.energy_devices else ""
+
+
+def _lacks_routing(evidence: Evidence) -> str:
+    study = evidence.study
+    if not any(map(study.has_experts, study.models)):
+        return "no model of the study has experts"
+    strata = study.procedure.routing_strata_tokens
+    return "" if strata else "the study has no classes of prompts to time routing with"
+
+
+def _lacks_nodes(evidence: Evidence) -> str:
+    return "" if evidence.study.graph else "the study counts no nodes of a graph"
+
+
+_AUDITS = (
+    _Audit(
+        id="energy-window",
+        test="energy x rate / power",
+        check=check_windows,
+        lacks=_lacks_energy,
+    ),
+    _Audit(id="roofline", test="rate against the bandwidth", check=check_roofline),
+    _Audit(id="resident", test="resident against physical memory", check=check_memory),
+    _Audit(
+        id="observer",
+        test="observer effect of the routing measurement",
+        check=check_observer,
+        lacks=_lacks_routing,
+    ),
+    _Audit(id="nodes", test="counts of nodes", check=check_nodes, lacks=_lacks_nodes),
+    _Audit(
+        id="variation",
+        test="variation between prompts and between repetitions",
+        check=check_stability,
+    ),
+    _Audit(id="recomputed", test="figure and its parts", check=check_statements),
 )
 
 
 def audit(evidence: Evidence) -> tuple[Finding, ...]:
     """Return the findings of every test, in the order of the tests."""
-    return tuple(finding for check in _CHECKS for finding in check(evidence))
+    return tuple(finding for each in _AUDITS for finding in each.findings(evidence))

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditSubject,
     AuditVerdict,
     Confidence,
-    Examined,
     Finding,
-    Told,
+    Wording,
     first_absent,
     known_numbers,
     plain_number,
@@ -74,12 +74,12 @@ def _none_tested(
 ) -> Iterator[Finding]:
     """Yield one finding for a condition without any energy."""
     for first in findings[:1]:
-        yield _examined(evidence, place, window, None).not_tested(first.missing)
+        yield _subject(evidence, place, window, None).not_tested(first.missing)
 
 
-def _examined(evidence: Evidence, place: Place, window: _Window, model: str | None) -> Examined:
+def _subject(evidence: Evidence, place: Place, window: _Window, model: str | None) -> AuditSubject:
     name = f" of {evidence.study.model_name(model)}" if model else ""
-    return Examined(
+    return AuditSubject(
         id=".".join([window.id, place.id, *([model] if model else [])]),
         test="energy x rate / power",
         subject=f"energy per token{name}, {window.words}, {place.label}",
@@ -89,7 +89,7 @@ def _examined(evidence: Evidence, place: Place, window: _Window, model: str | No
 
 
 def _finding(evidence: Evidence, place: Place, window: _Window, model: str) -> Finding:
-    examined = _examined(evidence, place, window, model)
+    subject = _subject(evidence, place, window, model)
     energy, power, rate, tokens, peak = (
         evidence.read(place, Term(quantity=quantity, model=model))
         for quantity in (
@@ -102,9 +102,9 @@ def _finding(evidence: Evidence, place: Place, window: _Window, model: str) -> F
     )
     implied = applied(lambda e, r, p: e * r / p, energy, rate, power)
     if not isinstance(implied, Estimate):
-        return examined.not_tested(first_absent(implied))
+        return subject.not_tested(first_absent(implied))
     if implied.value <= 0:
-        return examined.not_tested("energy, rate or power is not above 0")
+        return subject.not_tested("energy, rate or power is not above 0")
     alone = applied(lambda p, r: p / r, power, rate)
     other = applied(lambda w, n, r: (w - 1) * n / r, implied, tokens, rate)
     # However much generation draws, it is not above the highest power that was seen.
@@ -129,12 +129,12 @@ def _finding(evidence: Evidence, place: Place, window: _Window, model: str) -> F
         ),
     )
     verdict = _verdict(implied)
-    told = Told(
+    told = Wording(
         brief=f"implies {in_words(implied.value)} times the time of generation",
         reading=_reading(verdict, implied, other, least),
         sure=_sure(implied),
     )
-    return examined.finding(verdict, numbers, told)
+    return subject.finding(verdict, numbers, told)
 
 
 def _of_median(
@@ -196,7 +196,7 @@ def _ratio_finding(evidence: Evidence, place: Place) -> Finding:
     Generation draws at least the average power of the window and at most the highest power seen.
     """
     name, study = evidence.study.model_name, evidence.study
-    examined = Examined(
+    subject = AuditSubject(
         id=f"energy-ratio.{place.id}",
         test="ratio of energies, generation alone",
         subject=f"energy per token, {name(study.subject)} / {name(study.baseline)}, {place.label}",
@@ -208,7 +208,7 @@ def _ratio_finding(evidence: Evidence, place: Place) -> Finding:
     if not (
         isinstance(counted, Estimate) and isinstance(least, Estimate) and isinstance(most, Estimate)
     ):
-        return examined.not_tested(first_absent(counted, least, most))
+        return subject.not_tested(first_absent(counted, least, most))
     numbers = known_numbers(
         ("counted_ratio", "ratio as counted", "ratio", counted),
         ("generation_least_ratio", "ratio of generation alone, at least", "ratio", least),
@@ -221,12 +221,12 @@ def _ratio_finding(evidence: Evidence, place: Place) -> Finding:
         "rates and powers"
     )
     reading += ": the rest comes from what else the windows hold." if beyond else ": it can be."
-    told = Told(
+    told = Wording(
         brief=f"{in_words(counted.value)} as counted, {bounds} by generation alone",
         reading=reading,
         sure=(Confidence.MEDIUM, "generation is taken to draw no less than the window's average"),
     )
-    return examined.finding(
+    return subject.finding(
         AuditVerdict.INCONSISTENT if beyond else AuditVerdict.CONSISTENT, numbers, told
     )
 

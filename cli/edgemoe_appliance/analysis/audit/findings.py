@@ -55,7 +55,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class Wording:
     """A finding in words: `brief`, `reading`, and how `sure` with what that rests on."""
 
     brief: str
@@ -64,7 +64,7 @@ class Told:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Examined:
+class AuditSubject:
     """What a finding is about, before anything is found."""
 
     id: str
@@ -77,7 +77,7 @@ class Examined:
         self,
         verdict: AuditVerdict,
         numbers: tuple[Number, ...],
-        told: Told,
+        told: Wording,
     ) -> Finding:
         """Return what was found."""
         return Finding(

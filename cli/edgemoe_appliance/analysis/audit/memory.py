@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditSubject,
     AuditVerdict,
     Confidence,
-    Examined,
     Finding,
-    Told,
+    Wording,
     first_absent,
     known_numbers,
 )
@@ -34,11 +34,11 @@ def check_memory(evidence: Evidence) -> Iterator[Finding]:
             yield _reclaimable(evidence, place, model)
 
 
-def _examined(
+def _subject(
     evidence: Evidence, place: Place, model: str, about: tuple[str, str, str]
-) -> Examined:
+) -> AuditSubject:
     family, test, words = about
-    return Examined(
+    return AuditSubject(
         id=f"{family}.{place.id}.{model}",
         test=test,
         subject=f"{words} of {evidence.study.model_name(model)}, {place.label}",
@@ -49,11 +49,11 @@ def _examined(
 
 def _fits(evidence: Evidence, place: Place, model: str) -> Finding:
     about = ("resident", "resident against physical memory", "peak resident memory")
-    examined = _examined(evidence, place, model, about)
+    subject = _subject(evidence, place, model, about)
     peak, physical = _read(evidence, place, model, Quantity.PEAK_MEMORY, Quantity.PHYSICAL_MEMORY)
     share = applied(lambda p, m: p / m, peak, physical)
     if not isinstance(share, Estimate):
-        return examined.not_tested(first_absent(share))
+        return subject.not_tested(first_absent(share))
     numbers = known_numbers(
         ("share_ratio", "peak to physical memory", "ratio", share),
         ("peak_bytes", "peak resident memory", "B", peak),
@@ -76,12 +76,14 @@ def _fits(evidence: Evidence, place: Place, model: str) -> Finding:
         )
     sure = Confidence.MEDIUM if high_of(share) > 1 and low_of(share) < _CLEAR else Confidence.HIGH
     why = "a nominal GB is 10^9 or 2^30 bytes; the kernel and the firmware keep some of either"
-    return examined.finding(verdict, numbers, Told(brief=brief, reading=reading, sure=(sure, why)))
+    return subject.finding(
+        verdict, numbers, Wording(brief=brief, reading=reading, sure=(sure, why))
+    )
 
 
 def _reclaimable(evidence: Evidence, place: Place, model: str) -> Finding:
     about = ("reclaimable", "reclaimable part of the peak", "demand for memory")
-    examined = _examined(evidence, place, model, about)
+    subject = _subject(evidence, place, model, about)
     peak, physical = _read(evidence, place, model, Quantity.PEAK_MEMORY, Quantity.PHYSICAL_MEMORY)
     measured, size = _read(evidence, place, model, Quantity.FILE_BACKED_MEMORY, Quantity.FILE_SIZE)
     is_measured = isinstance(measured, Estimate)
@@ -90,7 +92,7 @@ def _reclaimable(evidence: Evidence, place: Place, model: str) -> Finding:
     share = applied(lambda p, f, m: max(0.0, p - f) / m, peak, pages, physical)
     whole = applied(lambda p, m: p / m, peak, physical)
     if not (isinstance(demand, Estimate) and isinstance(share, Estimate)):
-        return examined.not_tested(first_absent(demand, share))
+        return subject.not_tested(first_absent(demand, share))
     numbers = known_numbers(
         ("demand_share_ratio", "peak less file pages, to physical memory", "ratio", share),
         ("demand_bytes", "peak less file pages", "B", demand),
@@ -110,10 +112,10 @@ def _reclaimable(evidence: Evidence, place: Place, model: str) -> Finding:
     if not is_measured:
         why = "the parts of the peak are not printed; the file is mapped by default"
         sure = (Confidence.MEDIUM, why)
-    return examined.finding(
+    return subject.finding(
         AuditVerdict.CONSISTENT if is_demand else AuditVerdict.INCONSISTENT,
         numbers,
-        Told(
+        Wording(
             brief=f"{file_words}{_told(pages)} of {_told(peak)} can be dropped",
             reading=capitalised(reading),
             sure=sure,

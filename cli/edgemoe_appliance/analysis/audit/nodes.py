@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditSubject,
     AuditVerdict,
     Confidence,
-    Examined,
     Finding,
-    Told,
+    Wording,
     known_numbers,
     plain_number,
 )
@@ -59,7 +59,7 @@ def _evaluations(evidence: Evidence, graph: GraphFacts, counted: tuple[str, floa
     """
     kind, count, per_graph = counted
     words = "routing" if kind == "routing" else "expert"
-    examined = Examined(
+    subject = AuditSubject(
         id=f"nodes.{kind}",
         test="counts of nodes",
         subject=f"{words} nodes of a patched run",
@@ -80,19 +80,19 @@ def _evaluations(evidence: Evidence, graph: GraphFacts, counted: tuple[str, floa
         f"of it; a run of {wanted} tokens makes {wanted}, with {wanted * per_graph} nodes"
     )
     reading += "." if fits else ": these are the nodes of a shorter run, if of a run at all."
-    told = Told(
+    told = Wording(
         brief=f"{count:g} are {in_words(evaluations)} evaluations; {wanted} tokens take {wanted}",
         reading=reading,
         sure=(Confidence.MEDIUM, f"the graph: {graph.source}; runs may stop early"),
     )
-    return examined.finding(
+    return subject.finding(
         AuditVerdict.CONSISTENT if fits else AuditVerdict.INCONSISTENT, numbers, told
     )
 
 
 def _others(evidence: Evidence, graph: GraphFacts, place: Place) -> Finding:
     """Return how many nodes lie outside the MoE blocks of a graph that was counted."""
-    examined = Examined(
+    subject = AuditSubject(
         id="nodes.others" if evidence.source == "study" else f"nodes.others.{place.id}",
         test="counts of nodes",
         subject="nodes outside the MoE blocks to those inside",
@@ -105,7 +105,7 @@ def _others(evidence: Evidence, graph: GraphFacts, place: Place) -> Finding:
     stated = printed_estimate(evidence.study.printed, f"stated/{graph.stated.outside_ratio}")
     departure = ratio_of(outside, stated)
     if isinstance(outside, Absent) or isinstance(departure, Absent):
-        return examined.not_tested(
+        return subject.not_tested(
             outside.reason if isinstance(outside, Absent) else "it is not stated"
         )
     inside = evidence.study.nodes_inside
@@ -116,12 +116,12 @@ def _others(evidence: Evidence, graph: GraphFacts, place: Place) -> Finding:
     )
     agree = abs(departure.value - 1) <= _ABOUT
     brief = f"{in_words(outside.value)} to 1"
-    told = Told(
+    told = Wording(
         brief=brief,
         reading=f"Of the nodes of a token {inside} have names that the study's patch looks for; "
         f"outside to inside that is {brief}.",
         sure=(Confidence.MEDIUM, f"nodes depend on the engine's version; {graph.source}"),
     )
-    return examined.finding(
+    return subject.finding(
         AuditVerdict.CONSISTENT if agree else AuditVerdict.INCONSISTENT, numbers, told
     )

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditSubject,
     AuditVerdict,
     Confidence,
-    Examined,
     Finding,
-    Told,
+    Wording,
     known_numbers,
     plain_number,
 )
@@ -69,7 +69,7 @@ def check_observer(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> Finding:
-    examined = Examined(
+    subject = AuditSubject(
         id=f"observer.{place.id}.{model}.{stratum}",
         test="observer effect of the routing measurement",
         subject=f"routing share of {evidence.study.model_name(model)} with {stratum} prompts, "
@@ -79,7 +79,7 @@ def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> 
     )
     times = _times(evidence, place, model, stratum)
     if isinstance(times, Absent):
-        return examined.not_tested(times.reason)
+        return subject.not_tested(times.reason)
     sparse = evidence.read(
         place,
         Term(quantity=Quantity.ROUTING_SHARE, model=model, stratum=stratum, arm=Arm.PROBE_BOUNDARY),
@@ -96,13 +96,13 @@ def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> 
         )
     why = "the added time is that of generation; a prompt pass is slowed down too"
     sure = Confidence.MEDIUM if is_decode else Confidence.LOW
-    told = Told(
+    told = Wording(
         brief=f"{in_words(times.share.value)} %, may be {in_words(times.least_pct)} to "
         f"{in_words(times.most_pct)} %",
         reading=reading,
         sure=(sure, why),
     )
-    return examined.finding(verdict, numbers, told)
+    return subject.finding(verdict, numbers, told)
 
 
 def _numbers(

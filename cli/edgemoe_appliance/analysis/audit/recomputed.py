@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditSubject,
     AuditVerdict,
     Confidence,
-    Examined,
     Finding,
-    Told,
+    Wording,
     plain_number,
 )
 from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate, high_of, low_of
@@ -31,7 +31,7 @@ def check_statements(evidence: Evidence) -> Iterator[Finding]:
         family, test = ("recomputed", "figure and its parts")
         if statement.numerals is not None:
             family, test = ("units", "units of the parts")
-        examined = Examined(
+        subject = AuditSubject(
             id=f"{family}.{statement.id}",
             test=test,
             subject=statement.subject,
@@ -39,11 +39,11 @@ def check_statements(evidence: Evidence) -> Iterator[Finding]:
             source=evidence.source,
         )
         if isinstance(statement.again, Absent):
-            yield examined.not_tested(statement.again.reason)
+            yield subject.not_tested(statement.again.reason)
         elif isinstance(statement.numerals, Estimate):
-            yield _unit_finding(examined, statement, statement.again, statement.numerals)
+            yield _unit_finding(subject, statement, statement.again, statement.numerals)
         else:
-            yield _finding(examined, statement, statement.again)
+            yield _finding(subject, statement, statement.again)
 
 
 def meet(one: Estimate, other: Estimate) -> bool:
@@ -52,7 +52,7 @@ def meet(one: Estimate, other: Estimate) -> bool:
     return low_of(one) <= high_of(other) + slack and low_of(other) <= high_of(one) + slack
 
 
-def _finding(examined: Examined, statement: Statement, again: Estimate) -> Finding:
+def _finding(subject: AuditSubject, statement: Statement, again: Estimate) -> Finding:
     said = number_of("said", f"{statement.subject}, as said", statement.unit, statement.said)
     result = number_of("again", f"the same, from {statement.how}", statement.unit, again)
     agree = meet(statement.said, again)
@@ -61,24 +61,24 @@ def _finding(examined: Examined, statement: Statement, again: Estimate) -> Findi
     if not agree:
         is_rounded = Basis.ROUNDING in (said.basis, result.basis)
         end = "no rounding brings the two together" if is_rounded else "the two differ"
-    return examined.finding(
+    return subject.finding(
         AuditVerdict.CONSISTENT if agree else AuditVerdict.INCONSISTENT,
         (said, result, *_parts(statement)),
-        Told(
+        Wording(
             brief=f"said {_said(statement)}; comes to {with_unit(again.value, statement.unit)}",
-            reading=f"{_SAID[examined.source]} {begin}{number_in_words(result)}: {end}.",
+            reading=f"{_SAID[subject.source]} {begin}{number_in_words(result)}: {end}.",
             sure=_SURE,
         ),
     )
 
 
 def _unit_finding(
-    examined: Examined, statement: Statement, again: Estimate, numerals: Estimate
+    subject: AuditSubject, statement: Statement, again: Estimate, numerals: Estimate
 ) -> Finding:
     said = number_of("said", f"{statement.subject}, as said", statement.unit, statement.said)
     like = number_of("like_units", "the same in like units", statement.unit, again)
     bare = number_of("numerals", "the numerals alone", statement.unit, numerals)
-    begin = f"{_SAID[examined.source]} {_said(statement)}; {statement.how}"
+    begin = f"{_SAID[subject.source]} {_said(statement)}; {statement.how}"
     if meet(statement.said, again):
         verdict, text = AuditVerdict.CONSISTENT, f"{begin} is {number_in_words(like)}: they agree"
     elif meet(statement.said, numerals):
@@ -90,12 +90,12 @@ def _unit_finding(
     else:
         verdict = AuditVerdict.INCONSISTENT
         text = f"{begin} is {number_in_words(like)}, {number_in_words(bare)} without units: neither"
-    told = Told(
+    told = Wording(
         brief=f"said {_said(statement)}; {with_unit(again.value, statement.unit)} in like units",
         reading=f"{text}.",
         sure=_SURE,
     )
-    return examined.finding(verdict, (said, like, bare, *_parts(statement)), told)
+    return subject.finding(verdict, (said, like, bare, *_parts(statement)), told)
 
 
 def _said(statement: Statement) -> str:

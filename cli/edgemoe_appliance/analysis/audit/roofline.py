@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from statistics import median
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditSubject,
     AuditVerdict,
     Confidence,
-    Examined,
     Finding,
-    Told,
+    Wording,
     first_absent,
     known_numbers,
     plain_number,
@@ -49,20 +49,20 @@ def check_roofline(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _without_bandwidth(evidence: Evidence, place: Place, absent: Absent) -> Finding:
-    examined = Examined(
+    subject = AuditSubject(
         id=f"roofline.{place.id}",
         test="rate against the bandwidth",
         subject=f"generation rates, {place.label}",
         where=place.label,
         source=evidence.source,
     )
-    return examined.not_tested(absent.reason)
+    return subject.not_tested(absent.reason)
 
 
 def _ceiling(evidence: Evidence, place: Place, model: str, *, total: bool) -> Finding:
     kind = "total" if total else "active"
     words = "all weights" if total else "the weights that a token uses"
-    examined = Examined(
+    subject = AuditSubject(
         id=f"roofline.{kind}.{place.id}.{model}",
         test=f"rate against the bandwidth, {kind} bytes",
         subject=f"generation rate of {evidence.study.model_name(model)}, {place.label}, were "
@@ -76,7 +76,7 @@ def _ceiling(evidence: Evidence, place: Place, model: str, *, total: bool) -> Fi
     size = _read(evidence, place, quantity, model)
     share = applied(lambda r, s, b: r * s / b, rate, size, bandwidth)
     if isinstance(share, Absent):
-        return examined.not_tested(share.reason)
+        return subject.not_tested(share.reason)
     ceiling = applied(lambda b, s: b / s, bandwidth, size)
     numbers = known_numbers(
         ("bandwidth_share_ratio", "traffic to peak bandwidth", "ratio", share),
@@ -87,14 +87,14 @@ def _ceiling(evidence: Evidence, place: Place, model: str, *, total: bool) -> Fi
         ("bytes_per_token_gb", "read for a token", "GB", _in_gb(size)),
     )
     verdict = _verdict(share)
-    told = Told(
+    told = Wording(
         brief=f"{in_words(rate.value)} tok/s, at most {in_words(ceiling.value)}"
         if isinstance(rate, Estimate) and isinstance(ceiling, Estimate)
         else "",
         reading=_ceiling_reading(verdict, numbers, words),
         sure=_sure(evidence, place, share),
     )
-    return examined.finding(verdict, numbers, told)
+    return subject.finding(verdict, numbers, told)
 
 
 def _ceiling_reading(verdict: AuditVerdict, numbers: tuple[Number, ...], words: str) -> str:
@@ -116,7 +116,7 @@ def _utilisation(evidence: Evidence, place: Place, model: str) -> Finding:
 
     Source: MoE-CAP, arXiv 2412.07067; its traffic leaves the head out, given beside.
     """
-    examined = Examined(
+    subject = AuditSubject(
         id=f"utilisation.{place.id}.{model}",
         test="S-MBU and S-MFU",
         subject=f"utilisation of the device by {evidence.study.model_name(model)}, {place.label}",
@@ -125,7 +125,7 @@ def _utilisation(evidence: Evidence, place: Place, model: str) -> Finding:
     )
     bandwidth_used = _s_mbu(evidence, place, model)
     if isinstance(bandwidth_used, Absent):
-        return examined.not_tested(bandwidth_used.reason)
+        return subject.not_tested(bandwidth_used.reason)
     head = _read(evidence, place, Quantity.HEAD_BYTES, model)
     rate = _read(evidence, place, Quantity.GENERATION_RATE, model)
     bandwidth = _read(evidence, place, Quantity.BANDWIDTH, model)
@@ -143,12 +143,12 @@ def _utilisation(evidence: Evidence, place: Place, model: str) -> Finding:
         numbers += (plain_number("dense_s_mbu_pct", "S-MBU, median of the dense", "%", others),)
     share = applied(lambda u: u / 100, bandwidth_used)
     verdict = _verdict(share) if isinstance(share, Estimate) else AuditVerdict.UNDECIDED
-    told = Told(
+    told = Wording(
         brief=f"{in_words(bandwidth_used.value)} % of the bandwidth",
         reading=_utilisation_reading(bandwidth_used, arithmetic, others),
         sure=_sure(evidence, place, share),
     )
-    return examined.finding(verdict, numbers, told)
+    return subject.finding(verdict, numbers, told)
 
 
 def _utilisation_reading(used: Estimate, arithmetic: Found, others: float | None) -> str:

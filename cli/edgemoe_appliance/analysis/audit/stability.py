@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditSubject,
     AuditVerdict,
     Confidence,
-    Examined,
     Finding,
-    Told,
+    Wording,
     known_numbers,
 )
 from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
@@ -30,7 +30,7 @@ def check_stability(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _finding(evidence: Evidence, place: Place, model: str) -> Finding:
-    examined = Examined(
+    subject = AuditSubject(
         id=f"variation.{place.id}.{model}",
         test="variation between prompts and between repetitions",
         subject=f"variation of the rate of {evidence.study.model_name(model)}, {place.label}",
@@ -40,7 +40,7 @@ def _finding(evidence: Evidence, place: Place, model: str) -> Finding:
     term = Term(quantity=Quantity.PROMPT_VARIANCE, model=model)
     share = evidence.read(place, term)
     if isinstance(share, Absent):
-        return examined.not_tested(share.reason)
+        return subject.not_tested(share.reason)
     variation = evidence.read(place, term.of(Quantity.RATE_VARIATION))
     numbers = known_numbers(
         ("prompt_variance_pct", "part of the variance that lies between prompts", "%", share),
@@ -61,12 +61,12 @@ def _finding(evidence: Evidence, place: Place, model: str) -> Finding:
         )
     least = "at least " if is_floor else ""
     why = "from the means of the three lengths alone" if is_floor else "a share without interval"
-    told = Told(
+    told = Wording(
         brief=f"{least}{in_words(share.value)} %{told_likely} of the variance lies between prompts",
         reading=reading,
         sure=(Confidence.MEDIUM, why),
     )
-    return examined.finding(verdict, numbers, told)
+    return subject.finding(verdict, numbers, told)
 
 
 def _judged(share: Estimate, *, is_floor: bool) -> tuple[AuditVerdict, str]:
