@@ -13,9 +13,13 @@ case $(uname -s) in
     *) kind="-shared -Wl,--as-needed -ldl" ;;
 esac
 
+# Later engines decode through another function.
+process=
+if grep -q 'llama_process(' "$source/include/llama.h"; then process=-DEDGEMOE_LLAMA_PROCESS; fi
+
 # The engine's headers are not ours to keep free of warnings, hence -isystem.
 # shellcheck disable=SC2086
 exec "$compiler" -std=c++17 -O2 -fPIC -fno-exceptions -fno-rtti -fvisibility=hidden \
-    -Wall -Wextra -Werror \
+    -Wall -Wextra -Werror $process \
     -isystem "$source/include" -isystem "$source/ggml/include" \
     "$here/node_class.cpp" "$here/report.cpp" "$here/probe.cpp" -o "$output" $kind

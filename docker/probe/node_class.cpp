@@ -24,11 +24,21 @@ constexpr std::array<std::string_view, 6> kRoutingNames = {
     "ffn_moe_logits", "ffn_moe_probs",   "ffn_moe_argsort",
     "ffn_moe_topk",   "ffn_moe_weights", "ffn_moe_group",
 };
-constexpr std::array<std::string_view, 12> kExpertNames = {
-    "ffn_moe_up",    "ffn_moe_gate",  "ffn_moe_down",     "ffn_moe_silu",
-    "ffn_moe_gelu",  "ffn_moe_relu",  "ffn_moe_act",      "ffn_moe_swiglu",
-    "ffn_moe_geglu", "ffn_moe_reglu", "ffn_moe_weighted", "ffn_moe_out",
+constexpr std::array<std::string_view, 13> kExpertNames = {
+    "ffn_moe_up",    "ffn_moe_gate",  "ffn_moe_down",     "ffn_moe_silu", "ffn_moe_gelu",
+    "ffn_moe_relu",  "ffn_moe_act",   "ffn_moe_swiglu",   "ffn_moe_situ", "ffn_moe_geglu",
+    "ffn_moe_reglu", "ffn_moe_weighted", "ffn_moe_out",
 };
+// Sums of a block's input and output, whose names begin like those of the block. With the two names
+// that later graphs give to a norm between attention and FFN, which says nothing of its place:
+// before the sum it is attention's, after it the FFN's.
+constexpr std::array<std::string_view, 5> kResidualNames = {
+    "attn_residual", "ffn_residual", "ffn_inp", "sa_out", "residual",
+};
+constexpr std::array<std::string_view, 2> kPostNormNames = {"attn_post_norm", "post_attn_norm"};
+// A product without a name right after one of these is a projection of a layer that is neither
+// attention nor FFN (a state space, a convolution).
+constexpr std::string_view kInputNorm = "attn_norm";
 constexpr std::array<std::string_view, 21> kAttentionNames = {
     "attn", "Qcur", "Kcur", "Vcur",    "q",       "k",       "v",
     "kq",   "kqv",  "wqkv", "bqkv",    "wo",      "k_cache", "v_cache",
@@ -36,12 +46,12 @@ constexpr std::array<std::string_view, 21> kAttentionNames = {
 };
 constexpr std::array<std::string_view, 3> kHeadNames = {"result", "lmhead", "output_norm"};
 // Known and none of the four: embedding, residual sums, dense and shared FFN, cache upkeep.
-constexpr std::array<std::string_view, 26> kOtherNames = {
+constexpr std::array<std::string_view, 27> kOtherNames = {
     "inp",       "inpL",          "pos_embd", "ffn_inp",        "ffn_norm",  "ffn_up",
     "ffn_gate",  "ffn_down",      "ffn_silu", "ffn_gelu",       "ffn_relu",  "ffn_act",
     "ffn_mul",   "ffn_out",       "ffn_post", "ffn_sub",        "ffn_shexp", "ffn_swiglu",
     "ffn_geglu", "l_out",         "sa_out",   "layer_out_norm", "K_f32",     "K_shifted",
-    "embd",      "ffn_moe_shexp",
+    "embd",      "ffn_moe_shexp",  "ffn_moe_combined",
 };
 
 constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -64,9 +74,18 @@ bool has(const std::array<std::string_view, N>& entries, std::string_view base) 
     return false;
 }
 
+template <std::size_t N>
+bool is_one_of(const std::array<std::string_view, N>& entries, std::string_view base) {
+    for (std::string_view entry : entries) {
+        if (base == entry) return true;
+    }
+    return false;
+}
+
 Judgement judge(std::string_view base) {
     if (base.empty()) return {Naming::kUnnamed, NodeClass::kOther};
     if (base == "norm" || base == "norm_w") return {Naming::kHelper, NodeClass::kOther};
+    if (is_one_of(kResidualNames, base)) return {Naming::kNamed, NodeClass::kOther};
     if (has(kRoutingNames, base)) return {Naming::kNamed, NodeClass::kRouting};
     if (has(kExpertNames, base)) return {Naming::kNamed, NodeClass::kExpertFfn};
     if (has(kAttentionNames, base)) return {Naming::kNamed, NodeClass::kAttention};
@@ -75,39 +94,95 @@ Judgement judge(std::string_view base) {
     return {Naming::kUnknown, NodeClass::kOther};
 }
 
+bool in_moe_block(NodeClass cls) {
+    return cls == NodeClass::kRouting || cls == NodeClass::kExpertFfn;
+}
+
+bool has_name(const PlannedNode& node) {
+    const Naming naming = judge(base_of(node.name)).naming;
+    return naming == Naming::kNamed || naming == Naming::kUnknown;
+}
+
+bool is_residual_sum(const PlannedNode* nodes, std::size_t at) {
+    return is_one_of(kResidualNames, base_of(nodes[at].name));
+}
+
+// The class of a norm between attention and FFN, by the sum that lies before or behind it.
+Judgement judge_post_norm(const PlannedNode* nodes, std::size_t count, std::size_t at) {
+    std::size_t i = at;
+    while (i > 0 && !has_name(nodes[i - 1])) --i;
+    if (i > 0 && is_residual_sum(nodes, i - 1)) return {Naming::kNamed, NodeClass::kOther};
+    std::size_t next = at + 1;
+    while (next < count && !has_name(nodes[next])) ++next;
+    if (next < count && is_residual_sum(nodes, next)) {
+        return {Naming::kNamed, NodeClass::kAttention};
+    }
+    return {Naming::kUnknown, NodeClass::kOther};
+}
+
+Judgement judge_at(const PlannedNode* nodes, std::size_t count, std::size_t at) {
+    const std::string_view base = base_of(nodes[at].name);
+    return is_one_of(kPostNormNames, base) ? judge_post_norm(nodes, count, at) : judge(base);
+}
+
 NodeClass class_ahead(const PlannedNode* nodes, std::size_t count, std::size_t from) {
     for (std::size_t i = from; i < count; ++i) {
-        const Judgement found = judge(base_of(nodes[i].name));
-        if (found.naming == Naming::kNamed || found.naming == Naming::kUnknown) return found.cls;
+        if (has_name(nodes[i])) return judge_at(nodes, count, i).cls;
     }
     return NodeClass::kOther;
 }
 
-// An unnamed node continues what came before it. The exception is the end of a MoE block: the
-// routing weights are gathered after the down projection, and the unnamed nodes that follow apply
-// them to the experts' outputs and sum these up, which is the experts' work.
+// What has been passed on the way through the graph.
+struct Passed {
+    NodeClass cls = NodeClass::kOther;
+    bool unknown = false;
+    bool in_moe = false;     // between the first and the last named node of a MoE block
+    bool combining = false;  // after its down projection
+    bool at_norm = false;    // the last named node is the norm at the input of a layer
+};
+
+// An unnamed node continues what came before it, if that is known. There are exceptions. At the
+// end of a MoE block the routing weights are gathered after the down projection: unnamed nodes that
+// lead to such a weight, and a softmax, are routing's, and those behind apply the weights to the
+// experts' outputs and sum these up, which is the experts' work.
+void place_unnamed(PlannedNode* nodes, std::size_t count, std::size_t at, const Passed& passed) {
+    PlannedNode& node = nodes[at];
+    node.own = passed.cls;
+    node.unknown = passed.unknown;
+    if (passed.in_moe && node.softmax) {
+        node.own = NodeClass::kRouting;
+    } else if (passed.combining) {
+        const bool leads = class_ahead(nodes, count, at + 1) == NodeClass::kRouting;
+        node.own = leads ? NodeClass::kRouting : NodeClass::kExpertFfn;
+    } else if (passed.at_norm && node.product) {
+        node.own = NodeClass::kOther;
+        node.unknown = true;
+    }
+}
+
+void pass_named(std::string_view base, NodeClass cls, Passed& passed) {
+    passed.in_moe = in_moe_block(cls) && base != "ffn_moe_out";
+    if (starts_with(base, "ffn_moe_down")) passed.combining = true;
+    if (!passed.in_moe) passed.combining = false;
+    passed.at_norm = base == kInputNorm;
+}
+
 void assign_own_classes(PlannedNode* nodes, std::size_t count) {
-    NodeClass before = NodeClass::kOther;
-    bool combining = false;
+    Passed passed;
     for (std::size_t i = 0; i < count; ++i) {
-        const std::string_view base = base_of(nodes[i].name);
-        const Judgement found = judge(base);
+        const Judgement found = judge_at(nodes, count, i);
         nodes[i].unknown = found.naming == Naming::kUnknown;
         if (found.naming == Naming::kUnnamed) {
-            nodes[i].own = combining ? NodeClass::kExpertFfn : before;
+            place_unnamed(nodes, count, i, passed);
         } else if (found.naming == Naming::kHelper) {
             nodes[i].own = class_ahead(nodes, count, i + 1);
         } else {
             nodes[i].own = found.cls;
-            if (starts_with(base, "ffn_moe_down")) combining = true;
-            if (base == "ffn_moe_out" || !starts_with(base, "ffn_moe_")) combining = false;
+            pass_named(base_of(nodes[i].name), found.cls, passed);
         }
-        before = nodes[i].own;
+        passed.cls = nodes[i].own;
+        passed.unknown = nodes[i].unknown;
     }
-}
-
-bool in_moe_block(NodeClass cls) {
-    return cls == NodeClass::kRouting || cls == NodeClass::kExpertFfn;
 }
 
 struct Run {
@@ -171,6 +246,16 @@ std::string_view base_of(std::string_view name) {
 
 bool is_product(std::string_view operation) {
     return operation == "MUL_MAT" || operation == "MUL_MAT_ID" || operation == "FLASH_ATTN_EXT";
+}
+
+void note_operation(PlannedNode& node, std::string_view operation) {
+    node.product = is_product(operation);
+    node.softmax = operation == "SOFT_MAX";
+}
+
+const char* told_name(const PlannedNode& node) {
+    if (!base_of(node.name).empty()) return node.name;
+    return node.product ? "(unnamed product)" : "(unnamed)";
 }
 
 void classify(PlannedNode* nodes, std::size_t count) {

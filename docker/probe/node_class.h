@@ -24,7 +24,8 @@ struct PlannedNode {
     NodeClass own;       // by its name, or by its position when it has none
     NodeClass charged;   // the class that gets its time in boundary mode
     bool product;        // a matrix product: the work that makes a group worth an edge
-    bool unknown;        // has a name that is in no table
+    bool softmax;        // in a MoE block only routing takes one
+    bool unknown;        // has a name that is in no table, or none and no position that tells
     bool edge;           // boundary mode synchronises after this node
 };
 
@@ -34,7 +35,13 @@ std::string_view base_of(std::string_view name);
 
 bool is_product(std::string_view operation);
 
-// Fills own, charged, unknown and edge of `count` nodes from their name and product.
+// Fills product and softmax.
+void note_operation(PlannedNode& node, std::string_view operation);
+
+// The name under which an unknown node is reported: its own, or that it has none.
+const char* told_name(const PlannedNode& node);
+
+// Fills own, charged, unknown and edge of `count` nodes from their name, product and softmax.
 void classify(PlannedNode* nodes, std::size_t count);
 
 }  // namespace edgemoe_probe

@@ -30,6 +30,14 @@ struct Engine {
     decltype(&::llama_synchronize) synchronize;
     decltype(&::llama_perf_context_reset) perf_reset;
     decltype(&::llama_perf_context_print) perf_print;
+    decltype(&::llama_perf_context) perf_data;
+#if defined(EDGEMOE_LLAMA_PROCESS)
+    decltype(&::llama_process) process;
+    decltype(&::llama_batch_ext_clear) batch_clear;
+    decltype(&::llama_batch_ext_add) batch_add;
+    decltype(&::llama_batch_ext_add_token) batch_add_token;
+    decltype(&::llama_batch_ext_add_embd) batch_add_embd;
+#endif
     decltype(&::ggml_backend_sched_graph_compute_async) compute;
     decltype(&::ggml_backend_sched_set_eval_callback) set_callback;
     decltype(&::ggml_graph_n_nodes) graph_size;
@@ -103,7 +111,7 @@ void make_plan(ggml_cgraph* graph, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
         const ggml_tensor* node = engine.graph_node(graph, static_cast<int>(i));
         std::strncpy(plan.nodes[i].name, engine.node_name(node), kMaxName - 1);
-        plan.nodes[i].product = is_product(engine.node_operation(node));
+        note_operation(plan.nodes[i], engine.node_operation(node));
     }
     classify(plan.nodes, count);
     plan.count = count;
@@ -116,7 +124,7 @@ void note_nodes(ggml_cgraph* graph) {
         node.tensor = engine.graph_node(graph, static_cast<int>(i));
         current.record.nodes[static_cast<std::size_t>(node.own)] += 1;
         current.record.charged[static_cast<std::size_t>(per_node ? node.own : node.charged)] += 1;
-        if (node.unknown && !per_node) note_unknown(report, node.name, -1);
+        if (node.unknown && !per_node) note_unknown(report, told_name(node), -1);
     }
 }
 
@@ -149,7 +157,7 @@ void charge() {
     const bool per_node = current.record.mode == Mode::kPerNode;
     current.record.class_ns[static_cast<std::size_t>(per_node ? node.own : node.charged)] += spent;
     current.record.syncs += 1;
-    if (per_node && node.unknown) note_unknown(report, node.name, spent);
+    if (per_node && node.unknown) note_unknown(report, told_name(node), spent);
     current.mark_ns = now_ns();
 }
 
@@ -185,14 +193,14 @@ ggml_status on_compute(ggml_backend_sched_t sched, ggml_cgraph* graph) {
 
 // ---- the calls ----
 
-void begin(const llama_context* context, const llama_batch& batch) {
+void begin(const llama_context* context, std::int32_t tokens) {
     const llama_context* first = nullptr;
     if (!only_context.compare_exchange_strong(first, context) && first != context) {
         note(report, Failure::kSeveralContexts);
     }
     current = Current{};
-    current.record.tokens = batch.n_tokens;
-    current.record.mode = mode_of_call(batch.n_tokens);
+    current.record.tokens = tokens;
+    current.record.mode = mode_of_call(tokens);
     current.record.kv_cells = engine.kv_cells != nullptr ? engine.kv_cells(context) : -1;
     current.record.start_ns = now_ns();
 }
@@ -208,21 +216,79 @@ void finish(llama_context* context, std::int32_t result) {
     append(report, current.record);
 }
 
-std::int32_t on_decode(llama_context* context, llama_batch batch) {
-    if (engine.decode == nullptr) return -1;
-    if (report.path[0] == '\0') return engine.decode(context, batch);
+template <typename Call>
+std::int32_t watch(llama_context* context, std::int32_t tokens, Call call) {
+    if (report.path[0] == '\0') return call();
     if (report.in_decode.exchange(true)) {
         note(report, Failure::kConcurrentCall);
-        return engine.decode(context, batch);
+        return call();
     }
     decoding = true;
-    begin(context, batch);
-    const std::int32_t result = engine.decode(context, batch);
+    begin(context, tokens);
+    const std::int32_t result = call();
     finish(context, result);
     decoding = false;
     report.in_decode.store(false);
     return result;
 }
+
+std::int32_t on_decode(llama_context* context, llama_batch batch) {
+    if (engine.decode == nullptr) return -1;
+    return watch(context, batch.n_tokens, [&] { return engine.decode(context, batch); });
+}
+
+#if defined(EDGEMOE_LLAMA_PROCESS)
+// Later engines decode through another function, whose batch does not tell how many tokens it has:
+// they are counted as they are put in. A program has one batch, or few; the last ones are known.
+constexpr std::size_t kMaxBatches = 16;
+struct CountedBatch {
+    const llama_batch_ext* batch;
+    std::int32_t tokens;
+};
+CountedBatch batches[kMaxBatches];
+std::size_t next_batch;
+
+CountedBatch& counted(const llama_batch_ext* batch) {
+    for (CountedBatch& known : batches) {
+        if (known.batch == batch) return known;
+    }
+    CountedBatch& fresh = batches[next_batch++ % kMaxBatches];
+    fresh = {batch, 0};
+    return fresh;
+}
+
+std::int32_t count_added(const llama_batch_ext* batch, std::int32_t index) {
+    if (index >= 0) counted(batch).tokens = index + 1;
+    return index;
+}
+
+void on_batch_clear(llama_batch_ext* batch) {
+    if (engine.batch_clear != nullptr) engine.batch_clear(batch);
+    counted(batch).tokens = 0;
+}
+
+std::int32_t on_batch_add(llama_batch_ext* batch, llama_seq_id sequence) {
+    if (engine.batch_add == nullptr) return -1;
+    return count_added(batch, engine.batch_add(batch, sequence));
+}
+
+std::int32_t on_batch_add_token(llama_batch_ext* batch, llama_seq_id sequence, llama_token id) {
+    if (engine.batch_add_token == nullptr) return -1;
+    return count_added(batch, engine.batch_add_token(batch, sequence, id));
+}
+
+std::int32_t on_batch_add_embd(llama_batch_ext* batch, llama_seq_id sequence, llama_embd embd) {
+    if (engine.batch_add_embd == nullptr) return -1;
+    return count_added(batch, engine.batch_add_embd(batch, sequence, embd));
+}
+
+std::int32_t on_process(llama_context* context, llama_process_type type, llama_batch_ext* batch) {
+    if (engine.process == nullptr) return -1;
+    if (type != LLAMA_PROCESS_TYPE_DECODE) return engine.process(context, type, batch);
+    return watch(context, counted(batch).tokens,
+                 [&] { return engine.process(context, type, batch); });
+}
+#endif
 
 void on_perf_reset(llama_context* context) {
     if (engine.perf_reset != nullptr) engine.perf_reset(context);
@@ -233,6 +299,15 @@ void on_perf_reset(llama_context* context) {
 void on_perf_print(const llama_context* context) {
     if (engine.perf_print != nullptr) engine.perf_print(context);
     write_report(report, "perf_print");
+}
+
+// Later engines print the figures themselves. What they ask for in the middle is written over at the
+// end; nothing is written before there is something to tell.
+llama_perf_context_data on_perf_data(const llama_context* context) {
+    if (engine.perf_data == nullptr) return {};
+    const llama_perf_context_data data = engine.perf_data(context);
+    if (report.changed.load() && report.count.load() > 0) write_report(report, "perf_print");
+    return data;
 }
 
 void on_set_callback(ggml_backend_sched_t sched, ggml_backend_sched_eval_callback callback,
@@ -276,6 +351,14 @@ void find_engine() {
     engine.decode = EDGEMOE_BELOW(llama_decode);
     engine.perf_reset = EDGEMOE_BELOW(llama_perf_context_reset);
     engine.perf_print = EDGEMOE_BELOW(llama_perf_context_print);
+    engine.perf_data = EDGEMOE_BELOW(llama_perf_context);
+#if defined(EDGEMOE_LLAMA_PROCESS)
+    engine.process = EDGEMOE_BELOW(llama_process);
+    engine.batch_clear = EDGEMOE_BELOW(llama_batch_ext_clear);
+    engine.batch_add = EDGEMOE_BELOW(llama_batch_ext_add);
+    engine.batch_add_token = EDGEMOE_BELOW(llama_batch_ext_add_token);
+    engine.batch_add_embd = EDGEMOE_BELOW(llama_batch_ext_add_embd);
+#endif
     engine.compute = EDGEMOE_BELOW(ggml_backend_sched_graph_compute_async);
     engine.set_callback = EDGEMOE_BELOW(ggml_backend_sched_set_eval_callback);
     engine.synchronize = EDGEMOE_ANYWHERE(llama_synchronize);
@@ -360,6 +443,14 @@ __attribute__((destructor)) void unload() {
 EDGEMOE_INTERPOSE(on_decode, llama_decode);
 EDGEMOE_INTERPOSE(on_perf_reset, llama_perf_context_reset);
 EDGEMOE_INTERPOSE(on_perf_print, llama_perf_context_print);
+EDGEMOE_INTERPOSE(on_perf_data, llama_perf_context);
+#if defined(EDGEMOE_LLAMA_PROCESS)
+EDGEMOE_INTERPOSE(on_process, llama_process);
+EDGEMOE_INTERPOSE(on_batch_clear, llama_batch_ext_clear);
+EDGEMOE_INTERPOSE(on_batch_add, llama_batch_ext_add);
+EDGEMOE_INTERPOSE(on_batch_add_token, llama_batch_ext_add_token);
+EDGEMOE_INTERPOSE(on_batch_add_embd, llama_batch_ext_add_embd);
+#endif
 EDGEMOE_INTERPOSE(on_compute, ggml_backend_sched_graph_compute_async);
 EDGEMOE_INTERPOSE(on_set_callback, ggml_backend_sched_set_eval_callback);
 #else
@@ -376,6 +467,35 @@ EDGEMOE_EXPORT void llama_perf_context_reset(llama_context* context) {
 EDGEMOE_EXPORT void llama_perf_context_print(const llama_context* context) {
     edgemoe_probe::on_perf_print(context);
 }
+
+EDGEMOE_EXPORT llama_perf_context_data llama_perf_context(const llama_context* context) {
+    return edgemoe_probe::on_perf_data(context);
+}
+
+#if defined(EDGEMOE_LLAMA_PROCESS)
+EDGEMOE_EXPORT std::int32_t llama_process(llama_context* context, llama_process_type type,
+                                          llama_batch_ext* batch) {
+    return edgemoe_probe::on_process(context, type, batch);
+}
+
+EDGEMOE_EXPORT void llama_batch_ext_clear(llama_batch_ext* batch) {
+    edgemoe_probe::on_batch_clear(batch);
+}
+
+EDGEMOE_EXPORT std::int32_t llama_batch_ext_add(llama_batch_ext* batch, llama_seq_id sequence) {
+    return edgemoe_probe::on_batch_add(batch, sequence);
+}
+
+EDGEMOE_EXPORT std::int32_t llama_batch_ext_add_token(llama_batch_ext* batch, llama_seq_id sequence,
+                                                      llama_token id) {
+    return edgemoe_probe::on_batch_add_token(batch, sequence, id);
+}
+
+EDGEMOE_EXPORT std::int32_t llama_batch_ext_add_embd(llama_batch_ext* batch, llama_seq_id sequence,
+                                                     llama_embd embd) {
+    return edgemoe_probe::on_batch_add_embd(batch, sequence, embd);
+}
+#endif
 
 EDGEMOE_EXPORT ggml_status ggml_backend_sched_graph_compute_async(ggml_backend_sched_t sched,
                                                                   ggml_cgraph* graph) {

@@ -12,7 +12,7 @@ int main() {
     std::size_t count = 0;
     for (std::string line; std::getline(std::cin, line); ++count) {
         const std::size_t tab = line.find('\t');
-        nodes[count].product = edgemoe_probe::is_product(line.substr(0, tab));
+        edgemoe_probe::note_operation(nodes[count], line.substr(0, tab));
         std::strncpy(nodes[count].name, line.c_str() + tab + 1, edgemoe_probe::kMaxName - 1);
     }
     edgemoe_probe::classify(nodes, count);

@@ -159,3 +159,86 @@ def test_a_final_product_without_a_name_belongs_to_the_head(classify: Classifier
     # Gemma-2 caps its logits, and only the last of those nodes has a name.
     tail = [("MUL", "result_norm"), ("MUL_MAT", "node_1046"), ("TANH", "node_1048")]
     assert {node.own for node in classify([*tail, ("SCALE", "result_output")])} == {"head"}
+
+
+# What graphs of later engines hold between known names: (operation, name) and the expected class,
+# `?` where nothing known may be claimed.
+DOWN = [("MUL_MAT_ID", "ffn_moe_up-0"), ("MUL_MAT_ID", "ffn_moe_down-0")]
+OUT = [("MUL", "node_9"), ("VIEW", " (view)"), ("ADD", "ffn_moe_out-0")]
+
+
+@pytest.mark.parametrize(
+    ("before", "nodes", "after"),
+    [
+        # The softmax of the chosen experts' weights, gathered after the down projection.
+        (
+            DOWN,
+            [
+                ("GET_ROWS", "ffn_moe_weights-0", "routing"),
+                ("RESHAPE", "node_4", "routing"),
+                ("SOFT_MAX", "node_5", "routing"),
+                ("RESHAPE", "ffn_moe_weights_softmax-0", "routing"),
+                ("MUL", "node_7", "expert_ffn"),
+            ],
+            OUT,
+        ),
+        (DOWN, [("SOFT_MAX", "node_5", "routing"), ("MUL", "node_6", "expert_ffn")], OUT),
+        (DOWN[:1], [("SOFT_MAX", "node_5", "routing")], DOWN[1:]),
+        # A sum of weights that leads to their norm.
+        (
+            DOWN,
+            [("SUM_ROWS", "node_3", "routing"), ("DIV", "ffn_moe_weights_norm-0", "routing")],
+            OUT,
+        ),
+        # One norm's name at two places.
+        (
+            [("MUL_MAT", "kqv_out-0")],
+            [("RMS_NORM", "norm-0", "attention"), ("MUL", "attn_post_norm-0", "attention")],
+            [("ADD", "sa_out-0")],
+        ),
+        (
+            [("MUL_MAT", "attn_out-0"), ("ADD", "attn_residual-0")],
+            [("RMS_NORM", "norm-0", "other"), ("MUL", "attn_post_norm-0", "other")],
+            [("MUL_MAT", "ffn_up-0")],
+        ),
+        (
+            [("MUL_MAT", "attn_out-0")],
+            [("MUL", "post_attn_norm-0", "?")],
+            [("MUL_MAT", "ffn_up-0")],
+        ),
+        ([("MUL_MAT", "attn_out-0")], [("ADD", "attn_residual-0", "other")], []),
+        # State spaces: neither attention nor FFN.
+        (
+            [("MUL", "attn_norm-0")],
+            [
+                ("MUL_MAT", "node_2", "?"),
+                ("SSM_CONV", "node_3", "?"),
+                ("SSM_SCAN", "node_4", "?"),
+                ("MUL_MAT", "mamba_out-0", "?"),
+            ],
+            [("ADD", "ffn_inp-0")],
+        ),
+        ([("MUL", "attn_norm-0")], [("MUL_MAT", "mamba_in_proj-0", "?")], []),
+        # The projection behind attention has no name in later graphs: its place tells.
+        (
+            [("MUL", "attn_norm-0"), ("MUL_MAT", "kqv-0"), ("CONT", "kqv_out-0")],
+            [("MUL_MAT", "node_8", "attention")],
+            [("ADD", "ffn_inp-0")],
+        ),
+        (DOWN[:1], [("MUL", "ffn_moe_situ-0", "expert_ffn")], DOWN[1:]),
+        ([("ADD", "ffn_moe_out-0")], [("ADD", "ffn_moe_combined-0", "other")], []),
+        (DOWN[:1], [("MUL", "ffn_moe_later-0", "?")], DOWN[1:]),
+    ],
+)
+def test_later_graphs_get_a_class_or_are_unknown(
+    classify: Classifier,
+    before: list[tuple[str, str]],
+    nodes: list[tuple[str, str, str]],
+    after: list[tuple[str, str]],
+) -> None:
+    graph = [*before, *((operation, name) for operation, name, _ in nodes), *after]
+    found = classify(graph)[len(before) : len(before) + len(nodes)]
+    assert [(node.name, "?" if node.unknown else node.own) for node in found] == [
+        (name, expected) for _, name, expected in nodes
+    ]
+    assert all(node.own == "other" for node in found if node.unknown)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from edgemoe_appliance.engine.account import parse_account
 from edgemoe_appliance.engine.probe import CallMode, PassKind, parse_probe_report
-from edgemoe_appliance.measure.probing import PROBE_KEYS, put_probe
+from edgemoe_appliance.measure.probing import PROBE_KEYS, check_backend, put_probe
 from edgemoe_appliance.measure.readings import Readings
+from edgemoe_appliance.schema.configs import Backend
 
 CAPTURED = Path(__file__).parents[1] / "engine" / "probe_captured"
 
@@ -73,3 +75,20 @@ def test_without_a_report_only_the_figures_of_the_probe_are_missing(content: byt
     assert readings.metrics == {}
     assert all(why.startswith("no report of the probe") for why in readings.absent.values())
     assert set(readings.absent) == set(PROBE_KEYS)
+
+
+@pytest.mark.parametrize(
+    ("backend", "text", "told"),
+    [
+        (Backend.CPU, "", None),
+        (Backend.CUDA, "", None),
+        (Backend.CUDA, "system_info: n_threads = 6 | CUDA : USE_GRAPHS = 1 |", "CUDA graph"),
+        (Backend.METAL, "", "Metal reorders"),
+    ],
+)
+def test_a_backend_that_computes_unwatched_graphs_otherwise_is_told(
+    backend: Backend, text: str, told: str | None
+) -> None:
+    caveats = check_backend(backend, parse_account(text))
+    assert [caveat.code for caveat in caveats] == ([] if told is None else ["probe-backend"])
+    assert told is None or told in caveats[0].text

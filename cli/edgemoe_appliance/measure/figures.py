@@ -22,7 +22,7 @@ from edgemoe_appliance.measure.load import (
 from edgemoe_appliance.measure.pause import Pause
 from edgemoe_appliance.measure.power.discovery import Discovery
 from edgemoe_appliance.measure.power_metrics import build_run_power, put_power
-from edgemoe_appliance.measure.probing import put_probe
+from edgemoe_appliance.measure.probing import check_backend, put_probe
 from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.measure.run_status import judge_ending
 from edgemoe_appliance.measure.runsamples import cut_samples
@@ -100,7 +100,7 @@ def derive_figures(raw: RawRun, setting: Setting) -> Figures:
         *_put_samples(readings, raw, setting),
         *_put_power(readings, raw, setting, windows),
         *put_pause(readings, raw.pause),
-        *(put_probe(readings, raw.probe_report) if spec.arm.is_probed else ()),
+        *(_put_probe(readings, raw, account) if spec.arm.is_probed else ()),
         *_check_text(spec, timeline, footer),
         *(difference.caveat for difference in differences),
     )
@@ -112,6 +112,11 @@ def derive_figures(raw: RawRun, setting: Setting) -> Figures:
         caveats=caveats,
         engine=account.facts,
     )
+
+
+def _put_probe(readings: Readings, raw: RawRun, account: Account) -> tuple[Caveat, ...]:
+    backend = raw.planned.target.backend
+    return (*put_probe(readings, raw.probe_report), *check_backend(backend, account))
 
 
 def _differences(

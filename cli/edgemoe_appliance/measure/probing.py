@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from edgemoe_appliance.engine.account import Account
 from edgemoe_appliance.engine.probe import (
     MAX_REPORT_BYTES,
     CallMode,
@@ -23,7 +24,7 @@ from edgemoe_appliance.engine.probe_build import ProbeBuild, read_probe
 from edgemoe_appliance.errors import DigestError, RecordError
 from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.schema.base import on_one_line
-from edgemoe_appliance.schema.configs import Arm
+from edgemoe_appliance.schema.configs import Arm, Backend
 from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.schema.records import Caveat
 from edgemoe_appliance.schema.units import seconds
@@ -68,6 +69,17 @@ PROBE_KEYS: Final = (
     _UNKNOWN,
     *_SLOWDOWNS.values(),
     *_ROTATED_SHARES.values(),
+)
+_CUDA_GRAPHS: Final = (
+    "this build computes an unwatched decode as one CUDA graph, and fuses routing's nodes in it: a "
+    "watched one is launched node by node, so times of nodes and slowdowns hold launches that runs "
+    "without a probe save; after four changes of the graph the engine gives CUDA graphs up for the "
+    "rest of the run, so in a rotation the bare decodes may lack them too"
+)
+_METAL_ORDER: Final = (
+    "Metal reorders and fuses the nodes of an unwatched decode and lets them overlap, and does not "
+    "do so with a watched one: times of nodes do not add up to the unwatched decode, and slowdowns "
+    "hold what overlapping saves"
 )
 _MAX_NAMES_CHARS: Final = 400
 
@@ -122,6 +134,20 @@ def put_probe(readings: Readings, content: bytes | None) -> tuple[Caveat, ...]:
     _put_rotated(readings, report)
     readings.put(_UNKNOWN, float(len(report.head.unknown)), "")
     return _check_report(report)
+
+
+def check_backend(backend: Backend, account: Account) -> tuple[Caveat, ...]:
+    """Return a caveat where a backend computes a watched graph in another way than others.
+
+    Sources: evaluate_and_capture_cuda_graph and its limit of consecutive updates in ggml-cuda.cu;
+    ggml_graph_optimize of ggml-metal, and GGML_METAL_GRAPH_OPTIMIZE_DISABLE.
+    """
+    text = None
+    if account.cuda_graphs:
+        text = _CUDA_GRAPHS
+    elif backend is Backend.METAL:
+        text = _METAL_ORDER
+    return () if text is None else (Caveat(code="probe-backend", text=text),)
 
 
 def _put_times(readings: Readings, report: ProbeReport) -> None:
