@@ -225,7 +225,8 @@ def test_blocks_that_keep_keys(tmp_path: Path, name: str, kv_bytes: int) -> None
 def test_a_head_stored_twice_is_read_once(tmp_path: Path) -> None:
     model = PUBLISHED["Qwen2.5-1.5B, head stored twice"]()
     header = model.header(tmp_path / "model.gguf")
-    assert count_model(header).parameters_total == 1_777_088_000
+    assert count_model(header, is_head_stored_twice=False).parameters_total == 1_777_088_000
+    assert count_model(header).parameters_total == 1_543_714_304  # known of this checkpoint
     counts = count_model(header, is_head_stored_twice=True)
     assert counts.weight_bytes - counts.active_bytes_per_token == 2 * 151936 * 1536
 
@@ -296,6 +297,7 @@ def test_every_expert_of_a_block_is_there(tmp_path: Path) -> None:
             "part 1 of 3 of a model that was split; join its parts with `llama-gguf-split --merge",
         ),
         ({"general.type": files.text("adapter")}, "an adapter (LoRA), which changes a model"),
+        ({"adapter.type": files.text("lora")}, "an adapter (LoRA), which changes a model"),
         ({"general.type": files.text("mmproj")}, "the projector of a multimodal model"),
         ({"general.architecture": files.text("clip")}, "the projector of a multimodal model"),
         ({"general.architecture": files.text("bert")}, "an encoder, which turns text into"),
@@ -312,3 +314,23 @@ def test_what_is_no_whole_model_is_refused_as_what_it_is(
 def test_a_split_of_one_part_is_whole(tmp_path: Path) -> None:
     entries = files.metadata(**{"split.no": files.number(0), "split.count": files.number(1)})
     assert count_model(header_of(tmp_path, entries, WEIGHT)).parameters_total == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "total"),
+    [("Qwen2.5 1.5B Instruct", 2 * 1536), ("DeepSeek R1 Distill Qwen 1.5B", 4 * 1536)],
+)
+def test_models_of_one_shape_differ_in_their_heads(tmp_path: Path, name: str, total: int) -> None:
+    entries = {
+        key.replace("llama", "qwen2"): value
+        for key, value in files.metadata(
+            **{"general.name": files.text(name), "llama.block_count": files.number(28)}
+        ).items()
+    }
+    entries["general.architecture"] = files.text("qwen2")
+    matrices = [
+        files.tensor("token_embd.weight", (1536, 2)),
+        files.tensor("output.weight", (1536, 2), offset=12288),
+    ]
+    path = files.write(tmp_path, files.gguf_bytes(entries, matrices))
+    assert count_model(read_header(path)).parameters_total == total

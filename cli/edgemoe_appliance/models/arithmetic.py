@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.models.gguf import GgufArray, GgufHeader, TensorInfo, check_is_model
 from edgemoe_appliance.models.tensor_rules import Read, TensorRole, find_role, prediction_blocks
+from edgemoe_appliance.models.tied_head import HEAD, is_of_tied_checkpoint
 from edgemoe_appliance.schema.configs import ModelEntry
 
 _KV_ELEMENT_BYTES = 2  # f16, the default cache type of llama.cpp
@@ -69,15 +70,20 @@ class _Part:
         return self.parameters * self.used // self.of
 
 
-def count_model(header: GgufHeader, *, is_head_stored_twice: bool = False) -> ModelCounts:
-    """Return the counts of a model; its own word or data say whether its tied head is there twice.
+def count_model(header: GgufHeader, *, is_head_stored_twice: bool | None = None) -> ModelCounts:
+    """Return the counts of a model.
+
+    Whether its tied head is stored twice its data or its entry tell; None asks the published
+    checkpoints.
 
     Raises RecordError where the metadata do not go with the tensors, and for a tensor that fits no
     rule, by its name; where the file is no whole model, what it is instead.
     """
     check_is_model(header)
     parts = _parts(header)
-    repeated = header.tensor("output.weight") if is_head_stored_twice else None
+    if is_head_stored_twice is None:
+        is_head_stored_twice = is_of_tied_checkpoint(header)
+    repeated = header.tensor(HEAD) if is_head_stored_twice else None
     twice = repeated.elements if repeated else 0
     parameters_total = sum(part.parameters for part in parts) - twice
     if parameters_total <= 0:

@@ -198,6 +198,8 @@ def check_is_model(header: GgufHeader) -> None:
             f"part {number} of {parts} of a model that was split", where=header.where, hint=_MERGE
         )
     kind = _NO_MODELS.get(header.text("general.type") or "")
+    if kind is None and "adapter.type" in header.metadata:  # files of before general.type
+        kind = _NO_MODELS["adapter"]
     what = kind or _NO_GENERATORS.get(header.text("general.architecture") or "")
     if what is not None:
         raise RecordError(what, where=header.where, hint="name the GGUF file of the model")

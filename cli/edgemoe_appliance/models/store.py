@@ -115,7 +115,7 @@ def read_model_file(
     where it is not a whole GGUF file.
     """
     header = read_header(path, types)
-    counts = count_model(header, is_head_stored_twice=bool(is_head_stored_twice(path, header)))
+    counts = count_model(header, is_head_stored_twice=is_head_stored_twice(path, header))
     return ModelFile(
         path=path,
         file_bytes=header.file_bytes,
@@ -134,13 +134,12 @@ def count_as(entry: ModelEntry, header: GgufHeader, path: Path) -> ModelCounts:
     That is whether the head of a model with tied embeddings is stored twice.
     """
     told = is_head_stored_twice(path, header)
-    counts = count_model(header, is_head_stored_twice=bool(told))
-    if told is not None:
-        return counts
-    once = count_model(header, is_head_stored_twice=True)
-    if entry.shape is not None:
-        return once if entry.shape.tied_embeddings else counts
-    return once if once.parameters_total == entry.published_parameters_total else counts
+    if told is None and entry.shape is not None:
+        told = entry.shape.tied_embeddings
+    if told is None and entry.published_parameters_total is not None:
+        once = count_model(header, is_head_stored_twice=True)
+        told = once.parameters_total == entry.published_parameters_total
+    return count_model(header, is_head_stored_twice=told)
 
 
 def planned_model(model_id: str, entry: ModelEntry, file: ModelFile) -> PlannedModel:

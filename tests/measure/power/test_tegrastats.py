@@ -167,3 +167,10 @@ def test_a_program_that_has_gone_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "usr/bin/tegrastats").unlink()
     with pytest.raises(MeasureError, match="cannot be started"):
         meter.__enter__()
+
+
+def test_a_newer_library_of_the_host_is_named(tmp_path: Path) -> None:
+    said = "tegrastats: /lib/aarch64-linux-gnu/libc.so.6: version `GLIBC_2.38' not found"
+    write_program(tmp_path, f'echo "{said}" >&2; exit 1'.replace("`", "\\`"))
+    assert "GLIBC_2.38" in reason(tmp_path)
+    assert "the host's tegrastats needs a newer C library than the image has" in reason(tmp_path)
