@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pip
 import pytest
 
 from edgemoe_appliance.bench.paths import default_folders
@@ -19,10 +23,12 @@ from edgemoe_appliance.bench.prepare import obtain_model
 from edgemoe_appliance.engine.source import prepare_source
 from edgemoe_appliance.errors import ConfigError, HostError, InterruptedByUserError
 from edgemoe_appliance.kit import visit as visit_module
+from edgemoe_appliance.kit.contents import REST_LOCK, WHEELS
 from edgemoe_appliance.kit.parcel import LOGS, SESSIONS, take_parcel
 from edgemoe_appliance.kit.workplace import pack_visit
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.files import file_sha256
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, iterate_journal
 from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, Status
@@ -176,6 +182,59 @@ def test_sigterm_packs_at_once_and_leaves_no_process(kit: Path, work: Path, tmp_
     assert not is_running(process.pid)
     (parcel,) = out.glob("kit-*.tar")
     take_parcel(parcel, tmp_path / "raw")
+
+
+def test_a_fault_of_ours_is_packed_too(
+    kit: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("edgemoe_appliance.kit.visit.twin_sizes", fail)
+    with pytest.raises(ZeroDivisionError):
+        visit(kit, tmp_path / "out", work)
+    assert list((tmp_path / "out").glob("kit-host-*.tar"))
+
+
+def write_wheel(folder: Path, name: str) -> str:
+    """Write a wheel of one module that holds nothing, and return its line of a lock."""
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    about = f"{name}-1.0.dist-info"
+    files = {
+        f"{name}.py": "",
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/RECORD": "",
+    }
+    with zipfile.ZipFile(path, "w") as wheel:
+        for member, text in files.items():
+            wheel.writestr(member, text)
+    return f"{name}==1.0 --hash=sha256:{file_sha256(path)}\n"
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_wheels_are_unpacked_by_digest_and_can_be_imported_at_once(
+    is_right: bool, kit: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Path(shutil.copytree(kit, tmp_path / "kit"))
+    wheels, environment = own / WHEELS, tmp_path / "environment"
+    wheels.mkdir()
+    name = f"carried_{is_right}".lower()
+    line = write_wheel(wheels, name)
+    (wheels / REST_LOCK).write_text(line if is_right else f"{line[:-9]}00000000\n")
+    # The pip of this environment stands for the one that a kit carries.
+    (wheels / "pip-1-py3-none-any.whl").symlink_to(Path(pip.__file__).parent.parent)
+    monkeypatch.syspath_prepend(str(environment))
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module(name)
+    outcome = visit(own, tmp_path / "out", work, environment=environment)
+    if is_right:
+        assert outcome.error is None
+        assert importlib.import_module(name)
+        assert (environment / ".whole").exists()
+    else:
+        assert isinstance(outcome.error, HostError)
+        assert "the wheels could not be unpacked" in outcome.error.what
 
 
 def test_a_machine_that_will_not_do_is_packed_with_its_facts(

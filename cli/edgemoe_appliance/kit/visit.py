@@ -10,6 +10,7 @@ same command on the same folders goes on. The machine is changed nowhere but in 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import sys
@@ -121,6 +122,9 @@ def make_visit(
         except ApplianceError as failure:
             visit.tell(f"ended: {failure}")
             error = failure
+        except Exception:
+            visit.pack()  # a fault of ours must not keep what was measured
+            raise
         return _close(visit, error)
 
 
@@ -252,6 +256,9 @@ def _unpack_rest(visit: Visit) -> None:
     work = begin(unpack)
     visit.wait(work)
     work.result()
+    # The folder was missing when this Python looked at its paths, which it remembers.
+    sys.path_importer_cache.pop(str(folder), None)
+    importlib.invalidate_caches()
     visit.tell("environment: cmake, ninja and NumPy are unpacked")
 
 
