@@ -22,7 +22,7 @@ SOURCES: Final = "sources"
 # it will do while the large ones are still being unpacked.
 FIRST_LOCK: Final = "first.lock"
 REST_LOCK: Final = "rest.lock"
-REST: Final = ("cmake", "ninja", "numpy")
+REST: Final = ("cmake", "gguf", "ninja", "numpy")
 MOST_KIT_BYTES: Final = 60 * MB
 
 PythonVersion = Annotated[str, Field(pattern=r"^3\.\d{1,2}$")]

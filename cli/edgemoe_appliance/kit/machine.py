@@ -16,7 +16,6 @@ from typing import Final
 import psutil
 
 from edgemoe_appliance.doctor import check_target
-from edgemoe_appliance.engine.nvidia import NvidiaBoard, read_nvidia_boards
 from edgemoe_appliance.engine.toolchain import read_cuda_compiler
 from edgemoe_appliance.engine.tools import find_tool, run_tool
 from edgemoe_appliance.errors import HostError
@@ -26,6 +25,8 @@ from edgemoe_appliance.schema.configs import Backend, Configs, Target
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.units import GB, MIB, human_bytes
 
+# The doctor's finding that names the boards.
+GPU: Final = "GPU"
 _ANSWER_S: Final = 30.0
 # Two trees, two builds with CUDA objects, the environment, sessions.
 _BESIDE_MODELS_BYTES: Final = 3 * GB
@@ -101,12 +102,15 @@ def check_machine(
     target: Target, folder: Path, model_bytes: tuple[int, ...], root: Path = Path("/")
 ) -> Iterator[Finding]:
     """Check a machine for a visit; `folder` is where everything large will lie."""
+    gpu = ""
     for finding in check_target(target, folder=folder, model_bytes=model_bytes, root=root):
+        if finding.check == GPU:
+            gpu = finding.seen
         if finding.check not in ("git", "nvcc", "g++"):  # git is not needed; the others below
             yield finding
     yield _check_compiler()
     if target.backend is Backend.CUDA:
-        yield from _check_cuda(target, max(model_bytes))
+        yield from _check_cuda(target, max(model_bytes), gpu)
 
 
 def _check_compiler() -> Finding:
@@ -117,7 +121,7 @@ def _check_compiler() -> Finding:
     return Finding(check="compiler", level=Level.OK, seen=str(found))
 
 
-def _check_cuda(target: Target, largest_bytes: int) -> Iterator[Finding]:
+def _check_cuda(target: Target, largest_bytes: int, gpu: str) -> Iterator[Finding]:
     try:
         nvcc = read_cuda_compiler()
     except HostError as error:
@@ -130,7 +134,7 @@ def _check_cuda(target: Target, largest_bytes: int) -> Iterator[Finding]:
         seen=f"{nvcc}, release {_dotted(release)}",
         hint="" if release else "it does not run",
     )
-    yield from _check_architecture(target, nvcc)
+    yield from _check_architecture(_architectures(target, gpu), nvcc)
     if find_tool("nvidia-smi") is not None:
         yield _check_driver(release, parse_cuda_of_driver(_told("nvidia-smi")))
         yield _check_use(read_device_use(), largest_bytes)
@@ -148,12 +152,8 @@ def _check_driver(compiler: tuple[int, int] | None, driver: tuple[int, int] | No
     return Finding(check="driver", level=Level.OK, seen=seen)
 
 
-def _check_architecture(target: Target, nvcc: Path) -> Iterator[Finding]:
+def _check_architecture(wanted: set[str], nvcc: Path) -> Iterator[Finding]:
     known = set(re.findall(r"compute_(\d+)", _told(str(nvcc), "--list-gpu-arch")))
-    try:
-        wanted = _architectures(target)
-    except HostError:
-        return  # the doctor's finding on the GPU says it
     unknown = sorted(wanted - known)
     if known and unknown:
         yield Finding(
@@ -164,11 +164,10 @@ def _check_architecture(target: Target, nvcc: Path) -> Iterator[Finding]:
         )
 
 
-def _architectures(target: Target) -> set[str]:
+def _architectures(target: Target, gpu: str) -> set[str]:
+    """Return what a build is for; `gpu` is what the doctor has just seen, as asking takes time."""
     named = target.cmake.get("CMAKE_CUDA_ARCHITECTURES", "native")
-    if named == "native":
-        return {board.architecture for board in read_nvidia_boards()}
-    return set(named.split(";"))
+    return set(re.findall(r"sm_(\d+)", gpu) if named == "native" else named.split(";"))
 
 
 def _check_use(use: DeviceUse, largest_bytes: int) -> Finding:
@@ -189,14 +188,6 @@ def _check_use(use: DeviceUse, largest_bytes: int) -> Finding:
 def read_device_use() -> DeviceUse:
     """Return what the first board that is visible here has and does."""
     return parse_device_use(_told("nvidia-smi", *_USE_QUERY).splitlines())
-
-
-def read_boards(target: Target) -> tuple[NvidiaBoard, ...]:
-    """Return the boards of a machine whose target has one; none where none answers."""
-    try:
-        return read_nvidia_boards() if target.backend is Backend.CUDA else ()
-    except HostError:
-        return ()
 
 
 def choose_scale(configs: Configs, folder: Path, there_bytes: int = 0) -> TwinScale:

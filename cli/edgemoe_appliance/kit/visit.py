@@ -45,10 +45,10 @@ from edgemoe_appliance.evaluation.config import read_evaluation
 from edgemoe_appliance.kit.carried import unpack_source
 from edgemoe_appliance.kit.contents import REST_LOCK, SOURCES, WHEELS
 from edgemoe_appliance.kit.machine import (
+    GPU,
     check_machine,
     choose_scale,
     compile_jobs,
-    read_boards,
     read_told,
 )
 from edgemoe_appliance.kit.parcel import (
@@ -142,6 +142,7 @@ def _work(visit: Visit) -> None:
     programme = _announce(visit, sizes)
     _unpack_rest(visit)
     build, twins = _begin_build(visit, visit.kit.pins[0].pin), _begin_twins(visit, programme)
+    visit = visit.with_facts(told=read_told())  # takes seconds, and nobody waits for it now
     visit.wait(build)
     engine, source = build.result()
     visit.wait(*twins.values())
@@ -170,15 +171,12 @@ def _look(visit: Visit) -> tuple[Visit, dict[str, ModelSize]]:
     scale = request.scale or choose_scale(configs, request.work, there_bytes)
     sizes = twin_sizes(configs, scale)
     findings = tuple(_findings(visit, sizes, there_bytes))
-    visit = visit.with_facts(twin_scale=scale.value, findings=findings, told=read_told())
+    visit = visit.with_facts(twin_scale=scale.value, findings=findings)
     tell = visit.tell
-    boards = ", ".join(
-        f"{board.name} (sm_{board.architecture}, driver {board.driver})"
-        for board in read_boards(visit.target)
-    )
+    boards = "".join(f"{finding.seen}, " for finding in findings if finding.check == GPU)
     disk = human_bytes(shutil.disk_usage(request.work).free)
     machine = f"{usable_cores()} cores, {disk} of disk free, Python {sys.version.split()[0]}"
-    tell(f"machine: {boards + ', ' if boards else ''}{machine}")
+    tell(f"machine: {boards}{machine}")
     if scale is not TwinScale.FULL and request.scale is None:
         tell(f"disk or memory is short: {scale.value} twins, which carry no verdict on speed")
     for finding in findings:
@@ -187,6 +185,7 @@ def _look(visit: Visit) -> tuple[Visit, dict[str, ModelSize]]:
             tell(f"{finding.level.value}: {finding.check}: {finding.seen}{hint}")
     failed = [finding.check for finding in findings if finding.level is Level.FAIL]
     if failed:
+        visit.with_facts(told=read_told())
         raise HostError(
             f"this machine will not do: {', '.join(failed)}", hint="its facts are packed"
         )
