@@ -171,6 +171,17 @@ def unfinished(out: Path) -> list[str]:
     return sorted(open_)
 
 
+def test_a_visit_imports_nothing_that_the_kit_does_not_bring(
+    kit: Path, work: Path, tmp_path: Path
+) -> None:
+    paths = (str(kit), str(tmp_path / "out"), str(work))
+    command = [sys.executable, "-m", "tests.kit.visits", *paths, "5"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.decode().endswith(f"{RUNS} runs\n")
+
+
 def test_sigterm_packs_at_once_and_leaves_no_process(kit: Path, work: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "tests.kit.visits", str(kit), str(out), str(work), "5"]

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Callable
+from importlib import metadata
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -86,7 +89,25 @@ def visit(
         return make_visit(request, say, interruption or Interruption())
 
 
+class OnlyTheKit(MetaPathFinder):
+    """Refuses to import what neither Python nor the kit's lock brings."""
+
+    def __init__(self) -> None:
+        lock = (Path(__file__).resolve().parents[2] / "kit" / "requirements.lock").read_text()
+        locked = {name.replace("-", "_") for name in re.findall(r"^([\w-]+)==", lock, re.MULTILINE)}
+        self._known = {"edgemoe_appliance", "tests", *sys.stdlib_module_names} | {
+            module
+            for module, distributions in metadata.packages_distributions().items()
+            if any(name.lower().replace("-", "_") in locked for name in distributions)
+        }
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname.partition(".")[0] not in self._known:
+            raise ModuleNotFoundError(f"{fullname} is not in the kit", name=fullname)
+
+
 def main(kit: str, out: str, work: str, minutes: str) -> int:
+    sys.meta_path.insert(0, OnlyTheKit())
     with Interruption() as asked:
         made = visit(Path(kit), Path(out), Path(work), float(minutes), interruption=asked)
     print("\n".join(made.table), flush=True)
