@@ -93,6 +93,8 @@ def test_a_study_may_have_none(tmp_path: Path) -> None:
             "quantity: gen_tok}\n      peak",
             "small.columns.rate.quantity: there is no quantity 'gen_tok'; did you mean gen_tok_s?",
         ),
+        ("gen_tok_s}\n      peak", "gen_tok_s, category: shrt}\n      peak", "did you mean short?"),
+        ("file_gb: {}", "step: {}", "columns.step: there is no quantity 'step'"),
         ("file_gb: {}", "file_gib: {}", "small.columns.file_gib: there is no quantity 'file_gib'"),
         ("unit: GiB,", "unit: KiB,", "small.columns.peak_gib.unit: there is no unit of it 'KiB'"),
         ("unit: B/B", "unit: B", "the unit of a quotient is two of B, GB, GiB"),

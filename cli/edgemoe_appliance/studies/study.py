@@ -483,8 +483,9 @@ def _of_experiments(study: Study) -> Iterator[_Reference]:
 
 
 def _of_tables(study: Study, paper: Paper) -> Iterator[_Reference]:
+    categories = list(dict.fromkeys(prompt.category for prompt in study.prompts.values()))
     for table, spec in study.table_specs.items():
-        for each in names_in_table(spec, paper):
+        for each in names_in_table(spec, paper, categories):
             yield _Reference(
                 file=TABLES_FILE,
                 at=("tables", table, *each.at),

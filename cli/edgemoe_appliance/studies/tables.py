@@ -211,11 +211,16 @@ class TableSpec(Frozen):
     reading: tuple[str, ...] = ()
     only_with: tuple[str, ...] = ()
     parts: dict[Identifier, str] = Field(default_factory=dict)
-    axis: AxisSpec | None = None
+    axis: AxisSpec = AxisSpec(by="arm", arms={Arm.PLAIN: "plain"})
     columns: dict[ColumnKey, ColumnSpec] = Field(min_length=1)
     printed_device: str = ""
     printed_rows: tuple[dict[ColumnKey, str | int | float], ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def has_steps(self) -> bool:
+        """Return whether rows of one model differ along an axis."""
+        return self.axis.by != "arm" or len(self.axis.arms) > 1
 
     def of_parts(self, name: str) -> list[str]:
         """Return a name as it is for each part of a run."""
@@ -223,7 +228,7 @@ class TableSpec(Frozen):
 
     def comparisons(self, column: ColumnSpec) -> Iterator[Comparison]:
         """Yield what a column of this table may be compared with."""
-        by = self.axis.by if self.axis else ""
+        by = self.axis.by if self.has_steps else ""
         is_printed = bool(column.of and self.columns.get(column.of, column).printed)
         for each in Comparison:
             if each in (Comparison.RATIO, Comparison.FALL):
@@ -268,8 +273,16 @@ class TableName(NamedTuple):
     allowed: Collection[str]
 
 
-def names_in_table(spec: TableSpec, paper: Paper) -> Iterator[TableName]:
-    """Yield every name in a table that must be that of something else."""
+def names_in_table(
+    spec: TableSpec, paper: Paper, categories: Collection[str]
+) -> Iterator[TableName]:
+    """Yield every name in a table that must be that of something else.
+
+    `categories` are those of the study's prompts.
+    """
+    for key, column in spec.columns.items():
+        if column.category:
+            yield TableName(("columns", key, "category"), column.category, "category", categories)
     yield from _table_names(spec, paper)
     yield from _row_names(spec, paper)
     yield from _column_names(spec, paper)
@@ -344,7 +357,9 @@ def _column_names(spec: TableSpec, paper: Paper) -> Iterator[TableName]:
 
 def _quantity(key: str, column: ColumnSpec, spec: TableSpec) -> TableName:
     """Return the quantity of a column: one that records, run figures or facts have."""
-    known = [*(each.value for each in (*Fact, *RunFigure)), *METRICS]
+    facts = [fact for fact in Fact if fact is not Fact.STEP or spec.has_steps]
+    facts = [fact for fact in facts if fact is not Fact.PART or spec.parts]
+    known = [*(each.value for each in (*facts, *RunFigure)), *METRICS]
     name = column.quantity_of(key, PART)
     fits = [each for each in spec.of_parts(name) if each in known]
     at: KeyPath = ("columns", key, "quantity") if column.quantity else ("columns", key)

@@ -14,6 +14,7 @@ from edgemoe_appliance.analysis.conditions import (
     Condition,
     ModelRuns,
     Pool,
+    has_reading,
     pools,
     texts_of,
 )
@@ -164,6 +165,7 @@ class Sweep:
     """The steps of one axis in otherwise equal conditions."""
 
     axis: Axis
+    baseline: str
     steps: tuple[Step, ...]
 
     @property
@@ -182,30 +184,26 @@ class Sweep:
         settings = [step.pool.condition.setting for step in self.steps]
         return tuple(dict.fromkeys(name for setting in settings for name in setting.sessions))
 
-    def files(self, baseline: str) -> Iterator[FileSweep]:
+    def files(self) -> Iterator[FileSweep]:
         """Yield the runs of each model file along the axis."""
         files = {models.sha256: models for step in self.steps for models in step.pool.models}
         for models in files.values():
             runs = tuple(step.pool.find(models) for step in self.steps)
-            yield FileSweep(axis=self.axis, baseline=baseline, runs=runs)
+            yield FileSweep(axis=self.axis, baseline=self.baseline, runs=runs)
 
 
 def sweeps(loaded: LoadedSessions, study: Study, spec: TableSpec) -> Iterator[Sweep]:
-    """Yield the sweeps along the axis of a table."""
-    axis = axis_of(spec.axis or AxisSpec(by="arm"))
-    arms = spec.axis.arms if spec.axis and spec.axis.arms else {Arm.PLAIN: ""}
+    """Yield the sweeps along the axis of a table, conditions without a needed reading left out."""
+    axis = axis_of(spec.axis)
     found: dict[tuple[object, ...], list[tuple[Pool, Arm]]] = {}
-    for arm in arms:
+    for arm in spec.axis.arms or (Arm.PLAIN,):
         for pool in pools(loaded, study, spec.feeds, arm):
-            found.setdefault(axis.others(pool.condition), []).append((pool, arm))
+            if not spec.only_with or has_reading(pool, spec.only_with):
+                found.setdefault(axis.others(pool.condition), []).append((pool, arm))
     for steps in found.values():
         ordered = sorted(steps, key=lambda step: axis.order(step[0].condition, study))
-        yield Sweep(
-            axis=axis,
-            steps=tuple(
-                Step(name=axis.name(pool.condition, arm), pool=pool) for pool, arm in ordered
-            ),
-        )
+        named = (Step(name=axis.name(pool.condition, arm), pool=pool) for pool, arm in ordered)
+        yield Sweep(axis=axis, baseline=spec.axis.baseline, steps=tuple(named))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ is in `quantities`, `rows` and `axes`; a new table needs none of them.
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, has_reading, of_category, pools
+from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, of_category
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.table_model import Row, RowGroup, Table
 from edgemoe_appliance.analysis.tables.axes import FileSweep, Sweep, sweeps
@@ -24,7 +24,7 @@ from edgemoe_appliance.analysis.tables.rows import (
 )
 from edgemoe_appliance.analysis.tables.setup import cooldown_in_words
 from edgemoe_appliance.studies import Study
-from edgemoe_appliance.studies.tables import CONDITION_FIELDS, AxisSpec, TableSpec, study_fields
+from edgemoe_appliance.studies.tables import CONDITION_FIELDS, TableSpec, study_fields
 
 
 def build_model_table(
@@ -32,55 +32,34 @@ def build_model_table(
 ) -> Table:
     """Return a declared table for sessions, or for the study alone."""
     layout = Layout(spec=spec, study=study)
-    found = tuple(_pools(loaded, layout)) if loaded else ()
-    own = _sweep_groups(loaded, layout) if spec.axis and loaded else _groups(found, layout)
+    found = tuple(sweeps(loaded, study, spec)) if loaded else ()
     return Table(
         id=name,
         title=spec.title,
         where=spec.where or (str(layout.printed_table.where) if spec.printed else ""),
         columns=layout.columns(),
-        groups=(*own, *_study_groups(layout)),
-        notes=tuple(_notes(found, layout)),
+        groups=(*(_group(layout, sweep) for sweep in found), *_study_groups(layout)),
+        notes=tuple(_notes(layout, [step.pool for sweep in found for step in sweep.steps])),
     )
 
 
-def _pools(loaded: LoadedSessions, layout: Layout) -> Iterator[Pool]:
-    """Yield the conditions of a table, those without a reading that it needs left out."""
-    wanted = layout.spec.only_with
-    for pool in pools(loaded, layout.study, layout.spec.feeds):
-        if not wanted or has_reading(pool, wanted):
-            yield pool
+def _group(layout: Layout, sweep: Sweep) -> RowGroup:
+    rows = tuple(row for file in sweep.files() for row in _rows(layout, sweep, file))
+    group = own_group(sweep.steps[0].pool, layout.study, rows, sweep.label)
+    return replace(group, sessions=sweep.sessions, notes=(*group.notes, *sweep.notes))
 
 
-def _groups(found: tuple[Pool, ...], layout: Layout) -> Iterator[RowGroup]:
-    for pool in found:
-        rows = tuple(
-            ReaderRow(layout=layout, pool=pool, models=models, part=part).row()
-            for models in pool.models
-            for part in layout.spec.parts or ("",)
-        )
-        yield own_group(pool, layout.study, rows)
-
-
-def _sweep_groups(loaded: LoadedSessions, layout: Layout) -> Iterator[RowGroup]:
-    axis = layout.spec.axis or AxisSpec(by="arm")
-    for sweep in sweeps(loaded, layout.study, layout.spec):
-        files = sweep.files(axis.baseline)
-        rows = tuple(row for file in files for row in _sweep_rows(layout, sweep, file))
-        group = own_group(sweep.steps[0].pool, layout.study, rows, sweep.label)
-        yield replace(group, sessions=sweep.sessions, notes=(*group.notes, *sweep.notes))
-
-
-def _sweep_rows(layout: Layout, sweep: Sweep, file: FileSweep) -> Iterator[Row]:
-    """Yield one row for each step that ran a model file, and their difference where it is due."""
-    steps = [
-        ReaderRow(layout=layout, pool=step.pool, models=models, step=step, file=file)
+def _rows(layout: Layout, sweep: Sweep, file: FileSweep) -> Iterator[Row]:
+    """Yield one row for each step and part of a model file, and its difference where it is due."""
+    rows = [
+        ReaderRow(layout=layout, pool=step.pool, models=models, part=part, step=step, file=file)
         for step, models in zip(sweep.steps, file.runs, strict=True)
         if models
+        for part in layout.spec.parts or ("",)
     ]
-    yield from (step.row() for step in steps)
-    if layout.spec.axis and layout.spec.axis.difference:
-        yield difference_row(layout, steps[0], file, layout.spec.axis.difference)
+    yield from (row.row() for row in rows)
+    if layout.spec.axis.difference:
+        yield difference_row(rows[0], layout.spec.axis.difference)
 
 
 def _study_groups(layout: Layout) -> Iterator[RowGroup]:
@@ -99,7 +78,7 @@ def _study_group(layout: Layout, device: str, rows: tuple[Row, ...]) -> RowGroup
     return RowGroup(label=f"Study: {label}", source="study", device=device, rows=rows)
 
 
-def _notes(found: tuple[Pool, ...], layout: Layout) -> Iterator[str]:
+def _notes(layout: Layout, found: Sequence[Pool]) -> Iterator[str]:
     """Yield the notes of a table: those that speak of a condition once for each, others once."""
     for note in layout.spec.notes:
         names = {name for _, name, _, _ in string.Formatter().parse(note) if name}

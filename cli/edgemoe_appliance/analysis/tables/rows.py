@@ -69,9 +69,9 @@ class ReaderRow:
     layout: Layout
     pool: Pool
     models: ModelRuns
-    part: str = ""
-    step: Step | None = None
-    file: FileSweep | None = None
+    part: str
+    step: Step
+    file: FileSweep
     _cells: dict[str, Cell] = field(default_factory=dict)
     _samples: dict[Reading, Sample] = field(default_factory=dict)
 
@@ -109,7 +109,7 @@ class ReaderRow:
             return read(self.pool, self.models)
         if fact is Fact.PART:
             return text(self.layout.spec.parts[self.part])
-        if fact is Fact.STEP and self.step:
+        if fact is Fact.STEP:
             return self.step.name
         return count(self._runs())
 
@@ -147,8 +147,8 @@ class ReaderRow:
         if spec.to:
             below = self._sample(self._reading(spec.to))
             return found_cell(ratio_of_means(self._sample(reading), below))
-        found = self._along().ratio(self.models, reading)
-        return self._along().own_ratio if found is None else found_cell(found)
+        found = self.file.ratio(self.models, reading)
+        return self.file.own_ratio if found is None else found_cell(found)
 
     def fall(self, spec: ColumnSpec) -> Cell:
         """Return by how many per cent the mean lies below that."""
@@ -156,12 +156,7 @@ class ReaderRow:
 
     def same_text(self, spec: ColumnSpec) -> Cell:
         """Return of how many prompts the text is that of the baseline of the axis."""
-        return self._along().same_text(self.models)
-
-    def _along(self) -> FileSweep:
-        if self.file is None:
-            raise ValueError("a table without an axis compares nothing along one")
-        return self.file
+        return self.file.same_text(self.models)
 
     def named_step(self, spec: ColumnSpec) -> Cell:
         """Return what a number of threads is known as."""
@@ -206,7 +201,7 @@ class ReaderRow:
 
     def _why_apart(self) -> tuple[str, ...]:
         study = self.layout.study
-        step = self.file.axis.why_apart(self.pool.condition, study) if self.file else ""
+        step = self.file.axis.why_apart(self.pool.condition, study)
         return (step,) if step else why_not_comparable(self.pool, study)
 
 
@@ -261,23 +256,21 @@ _STATISTICS: Mapping[Statistic, Callable[[Sample], float | Absent]] = {
 }
 
 
-def difference_row(layout: Layout, first: ReaderRow, file: FileSweep, name: str) -> Row:
+def difference_row(first: ReaderRow, name: str) -> Row:
     """Return the row of what is read at the last step of an axis less that at the first."""
-    cells = {key: _difference_cell(layout, key, first, file, name) for key in layout.spec.columns}
+    cells = {key: _difference_cell(first, key, name) for key in first.layout.spec.columns}
     return Row(cells=cells, model=first.models.model, twin=first.models.twin_scale)
 
 
-def _difference_cell(
-    layout: Layout, key: str, first: ReaderRow, file: FileSweep, name: str
-) -> Cell:
-    fact, reading = layout.fact(key), layout.reading(key)
+def _difference_cell(first: ReaderRow, key: str, name: str) -> Cell:
+    fact, reading = first.layout.fact(key), first.layout.reading(key)
     if fact is Fact.MODEL:
         return first.cell(key)
     if fact is Fact.STEP:
         return text(name)
     if reading is None:
         return absent(_OF_BOTH)
-    return found_cell(file.difference(reading), reading.scale)
+    return found_cell(first.file.difference(reading), reading.scale)
 
 
 @dataclass(frozen=True, kw_only=True)
