@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import re
 
-from edgemoe_appliance.schema import metrics
 from edgemoe_appliance.schema.metrics import METRICS, Unit
 
 _ENDINGS = {
@@ -31,7 +30,3 @@ def test_every_metric_says_where_it_comes_from_and_what_it_does_not_see() -> Non
         for text in (metric.title, metric.source, metric.resolution, metric.blind_spot):
             assert text.strip() == text
             assert text, metric.key
-
-
-def test_no_metric_was_lost_to_a_second_one_of_its_name() -> None:
-    assert len(METRICS) == len(metrics._TABLE)
