@@ -7,7 +7,7 @@ from pathlib import Path
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.evaluation.config import EvaluationConfig, read_evaluation
 from edgemoe_appliance.evaluation.forecast import Outline, build_outline
-from edgemoe_appliance.evaluation.request import Asked, resolve
+from edgemoe_appliance.evaluation.request import EvaluationOptions, resolve
 from edgemoe_appliance.evaluation.state import read_present
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.studies import Study
@@ -27,7 +27,9 @@ def read_config(study: Study) -> EvaluationConfig:
     return read_evaluation(resource_folder("configs"))
 
 
-def outline_of(asked: Asked, study: Study, folders: Folders, *, cores: int = 2) -> Outline:
+def outline_of(
+    asked: EvaluationOptions, study: Study, folders: Folders, *, cores: int = 2
+) -> Outline:
     """Return the outline as the command makes it, with the cores of no particular machine."""
     config = read_config(study)
     evaluation = resolve(asked, study, config)

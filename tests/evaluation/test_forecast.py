@@ -11,7 +11,7 @@ from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId
 from edgemoe_appliance.evaluation.estimates import Estimator
 from edgemoe_appliance.evaluation.forecast import outline_lines
-from edgemoe_appliance.evaluation.request import Asked, resolve
+from edgemoe_appliance.evaluation.request import EvaluationOptions, resolve
 from edgemoe_appliance.evaluation.state import read_present
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import twin_path
@@ -26,14 +26,14 @@ GOLDEN = Path(__file__).parent / "golden"
 @pytest.mark.parametrize(
     ("name", "asked"),
     [
-        ("host", Asked()),
-        ("kick-the-tires", Asked(kick_the_tires=True)),
-        ("jetson", Asked(target="jetson", runtime=RuntimeKind.CONTAINER)),
-        ("m2-twins", Asked(target="m2", twins=TwinScale.FULL)),
+        ("host", EvaluationOptions()),
+        ("kick-the-tires", EvaluationOptions(kick_the_tires=True)),
+        ("jetson", EvaluationOptions(target="jetson", runtime=RuntimeKind.CONTAINER)),
+        ("m2-twins", EvaluationOptions(target="m2", twins=TwinScale.FULL)),
     ],
 )
 def test_the_outline_of_an_empty_checkout(
-    name: str, asked: Asked, study: Study, folders: Folders
+    name: str, asked: EvaluationOptions, study: Study, folders: Folders
 ) -> None:
     """Set ACCEPT_GOLDEN=1 to take the present output as right, then read the difference."""
     text = "\n".join(outline_lines(outline_of(asked, study, folders))) + "\n"
@@ -44,14 +44,14 @@ def test_the_outline_of_an_empty_checkout(
 
 
 def test_a_dry_run_writes_nothing(study: Study, folders: Folders, tmp_path: Path) -> None:
-    outline_of(Asked(kick_the_tires=True), study, folders)
+    outline_of(EvaluationOptions(kick_the_tires=True), study, folders)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_estimate_of_a_run_is_the_sum_of_its_parts(
     study: Study, config: EvaluationConfig, folders: Folders
 ) -> None:
-    evaluation = resolve(Asked(target="jetson"), study, config)
+    evaluation = resolve(EvaluationOptions(target="jetson"), study, config)
     present = read_present(evaluation, study, folders, cores=2)
     estimator = Estimator(
         evaluation=evaluation,
@@ -72,7 +72,7 @@ def test_the_estimate_of_a_run_is_the_sum_of_its_parts(
 
 
 def test_nothing_is_counted_for_what_is_there(study: Study, folders: Folders) -> None:
-    asked = Asked(kick_the_tires=True, twins=TwinScale.TINY)
+    asked = EvaluationOptions(kick_the_tires=True, twins=TwinScale.TINY)
     before = outline_of(asked, study, folders).cost_of(StepId.MODELS)
     folders.models.mkdir(parents=True)
     for name in study.configs.models.models:
@@ -83,7 +83,7 @@ def test_nothing_is_counted_for_what_is_there(study: Study, folders: Folders) ->
 
 
 def test_what_cannot_be_known_is_not_counted_as_nothing(study: Study, folders: Folders) -> None:
-    asked = Asked(target="jetson", runtime=RuntimeKind.CONTAINER)
+    asked = EvaluationOptions(target="jetson", runtime=RuntimeKind.CONTAINER)
     outline = outline_of(asked, study, folders)
     assert outline.cost_of(StepId.BUILD).machine_s is None
     lines = list(outline_lines(outline))
@@ -92,7 +92,7 @@ def test_what_cannot_be_known_is_not_counted_as_nothing(study: Study, folders: F
 
 def test_more_cores_build_faster(study: Study, folders: Folders) -> None:
     two, eight = (
-        outline_of(Asked(), study, folders, cores=cores).cost_of(StepId.BUILD).machine_s
+        outline_of(EvaluationOptions(), study, folders, cores=cores).cost_of(StepId.BUILD).machine_s
         for cores in (2, 8)
     )
     assert two is not None
@@ -103,7 +103,7 @@ def test_more_cores_build_faster(study: Study, folders: Folders) -> None:
 def test_a_target_without_a_pace_has_no_estimate(
     study: Study, config: EvaluationConfig, folders: Folders
 ) -> None:
-    evaluation = resolve(Asked(), study, config)
+    evaluation = resolve(EvaluationOptions(), study, config)
     present = read_present(evaluation, study, folders, cores=2)
     estimator = Estimator(
         evaluation=evaluation,

@@ -12,7 +12,7 @@ from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.errors import HostError, MeasureError, RunFailedError
 from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId
 from edgemoe_appliance.evaluation.pipeline import Performance
-from edgemoe_appliance.evaluation.request import Asked, Evaluation, resolve
+from edgemoe_appliance.evaluation.request import Evaluation, EvaluationOptions, resolve
 from edgemoe_appliance.evaluation.summary import ending_lines
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.schema.findings import Finding, Level
@@ -22,7 +22,7 @@ from tests.analysis.journals import failed
 from tests.evaluation.standins import StandInAudience, StandInLauncher, StandInRuntime
 from tests.evaluation.states import outline_of
 
-ASKED = Asked(kick_the_tires=True, twins=TwinScale.TINY)
+ASKED = EvaluationOptions(kick_the_tires=True, twins=TwinScale.TINY)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import pytest
 from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EvaluationConfig
-from edgemoe_appliance.evaluation.request import Asked, resolve
+from edgemoe_appliance.evaluation.request import EvaluationOptions, resolve
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.studies import Study
 
@@ -13,19 +13,22 @@ from edgemoe_appliance.studies import Study
 @pytest.mark.parametrize(
     ("asked", "session"),
     [
-        (Asked(), "evaluate-host"),
-        (Asked(target="jetson", runtime=RuntimeKind.CONTAINER), "evaluate-jetson-container"),
-        (Asked(twins=TwinScale.FULL), "evaluate-host-full-twins"),
-        (Asked(kick_the_tires=True), "kick-the-tires-thin-twins"),
-        (Asked(kick_the_tires=True, twins=TwinScale.TINY), "kick-the-tires-tiny-twins"),
-        (Asked(session="mine"), "mine"),
-        (Asked(pin="b4447"), "evaluate-host-b4447"),
-        (Asked(kick_the_tires=True, pin="b11312"), "kick-the-tires-b11312-thin-twins"),
-        (Asked(experiments=("efficiency", "smoke")), "evaluate-host-efficiency-smoke"),
+        (EvaluationOptions(), "evaluate-host"),
+        (
+            EvaluationOptions(target="jetson", runtime=RuntimeKind.CONTAINER),
+            "evaluate-jetson-container",
+        ),
+        (EvaluationOptions(twins=TwinScale.FULL), "evaluate-host-full-twins"),
+        (EvaluationOptions(kick_the_tires=True), "kick-the-tires-thin-twins"),
+        (EvaluationOptions(kick_the_tires=True, twins=TwinScale.TINY), "kick-the-tires-tiny-twins"),
+        (EvaluationOptions(session="mine"), "mine"),
+        (EvaluationOptions(pin="b4447"), "evaluate-host-b4447"),
+        (EvaluationOptions(kick_the_tires=True, pin="b11312"), "kick-the-tires-b11312-thin-twins"),
+        (EvaluationOptions(experiments=("efficiency", "smoke")), "evaluate-host-efficiency-smoke"),
     ],
 )
 def test_equal_questions_get_equal_sessions(
-    asked: Asked, session: str, study: Study, config: EvaluationConfig
+    asked: EvaluationOptions, session: str, study: Study, config: EvaluationConfig
 ) -> None:
     evaluation = resolve(asked, study, config)
     assert evaluation.bench.session == session
@@ -35,16 +38,19 @@ def test_equal_questions_get_equal_sessions(
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (Asked(target="toaster"), "unknown target 'toaster'"),
-        (Asked(kick_the_tires=True, target="jetson"), "on target host, bare"),
-        (Asked(kick_the_tires=True, runtime=RuntimeKind.CONTAINER), "leave out --target"),
-        (Asked(kick_the_tires=True, experiments=("smoke",)), "experiments of its own"),
-        (Asked(experiments=("nothing",)), "unknown experiment 'nothing'"),
-        (Asked(pin="b1"), "unknown pin 'b1'"),
+        (EvaluationOptions(target="toaster"), "unknown target 'toaster'"),
+        (EvaluationOptions(kick_the_tires=True, target="jetson"), "on target host, bare"),
+        (
+            EvaluationOptions(kick_the_tires=True, runtime=RuntimeKind.CONTAINER),
+            "leave out --target",
+        ),
+        (EvaluationOptions(kick_the_tires=True, experiments=("smoke",)), "experiments of its own"),
+        (EvaluationOptions(experiments=("nothing",)), "unknown experiment 'nothing'"),
+        (EvaluationOptions(pin="b1"), "unknown pin 'b1'"),
     ],
 )
 def test_what_cannot_be_asked(
-    asked: Asked, words: str, study: Study, config: EvaluationConfig
+    asked: EvaluationOptions, words: str, study: Study, config: EvaluationConfig
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(asked, study, config)
@@ -56,7 +62,7 @@ def test_a_target_without_experiments_is_told_what_to_do(
 ) -> None:
     without = replace(study, suites=study.suites.model_copy(update={"evaluate": {}}))
     with pytest.raises(ConfigError) as caught:
-        resolve(Asked(), without, config)
+        resolve(EvaluationOptions(), without, config)
     assert "has no experiments to evaluate on target host" in str(caught.value)
 
 
@@ -65,7 +71,7 @@ def test_a_session_of_many_experiments_still_has_a_name_of_its_own(
 ) -> None:
     every = tuple(study.experiments)
     names = {
-        resolve(Asked(experiments=some), study, config).bench.session
+        resolve(EvaluationOptions(experiments=some), study, config).bench.session
         for some in (every, every[:-1], every[1:])
     }
     assert len(names) == 3
@@ -76,5 +82,5 @@ def test_a_session_of_many_experiments_still_has_a_name_of_its_own(
 def test_the_pin_is_the_one_that_was_asked_for(
     pin: str | None, study: Study, config: EvaluationConfig
 ) -> None:
-    assert resolve(Asked(pin=pin), study, config).bench.pin == pin
-    assert resolve(Asked(kick_the_tires=True, pin=pin), study, config).bench.pin == pin
+    assert resolve(EvaluationOptions(pin=pin), study, config).bench.pin == pin
+    assert resolve(EvaluationOptions(kick_the_tires=True, pin=pin), study, config).bench.pin == pin

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgemoe_appliance.report.range_plot import Asked, Axis, draw_names, draw_row
+from edgemoe_appliance.report.range_plot import Axis, LimitBand, draw_names, draw_row
 
 FINITE = st.floats(min_value=-1e9, max_value=1e9)
 
@@ -20,14 +20,14 @@ def attribute(svg: str, kind: str, name: str) -> float:
     return float(str(element.get(name)).rstrip("%"))
 
 
-def axis_of(asked: Asked, *values: float) -> Axis:
+def axis_of(asked: LimitBand, *values: float) -> Axis:
     axis = Axis.around(asked, values)
     assert axis is not None
     return axis
 
 
 def test_a_value_inside_the_limits_lies_on_the_band() -> None:
-    svg = draw_row(axis_of(Asked(low=0.85, high=0.95), 0.9, 0.88, 0.92), 0.9, (0.88, 0.92))
+    svg = draw_row(axis_of(LimitBand(low=0.85, high=0.95), 0.9, 0.88, 0.92), 0.9, (0.88, 0.92))
     left = attribute(svg, "r-band", "x")
     right = left + attribute(svg, "r-band", "width")
     assert left < attribute(svg, "r-bar", "x1") < attribute(svg, "r-dot", "cx")
@@ -35,21 +35,21 @@ def test_a_value_inside_the_limits_lies_on_the_band() -> None:
 
 
 def test_an_open_end_reaches_the_edge() -> None:
-    svg = draw_row(axis_of(Asked(low=1.0), 0.9), 0.9, None)
+    svg = draw_row(axis_of(LimitBand(low=1.0), 0.9), 0.9, None)
     assert attribute(svg, "r-band", "x") + attribute(svg, "r-band", "width") == pytest.approx(100)
     assert attribute(svg, "r-dot", "cx") < attribute(svg, "r-band", "x")
     assert "r-bar" not in svg
 
 
 def test_a_line_to_compare_with_has_no_band() -> None:
-    svg = draw_row(axis_of(Asked(line=1.0), 0.9, 1.3), 0.9, None)
+    svg = draw_row(axis_of(LimitBand(line=1.0), 0.9, 1.3), 0.9, None)
     assert "r-band" not in svg
     assert svg.count("r-edge") == 1
 
 
 @given(st.lists(FINITE, min_size=1, max_size=5), FINITE)
 def test_nothing_is_off_the_paper(values: list[float], limit: float) -> None:
-    axis = axis_of(Asked(high=limit), *values)
+    axis = axis_of(LimitBand(high=limit), *values)
     for value in values:
         svg = draw_row(axis, value, (min(values), max(values)))
         assert all(0 <= float(x) <= 100 for x in re.findall(r'(?:x|cx|x1|x2)="(-?[\d.]+)%"', svg))
@@ -57,16 +57,16 @@ def test_nothing_is_off_the_paper(values: list[float], limit: float) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_is_not_drawn(value: float) -> None:
-    assert Axis.around(Asked(low=1.0), [value]) is None
+    assert Axis.around(LimitBand(low=1.0), [value]) is None
 
 
 def test_names_that_would_overlap_are_one() -> None:
-    near, far = Asked(low=0.9, high=1.1), Asked(low=0.0, high=10.0)
+    near, far = LimitBand(low=0.9, high=1.1), LimitBand(low=0.0, high=10.0)
     assert draw_names(axis_of(near, 15.0), str).count("<text") == 1
     assert draw_names(axis_of(far, 5.0), str).count("<text") == 2
 
 
 def test_names_are_escaped() -> None:
-    names = draw_names(axis_of(Asked(low=1.0), 2.0), lambda _: "<script>")
+    names = draw_names(axis_of(LimitBand(low=1.0), 2.0), lambda _: "<script>")
     assert "<script>" not in names
     assert "&lt;script&gt;" in names

@@ -10,7 +10,7 @@ from edgemoe_appliance.analysis.claims.tests import Question, questions
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId, read_evaluation
 from edgemoe_appliance.evaluation.estimates import Cost, Estimator
-from edgemoe_appliance.evaluation.request import Asked, resolve
+from edgemoe_appliance.evaluation.request import EvaluationOptions, resolve
 from edgemoe_appliance.evaluation.state import read_present
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.schema.configs import Feeds
@@ -128,7 +128,7 @@ def _experiments(study: Study, table: Feeds) -> Iterator[str]:
 
 
 def _cost(name: str, target: str, study: Study, config: EvaluationConfig) -> Cost:
-    asked = Asked(target=target, experiments=(name,), twins=TwinScale.FULL)
+    asked = EvaluationOptions(target=target, experiments=(name,), twins=TwinScale.FULL)
     evaluation = resolve(asked, study, config)
     folders = Folders(
         cache=_NOWHERE, models=_NOWHERE, sessions=_NOWHERE, results=_NOWHERE, images=_NOWHERE

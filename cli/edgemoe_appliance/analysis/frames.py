@@ -148,7 +148,7 @@ SHAPES = (RUNS, CAVEATS, ABSENT_SETS, ABSENT)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placed:
+class LocatedAttempt:
     """An attempt and where it belongs: session, setting, plan, and the numbers of its groups."""
 
     session: str
@@ -175,12 +175,12 @@ class FrameWriter:
     def __init__(self, store: Store) -> None:
         """Begin without rows."""
         self._store = store
-        self._held: list[Placed] = []
+        self._held: list[LocatedAttempt] = []
         self._absent_sets = _AbsentSets()
         self._absent_of: list[Value] = []
         self.added = 0
 
-    def add(self, placed: Placed) -> None:
+    def add(self, placed: LocatedAttempt) -> None:
         """Take one more attempt."""
         end = placed.attempt.end
         self._absent_of.append(self._absent_sets.number_of(end.absent if end else {}))
@@ -228,7 +228,7 @@ class _AbsentSets:
         }
 
 
-def run_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
+def run_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
     """Return attempts as the columns of RUNS, all but `place` and `absent_set`."""
     metrics = [each.attempt.end.metrics if each.attempt.end else {} for each in placed]
     return {
@@ -247,7 +247,7 @@ def run_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
     }
 
 
-def _spec_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
+def _spec_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
     """Return what was to be run."""
     specs = [each.attempt.header.spec for each in placed]
     return {
@@ -265,7 +265,7 @@ def _spec_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
     }
 
 
-def _plan_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
+def _plan_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
     """Return the experiment, the prompt and the model of each attempt, as planned."""
     experiments = [each.plan.experiments[each.attempt.header.spec.experiment] for each in placed]
     prompts = [each.plan.prompt_of(each.attempt.header.spec) for each in placed]
@@ -284,7 +284,7 @@ def _plan_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
     }
 
 
-def _header_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
+def _header_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
     """Return what was run, as the header found it."""
     headers = [each.attempt.header for each in placed]
     return {
@@ -318,7 +318,7 @@ def _end_columns(ends: Sequence[EndRecord | None]) -> dict[str, list[Value]]:
     }
 
 
-def caveat_columns(placed: Sequence[Placed]) -> dict[str, list[Value]]:
+def caveat_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
     """Return the caveats of attempts as the columns of CAVEATS."""
     found = [
         (each, caveat) for each in placed if each.attempt.end for caveat in each.attempt.end.caveats

@@ -19,7 +19,7 @@ from edgemoe_appliance.analysis.frames import (
     RUNS,
     SHAPES,
     FrameWriter,
-    Placed,
+    LocatedAttempt,
     fill_absent,
     supersede,
 )
@@ -281,7 +281,7 @@ class _SessionReader:
         session.commands.setdefault(
             header.spec.model, ExampleCommand(model=header.spec.model, argv=argv)
         )
-        placed = Placed(
+        placed = LocatedAttempt(
             session=session.key,
             setting=setting,
             plan=session.plan,
@@ -294,7 +294,7 @@ class _SessionReader:
             self._take_final(session, placed)
         self._writer.add(placed)
 
-    def _take_final(self, session: _OneSession, placed: Placed) -> None:
+    def _take_final(self, session: _OneSession, placed: LocatedAttempt) -> None:
         """Note an attempt that is final until a later one at the same run is."""
         attempt = placed.attempt
         run_id = attempt.header.run_id

@@ -34,7 +34,7 @@ from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.progress import BenchProgress
 from edgemoe_appliance.bench.runtime import ImageOptions, RuntimeKind, open_runtime
 from edgemoe_appliance.doctor import DockerCheck
-from edgemoe_appliance.evaluation.request import Asked
+from edgemoe_appliance.evaluation.request import EvaluationOptions
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.schema.configs import find_catalogue
 from edgemoe_appliance.schema.findings import Finding
@@ -93,7 +93,7 @@ def evaluate(
     from edgemoe_appliance.evaluation.forecast import outline_lines  # noqa: PLC0415
     from edgemoe_appliance.evaluation.setup import open_evaluation  # noqa: PLC0415
 
-    asked = Asked(
+    asked = EvaluationOptions(
         target=target,
         runtime=runtime,
         twins=twins,

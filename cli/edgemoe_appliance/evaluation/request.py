@@ -17,7 +17,7 @@ _KICK = "kick-the-tires"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class EvaluationOptions:
     """What the user typed; None is what was left out."""
 
     target: str | None = None
@@ -40,7 +40,7 @@ class Evaluation:
     portable: bool = False
 
 
-def resolve(asked: Asked, study: Study, config: EvaluationConfig) -> Evaluation:
+def resolve(asked: EvaluationOptions, study: Study, config: EvaluationConfig) -> Evaluation:
     """Return the evaluation that was asked for; equal questions get equal sessions.
 
     Raises ConfigError for an unknown target, pin or experiment, and for a target that has none.
@@ -62,7 +62,7 @@ def resolve(asked: Asked, study: Study, config: EvaluationConfig) -> Evaluation:
     return _evaluation(asked, target, experiments, asked.twins)
 
 
-def _kick(asked: Asked, study: Study, config: EvaluationConfig) -> Evaluation:
+def _kick(asked: EvaluationOptions, study: Study, config: EvaluationConfig) -> Evaluation:
     small = config.kick_the_tires
     is_small = asked.target in (None, small.target) and not asked.experiments
     if not is_small or asked.runtime is not RuntimeKind.NATIVE:
@@ -75,7 +75,7 @@ def _kick(asked: Asked, study: Study, config: EvaluationConfig) -> Evaluation:
 
 
 def _evaluation(
-    asked: Asked, target: str, experiments: tuple[str, ...], twins: TwinScale | None
+    asked: EvaluationOptions, target: str, experiments: tuple[str, ...], twins: TwinScale | None
 ) -> Evaluation:
     return Evaluation(
         bench=BenchRequest(
@@ -91,7 +91,7 @@ def _evaluation(
     )
 
 
-def _session(asked: Asked, target: str, twins: TwinScale | None) -> str:
+def _session(asked: EvaluationOptions, target: str, twins: TwinScale | None) -> str:
     parts = [_KICK if asked.kick_the_tires else f"{_PREFIX}-{target}"]
     parts += asked.experiments
     parts += [asked.pin] if asked.pin else []

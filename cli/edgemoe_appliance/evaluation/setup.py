@@ -9,7 +9,7 @@ from edgemoe_appliance.archive.bundle import check_archive_place
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.evaluation.config import read_evaluation
 from edgemoe_appliance.evaluation.forecast import Outline, build_outline
-from edgemoe_appliance.evaluation.request import Asked, Evaluation, resolve
+from edgemoe_appliance.evaluation.request import Evaluation, EvaluationOptions, resolve
 from edgemoe_appliance.evaluation.state import read_present
 from edgemoe_appliance.report import check_report_place
 from edgemoe_appliance.schema.journal import find_kept_plan
@@ -28,7 +28,7 @@ class Opening:
     outline: Outline
 
 
-def open_evaluation(asked: Asked, study: Study, folders: Folders) -> Opening:
+def open_evaluation(asked: EvaluationOptions, study: Study, folders: Folders) -> Opening:
     """Read what an evaluation needs and how far it is.
 
     Raises ConfigError for what cannot be asked, RecordError where its session is damaged.

@@ -20,7 +20,7 @@ from edgemoe_appliance.analysis.claims.formatting import number_in_words, with_u
 from edgemoe_appliance.report.audit_blocks import Tally, tallies_of, weightiest
 from edgemoe_appliance.report.filters import bounds_of, mark_of
 from edgemoe_appliance.report.judgement import Judgement
-from edgemoe_appliance.report.range_plot import Asked, Axis, draw_names, draw_row
+from edgemoe_appliance.report.range_plot import Axis, LimitBand, draw_names, draw_row
 
 _ORDER = (
     Verdict.NOT_REPRODUCED,
@@ -267,7 +267,7 @@ def _part_rows(parts: Sequence[Part]) -> Iterable[PartRows]:
 
 def _axis(parts: Sequence[Part]) -> Axis | None:
     limits = parts[0].limits
-    asked = Asked(low=limits.low, high=limits.high) if limits else Asked(line=_EQUAL)
+    asked = LimitBand(low=limits.low, high=limits.high) if limits else LimitBand(line=_EQUAL)
     numbers = [number for part in parts for number in _judged_numbers(part)]
     ends = [end for number in numbers for end in bounds_of(number) or ()]
     return Axis.around(asked, [*(number.value for number in numbers), *ends])

@@ -18,7 +18,7 @@ _NAMES_APART = 24.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class LimitBand:
     """The range asked; an end may be infinite. `line` is a value to compare with instead."""
 
     low: float = -math.inf
@@ -39,10 +39,10 @@ class Axis:
 
     low: float
     high: float
-    asked: Asked
+    asked: LimitBand
 
     @classmethod
-    def around(cls, asked: Asked, values: Sequence[float]) -> Axis | None:
+    def around(cls, asked: LimitBand, values: Sequence[float]) -> Axis | None:
         """Return an axis that holds the limits and all values; None where one is not finite."""
         drawn = [*values, *asked.ends]
         if not drawn or not all(map(math.isfinite, drawn)):

@@ -19,8 +19,8 @@ from edgemoe_appliance.analysis.audit.findings import (
     known_numbers,
     plain_number,
 )
-from edgemoe_appliance.analysis.claims.derived import Found, applied, ratio_of
-from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
+from edgemoe_appliance.analysis.claims.derived import applied, ratio_of
+from edgemoe_appliance.analysis.claims.estimates import Estimate, MaybeEstimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import in_words
 from edgemoe_appliance.analysis.claims.verdicts import Number
@@ -162,7 +162,9 @@ def _verdict(implied: Estimate) -> AuditVerdict:
     return AuditVerdict.UNDECIDED
 
 
-def _reading(verdict: AuditVerdict, implied: Estimate, other: Found, least: Found) -> str:
+def _reading(
+    verdict: AuditVerdict, implied: Estimate, other: MaybeEstimate, least: MaybeEstimate
+) -> str:
     window = f"The window implied is {in_words(implied.value)} times the time of generation"
     if verdict is AuditVerdict.CONSISTENT:
         return f"{window}: the energy can be that of generation alone."
@@ -231,11 +233,13 @@ def _ratio_finding(evidence: Evidence, place: Place) -> Finding:
     )
 
 
-def _energy_ratios(evidence: Evidence, place: Place) -> tuple[Found, Found, Found]:
+def _energy_ratios(
+    evidence: Evidence, place: Place
+) -> tuple[MaybeEstimate, MaybeEstimate, MaybeEstimate]:
     """Return the ratio as counted, and the least and the most that it is for generation alone."""
     models = (evidence.study.subject, evidence.study.baseline)
 
-    def alone(model: str, power: Quantity) -> Found:
+    def alone(model: str, power: Quantity) -> MaybeEstimate:
         rate = evidence.read(place, Term(quantity=Quantity.GENERATION_RATE, model=model))
         return ratio_of(evidence.read(place, Term(quantity=power, model=model)), rate)
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from edgemoe_appliance.analysis.claims.estimates import Estimate
+from edgemoe_appliance.analysis.claims.estimates import Estimate, MaybeEstimate
 from edgemoe_appliance.analysis.claims.evidence import Source
 from edgemoe_appliance.analysis.claims.verdicts import Number, number_of
 from edgemoe_appliance.analysis.statistics import Absent
-
-Found = Estimate | Absent
 
 
 class AuditVerdict(str, Enum):
@@ -117,7 +115,7 @@ def plain_number(key: str, label: str, unit: str, value: float) -> Number:
     return Number(key=key, label=label, unit=unit, value=value, low=None, high=None, basis=None)
 
 
-def known_numbers(*numbers: tuple[str, str, str, Found]) -> tuple[Number, ...]:
+def known_numbers(*numbers: tuple[str, str, str, MaybeEstimate]) -> tuple[Number, ...]:
     """Return those of some numbers (key, label, unit, estimate) that there are."""
     return tuple(
         number_of(key, label, unit, found)
@@ -126,6 +124,6 @@ def known_numbers(*numbers: tuple[str, str, str, Found]) -> tuple[Number, ...]:
     )
 
 
-def first_absent(*found: Found) -> str:
+def first_absent(*found: MaybeEstimate) -> str:
     """Return the reason of the first number that is missing, nothing where none is."""
     return next((each.reason for each in found if isinstance(each, Absent)), "")

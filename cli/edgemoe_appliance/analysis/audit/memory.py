@@ -13,8 +13,8 @@ from edgemoe_appliance.analysis.audit.findings import (
     first_absent,
     known_numbers,
 )
-from edgemoe_appliance.analysis.claims.derived import Found, applied
-from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
+from edgemoe_appliance.analysis.claims.derived import applied
+from edgemoe_appliance.analysis.claims.estimates import Estimate, MaybeEstimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import capitalised, in_words, with_unit
 from edgemoe_appliance.analysis.statistics import Absent
@@ -123,9 +123,11 @@ def _reclaimable(evidence: Evidence, place: Place, model: str) -> Finding:
     )
 
 
-def _read(evidence: Evidence, place: Place, model: str, *quantities: Quantity) -> list[Found]:
+def _read(
+    evidence: Evidence, place: Place, model: str, *quantities: Quantity
+) -> list[MaybeEstimate]:
     return [evidence.read(place, Term(quantity=each, model=model)) for each in quantities]
 
 
-def _told(found: Found) -> str:
+def _told(found: MaybeEstimate) -> str:
     return found.reason if isinstance(found, Absent) else with_unit(found.value, "B")

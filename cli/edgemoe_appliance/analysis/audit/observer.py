@@ -18,8 +18,8 @@ from edgemoe_appliance.analysis.audit.findings import (
     known_numbers,
     plain_number,
 )
-from edgemoe_appliance.analysis.claims.derived import Found, applied, measure
-from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of
+from edgemoe_appliance.analysis.claims.derived import applied, measure
+from edgemoe_appliance.analysis.claims.estimates import Estimate, MaybeEstimate, high_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import in_words
 from edgemoe_appliance.analysis.claims.verdicts import Number
@@ -106,7 +106,7 @@ def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> 
 
 
 def _numbers(
-    evidence: Evidence, place: Place, known: tuple[str, _Times, Found]
+    evidence: Evidence, place: Place, known: tuple[str, _Times, MaybeEstimate]
 ) -> tuple[Number, ...]:
     model, times, sparse = known
     slowdown, rotated = (
@@ -129,7 +129,7 @@ def _numbers(
     )
 
 
-def _judged(times: _Times, sparse: Found, *, is_decode: bool) -> tuple[AuditVerdict, str]:
+def _judged(times: _Times, sparse: MaybeEstimate, *, is_decode: bool) -> tuple[AuditVerdict, str]:
     share = times.share.value
     bounds = (
         f"Timing adds {in_words(times.added.value)} s to a run whose routing takes "

@@ -20,8 +20,8 @@ from edgemoe_appliance.analysis.audit.findings import (
     known_numbers,
     plain_number,
 )
-from edgemoe_appliance.analysis.claims.derived import Found, applied, measure
-from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
+from edgemoe_appliance.analysis.claims.derived import applied, measure
+from edgemoe_appliance.analysis.claims.estimates import Estimate, MaybeEstimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import in_words
 from edgemoe_appliance.analysis.claims.verdicts import Number
@@ -151,7 +151,7 @@ def _utilisation(evidence: Evidence, place: Place, model: str) -> Finding:
     return subject.finding(verdict, numbers, told)
 
 
-def _utilisation_reading(used: Estimate, arithmetic: Found, others: float | None) -> str:
+def _utilisation_reading(used: Estimate, arithmetic: MaybeEstimate, others: float | None) -> str:
     text = f"S-MBU is {in_words(used.value)} %"
     if isinstance(arithmetic, Estimate):
         text += f", S-MFU {in_words(arithmetic.value)} %"
@@ -165,11 +165,11 @@ def _utilisation_reading(used: Estimate, arithmetic: Found, others: float | None
     )
 
 
-def _s_mbu(evidence: Evidence, place: Place, model: str) -> Found:
+def _s_mbu(evidence: Evidence, place: Place, model: str) -> MaybeEstimate:
     return measure(evidence, place, Term(quantity=Quantity.BANDWIDTH_USE, model=model))
 
 
-def _s_mfu(evidence: Evidence, place: Place, model: str) -> Found:
+def _s_mfu(evidence: Evidence, place: Place, model: str) -> MaybeEstimate:
     return applied(
         lambda r, n, f: 100 * 2 * n * r / f,
         _read(evidence, place, Quantity.GENERATION_RATE, model),
@@ -185,7 +185,7 @@ def _dense_median(evidence: Evidence, place: Place) -> float | None:
     return median(values) or None if values else None
 
 
-def _read(evidence: Evidence, place: Place, quantity: Quantity, model: str) -> Found:
+def _read(evidence: Evidence, place: Place, quantity: Quantity, model: str) -> MaybeEstimate:
     return evidence.read(place, Term(quantity=quantity, model=model))
 
 
@@ -193,7 +193,7 @@ def _product(one: float, other: float) -> float:
     return one * other
 
 
-def _in_gb(found: Found) -> Found:
+def _in_gb(found: MaybeEstimate) -> MaybeEstimate:
     return applied(lambda size: size / GB, found)
 
 
@@ -203,7 +203,7 @@ def _verdict(share: Estimate) -> AuditVerdict:
     return AuditVerdict.INCONSISTENT if low_of(share) > 1 else AuditVerdict.UNDECIDED
 
 
-def _sure(evidence: Evidence, place: Place, share: Found) -> tuple[Confidence, str]:
+def _sure(evidence: Evidence, place: Place, share: MaybeEstimate) -> tuple[Confidence, str]:
     source = "bandwidth as declared in devices.yaml"
     peaks = evidence.study.peaks.get(place.device or "")
     if peaks is not None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from edgemoe_appliance.analysis.claims.estimates import Estimate, combine, exact, ratio
+from edgemoe_appliance.analysis.claims.estimates import (
+    Estimate,
+    MaybeEstimate,
+    combine,
+    exact,
+    ratio,
+)
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.studies.quantities import Quantity, Term
 
-Found = Estimate | Absent
 
-
-def measure(evidence: Evidence, place: Place, term: Term) -> Found:
+def measure(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
     """Return a quantity at a place, derived where it has to be."""
     derive = _DERIVED.get(term.quantity)
     return derive(evidence, place, term) if derive else evidence.read(place, term)
 
 
-def ratio_at(evidence: Evidence, place: Place, top: Term, bottom: Term) -> Found:
+def ratio_at(evidence: Evidence, place: Place, top: Term, bottom: Term) -> MaybeEstimate:
     """Return a ratio of two quantities at one place, paired by prompts where both are means."""
     if top.quantity is bottom.quantity is Quantity.TIME_PER_TOKEN:
         rate = Quantity.GENERATION_RATE
@@ -28,14 +32,14 @@ def ratio_at(evidence: Evidence, place: Place, top: Term, bottom: Term) -> Found
     return evidence.ratio(place, top, bottom)
 
 
-def ratio_of(top: Found, bottom: Found) -> Found:
+def ratio_of(top: MaybeEstimate, bottom: MaybeEstimate) -> MaybeEstimate:
     """Return a ratio of independent numbers, or why there is none."""
     if isinstance(top, Absent):
         return top
     return bottom if isinstance(bottom, Absent) else ratio(top, bottom)
 
 
-def applied(function: Callable[..., float], *parts: Found) -> Found:
+def applied(function: Callable[..., float], *parts: MaybeEstimate) -> MaybeEstimate:
     """Return a function of independent numbers, or why one of them is missing."""
     known = [part for part in parts if isinstance(part, Estimate)]
     if len(known) < len(parts):
@@ -44,11 +48,11 @@ def applied(function: Callable[..., float], *parts: Found) -> Found:
     return combine(function, *known)
 
 
-def _time_per_token(evidence: Evidence, place: Place, term: Term) -> Found:
+def _time_per_token(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
     return ratio_of(exact(1), evidence.read(place, term.of(Quantity.GENERATION_RATE)))
 
 
-def _fall_with_length(evidence: Evidence, place: Place, term: Term) -> Found:
+def _fall_with_length(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
     lengths = evidence.study.lengths
     if len(lengths) < 2:
         return Absent(reason="the study has no classes of prompts by length")
@@ -59,7 +63,7 @@ def _fall_with_length(evidence: Evidence, place: Place, term: Term) -> Found:
     return applied(lambda share: 100 * (1 - share), evidence.ratio(place, long, short))
 
 
-def _behind_fastest_dense(evidence: Evidence, place: Place, term: Term) -> Found:
+def _behind_fastest_dense(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
     """Return by how much a model's rate is below that of the fastest dense one, in per cent."""
     study = evidence.study
     rates: dict[str, float] = {}
@@ -75,12 +79,12 @@ def _behind_fastest_dense(evidence: Evidence, place: Place, term: Term) -> Found
     return applied(lambda share: 100 * (1 - share), evidence.ratio(place, own, fastest))
 
 
-def _slowdown(evidence: Evidence, place: Place, term: Term) -> Found:
+def _slowdown(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
     unprobed, probed = term.of(Quantity.UNPROBED_RATE), term.of(Quantity.PROBED_RATE)
     return evidence.ratio(place, unprobed, probed)
 
 
-def _probe_cost(evidence: Evidence, place: Place, term: Term) -> Found:
+def _probe_cost(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
     times = (
         ratio_of(exact(1), evidence.read(place, term.of(rate)))
         for rate in (Quantity.PROBED_RATE, Quantity.UNPROBED_RATE)
@@ -88,14 +92,14 @@ def _probe_cost(evidence: Evidence, place: Place, term: Term) -> Found:
     return applied(lambda probed, unprobed: probed - unprobed, *times)
 
 
-def _total_traffic_share(evidence: Evidence, place: Place, term: Term) -> Found:
+def _total_traffic_share(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
     bandwidth = evidence.read(place, term.of(Quantity.BANDWIDTH))
     size = evidence.read(place, term.of(Quantity.FILE_SIZE))
     rate = evidence.read(place, term.of(Quantity.GENERATION_RATE))
     return applied(lambda r, s, b: r * s / b, rate, size, bandwidth)
 
 
-def _bandwidth_use(evidence: Evidence, place: Place, term: Term) -> Found:
+def _bandwidth_use(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
     """Return traffic to peak bandwidth in per cent, the cache counted where its size is told.
 
     Source: S-MBU of MoE-CAP (arXiv 2412.07067); here the output head is counted, as it is read
@@ -111,7 +115,7 @@ def _bandwidth_use(evidence: Evidence, place: Place, term: Term) -> Found:
     )
 
 
-def _implied_window(evidence: Evidence, place: Place, term: Term) -> Found:
+def _implied_window(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
     """Return how many times the time of generation the energy per token implies."""
     energy, rate, power = (
         evidence.read(place, term.of(quantity))
@@ -124,7 +128,7 @@ def _implied_window(evidence: Evidence, place: Place, term: Term) -> Found:
     return ratio_of(applied(lambda e, r: e * r, energy, rate), power)
 
 
-def _nodes_outside(evidence: Evidence, place: Place, term: Term) -> Found:
+def _nodes_outside(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
     inside = evidence.study.nodes_inside
     if inside is None:
         return Absent(reason="the nodes of the subject's graph are not known")
@@ -132,7 +136,7 @@ def _nodes_outside(evidence: Evidence, place: Place, term: Term) -> Found:
     return applied(lambda every: (every - inside) / inside, nodes)
 
 
-_DERIVED: Mapping[Quantity, Callable[[Evidence, Place, Term], Found]] = {
+_DERIVED: Mapping[Quantity, Callable[[Evidence, Place, Term], MaybeEstimate]] = {
     Quantity.TIME_PER_TOKEN: _time_per_token,
     Quantity.FALL_WITH_LENGTH: _fall_with_length,
     Quantity.BEHIND_FASTEST_DENSE: _behind_fastest_dense,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import product
+from typing import TypeAlias
 
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.studies.printed import PrintedFigures
@@ -59,6 +60,10 @@ class Estimate:
     value: float
     bounds: Bounds | Absent
     repeats: Repeats | None = None
+
+
+# A number, or why there is none.
+MaybeEstimate: TypeAlias = Estimate | Absent
 
 
 def exact(value: float) -> Estimate:

@@ -16,7 +16,7 @@ from edgemoe_appliance.analysis.claims.formatting import (
     with_unit,
 )
 from edgemoe_appliance.analysis.claims.repetitions import more_runs
-from edgemoe_appliance.analysis.claims.tests import Question, Shown, questions
+from edgemoe_appliance.analysis.claims.tests import NamedEstimate, Question, questions
 from edgemoe_appliance.analysis.claims.verdicts import (
     ClaimVerdict,
     Number,
@@ -66,7 +66,7 @@ class _Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Answered:
+class _JudgedPart:
     """A part with what it rests on; `key` is equal for the same question of the same runs."""
 
     part: Part
@@ -145,7 +145,7 @@ def _untestable(evidence: Evidence, claim_id: str, claim: Claim) -> ClaimVerdict
     )
 
 
-def _answer(evidence: Evidence, question: Question, named: Sequence[StudyDeviceId]) -> _Answered:
+def _answer(evidence: Evidence, question: Question, named: Sequence[StudyDeviceId]) -> _JudgedPart:
     stage = _stage(evidence, question, named)
     if isinstance(stage, Absent):
         return _unanswered(question, stage.reason)
@@ -163,7 +163,7 @@ def _answer(evidence: Evidence, question: Question, named: Sequence[StudyDeviceI
     stood_in = stage.scope is Scope.DIRECTION and len(set(places)) == 1
     # On hardware that stands for both devices the same question is asked once.
     terms = tuple(a.term for a in question.terms) if stood_in else question.terms
-    return _Answered(
+    return _JudgedPart(
         part=part, stage=stage, key=(question.about, terms, places, limits.model_dump_json())
     )
 
@@ -183,7 +183,7 @@ def _why_no_direction(evidence: Evidence, question: Question, stage: _Stage) -> 
     return f"runs like the study's on {wanted}: {joined(stage.reasons)}"
 
 
-def _unanswered(question: Question, reason: str, stage: _Stage | None = None) -> _Answered:
+def _unanswered(question: Question, reason: str, stage: _Stage | None = None) -> _JudgedPart:
     part = Part(
         verdict=Verdict.NOT_TESTED,
         scope=Scope.NONE,
@@ -194,7 +194,7 @@ def _unanswered(question: Question, reason: str, stage: _Stage | None = None) ->
         brief=reason,
         missing=reason,
     )
-    return _Answered(part=part, stage=None, key=(question.about, question.terms, reason))
+    return _JudgedPart(part=part, stage=None, key=(question.about, question.terms, reason))
 
 
 def _part(
@@ -279,7 +279,7 @@ def _joint_scope(parts: Sequence[Part]) -> Scope:
     return Scope.FULL if Scope.FULL in scopes else Scope.NONE
 
 
-def _numbers(shown: Sequence[Shown]) -> Iterator[Number]:
+def _numbers(shown: Sequence[NamedEstimate]) -> Iterator[Number]:
     for each in shown:
         if isinstance(each.found, Estimate):
             yield number_of(each.key, each.label, each.unit, each.found)

@@ -84,7 +84,7 @@ _PROBED_QUANTITIES = (*_ROUTING, Quantity.PROBED_RATE, Quantity.GRAPH_NODES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Found:
+class _PlacePools:
     """A place and the pools behind it, by arm and by number of threads."""
 
     place: Place
@@ -153,7 +153,7 @@ class SessionEvidence:
             return numerator
         return denominator if isinstance(denominator, Absent) else ratio(numerator, denominator)
 
-    def _find(self, table: Feeds) -> tuple[_Found, ...]:
+    def _find(self, table: Feeds) -> tuple[_PlacePools, ...]:
         arms = (Arm.PLAIN, *_PROBED) if table is Feeds.ROUTING else (Arm.PLAIN,)
         groups: dict[tuple[object, ...], dict[tuple[Arm, int], Pool]] = {}
         for arm in arms:
@@ -172,7 +172,7 @@ class SessionEvidence:
         found.sort(key=lambda each: each.closeness, reverse=True)
         return tuple(_with_ids(found))
 
-    def _as_found(self, table: Feeds, group: Mapping[tuple[Arm, int], Pool]) -> _Found:
+    def _as_found(self, table: Feeds, group: Mapping[tuple[Arm, int], Pool]) -> _PlacePools:
         study = self.study
         pool = next(iter(group.values()))
         setting = pool.condition.setting
@@ -194,7 +194,7 @@ class SessionEvidence:
         ok = sum(len(models.ok) for each in group.values() for models in each.models)
         is_device = device is not None
         closeness = (is_device, not shortfalls, is_pin, same_threads, ok)
-        return _Found(place=place, closeness=tuple(map(int, closeness)), pools=group)
+        return _PlacePools(place=place, closeness=tuple(map(int, closeness)), pools=group)
 
     def _cautions(self, pool: Pool, scales: set[str | None], *, is_pin: bool) -> Iterator[str]:
         procedure = self.study.procedure
@@ -215,7 +215,7 @@ class SessionEvidence:
         if pool.condition.threads != procedure.threads:
             yield f"{pool.condition.threads} threads, the study's are {procedure.threads}"
 
-    def _of(self, place: Place) -> _Found:
+    def _of(self, place: Place) -> _PlacePools:
         return next(found for found in self._found(place.table) if found.place.id == place.id)
 
     def _runs(self, place: Place, term: Term) -> ModelRuns | Absent:
@@ -369,7 +369,7 @@ def _fall(found: Estimate) -> Estimate:
     return replace(found, value=100 * (1 - found.value), bounds=bounds)
 
 
-def _with_ids(found: Sequence[_Found]) -> Iterator[_Found]:
+def _with_ids(found: Sequence[_PlacePools]) -> Iterator[_PlacePools]:
     """Yield places named after their settings: `A`, `B`, and `A-2` for a second one of A."""
     counts: dict[str, int] = {}
     for each in found:

@@ -6,14 +6,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
+from typing import TypeAlias
 
 from edgemoe_appliance.analysis.claims.derived import (
-    Found,
     applied,
     measure,
     ratio_at,
     ratio_of,
 )
+from edgemoe_appliance.analysis.claims.estimates import MaybeEstimate
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.studies.claims import (
@@ -37,7 +38,7 @@ _ABOVE_ZERO = Limits(above=0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class DeviceTerm:
     """A term on a device."""
 
     device: StudyDeviceId
@@ -45,13 +46,17 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class NamedEstimate:
     """A number that stands behind an answer: its key, its words, its unit."""
 
     key: str
     label: str
     unit: str
-    found: Found
+    found: MaybeEstimate
+
+
+# The number that is judged, and the numbers behind it, that number first.
+Answer: TypeAlias = tuple[MaybeEstimate, tuple[NamedEstimate, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +70,12 @@ class Question:
 
     about: str
     unit: str
-    terms: tuple[Asked, ...]
+    terms: tuple[DeviceTerm, ...]
     table: Feeds
     asked: Limits
     direction: Limits | None
     anywhere: bool
-    answer: Callable[[Evidence, Places], tuple[Found, tuple[Shown, ...]]]
+    answer: Callable[[Evidence, Places], Answer]
 
     @property
     def devices(self) -> tuple[StudyDeviceId, ...]:
@@ -132,12 +137,12 @@ def _question(
     return _difference_question(held, top, bottom)
 
 
-def _asked(spec: TermSpec, device: StudyDeviceId, model: str | None) -> Asked:
-    return Asked(device=spec.device or device, term=spec.term(model))
+def _asked(spec: TermSpec, device: StudyDeviceId, model: str | None) -> DeviceTerm:
+    return DeviceTerm(device=spec.device or device, term=spec.term(model))
 
 
-def _level_question(held: _HeldTo, asked: Asked) -> Question:
-    def answer(evidence: Evidence, places: Places) -> tuple[Found, tuple[Shown, ...]]:
+def _level_question(held: _HeldTo, asked: DeviceTerm) -> Question:
+    def answer(evidence: Evidence, places: Places) -> Answer:
         shown = _shown(evidence, places, asked)
         return shown.found, (shown,)
 
@@ -153,8 +158,8 @@ def _level_question(held: _HeldTo, asked: Asked) -> Question:
     )
 
 
-def _ratio_question(top: Asked, bottom: Asked, held: _HeldTo) -> Question:
-    def answer(evidence: Evidence, places: Places) -> tuple[Found, tuple[Shown, ...]]:
+def _ratio_question(top: DeviceTerm, bottom: DeviceTerm, held: _HeldTo) -> Question:
+    def answer(evidence: Evidence, places: Places) -> Answer:
         found = _ratio(evidence, places, top, bottom)
         whole = _shown_pair(evidence, places, (top, bottom), found)
         return found, (whole, *(_shown(evidence, places, each) for each in (top, bottom)))
@@ -171,14 +176,14 @@ def _ratio_question(top: Asked, bottom: Asked, held: _HeldTo) -> Question:
     )
 
 
-def _difference_question(held: _HeldTo, top: Asked, bottom: Asked) -> Question:
+def _difference_question(held: _HeldTo, top: DeviceTerm, bottom: DeviceTerm) -> Question:
     own = facts_of(top.term.quantity).unit
     unit = "points" if own == "%" else own
 
-    def answer(evidence: Evidence, places: Places) -> tuple[Found, tuple[Shown, ...]]:
+    def answer(evidence: Evidence, places: Places) -> Answer:
         parts = [_shown(evidence, places, each) for each in (top, bottom)]
         found = applied(lambda a, b: a - b, *(part.found for part in parts))
-        whole = Shown(
+        whole = NamedEstimate(
             key=f"difference.{_pair_key(places, top, bottom)}",
             label=_pair_label(evidence, places, (top, bottom), "less"),
             unit=unit,
@@ -199,22 +204,22 @@ def _difference_question(held: _HeldTo, top: Asked, bottom: Asked) -> Question:
 
 
 def _product_question(check: ProductCheck, held: _HeldTo, device: StudyDeviceId) -> Question:
-    def pair(quantity: Quantity) -> tuple[Asked, Asked]:
+    def pair(quantity: Quantity) -> tuple[DeviceTerm, DeviceTerm]:
         return (
-            Asked(device=device, term=Term(quantity=quantity, model=check.top)),
-            Asked(device=device, term=Term(quantity=quantity, model=check.bottom)),
+            DeviceTerm(device=device, term=Term(quantity=quantity, model=check.top)),
+            DeviceTerm(device=device, term=Term(quantity=quantity, model=check.bottom)),
         )
 
     whole, factors = pair(check.whole), [pair(each) for each in check.factors]
 
-    def answer(evidence: Evidence, places: Places) -> tuple[Found, tuple[Shown, ...]]:
+    def answer(evidence: Evidence, places: Places) -> Answer:
         shown = [
             _shown_pair(evidence, places, each, _ratio(evidence, places, *each))
             for each in (whole, *factors)
         ]
         found = applied(lambda of, *parts: math.prod(parts) / of, *(each.found for each in shown))
         names = " x ".join(facts_of(each).title for each in check.factors)
-        explained = Shown(
+        explained = NamedEstimate(
             key=f"explained.{check.whole.value}",
             label=f"({names}) / {facts_of(check.whole).title}, as ratios",
             unit="ratio",
@@ -246,10 +251,12 @@ def _same_order_questions(check: SameOrderCheck) -> Iterator[Question]:
         yield _same_side_question((one[first], one[second]), (other[first], other[second]))
 
 
-def _same_side_question(one: tuple[Asked, Asked], other: tuple[Asked, Asked]) -> Question:
+def _same_side_question(
+    one: tuple[DeviceTerm, DeviceTerm], other: tuple[DeviceTerm, DeviceTerm]
+) -> Question:
     """Return whether a ratio is on the same side of 1 on two devices: its logarithms' product."""
 
-    def answer(evidence: Evidence, places: Places) -> tuple[Found, tuple[Shown, ...]]:
+    def answer(evidence: Evidence, places: Places) -> Answer:
         shown = [
             _shown_pair(evidence, places, each, _ratio(evidence, places, *each))
             for each in (one, other)
@@ -271,11 +278,13 @@ def _same_side_question(one: tuple[Asked, Asked], other: tuple[Asked, Asked]) ->
 
 def _of_models(
     quantity: Quantity, models: Sequence[str], device: StudyDeviceId
-) -> tuple[Asked, ...]:
-    return tuple(Asked(device=device, term=Term(quantity=quantity, model=m)) for m in models)
+) -> tuple[DeviceTerm, ...]:
+    return tuple(DeviceTerm(device=device, term=Term(quantity=quantity, model=m)) for m in models)
 
 
-def _ratio(evidence: Evidence, places: Places, top: Asked, bottom: Asked) -> Found:
+def _ratio(
+    evidence: Evidence, places: Places, top: DeviceTerm, bottom: DeviceTerm
+) -> MaybeEstimate:
     if top.device == bottom.device:
         return ratio_at(evidence, places[top.device], top.term, bottom.term)
     return ratio_of(
@@ -284,9 +293,9 @@ def _ratio(evidence: Evidence, places: Places, top: Asked, bottom: Asked) -> Fou
     )
 
 
-def _shown(evidence: Evidence, places: Places, asked: Asked) -> Shown:
+def _shown(evidence: Evidence, places: Places, asked: DeviceTerm) -> NamedEstimate:
     facts = facts_of(asked.term.quantity)
-    return Shown(
+    return NamedEstimate(
         key=f"{asked.term.key}@{_where(places, asked)}",
         label=_label(evidence, places, asked),
         unit=facts.unit,
@@ -295,10 +304,10 @@ def _shown(evidence: Evidence, places: Places, asked: Asked) -> Shown:
 
 
 def _shown_pair(
-    evidence: Evidence, places: Places, pair: tuple[Asked, Asked], found: Found
-) -> Shown:
+    evidence: Evidence, places: Places, pair: tuple[DeviceTerm, DeviceTerm], found: MaybeEstimate
+) -> NamedEstimate:
     top, bottom = pair
-    return Shown(
+    return NamedEstimate(
         key=f"ratio.{_pair_key(places, top, bottom)}",
         label=_pair_label(evidence, places, pair, "/"),
         unit="ratio",
@@ -306,7 +315,7 @@ def _shown_pair(
     )
 
 
-def _pair_key(places: Places, top: Asked, bottom: Asked) -> str:
+def _pair_key(places: Places, top: DeviceTerm, bottom: DeviceTerm) -> str:
     above, below, where = top.term, bottom.term, _where(places, top)
     if top.device != bottom.device:
         return f"{above.key}@{where}/{_where(places, bottom)}"
@@ -317,13 +326,13 @@ def _pair_key(places: Places, top: Asked, bottom: Asked) -> str:
     return f"{above.key}/{below.model}@{where}"
 
 
-def _where(places: Places, asked: Asked) -> str:
+def _where(places: Places, asked: DeviceTerm) -> str:
     """Return the device, or the place that stands in for it."""
     place = places[asked.device]
     return asked.device if place.device == asked.device else place.id
 
 
-def _label(evidence: Evidence, places: Places, asked: Asked) -> str:
+def _label(evidence: Evidence, places: Places, asked: DeviceTerm) -> str:
     """Return a term in words: quantity, model, prompts; the device where there are two."""
     term = asked.term
     words = facts_of(term.quantity).title
@@ -334,7 +343,9 @@ def _label(evidence: Evidence, places: Places, asked: Asked) -> str:
     return f"{words} on {places[asked.device].label}" if len(places) > 1 else words
 
 
-def _pair_label(evidence: Evidence, places: Places, pair: tuple[Asked, Asked], sign: str) -> str:
+def _pair_label(
+    evidence: Evidence, places: Places, pair: tuple[DeviceTerm, DeviceTerm], sign: str
+) -> str:
     """Return two terms in words: what they share once, what tells them apart about the sign."""
     top, bottom = pair
     above, below = top.term, bottom.term
@@ -351,5 +362,5 @@ def _pair_label(evidence: Evidence, places: Places, pair: tuple[Asked, Asked], s
     return f"{title}, {name(above.model)} {sign} {name(below.model)}{where}"
 
 
-def _table(asked: Asked) -> Feeds:
+def _table(asked: DeviceTerm) -> Feeds:
     return facts_of(asked.term.quantity).feeds

@@ -9,7 +9,7 @@ from edgemoe_appliance.analysis.comparison.compared import (
     compare_sides,
 )
 from edgemoe_appliance.analysis.comparison.document import comparison_document
-from edgemoe_appliance.analysis.comparison.facts import Area, Difference
+from edgemoe_appliance.analysis.comparison.facts import Area, FactDifference
 from edgemoe_appliance.analysis.comparison.results import (
     MARGIN,
     Outcome,
@@ -23,7 +23,7 @@ __all__ = [
     "Area",
     "ClaimChange",
     "Comparison",
-    "Difference",
+    "FactDifference",
     "Outcome",
     "Result",
     "Results",

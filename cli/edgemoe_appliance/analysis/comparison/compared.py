@@ -11,7 +11,7 @@ from edgemoe_appliance.analysis.claims import (
     Verdict,
     judge_claims,
 )
-from edgemoe_appliance.analysis.comparison.facts import Area, Difference, differences
+from edgemoe_appliance.analysis.comparison.facts import Area, FactDifference, differences
 from edgemoe_appliance.analysis.comparison.results import Results, compare_results
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.studies import Study
@@ -48,12 +48,12 @@ class Comparison:
 
     a: str
     b: str
-    differences: tuple[Difference, ...]
+    differences: tuple[FactDifference, ...]
     results: Results
     claims: int
     changes: tuple[ClaimChange, ...]
 
-    def of(self, area: Area) -> tuple[Difference, ...]:
+    def of(self, area: Area) -> tuple[FactDifference, ...]:
         """Return the differences of one area."""
         return tuple(each for each in self.differences if each.area is area)
 

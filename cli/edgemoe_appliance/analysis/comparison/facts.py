@@ -32,7 +32,7 @@ class Area(str, Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class FactDifference:
     """One fact that is not the same in both sessions, as text."""
 
     area: Area
@@ -44,7 +44,7 @@ class Difference:
 Facts = Mapping[str, str]
 
 
-def differences(a: SessionFacts, b: SessionFacts) -> tuple[Difference, ...]:
+def differences(a: SessionFacts, b: SessionFacts) -> tuple[FactDifference, ...]:
     """Return every fact in which two sessions differ, area after area.
 
     How an experiment is made is told where both have it.
@@ -55,7 +55,7 @@ def differences(a: SessionFacts, b: SessionFacts) -> tuple[Difference, ...]:
     for area, ours in every.items():
         theirs = other[area]
         found += [
-            Difference(
+            FactDifference(
                 area=area, fact=name, a=ours.get(name, NOT_THERE), b=theirs.get(name, NOT_THERE)
             )
             for name in dict.fromkeys((*ours, *theirs))
