@@ -14,7 +14,7 @@ from typing import Final
 from edgemoe_appliance.engine.account import Account
 from edgemoe_appliance.schema.configs import Arm, Backend, Target
 from edgemoe_appliance.schema.plan import RunSpec
-from edgemoe_appliance.schema.records import Caveat
+from edgemoe_appliance.schema.records import BufferKind, Caveat, EngineFacts
 
 # llama.cpp's own since 2024, which the study's call leaves as they are; a batch is never longer
 # than the context. Source: common_params in common/common.h of b4404.
@@ -90,7 +90,16 @@ def _check_device(account: Account, planned: Planned) -> Iterator[Difference]:
     elif offloaded is not None and offloaded != possible:
         text = f"{possible} layers were to lie on the GPU, {offloaded} do"
         yield Difference(text=text, line=lines["layers"], spoils=True)
+    elif wanted and _lies_on_host(facts):
+        # Later engines tell the layers that were asked for, whatever became of them.
+        text = f"{possible} layers were to lie on the GPU, all weights lie in the host's memory"
+        yield Difference(text=text, line=lines.get("layers"), spoils=True)
     yield from _check_device_names(account, planned)
+
+
+def _lies_on_host(facts: EngineFacts) -> bool:
+    weights = [buffer for buffer in facts.buffers if buffer.kind is BufferKind.MODEL]
+    return bool(weights) and all(buffer.is_host for buffer in weights)
 
 
 def _check_device_names(account: Account, planned: Planned) -> Iterator[Difference]:
