@@ -129,3 +129,30 @@ def test_the_command_line_starts_without_pandas() -> None:
     code = "import sys, edgemoe_appliance.app; print('pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.decode().strip() == "False"
+
+
+# A wall clock can be set while a run goes on; a folder without an owner is never cleared.
+FORBIDDEN = {
+    ("time", "time"): "durations come from the monotonic clock",
+    ("time", "time_ns"): "durations come from the monotonic clock",
+    ("datetime", "utcnow"): "datetime.now(timezone.utc) says what it is",
+    ("tempfile", "TemporaryDirectory"): "schema.files.scratch_folder is cleared after a kill",
+}
+
+
+@pytest.mark.parametrize("module", KNOWN, ids=lambda module: module.removeprefix(NAME + "."))
+def test_clocks_and_scratch_folders_are_the_right_ones(module: str) -> None:
+    for node in ast.walk(ast.parse(KNOWN[module].read_text(encoding="utf-8"))):
+        found = None
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found = FORBIDDEN.get((node.value.id, node.attr))
+        elif isinstance(node, ast.ImportFrom):
+            found = next(
+                (
+                    FORBIDDEN[node.module or "", a.name]
+                    for a in node.names
+                    if (node.module or "", a.name) in FORBIDDEN
+                ),
+                None,
+            )
+        assert found is None, f"line {node.lineno}: {found}"  # type: ignore[attr-defined]

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# A header tells it, and no code of the hub.
+STALE_TOKEN = "stale token"
+
 
 @dataclass
 class Hub:
@@ -82,7 +85,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self) -> None:
         self.send_response(self.server.hub.status)
-        if self.server.hub.error_code:
+        if self.server.hub.error_code == STALE_TOKEN:
+            self.send_header("X-Error-Message", "Invalid credentials in Authorization header")
+        elif self.server.hub.error_code:
             self.send_header("X-Error-Code", self.server.hub.error_code)
         self.send_header("Content-Length", "0")
         self.end_headers()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -19,7 +20,7 @@ import pytest
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from edgemoe_appliance.models.fetch import FetchedModel, fetch_model
 from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig, PackageFile
-from tests.models.hub import Hub, serve
+from tests.models.hub import STALE_TOKEN, Hub, serve
 
 CONTENT = Random(11).randbytes(700_000)
 REVISION = "a" * 40
@@ -244,8 +245,18 @@ def test_an_etag_that_is_no_sha256_is_no_promise(
         (404, "RepoNotFound", "no such public repository (401 or 404)"),
         (404, "RevisionNotFound", f"revision {REVISION} is gone (404)"),
         (404, "EntryNotFound", "no such file in the repository (404)"),
-        (403, "", "fetching stopped (the hub answered 403)"),
-        (500, "", "fetching stopped (the hub answered 500)"),
+        (
+            401,
+            STALE_TOKEN,
+            "refuses the access (401); a public file needs none: unset HF_TOKEN",
+        ),
+        (403, "", "the hub forbids it (403)"),
+        (407, "", "the proxy asks who you are (407)"),
+        (418, "", "the hub answered 418"),
+        (429, "", "too many requests from here (429); wait some minutes"),
+        (451, "", "for legal reasons (451); name a mirror"),
+        (500, "", "a fault of its own (500); wait a while, and run the same command again"),
+        (503, "", "a fault of its own (503)"),
     ],
 )
 def test_refusals_of_the_hub(
@@ -260,6 +271,44 @@ def test_refusals_of_the_hub(
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("address", ["hf-mirror.example", "mirror.example:8080", "ftp://mirror"])
+def test_a_mirror_without_its_scheme_is_a_wrong_setting(
+    entry: ModelEntry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with pytest.raises(ConfigError, match=r"HF_ENDPOINT .* is no address; it begins with https"):
+        fetch_model(entry, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "free disk space"),
+        (OSError(errno.EROFS, "Read-only file system"), "choose another place"),
+        (PermissionError(errno.EACCES, "Permission denied"), "owner and permissions"),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), "check the network"),
+        (TimeoutError("timed out"), "check the network"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_what_the_disk_refuses_is_told_apart_from_the_network(
+    entry: ModelEntry,
+    hub: Hub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    words: str,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("edgemoe_appliance.models.fetch._get", refuse)
+    with pytest.raises(HostError, match=words) as caught:
+        fetch(entry, tmp_path, hub)
+    is_disk = "network" not in words
+    assert (str(tmp_path) in str(caught.value)) is is_disk
+
+
 def test_a_hub_that_cannot_be_reached(entry: ModelEntry, tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -268,7 +317,7 @@ def test_a_hub_that_cannot_be_reached(entry: ModelEntry, tmp_path: Path) -> None
             fetch_model(entry, tmp_path, endpoint=endpoint)
     message = str(caught.value)
     assert "fetching stopped (" in message
-    assert "check network and disk and run the same command again" in message
+    assert "check the network and its proxy, and run the same command again" in message
     assert message.endswith(TWINS)
 
 

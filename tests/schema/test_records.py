@@ -192,6 +192,20 @@ def test_a_name_that_is_not_known_here_is_a_newer_appliance_s(line: bytes, messa
     assert shown.endswith("; the record is newer; use a newer edgemoe-appliance")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        (b'{"absent"', b'{"attempt":1,"absent"', "attempt"),
+        (b'"run_id"', b'"status":"crashed","run_id"', "status"),
+        (b'"metrics":{', b'"metrics":{"wall_s":1,"wall_s":2,', "wall_s"),
+        (b'"run_id"', b'"st\\u0061tus":"ok","run_id"', "status"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(old: bytes, new: bytes, key: str) -> None:
+    line = record_line(an_end())
+    assert refusal(line.replace(old, new, 1)).startswith(f"the key {key} is named twice; ")
+
+
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.kind)
 def test_a_record_of_version_1_is_the_same_record(
     record: PeriodRecord | HeaderRecord | EndRecord,

@@ -8,12 +8,12 @@ rows and columns, and get pandas frames of these alone.
 from __future__ import annotations
 
 import shutil
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
 
 import duckdb
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.files import scratch_folder
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -82,13 +83,17 @@ class Store:
 
     def __init__(self, shapes: Sequence[TableShape]) -> None:
         """Open an empty store that takes rows of these shapes."""
-        self._folder = _private_folder()
-        self._engine = _open_engine(Path(self._folder.name))
-        for shape in shapes:
-            columns = ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in shape.kinds.items())
-            self._engine.execute(f'CREATE TABLE "{shape.name}" ({columns})')
-        # Within one transaction rows go straight to the file, without a log beside it.
-        self._engine.begin()
+        opened = ExitStack()
+        weakref.finalize(self, opened.close)
+        self._folder = _private_folder(opened)
+        with _told_as_host_errors(self._folder):
+            self._engine = _open_engine(self._folder)
+            for shape in shapes:
+                kinds = shape.kinds.items()
+                columns = ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in kinds)
+                self._engine.execute(f'CREATE TABLE "{shape.name}" ({columns})')
+            # Within one transaction rows go straight to the file, without a log beside it.
+            self._engine.begin()
 
     def add(self, shape: TableShape, columns: Mapping[str, Sequence[Value]]) -> None:
         """Append rows, given column by column in the order of the shape."""
@@ -96,17 +101,17 @@ class Store:
             {name: _array(columns[name], kind) for name, kind in shape.kinds.items()}, copy=False
         )
         # A registered frame would be kept until the transaction ends; a relation is not.
-        with _told_as_host_errors(self._folder.name):
+        with _told_as_host_errors(self._folder):
             self._engine.from_df(chunk).insert_into(shape.name)
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
         """Run a statement; values stand for its question marks and are never part of its text."""
-        with _told_as_host_errors(self._folder.name):
+        with _told_as_host_errors(self._folder):
             return self._engine.execute(sql, list(values))
 
     def close_loading(self) -> None:
         """Make what was added permanent for the life of the store."""
-        with _told_as_host_errors(self._folder.name):
+        with _told_as_host_errors(self._folder):
             self._engine.commit()
 
     def rows(self, shape: TableShape) -> Rows:
@@ -115,7 +120,7 @@ class Store:
 
     def export(self, select: str, values: Sequence[Any], target: BinaryIO, *, header: bool) -> None:
         """Write what a query gives as CSV; it should be of bounded length."""
-        own = Path(self._folder.name) / _CSV_NAME
+        own = self._folder / _CSV_NAME
         options = f"HEADER {header}, DELIMITER ',', QUOTE '\"', ESCAPE '\"', NULLSTR ''"
         self.execute(f"COPY ({select}) TO {_sql_text(own)} (FORMAT csv, {options})", values)
         with own.open("rb") as file:
@@ -312,9 +317,9 @@ def _open_engine(folder: Path) -> duckdb.DuckDBPyConnection:
     return engine
 
 
-def _private_folder() -> TemporaryDirectory[str]:
+def _private_folder(opened: ExitStack) -> Path:
     try:
-        return TemporaryDirectory(prefix="edgemoe-runs-", ignore_cleanup_errors=True)
+        return opened.enter_context(scratch_folder("edgemoe-runs-"))
     except OSError as error:
         raise HostError(
             f"no folder for the runs that are read ({error.strerror})",
@@ -323,14 +328,14 @@ def _private_folder() -> TemporaryDirectory[str]:
 
 
 @contextmanager
-def _told_as_host_errors(folder: str) -> Iterator[None]:
+def _told_as_host_errors(folder: Path) -> Iterator[None]:
     """Say what the host lacks where the engine cannot go on."""
     try:
         yield
-    except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+    except duckdb.OperationalError as error:
         raise HostError(
             f"the runs cannot be kept ({on_one_line(error, 200)})",
-            where=folder,
+            where=str(folder),
             hint="free disk space, or set TMPDIR to a folder that has some",
         ) from error
 

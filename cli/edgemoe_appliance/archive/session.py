@@ -5,7 +5,6 @@ A verification says more; this is for looking at an archive beside others.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from edgemoe_appliance.archive.manifest import parse_manifest
 from edgemoe_appliance.archive.reading import ReadArchive, read_archive
 from edgemoe_appliance.archive.results import Mismatch
 from edgemoe_appliance.errors import VerificationError
+from edgemoe_appliance.schema.files import scratch_folder
 
 
 @contextmanager
@@ -26,8 +26,8 @@ def opened_session(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Path
     Raises VerificationError where the archive is not whole or a file has another digest than its
     manifest says, HostError where it cannot be read, RecordError where it has no manifest.
     """
-    with tempfile.TemporaryDirectory(prefix="edgemoe-archive-") as name:
-        read = read_archive(path, Path(name).resolve(), limits)
+    with scratch_folder("edgemoe-archive-") as folder:
+        read = read_archive(path, folder.resolve(), limits)
         _check(read, path)
         yield (read.folder / layout.PLAN).parent
 

@@ -13,7 +13,6 @@ removed.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,6 +45,7 @@ from edgemoe_appliance.archive.values import (
     present_name,
 )
 from edgemoe_appliance.errors import ApplianceError, ConfigError, NewerRecordError
+from edgemoe_appliance.schema.files import scratch_folder
 from edgemoe_appliance.schema.imagelock import ImageLock, parse_lock
 from edgemoe_appliance.schema.plan import Plan, read_plan
 from edgemoe_appliance.schema.resources import resource_folder
@@ -62,8 +62,8 @@ def verify_archive(path: Path, maker: Maker, limits: Limits = DEFAULT_LIMITS) ->
 
     `maker` is the appliance that runs here. Raises HostError where the file cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="edgemoe-verify-") as name:
-        read = read_archive(path, Path(name).resolve(), limits)
+    with scratch_folder("edgemoe-verify-") as folder:
+        read = read_archive(path, folder.resolve(), limits)
         verifier = _Verifier(path, read, maker)
         if read.is_whole:
             verifier.run()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from edgemoe_appliance.container.export import export_image
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 from edgemoe_appliance.container.image import image_tag
 from edgemoe_appliance.errors import ConfigError, DigestError
+from edgemoe_appliance.schema.files import scratch_folder
 from edgemoe_appliance.schema.journal import PLAN_NAME
 from edgemoe_appliance.schema.plan import Plan, read_plan
 
@@ -31,9 +31,9 @@ def exported_image(session: Path, scratch: Path, docker_host: str | None) -> Ite
     scratch.mkdir(parents=True, exist_ok=True)
     with (
         open_engine(docker_host) as engine,
-        tempfile.TemporaryDirectory(dir=scratch, prefix=".image-") as folder,
+        scratch_folder(".image-", scratch) as folder,
     ):
-        yield export_image(engine, find_image(engine, plan), Path(folder) / _FILE_NAME).path
+        yield export_image(engine, find_image(engine, plan), folder / _FILE_NAME).path
 
 
 def find_image(engine: Engine, plan: Plan) -> ImageIdentity:

@@ -13,12 +13,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import Final
 
 from edgemoe_appliance.container.client import Engine
 from edgemoe_appliance.container.context import ContextEntry, write_context, write_folder
 from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.schema.files import scratch_folder
 
 Say = Callable[[str], None]
 # What an engine from 28 on says where the kernel has no raw table of iptables (JetPack 6).
@@ -107,10 +107,12 @@ def _build_with_buildkit(engine: Engine, client: str, job: BuildJob, on_output: 
         command += ["--build-arg", f"{name}={value}"]
     for name, value in job.labels.items():
         command += ["--label", f"{name}={value}"]
-    with tempfile.TemporaryDirectory() as folder:
-        write_folder(job.entries, Path(folder))
+    with scratch_folder("edgemoe-build-") as folder:
+        write_folder(job.entries, folder)
         exit_code, last = _run(
-            [*command, folder], {**_BUILDKIT_ENVIRONMENT, "DOCKER_HOST": engine.host}, on_output
+            [*command, str(folder)],
+            {**_BUILDKIT_ENVIRONMENT, "DOCKER_HOST": engine.host},
+            on_output,
         )
     if exit_code != 0:
         raise build_error(engine, job, last)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import IO, Final
 
@@ -15,6 +14,7 @@ from edgemoe_appliance.container.tarstream import open_members, path_below_top
 from edgemoe_appliance.engine.build import read_build
 from edgemoe_appliance.engine.probe_build import read_probe
 from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.schema.files import scratch_folder
 from edgemoe_appliance.schema.plan import EngineBuild, ProbeFacts
 
 # A CUDA build with its kernels is some hundred megabytes.
@@ -28,12 +28,12 @@ def read_engines(engine: Engine, identity: ImageIdentity) -> dict[str, EngineBui
     other things among them, DigestError where a file is not the one that was built.
     """
     doing = f"read the engines of {identity.reference}"
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder("edgemoe-image-") as scratch:
         with opened_image(engine, identity) as files, engine.errors(doing):
             archive = files.stream(str(ENGINES_FOLDER))
             if archive is not None:
-                unpack_engines(archive, Path(scratch))
-        return {folder.name: _read_engine(folder) for folder in sorted(Path(scratch).iterdir())}
+                unpack_engines(archive, scratch)
+        return {folder.name: _read_engine(folder) for folder in sorted(scratch.iterdir())}
 
 
 def _read_engine(folder: Path) -> EngineBuild:

@@ -24,7 +24,7 @@ from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.tarstream import open_chunks, open_members
 from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.schema.base import canonical_json
-from edgemoe_appliance.schema.files import sync_folder
+from edgemoe_appliance.schema.files import scratch_folder, sync_folder
 from edgemoe_appliance.schema.units import human_bytes
 
 _BLOCK_BYTES: Final = 1 << 20
@@ -67,8 +67,8 @@ def export_image(engine: Engine, identity: ImageIdentity, path: Path) -> Exporte
             hint="free disk space, or leave the image out",
         )
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".image-") as scratch:
-            return _export(engine, identity, path, Path(scratch))
+        with scratch_folder(".image-", path.parent) as scratch:
+            return _export(engine, identity, path, scratch)
     except OSError as error:
         raise HostError(
             f"the image cannot be written ({error.strerror})", where=str(path)

@@ -8,14 +8,14 @@ and b5308). With a debugger that fails at once it prints its own backtrace and a
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.schema.files import scratch_folder
 
 _DEBUGGERS: Final = ("gdb", "lldb")
 
@@ -27,12 +27,12 @@ def path_without_debugger() -> Iterator[str]:
     Raises HostError where there is no room for temporary files.
     """
     fails = shutil.which("false", path="/bin:/usr/bin") or "/bin/false"
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="edgemoe-path-")
-    except OSError as error:
-        raise HostError(f"no temporary folder ({error.strerror})", hint="set TMPDIR") from error
-    with folder as name:
+    with contextlib.ExitStack() as opened:
+        try:
+            folder = opened.enter_context(scratch_folder("edgemoe-path-"))
+        except OSError as error:
+            raise HostError(f"no temporary folder ({error.strerror})", hint="set TMPDIR") from error
         for debugger in _DEBUGGERS:
             # A link, as a file there could not be executed where /tmp is mounted noexec.
-            (Path(name) / debugger).symlink_to(fails)
-        yield name
+            (folder / debugger).symlink_to(fails)
+        yield str(folder)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import mmap
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +18,7 @@ from pydantic import ValidationError
 from edgemoe_appliance.errors import DigestError, HostError, RecordError
 from edgemoe_appliance.schema.base import Frozen, canonical_json, digest_of
 from edgemoe_appliance.schema.configs import Sha256
-from edgemoe_appliance.schema.files import write_atomically
+from edgemoe_appliance.schema.files import scratch_folder, write_atomically
 from edgemoe_appliance.schema.plan import ENGINE_PROGRAMS
 from edgemoe_appliance.schema.resources import resource_folder
 
@@ -172,8 +171,8 @@ def _read_compiler_version(compiler: str) -> str:
 def _compile(recipe: Path, source_folder: Path, library: Path, compiler: str) -> str:
     """Compile the probe to `library` and return its sha256."""
     library.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
-        made = Path(scratch) / library.name
+    with scratch_folder(".probe-", library.parent) as scratch:
+        made = scratch / library.name
         _run_recipe(["/bin/sh", str(recipe), str(source_folder), str(made), compiler])
         digest = hashlib.sha256(made.read_bytes()).hexdigest()
         made.replace(library)

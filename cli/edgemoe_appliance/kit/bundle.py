@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ from edgemoe_appliance.kit.contents import (
     KitFacts,
 )
 from edgemoe_appliance.schema.configs import Backend
-from edgemoe_appliance.schema.files import file_sha256, open_atomically
+from edgemoe_appliance.schema.files import file_sha256, open_atomically, scratch_folder
 from edgemoe_appliance.schema.plan import ApplianceIdentity
 from edgemoe_appliance.schema.resources import checkout_root
 from edgemoe_appliance.schema.units import human_bytes
@@ -83,7 +82,7 @@ def write_kit(request: KitRequest) -> WrittenKit:
     something cannot be had or the kit is too large, DigestError where it is another than locked.
     """
     root = _checkout(request)
-    with tempfile.TemporaryDirectory(prefix="edgemoe-kit-") as name:
+    with scratch_folder("edgemoe-kit-") as name:
         folder = Path(name) / request.out.name.removesuffix(".tar")
         folder.mkdir()
         _fill(request, root, folder)
@@ -166,7 +165,7 @@ def locked_lines(lock: str, python: str, architecture: str) -> Iterator[str]:
 
 def _download_wheels(request: KitRequest, lock: Path, wheels: Path) -> None:
     lines = locked_lines(lock.read_text(), request.python, request.architecture)
-    with tempfile.TemporaryDirectory(prefix="edgemoe-lock-") as name:
+    with scratch_folder("edgemoe-lock-") as name:
         wanted = Path(name) / _LOCK
         wanted.write_text("".join(f"{line}\n" for line in lines))
         platforms = (f"--platform={one}_{request.architecture}" for one in _PLATFORMS)

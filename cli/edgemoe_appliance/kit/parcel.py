@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from edgemoe_appliance.archive.tarball import CHUNK_BYTES, Member, TarReader, Ta
 from edgemoe_appliance.errors import ConfigError, HostError, RecordError, VerificationError
 from edgemoe_appliance.schema.base import Count, Frozen
 from edgemoe_appliance.schema.configs import Identifier, Sha256
-from edgemoe_appliance.schema.files import file_sha256, open_atomically, sync_folder
+from edgemoe_appliance.schema.files import file_sha256, open_atomically, scratch_folder, sync_folder
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
@@ -172,7 +171,7 @@ def take_parcel(path: Path, sessions: Path) -> TakenParcel:
     something cannot be read or written.
     """
     sessions.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=sessions, prefix=".taking-") as name:
+    with scratch_folder(".taking-", sessions) as name:
         folder = Path(name)
         try:
             with _opened(path) as (file, size):

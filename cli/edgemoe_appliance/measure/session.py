@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ from edgemoe_appliance.measure.run import (
 from edgemoe_appliance.measure.sampler import Sampler
 from edgemoe_appliance.measure.schedule import all_runs
 from edgemoe_appliance.measure.sysfs import SystemRoots
-from edgemoe_appliance.schema.files import file_sha256
+from edgemoe_appliance.schema.files import file_sha256, scratch_folder
 from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.schema.records import PeriodRecord, Status
 from edgemoe_appliance.schema.roots import Roots
@@ -64,13 +63,13 @@ def measure_session(
     when stopped; the journal is closed in every case.
     """
     with (
-        tempfile.TemporaryDirectory() as scratch,
+        scratch_folder("edgemoe-measure-") as scratch,
         Journal(folder, (folders or Roots()).having(SCRATCH=scratch)) as journal,
         contextlib.closing(LiveFile(folder)),
     ):
         if any(not journal.progress.is_done(run.id) for run in all_runs(plan, journal.progress)):
             with _open_context(
-                plan, journal, Path(scratch), environment, interruption=interruption, roots=roots
+                plan, journal, scratch, environment, interruption=interruption, roots=roots
             ) as context:
                 journal.append(_period(context, environment, roots or SystemRoots()))
                 _make_runs(context, journal, interruption)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.request
 import zipfile
@@ -21,7 +20,7 @@ from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.models.digests import Progress
 from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.configs import PackageFile
-from edgemoe_appliance.schema.files import file_sha256
+from edgemoe_appliance.schema.files import file_sha256, scratch_folder
 
 _ANSWER_S: Final = 60
 _DOWNLOAD_S: Final = 3600
@@ -104,8 +103,8 @@ def get_package_file(
 
     Raises HostError where it cannot be had, DigestError where the wheel is not the pinned one.
     """
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        wheel = _download_wheel(package, Path(scratch))
+    with scratch_folder(".wheel-", folder) as scratch:
+        wheel = _download_wheel(package, scratch)
         found = file_sha256(wheel)
         if package.sha256 is not None and found != package.sha256:
             raise DigestError(

@@ -9,16 +9,19 @@ most uses of the appliance need neither it nor a network.
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from io import BufferedRandom
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Final, cast
 
-from edgemoe_appliance.errors import ConfigError, DigestError, HostError
+from edgemoe_appliance.errors import ConfigError, DigestError, HostError, host_error
 from edgemoe_appliance.models.digests import (
     Progress,
     ignore_progress,
@@ -39,6 +42,28 @@ from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.configs import ModelEntry, PackageFile
 from edgemoe_appliance.schema.files import sync_folder
 
+_ENDPOINT_VARIABLE: Final = "HF_ENDPOINT"
+_AGAIN: Final = "run the same command again: it goes on where it stopped"
+_SERVER_FAULT: Final = 500
+# Source: RFC 9110 (401, 403, 407), RFC 6585 (429), RFC 7725 (451).
+_REFUSALS: Final = {
+    401: (
+        "the hub refuses the access",
+        "a public file needs none: unset HF_TOKEN, or log in anew with: hf auth login",
+    ),
+    403: ("the hub forbids it", "see what the token may read, and whether a proxy forbids it"),
+    407: ("the proxy asks who you are", "put user and password into HTTPS_PROXY"),
+    429: ("the hub had too many requests from here", f"wait some minutes, and {_AGAIN}"),
+    451: (
+        "the hub may not give it out, for legal reasons",
+        f"name a mirror with {_ENDPOINT_VARIABLE}, or a file of yours as path in the entry",
+    ),
+}
+_ON_THE_WAY: Final = (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)
+_OF_THE_DISK: Final = frozenset(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE")
+)
 _TWINS_INSTEAD = "or use twins: edgemoe-appliance models twin"
 _SHA256_DIGITS = 64
 
@@ -203,6 +228,12 @@ def _write_origin(
 def _ask(entry: ModelEntry, endpoint: str | None) -> _Offer:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url  # noqa: PLC0415
 
+    address = endpoint or os.environ.get(_ENDPOINT_VARIABLE) or "https://"
+    if not address.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{_ENDPOINT_VARIABLE} {on_one_line(address)} is no address",
+            hint=f"it begins with https:// or http://, as https://{on_one_line(address, 60)}",
+        )
     url = hf_hub_url(entry.repository or "", entry.file, revision=entry.revision, endpoint=endpoint)
     seen = get_hf_file_metadata(url, endpoint=endpoint)
     if seen.size is None or not seen.etag or not seen.commit_hash:
@@ -243,9 +274,10 @@ def _download(
             file.seek(0)
             file.truncate()
         check_disk_space(path.parent, offer.file_bytes - file.tell())
-        get(file)
-        file.flush()
-        os.fsync(file.fileno())
+        with _disk_told(partial):
+            get(file)
+            file.flush()
+            os.fsync(file.fileno())
         sha256 = read_sha256(partial)
         if entry.sha256 is not None and sha256 != entry.sha256:
             _reject(entry, partial, path, sha256)
@@ -253,6 +285,17 @@ def _download(
     sync_folder(path.parent)
     keep_sha256(path, sha256)
     return sha256
+
+
+@contextmanager
+def _disk_told(path: Path) -> Iterator[None]:
+    """Tell what the disk refuses apart from what happens on the way."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, _ON_THE_WAY) or error.errno not in _OF_THE_DISK:
+            raise
+        raise host_error(error, where=str(path)) from error
 
 
 def _get(offer: _Offer, file: BufferedRandom, on_progress: Progress) -> None:
@@ -334,18 +377,21 @@ def _host_error(entry: ModelEntry, error: Exception) -> HostError:
         (errors.RevisionNotFoundError, f"revision {entry.revision} is gone (404)", f"see {page}"),
         (errors.EntryNotFoundError, "no such file in the repository (404)", f"see {page}"),
         (errors.OfflineModeIsEnabled, "HF_HUB_OFFLINE forbids fetching", "unset it"),
-        (
-            Exception,
-            f"fetching stopped ({_shown(error)})",
-            "check network and disk and run the same command again: it goes on where it stopped",
-        ),
+        (Exception, *_refusal(error)),
     )
     what, advice = next((what, advice) for kind, what, advice in cases if isinstance(error, kind))
     return HostError(what, where=entry.source, hint=f"{advice}, {_TWINS_INSTEAD}")
 
 
-def _shown(error: Exception) -> str:
+def _refusal(error: Exception) -> tuple[str, str]:
+    """Return what an error means that the library of the hub has no name for, and what to do."""
     code = getattr(getattr(error, "response", None), "status_code", None)
-    if code is not None:
-        return f"the hub answered {code}"
-    return on_one_line(error) or type(error).__name__
+    if code is None:
+        said = on_one_line(error) or type(error).__name__
+        return f"fetching stopped ({said})", f"check the network and its proxy, and {_AGAIN}"
+    if code in _REFUSALS:
+        what, advice = _REFUSALS[code]
+        return f"{what} ({code})", advice
+    if code >= _SERVER_FAULT:
+        return f"the hub has a fault of its own ({code})", f"wait a while, and {_AGAIN}"
+    return f"the hub answered {code}", f"check {_ENDPOINT_VARIABLE} and the proxy, and {_AGAIN}"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
+import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +89,53 @@ def file_sha256(path: Path, on_block: Callable[[int], None] = lambda _bytes: Non
             done_bytes += len(block)
             on_block(done_bytes)
     return digest.hexdigest()
+
+
+@contextmanager
+def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """Give a private folder that goes when the context ends, or when the next one is made.
+
+    A process that is killed leaves its folder behind, without the lock that it held on it: those
+    of the same prefix, place and user are removed first. `parent` is by default where temporary
+    files go. Raises OSError where none can be made.
+    """
+    place = Path(tempfile.gettempdir()) if parent is None else parent
+    _remove_abandoned(place, prefix)
+    path, lock = _locked_folder(place, prefix)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked_folder(place: Path, prefix: str) -> tuple[Path, int]:
+    """Make a folder and hold a lock on it; it may be taken for an abandoned one just before."""
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with contextlib.suppress(OSError):  # some network file systems know no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(lock).st_ino:
+                return path, lock
+        os.close(lock)
+
+
+def _remove_abandoned(place: Path, prefix: str) -> None:
+    """Remove folders of ours that nobody holds a lock on; what cannot be removed stays."""
+    found: list[str] = []
+    with contextlib.suppress(OSError), os.scandir(place) as entries:
+        found = [entry.path for entry in entries if entry.name.startswith(prefix)]
+    for path in found:
+        with contextlib.suppress(OSError):
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                if os.fstat(lock).st_uid == os.geteuid():
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def is_folder(path: Path) -> bool:

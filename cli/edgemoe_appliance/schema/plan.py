@@ -34,7 +34,12 @@ from edgemoe_appliance.schema.configs import (
 )
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.sessionfolder import SessionFolder
-from edgemoe_appliance.schema.versions import as_record_error, upgrade_plan, upgraded_json
+from edgemoe_appliance.schema.versions import (
+    as_record_error,
+    require_unique_keys,
+    upgrade_plan,
+    upgraded_json,
+)
 
 PLAN_SCHEMA: Final = 2
 # The programs that generate from a prompt and end, the newer first: where a tree builds both,
@@ -306,6 +311,7 @@ def parse_plan(content: bytes, where: str) -> Plan:
 
     Raises RecordError where it is damaged, foreign or newer than this appliance.
     """
+    require_unique_keys(content, where)
     content = upgraded_json(content, upgrade_plan) or content
     try:
         return Plan.model_validate_json(content)

@@ -30,6 +30,7 @@ from edgemoe_appliance.schema.plan import ApplianceIdentity, RunSpec, StudyIdent
 from edgemoe_appliance.schema.versions import (
     UNKNOWN_NAME,
     as_record_error,
+    require_unique_keys,
     upgrade_record,
     upgraded_json,
 )
@@ -351,6 +352,7 @@ def parse_record(line: bytes, where: str) -> PeriodRecord | HeaderRecord | EndRe
         record = _parse_upgraded(upgraded, where)
     if "schema_version" not in record.model_fields_set:
         raise RecordError("no schema_version", where=where, hint=_FOREIGN)
+    require_unique_keys(line, where)
     return record
 
 

@@ -56,6 +56,35 @@ def upgraded_json(content: bytes, upgrade: Callable[[Mapping[str, Any]], Data]) 
     return json.dumps(upgrade(data)).encode() if data and _version(data) == 1 else None
 
 
+def require_unique_keys(content: bytes, where: str) -> None:
+    """Raise RecordError where a document names a key twice: readers differ in which one counts."""
+    try:
+        json.loads(content, object_pairs_hook=_unique)
+    except _TwiceError as error:
+        raise RecordError(
+            f"the key {on_one_line(error.args[0], 64)} is named twice",
+            where=where,
+            hint="edited? the appliance writes each once",
+        ) from error
+    except (ValueError, RecursionError):  # what is no JSON is told by whoever parses it
+        return
+
+
+class _TwiceError(Exception):
+    """A key that stands twice in one object."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _TwiceError(key)
+            seen.add(key)
+    return found
+
+
 def as_record_error(
     error: ValidationError,
     content: bytes,

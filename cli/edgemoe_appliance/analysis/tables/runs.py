@@ -9,7 +9,6 @@ import pandas as pd
 
 from edgemoe_appliance.analysis.row_limits import RowChoice, choose_runs, spread_out
 from edgemoe_appliance.analysis.sessions import LoadedSessions
-from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.analysis.table_model import (
     Cell,
     Column,
@@ -23,6 +22,14 @@ from edgemoe_appliance.analysis.table_model import (
 from edgemoe_appliance.schema.metrics import METRICS
 from edgemoe_appliance.schema.units import GIB
 
+# Each caveat with the first run that has it as an example; a journal can hold any number of codes.
+_CAVEATS_BY_CODE = """
+    SELECT code, count(DISTINCT (session, run_id)) AS runs,
+        string_agg(DISTINCT model, ', ' ORDER BY model) AS models,
+        arg_min(run_id, rowid) AS run_id, arg_min(text, rowid) AS text,
+        arg_min(numbers, rowid) AS numbers
+    FROM caveats GROUP BY code ORDER BY runs DESC, code LIMIT 200
+"""
 # A page with more rows than this is slow to open; all runs are in the CSV.
 MAX_ROWS = 500
 _SPEC_COLUMNS = (
@@ -168,16 +175,23 @@ def caveats_table(loaded: LoadedSessions | None) -> Table:
         Column(key="example", title="For example"),
     )
     rows: tuple[Row, ...] = ()
+    codes = 0
     if loaded:
         total = len(loaded.runs) + len(loaded.unfinished)
-        codes = sorted(map(str, loaded.caveats.counts("code")["code"]))
-        rows = tuple(_caveat_row(loaded.caveats.where(code=code), total) for code in codes)
+        found = loaded.caveats.ask(_CAVEATS_BY_CODE).sort_values("code")
+        codes = loaded.caveats.different("code")
+        rows = tuple(_caveat_row(each, total) for each in found.to_dict("records"))
     return Table(
         id="caveats",
         title="Caveats about runs",
         columns=columns,
         groups=(RowGroup(label="", source="reader", rows=rows),) if rows else (),
+        notes=(_some_of(len(rows), codes),) if len(rows) < codes else (),
     )
+
+
+def _some_of(shown: int, codes: int) -> str:
+    return f"{shown} of {codes} caveats: those of most runs. All are in run-caveats.csv."
 
 
 def _in_words(numbers: str) -> str:
@@ -186,16 +200,14 @@ def _in_words(numbers: str) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _caveat_row(caveats: Rows, total: int) -> Row:
-    example = caveats.first()
+def _caveat_row(caveat: dict[Any, Any], total: int) -> Row:
+    example = f"{caveat['run_id']}: {caveat['text']}{_in_words(str(caveat['numbers']))}"
     return Row(
         cells={
-            "code": text(str(example["code"])),
-            "runs": count(caveats.different("session", "run_id")),
+            "code": text(str(caveat["code"])),
+            "runs": count(int(caveat["runs"])),
             "of": count(total),
-            "models": text(", ".join(sorted(map(str, caveats.counts("model")["model"])))),
-            "example": text(
-                f"{example['run_id']}: {example['text']}{_in_words(example['numbers'])}"
-            ),
+            "models": text(str(caveat["models"])),
+            "example": text(example),
         }
     )
