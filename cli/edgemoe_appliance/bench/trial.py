@@ -8,7 +8,6 @@ one, in the middle of a session; here it is told beforehand, with the build that
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -25,6 +24,7 @@ from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
 from edgemoe_appliance.schema.configs import Configs, Target
+from edgemoe_appliance.schema.files import scratch_folder
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.plan import EngineBuild, PlannedModel, RunSpec
 
@@ -129,8 +129,8 @@ def _run(build: EngineBuild, model: PlannedModel, target: Target) -> EngineResul
         ignore_eos=True,
         context=_CONTEXT,
     )
-    with tempfile.TemporaryDirectory(prefix="edgemoe-trial-") as scratch:
-        prompt = Path(scratch) / "prompt.txt"
+    with scratch_folder("edgemoe-trial-") as scratch:
+        prompt = scratch / "prompt.txt"
         prompt.write_bytes(prompt_file_bytes(_PROMPT))
         argv = build_argv(spec, engine=build, model=model, target=target, prompt_file=prompt)
         environment = scrubbed_environment(os.environ)[0]
