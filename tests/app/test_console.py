@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 from rich.progress import Progress
@@ -16,10 +17,12 @@ from rich.text import Text
 import edgemoe_appliance
 from edgemoe_appliance.app import console
 from edgemoe_appliance.bench.progress import BenchProgress, ModelProgress
+from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.schema import streams
 
 PACKAGE = Path(edgemoe_appliance.__file__).parent
-# The terminal of the whole program, and the inner program that has to do without it.
-PRINTERS = {PACKAGE / "app" / "console.py", PACKAGE / "measure" / "__main__.py"}
+# The terminal of the whole program, and the streams of those that have to do without it.
+PRINTERS = {PACKAGE / "app" / "console.py", PACKAGE / "schema" / "streams.py"}
 HOSTILE = {
     "colour": "\x1b[31mred",
     "clear": "\x1b[2J\x1b[H",
@@ -167,8 +170,9 @@ PRINTING_MODULES = {
 
 def printing(tree: ast.AST) -> Iterator[int]:
     """Yield the lines on which something prints, or gets hold of what prints."""
+    into_files = {id(node.func) for node in ast.walk(tree) if _prints_into_a_file(node)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in PRINTING_NAMES:
+        if isinstance(node, ast.Name) and node.id in PRINTING_NAMES and id(node) not in into_files:
             yield node.lineno
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             if (node.value.id, node.attr) in PRINTING_ATTRIBUTES:
@@ -182,6 +186,11 @@ def printing(tree: ast.AST) -> Iterator[int]:
                 yield node.lineno
         elif isinstance(node, ast.Call) and _writes_to_standard_stream(node):
             yield node.lineno
+
+
+def _prints_into_a_file(node: ast.AST) -> TypeGuard[ast.Call]:
+    """A standard stream that is named there is found by its own name."""
+    return isinstance(node, ast.Call) and any(word.arg == "file" for word in node.keywords)
 
 
 def _writes_to_standard_stream(call: ast.Call) -> bool:
@@ -222,6 +231,7 @@ def test_no_other_module_prints(path: Path) -> None:
     "code",
     [
         "print(1)",
+        "import sys; print(1, file=sys.stderr)",
         "import sys; sys.stderr.write('x')",
         "from sys import stdout",
         "from rich.console import Console",
@@ -257,6 +267,17 @@ def test_what_libraries_and_python_print_is_escaped_too(code: str) -> None:
     shown = (done.stdout + done.stderr).decode()
     assert "\\x" in shown
     assert shown.replace("\n", "").isprintable(), repr(shown)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_the_programs_without_a_terminal_escape_too(
+    capfd: pytest.CaptureFixture[str], text: str
+) -> None:
+    streams.print_line(text)
+    assert streams.print_error(HostError(text)) == 3
+    out, err = capfd.readouterr()
+    assert (out.count("\n"), err.count("\n")) == (1, 1)
+    assert (out + err).replace("\n", "").isprintable()
 
 
 def test_closed_streams_are_not_taken_by_the_next_file(tmp_path: Path) -> None:

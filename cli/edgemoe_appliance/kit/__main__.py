@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from edgemoe_appliance.errors import ApplianceError, RunFailedError
@@ -19,6 +18,7 @@ from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.twin import write_twin
 from edgemoe_appliance.schema.configs import read_configs
 from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.schema.streams import print_error, print_line
 from edgemoe_appliance.schema.units import human_bytes
 
 
@@ -32,8 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _tell_kept(pack_visit(options.out))
         return _visit(options)
     except ApplianceError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 (this is a command line)
-        return error.exit_code
+        return print_error(error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,35 +74,30 @@ def _visit(options: argparse.Namespace) -> int:
         scale=options.twins,
     )
     with Interruption() as interruption:
-        outcome = make_visit(request, _say, interruption)
+        outcome = make_visit(request, print_line, interruption)
     return _tell_outcome(outcome)
 
 
 def _tell_outcome(outcome: VisitOutcome) -> int:
     for line in outcome.table:
-        _say(line)
+        print_line(line)
     _tell_kept(outcome.parcel)
     if outcome.error is None:
         return 0
     if not isinstance(outcome.error, RunFailedError):
-        print(f"error: {outcome.error}", file=sys.stderr)  # noqa: T201
+        return print_error(outcome.error)
     return outcome.error.exit_code
 
 
 def _tell_kept(parcel: WrittenParcel) -> int:
     sessions = f"{len(parcel.sessions)} sessions" if parcel.sessions else "no session"
-    _say(f"kept: {sessions}, logs and facts: {human_bytes(parcel.parcel_bytes)} in {parcel.path}")
-    _say(f"at home: edgemoe-appliance kit take {parcel.path.name}")
+    print_line(
+        f"kept: {sessions}, logs and facts: {human_bytes(parcel.parcel_bytes)} in {parcel.path}"
+    )
+    print_line(f"at home: edgemoe-appliance kit take {parcel.path.name}")
     return 0
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
     # Background work (a compiler, a twin) must not keep the program: its guards end it with us.
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    os._exit(main())

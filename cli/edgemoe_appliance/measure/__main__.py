@@ -6,7 +6,6 @@ It needs only the light part of the package, so that it can run in a small conta
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -22,12 +21,10 @@ from edgemoe_appliance.errors import (
 )
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.measure.session import measure_session
-from edgemoe_appliance.schema.base import printable
 from edgemoe_appliance.schema.plan import read_plan
 from edgemoe_appliance.schema.roots import Roots, read_roots, resolved_plan
 from edgemoe_appliance.schema.sessionfolder import SessionFolder
-
-_STANDARD_ERROR = 2
+from edgemoe_appliance.schema.streams import print_error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,19 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
         failure = host_error(error)
     except MemoryError:
         failure = HostError("not enough memory", hint="end other programs")
-    return _tell(failure)
+    return print_error(failure)
 
 
 def _run(options: argparse.Namespace) -> int:
     roots = _read_roots(options.plan.parent, options.root)
     return _measure(options.plan, options.out, roots, stop_with_parent=options.stop_with_parent)
-
-
-def _tell(error: ApplianceError) -> int:
-    """Say what is wrong, in one line; the disk that takes it may be the one that is full."""
-    with contextlib.suppress(OSError):
-        os.write(_STANDARD_ERROR, f"error: {printable(str(error))}\n".encode(errors="replace"))
-    return error.exit_code
 
 
 def _read_roots(folder: Path, given: Sequence[str]) -> Roots:
