@@ -13,6 +13,7 @@ from edgemoe_appliance.analysis.row_limits import limit_groups
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.table_model import Table
 from edgemoe_appliance.analysis.tables.model_tables import build_model_table
+from edgemoe_appliance.analysis.tables.printed_figures import stated_table
 from edgemoe_appliance.analysis.tables.routing import routing_table
 from edgemoe_appliance.analysis.tables.runs import caveats_table, failures_table, runs_table
 from edgemoe_appliance.analysis.tables.setup import (
@@ -22,7 +23,6 @@ from edgemoe_appliance.analysis.tables.setup import (
     procedure_table,
     prompts_table,
 )
-from edgemoe_appliance.analysis.tables.stated_figures import stated_table
 from edgemoe_appliance.studies import Study
 
 # Rows that are bounded when they are chosen.

@@ -118,21 +118,11 @@ def run_counts(n: int, models: ModelRuns) -> dict[str, Cell]:
 
 
 def less_study(cell: Cell, figure: float | None, reasons: tuple[str, ...]) -> Cell:
-    """Return reader less study with the reader's interval."""
-    return _beside_study(cell, figure, reasons, lambda own, printed: own - printed)
-
-
-def _beside_study(
-    cell: Cell,
-    figure: float | None,
-    reasons: tuple[str, ...],
-    compare: Callable[[float, float], float],
-) -> Cell:
-    if reasons:
-        return absent("; ".join(reasons))
-    if figure is None:
-        return absent(NOT_PRINTED)
-    return mapped(cell, lambda own: compare(own, figure))
+    """Return reader less study with the reader's interval, where the two may stand together."""
+    printed = study_cell(figure, reasons).number
+    if printed is None:
+        return study_cell(figure, reasons)
+    return mapped(cell, lambda own: own - printed)
 
 
 def outside(value: float, low: float | None, high: float | None) -> float:
