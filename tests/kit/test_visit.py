@@ -13,17 +13,20 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pip
 import pytest
 
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import obtain_model
-from edgemoe_appliance.engine.source import prepare_source
+from edgemoe_appliance.engine.build import build_engine
+from edgemoe_appliance.engine.source import PreparedSource, prepare_source
 from edgemoe_appliance.errors import ConfigError, HostError, InterruptedByUserError
 from edgemoe_appliance.kit import visit as visit_module
-from edgemoe_appliance.kit.contents import REST_LOCK, WHEELS
+from edgemoe_appliance.kit.contents import REST_LOCK, WHEELS, read_kit
 from edgemoe_appliance.kit.parcel import LOGS, SESSIONS, take_parcel
 from edgemoe_appliance.kit.workplace import pack_visit
 from edgemoe_appliance.measure.interruption import Interruption
@@ -31,6 +34,7 @@ from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.files import file_sha256
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, iterate_journal
+from edgemoe_appliance.schema.plan import EngineBuild
 from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, Status
 from tests.conftest import RealEngine
 from tests.engine.processes import is_running, wait_until
@@ -63,6 +67,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sessions(out: Path) -> list[Path]:
     return sorted(path for path in (out / SESSIONS).glob("kit-*"))
+
+
+def headers(session: Path) -> list[HeaderRecord]:
+    return [
+        line.record
+        for line in iterate_journal(session / JOURNAL_NAME)
+        if isinstance(line, JournalLine) and isinstance(line.record, HeaderRecord)
+    ]
 
 
 def ends(out: Path) -> list[EndRecord]:
@@ -299,6 +311,53 @@ def test_another_plan_is_another_session_of_the_same_visit(
     assert len(sessions(out)) == 2
     assert sessions(out)[1].name == f"{sessions(out)[0].name}-2"
     assert len(ends(out)) == 2 + RUNS
+
+
+def test_the_second_pin_has_its_turn_in_a_session_of_its_own(
+    kit: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, configs: Configs
+) -> None:
+    facts = read_kit(kit)
+    source = prepare_source(
+        facts.pins[0].pin, configs.pin(facts.pins[0].pin), default_folders().cache, why="a test"
+    )
+    two = write_small_kit(tmp_path / "kit", [source, replace(source, pin="b5763")])
+
+    def build(source: PreparedSource, *rest: Path, **options: Any) -> EngineBuild:
+        """Build the first pin, and give it out as the second one too."""
+        made = build_engine(replace(source, pin=facts.pins[0].pin), *rest, **options)
+        return made.model_copy(update={"pin": source.pin})
+
+    monkeypatch.setattr("edgemoe_appliance.kit.visit.build_engine", build)
+    said: list[str] = []
+    out = tmp_path / "out"
+    outcome = visit(two, out, work, say=said.append)
+    assert outcome.error is None
+    first, second = sessions(out)
+    assert second.name == f"{first.name}-engines"
+    pins = Counter(header.spec.pin for header in headers(second))
+    assert pins == {facts.pins[0].pin: 2, "b5763": 2}
+    assert len(ends(out)) == RUNS + 4
+    assert any(line.startswith("b5763 over b4447, generation: ") for line in outcome.table), (
+        outcome.table
+    )
+    places = [line for line in said if "build of b5763" in line or f"{RUNS} of {RUNS}" in line]
+    assert "build of b5763: begun" in places[0]
+    taken = take_parcel(outcome.parcel.path, tmp_path / "raw")
+    assert [path.name for path in taken.sessions] == [first.name, second.name]
+
+
+def test_a_second_pin_that_does_not_fit_is_left_out_in_one_line(
+    kit: Path, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = read_kit(kit)
+    two = Path(shutil.copytree(kit, tmp_path / "kit"))
+    pins = (facts.pins[0], facts.pins[0].model_copy(update={"pin": "b5763"}))
+    (two / "kit.json").write_text(facts.model_copy(update={"pins": pins}).model_dump_json())
+    monkeypatch.setattr("edgemoe_appliance.kit.visit._LEAST_AFTER_BUILD_S", 3600.0)
+    said: list[str] = []
+    assert visit(two, tmp_path / "out", work, say=said.append).error is None
+    assert len(ends(tmp_path / "out")) == RUNS
+    assert sum("second pin b5763: left out" in line for line in said) == 1
 
 
 def test_two_visits_do_not_work_in_one_folder(kit: Path, work: Path, tmp_path: Path) -> None:
