@@ -214,3 +214,37 @@ def test_a_mistake_on_the_command_line_is_one_line(
     assert type(ours) is ConfigError
     assert str(ours).isprintable() or "\x9b" in str(ours)
     assert all(word in printable(str(ours)) for word in words), str(ours)
+
+
+SIGNALS = """
+import os, signal, time
+from edgemoe_appliance.app.main import Signals
+Signals().install()
+closed = False
+try:
+    os.kill(os.getpid(), NUMBER)
+    time.sleep(9)
+except KeyboardInterrupt:
+    for _ in range(2):
+        os.kill(os.getpid(), NUMBER)
+        time.sleep(0.01)
+    closed = True
+print(closed)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_three_signals_close_what_is_open_once(name: str) -> None:
+    code = SIGNALS.replace("NUMBER", f"signal.{name}")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"True\n", b"")
+
+
+def test_a_hang_up_that_is_ignored_stays_so() -> None:
+    code = (
+        "import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from edgemoe_appliance.app.main import Signals; Signals().install()\n"
+        "os.kill(os.getpid(), signal.SIGHUP); print('on')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"on\n")

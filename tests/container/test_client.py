@@ -149,3 +149,9 @@ def test_sdk_is_not_imported_before_it_is_needed() -> None:
         "; sys.exit('docker' in sys.modules or 'requests' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("host", ["tcp://x:99999999", "tcp://x:port", "ssh://[::1", "gopher://x"])
+def test_what_is_no_address_of_an_engine_is_a_wrong_flag(host: str) -> None:
+    with pytest.raises(ConfigError, match="is not the address of an engine"), open_engine(host):
+        pass

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from edgemoe_appliance.errors import ConfigError, HostError
 
@@ -111,6 +112,12 @@ def _check_host(host: str) -> None:
             f"{host!r} is not the address of an engine",
             hint=f"it begins with one of {', '.join(schemes)}",
         )
+    try:
+        _ = urlsplit(host).port
+    except ValueError as error:
+        raise ConfigError(
+            f"{host!r} is not the address of an engine ({error})", hint="as tcp://board:2375"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from edgemoe_appliance.engine.lock import cache_lock
 from edgemoe_appliance.engine.tools import ToolResult, require_tool, run_tool
 from edgemoe_appliance.engine.tree import is_work, tree_digest, unpack_subdirectory
-from edgemoe_appliance.errors import ConfigError, DigestError, HostError
+from edgemoe_appliance.errors import ConfigError, DigestError, HostError, host_error
 from edgemoe_appliance.schema.base import Frozen, canonical_json, digest_of
 from edgemoe_appliance.schema.configs import (
     DirectorySource,
@@ -191,8 +191,10 @@ def _verified(entry: Path) -> _SourceRecord:
     try:
         record = _SourceRecord.model_validate_json((entry / "source.json").read_bytes())
         found = tree_digest(entry / "tree")
-    except (OSError, ValidationError) as error:
+    except (FileNotFoundError, ValidationError) as error:
         raise DigestError("not a source of ours", where=str(entry), hint=hint) from error
+    except OSError as error:  # too many open files, say, is no fault of the source
+        raise host_error(error, where=str(entry)) from error
     if found != record.tree_sha256:
         raise DigestError(
             f"tree digest {found[:16]}..., was {record.tree_sha256[:16]}... when it was unpacked",
