@@ -171,7 +171,7 @@ def test_inspect_shows_what_was_specified(
     assert next(u for u in host["Ulimits"] if u["Name"] == "core")["Hard"] == 0
     assert config["User"] == "10001:10001"
     mounts = {m["Destination"]: m["RW"] for m in found["Mounts"]}
-    assert mounts == {"/session": True, "/models/m/m.gguf": False}
+    assert mounts == {"/session": True, "/plan/session.json": False, "/models/m/m.gguf": False}
 
 
 def test_start_that_fails_leaves_no_container(
@@ -352,7 +352,7 @@ def test_client_that_is_killed_leaves_a_container_that_the_next_one_follows(
 def test_container_that_ended_while_nobody_looked_is_brought_home_and_measuring_goes_on(
     docker_engine: Engine, script_image: MakeImage, session: Path
 ) -> None:
-    image = script_image("echo once >> /session/times; echo said")
+    image = script_image("echo once >> /session/runs.jsonl; echo said")
     spec = specify(session, image)
     os.chown(session, 10001, 10001) if os.geteuid() == 0 else None
     lonely = start_container(docker_engine, spec)
@@ -361,7 +361,7 @@ def test_container_that_ended_while_nobody_looked_is_brought_home_and_measuring_
     said: list[str] = []
     assert follow(launcher(docker_engine, image, said).launch(read(session), session)) == 0
     assert said == [f"{spec.name} has ended meanwhile"]
-    assert (session / "times").read_text() == "once\nonce\n"
+    assert (session / "runs.jsonl").read_text() == "once\nonce\n"
     assert read_state(docker_engine, lonely.container_id) is None
 
 
