@@ -23,7 +23,9 @@ def target_name(target_id: str) -> str:
 def build_script_image(engine: Engine, base: str, script: str) -> ImageIdentity:
     """Build an image that runs `script`; the measuring process's arguments are its $1, $2, ..."""
     entrypoint = json.dumps(["/bin/sh", "-c", script, "measure"])
-    recipe = f"FROM {base}\nUSER 10001\nENTRYPOINT {entrypoint}\n"
+    # As in the real image: a new volume takes its owner from here.
+    own = "RUN install -d -o 10001 -g 10001 /session"
+    recipe = f"FROM {base}\nUSER 0\n{own}\nUSER 10001\nENTRYPOINT {entrypoint}\n"
     return build_image_from(engine, recipe, "edgemoe-test-script:latest")
 
 

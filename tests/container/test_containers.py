@@ -365,6 +365,27 @@ def test_container_that_ended_while_nobody_looked_is_brought_home_and_measuring_
     assert read_state(docker_engine, lonely.container_id) is None
 
 
+@pytest.mark.parametrize("exchange", list(Exchange))
+@pytest.mark.parametrize("name", ["try", "My Files, (ü) 'quoted' $HOME"])
+def test_results_come_home_and_are_there_again_for_the_next_container(
+    docker_engine: Engine, script_image: MakeImage, session: Path, exchange: Exchange, name: str
+) -> None:
+    image = script_image(
+        "cd /session; mkdir -p samples; echo once >> runs.jsonl; cat $2 > samples/new &&"
+        " mv -f samples/new samples/plan.gz"
+    )
+    place = session.rename(session.parent / name)
+    made = replace(launcher(docker_engine, image, []), exchange=exchange)
+    for _ in range(2):
+        assert follow(made.launch(read(place), place)) == 0, log_tail(place)
+    assert (place / "runs.jsonl").read_text() == "once\nonce\n"
+    inside = Plan.model_validate_json((place / "samples" / "plan.gz").read_bytes())
+    assert inside.digest == read(place).digest
+    assert {path.stat().st_uid for path in place.rglob("*")} == {os.geteuid()}
+    volumes = docker_engine.api.volumes()["Volumes"] or []
+    assert [v for v in volumes if v["Name"].startswith("edgemoe-try-")] == []
+
+
 def test_container_of_another_plan_is_not_followed(
     docker_engine: Engine, script_image: MakeImage, session: Path
 ) -> None:

@@ -19,8 +19,9 @@ import pytest
 
 from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.containers import find_containers, remove_container
 from edgemoe_appliance.container.identity import ImageIdentity
-from edgemoe_appliance.container.launch import Exchange
+from edgemoe_appliance.container.launch import SESSION_LABEL, Exchange
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.errors import ApplianceError
 from edgemoe_appliance.schema.journal import PLAN_NAME
@@ -66,6 +67,17 @@ def host(tmp_path: Path) -> Iterator[Host]:
         private=private,
     )
     remove_tree(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_containers_left(docker_engine: Engine) -> Iterator[None]:
+    """Remove what is left of a session that could not be brought home."""
+    yield
+    for state in find_containers(docker_engine, {SESSION_LABEL: "try"}):
+        remove_container(docker_engine, state.container_id)
+    for volume in docker_engine.api.volumes()["Volumes"] or []:
+        if volume["Name"].startswith("edgemoe-try-"):
+            docker_engine.api.remove_volume(volume["Name"])
 
 
 def benched(
@@ -136,6 +148,9 @@ def test_planted_things_harm_nobody(
     image = script_image(script(PLANTED[name], host))
     first = benched(host, docker_engine, image)
     assert first is not None and first.exit_code in (6, 7), first
+    if name == "unreadable" and os.geteuid() != 0:
+        assert "chmod -R u+rwX" in str(first)
+        subprocess.run(["chmod", "-R", "u+rwX", host.folder], check=True)
     # Once more, as the next bench finds all of it from the beginning.
     again = benched(host, docker_engine, script_image("exit 6"))
     assert again is not None and again.exit_code in (6, 7), again
@@ -156,7 +171,9 @@ def test_volumes_are_no_way_round(
     before = host.state()
     image = script_image(script(PLANTED[name], host))
     refused = benched(host, docker_engine, image, Exchange.VOLUME)
-    assert refused is not None and refused.exit_code in (6, 7), refused
+    # A live file is passing, whatever it is.
+    expected = 6 if name == "live-is-a-pipe" else 7
+    assert refused is not None and refused.exit_code == expected, refused
     assert host.state() == before
     left = [path.name for path in host.folder.rglob("*") if path.is_symlink() or path.is_fifo()]
     assert left == []

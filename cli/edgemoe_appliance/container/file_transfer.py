@@ -225,7 +225,7 @@ class VolumeExchange:
                 chunks, _ = self._engine.api.get_archive(container_id, str(path))
             except NotFound:
                 return None
-            with open_members(open_chunks(chunks)) as members:
+            with contextlib.closing(chunks), open_members(open_chunks(chunks)) as members:
                 member, content = next(members, (None, None))
                 if member is None or content is None:
                     return None
@@ -251,7 +251,9 @@ class VolumeExchange:
         """Fetch the whole session."""
         with self._engine.errors("fetch the session"), SessionFolder(self._folder) as session:
             chunks, _ = self._engine.api.get_archive(container_id, str(SESSION_FOLDER))
-            foreign = unpack_session(open_chunks(chunks), session)
+            # An engine that nobody listens to any more would keep the container locked.
+            with contextlib.closing(chunks):
+                foreign = unpack_session(open_chunks(chunks), session)
             session.remove(LIVE_NAME)
         return foreign
 

@@ -410,7 +410,9 @@ class SessionFolder:
             return self._refusal(name, "is a symbolic link")
         if error.errno == errno.ENOTDIR:
             return self._refusal(name, "is no folder, or a link to one" if name else "is no folder")
-        return RecordError(f"cannot be opened ({error.strerror})", where=self._where(name))
+        hint = "chmod -R u+rwX it" if error.errno == errno.EACCES else ""
+        what = f"cannot be opened ({error.strerror})"
+        return RecordError(what, where=self._where(name), hint=hint)
 
     def _refusal(self, name: str, what: str) -> RecordError:
         return RecordError(what, where=self._where(name), hint=_HINT)
