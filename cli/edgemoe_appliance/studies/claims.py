@@ -14,13 +14,13 @@ from pydantic import Field, ValidationError, model_validator
 
 from edgemoe_appliance.schema.base import Frozen
 from edgemoe_appliance.schema.configs import Identifier, ThreadCount
-from edgemoe_appliance.schema.units import GB, GIB
 from edgemoe_appliance.studies.paper import (
     FigureName,
     LengthClass,
     Stratum,
     StudyDeviceId,
     figure_unit,
+    unit_factor,
 )
 from edgemoe_appliance.studies.quantities import Quantity, Term, facts_of
 
@@ -145,25 +145,12 @@ class LimitSpec(Frozen):
 
     def _factor(self, name: str, unit: str) -> float:
         own = figure_unit(name)
-        factor = _FACTORS.get((own, unit)) if not self.complement else _COMPLEMENT.get((own, unit))
-        if factor is None:
-            raise ValueError(f"{name} is in {own}, the check in {unit}")
-        return factor
-
-
-# What brings a printed number to the unit of a check.
-_FACTORS: Mapping[tuple[str, str], float] = {
-    **{
-        (u, u): 1.0
-        for u in ("%", "points", "ratio", "s", "W", "tok/s", "J/tok", "\N{DEGREE SIGN}C", "1")
-    },
-    ("%", "points"): 1.0,
-    ("GB", "B"): GB,
-    ("GiB", "B"): GIB,
-    ("ms", "s"): 1e-3,
-    ("%", "ratio"): 0.01,
-}
-_COMPLEMENT: Mapping[tuple[str, str], float] = {("%", "ratio"): 0.01}
+        if self.complement and (own, unit) != ("%", "ratio"):
+            raise ValueError(f"{name} is in {own}: only a ratio has a complement in per cent")
+        try:
+            return unit_factor(own, unit)
+        except ValueError as error:
+            raise ValueError(f"{name} is in {own}, the check in {unit}") from error
 
 
 def _printed(name: str, printed: Mapping[str, float]) -> float:

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from edgemoe_appliance.schema.base import Frozen
 from edgemoe_appliance.schema.configs import GitCommit, Identifier
+from edgemoe_appliance.schema.units import GB, GIB
 
 # Each study names its own devices, classes of prompts by length, and strata of prompts by tokens.
 StudyDeviceId = Identifier
@@ -48,6 +49,29 @@ def figure_unit(name: str) -> str:
     """Return the unit that a figure's name ends in, as printed; `1` for a count."""
     whole = name.removesuffix("/low").removesuffix("/high")
     return next((unit for ending, unit in _UNITS.items() if whole.endswith(ending)), "1")
+
+
+# What brings a figure of one unit to another.
+_FACTORS: Mapping[tuple[str, str], float] = {
+    ("%", "points"): 1.0,
+    ("%", "ratio"): 0.01,
+    ("GB", "B"): GB,
+    ("GiB", "B"): GIB,
+    ("ms", "s"): 1e-3,
+    ("billion", "1"): 1e9,
+}
+
+
+def unit_factor(unit: str, wanted: str) -> float:
+    """Return what a figure in a unit is multiplied by to be in another.
+
+    Raises ValueError where there is no such factor.
+    """
+    if unit == wanted:
+        return 1.0
+    if (unit, wanted) not in _FACTORS:
+        raise ValueError(f"{unit} cannot be brought to {wanted}")
+    return _FACTORS[unit, wanted]
 
 
 class StudySource(Frozen):

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 
+from pydantic import model_validator
+
+from edgemoe_appliance.schema.base import Frozen
 from edgemoe_appliance.schema.configs import Arm, Feeds
-from edgemoe_appliance.studies.paper import LengthClass, Stratum
+from edgemoe_appliance.schema.metrics import METRICS, Unit
+from edgemoe_appliance.schema.yamlfile import read_yaml, validate
+from edgemoe_appliance.studies.paper import LengthClass, Stratum, figure_unit, unit_factor
 
 
 class Quantity(str, Enum):
@@ -59,98 +66,79 @@ class Quantity(str, Enum):
     NODES_OUTSIDE = "nodes-outside"
 
 
-@dataclass(frozen=True, kw_only=True)
-class QuantityFacts:
-    """Title and unit of a quantity, and the table of runs that it is read from."""
+class QuantityStatistic(str, Enum):
+    """What is taken of a quantity's metrics over runs."""
+
+    MEAN = "mean"
+    HIGHEST = "highest"
+    SUM = "sum"  # of the metrics of a run, then the mean
+    SHARE = "share"  # the same, over the sum of others, in per cent
+    FILE = "file"  # what the model file gives all runs in common
+
+
+class QuantityFacts(Frozen):
+    """What quantities.yaml says of a quantity.
+
+    `feeds` is the table of runs that it is read from, `metrics` what a run has of it and
+    `statistic` what is taken of them; `instead` stands in where no run has the first metric.
+    `printed` is the name of the figure in study.yaml, with what it is of in braces. One without
+    metrics, or that is not printed, follows from others or stands elsewhere.
+    """
 
     title: str
     unit: str
     feeds: Feeds = Feeds.HEADLINE
+    metrics: tuple[str, ...] = ()
+    under: tuple[str, ...] = ()
+    instead: str = ""
+    statistic: QuantityStatistic = QuantityStatistic.MEAN
+    probed: bool = False
+    printed: str = ""
+    not_printed: str = ""
+
+    @model_validator(mode="after")
+    def _known_metrics(self) -> QuantityFacts:
+        if self.statistic is not QuantityStatistic.FILE:
+            named = (*self.metrics, *self.under, *filter(None, (self.instead,)))
+            unknown = [name for name in named if name not in METRICS]
+            if unknown:
+                raise ValueError(f"no such metric: {', '.join(unknown)}")
+        if self.printed:
+            unit_factor(figure_unit(self.printed), self.unit)
+        return self
+
+    @property
+    def is_energy(self) -> bool:
+        """Return whether it is an energy or a power, which a study may not report on a device."""
+        return self.unit in (Unit.JOULES_PER_TOKEN.value, Unit.WATTS.value)
+
+    @property
+    def is_mean(self) -> bool:
+        """Return whether it is the mean of a sample of runs."""
+        means = (QuantityStatistic.MEAN, QuantityStatistic.SUM, QuantityStatistic.SHARE)
+        return bool(self.metrics) and self.statistic in means
 
 
-_FACTS = {
-    Quantity.GENERATION_RATE: QuantityFacts(title="generation rate", unit="tok/s"),
-    Quantity.RATE_VARIATION: QuantityFacts(title="variation of the rate", unit="%"),
-    Quantity.PROMPT_VARIANCE: QuantityFacts(title="variance between prompts", unit="%"),
-    Quantity.LIKELY_PROMPT_VARIANCE: QuantityFacts(
-        title="variance between prompts, long texts alike", unit="%"
-    ),
-    Quantity.PEAK_MEMORY: QuantityFacts(title="peak resident memory", unit="B"),
-    Quantity.FILE_BACKED_MEMORY: QuantityFacts(title="file-backed resident memory", unit="B"),
-    Quantity.SWAP: QuantityFacts(title="swap used by the engine", unit="B"),
-    Quantity.PHYSICAL_MEMORY: QuantityFacts(title="physical memory", unit="B"),
-    Quantity.FILE_SIZE: QuantityFacts(title="file size", unit="B"),
-    Quantity.TOTAL_PARAMETERS: QuantityFacts(title="total parameters", unit="1"),
-    Quantity.ACTIVE_PARAMETERS: QuantityFacts(title="active parameters", unit="1"),
-    Quantity.ACTIVE_BYTES: QuantityFacts(title="weight bytes read per token", unit="B"),
-    Quantity.HEAD_BYTES: QuantityFacts(title="bytes of the output head", unit="B"),
-    Quantity.CACHE_BYTES: QuantityFacts(title="cache bytes read per token", unit="B"),
-    Quantity.BANDWIDTH: QuantityFacts(title="memory bandwidth", unit="B/s"),
-    Quantity.PEAK_FLOPS: QuantityFacts(title="peak arithmetic rate", unit="FLOP/s"),
-    Quantity.CACHE_BYTES_PER_TOKEN: QuantityFacts(title="cache of one token", unit="B"),
-    Quantity.DEVICE_MEMORY: QuantityFacts(title="memory of the device's own", unit="B"),
-    Quantity.GENERATED_TOKENS: QuantityFacts(title="generated tokens", unit="tokens"),
-    Quantity.LENGTH_RATE: QuantityFacts(
-        title="generation rate", unit="tok/s", feeds=Feeds.PROMPT_LENGTH
-    ),
-    Quantity.COMPLETED: QuantityFacts(
-        title="runs that ended well", unit="%", feeds=Feeds.PROMPT_LENGTH
-    ),
-    Quantity.ENERGY_PER_TOKEN: QuantityFacts(title="energy per token", unit="J/tok"),
-    Quantity.MEDIAN_ENERGY_PER_TOKEN: QuantityFacts(title="median energy per token", unit="J/tok"),
-    Quantity.AVERAGE_POWER: QuantityFacts(title="average power", unit="W"),
-    Quantity.PEAK_POWER: QuantityFacts(title="highest power", unit="W"),
-    Quantity.GENERATION_ENERGY_PER_TOKEN: QuantityFacts(
-        title="energy per token of generation alone", unit="J/tok"
-    ),
-    Quantity.GENERATION_POWER: QuantityFacts(title="power of generation alone", unit="W"),
-    Quantity.PEAK_TEMPERATURE: QuantityFacts(title="highest temperature", unit="\N{DEGREE SIGN}C"),
-    Quantity.ROUTING_TIME: QuantityFacts(title="time of routing", unit="s", feeds=Feeds.ROUTING),
-    Quantity.EXPERT_TIME: QuantityFacts(title="time of the experts", unit="s", feeds=Feeds.ROUTING),
-    Quantity.ROUTING_SHARE: QuantityFacts(title="routing share", unit="%", feeds=Feeds.ROUTING),
-    Quantity.PROBED_RATE: QuantityFacts(
-        title="generation rate with every node timed", unit="tok/s", feeds=Feeds.ROUTING
-    ),
-    Quantity.UNPROBED_RATE: QuantityFacts(
-        title="generation rate without timing", unit="tok/s", feeds=Feeds.ROUTING
-    ),
-    Quantity.GRAPH_NODES: QuantityFacts(
-        title="nodes of the graph per token", unit="1", feeds=Feeds.ROUTING
-    ),
-    Quantity.ROTATED_SLOWDOWN: QuantityFacts(
-        title="slowdown by timing every node, decodes of both kinds in turn",
-        unit="%",
-        feeds=Feeds.ROUTING,
-    ),
-    Quantity.THREAD_LOSS: QuantityFacts(
-        title="loss against the best number of threads", unit="%", feeds=Feeds.THREADS
-    ),
-    Quantity.TIME_PER_TOKEN: QuantityFacts(title="time per token", unit="s"),
-    Quantity.FALL_WITH_LENGTH: QuantityFacts(
-        title="fall of the rate from short to long prompts", unit="%", feeds=Feeds.PROMPT_LENGTH
-    ),
-    Quantity.BEHIND_FASTEST_DENSE: QuantityFacts(
-        title="rate below that of the fastest dense model", unit="%"
-    ),
-    Quantity.SLOWDOWN: QuantityFacts(
-        title="slowdown by timing every node", unit="ratio", feeds=Feeds.ROUTING
-    ),
-    Quantity.PROBE_COST: QuantityFacts(
-        title="time that timing every node adds to a token", unit="s", feeds=Feeds.ROUTING
-    ),
-    Quantity.BANDWIDTH_USE: QuantityFacts(title="bandwidth used (S-MBU)", unit="%"),
-    Quantity.IMPLIED_WINDOW: QuantityFacts(title="energy per token x rate / power", unit="ratio"),
-    Quantity.NODES_OUTSIDE: QuantityFacts(
-        title="nodes outside the MoE blocks to those inside", unit="ratio", feeds=Feeds.ROUTING
-    ),
-    Quantity.TOTAL_TRAFFIC_SHARE: QuantityFacts(
-        title="traffic of all weights for every token, to the peak bandwidth,", unit="ratio"
-    ),
-}
+class _QuantitiesConfig(Frozen):
+    """quantities.yaml: every quantity, by key."""
+
+    quantities: dict[Quantity, QuantityFacts]
+
+    @model_validator(mode="after")
+    def _each(self) -> _QuantitiesConfig:
+        missing = [each.value for each in Quantity if each not in self.quantities]
+        if missing:
+            raise ValueError(f"lacks {', '.join(missing)}")
+        return self
+
+
+_FACTS: Mapping[Quantity, QuantityFacts] = validate(
+    read_yaml(Path(__file__).with_suffix(".yaml")), _QuantitiesConfig
+).quantities
 
 
 def facts_of(quantity: Quantity) -> QuantityFacts:
-    """Return title, unit and table of a quantity."""
+    """Return title, unit and sources of a quantity."""
     return _FACTS[quantity]
 
 

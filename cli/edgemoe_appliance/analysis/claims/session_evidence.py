@@ -28,7 +28,6 @@ from edgemoe_appliance.analysis.conditions import (
     Condition,
     ModelRuns,
     Pool,
-    RunRows,
     device_of,
     of_category,
     pools,
@@ -42,45 +41,9 @@ from edgemoe_appliance.analysis.statistics import Absent, Sample
 from edgemoe_appliance.schema.configs import Arm, Feeds, GitSource
 from edgemoe_appliance.schema.records import Status
 from edgemoe_appliance.studies import Study
-from edgemoe_appliance.studies.quantities import Quantity, Term
+from edgemoe_appliance.studies.quantities import Quantity, QuantityStatistic, Term, facts_of
 
 _PROBED = (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY, Arm.PROBE_ROTATE)
-_MEANS: Mapping[Quantity, str] = {
-    Quantity.GENERATION_RATE: "gen_tok_s",
-    Quantity.LENGTH_RATE: "gen_tok_s",
-    Quantity.PROBED_RATE: "gen_tok_s",
-    Quantity.UNPROBED_RATE: "gen_tok_s",
-    Quantity.GENERATED_TOKENS: "generated_tokens",
-    Quantity.PEAK_MEMORY: "peak_rss_bytes",
-    Quantity.FILE_BACKED_MEMORY: "peak_rss_file_bytes",
-    Quantity.ENERGY_PER_TOKEN: "j_per_token_study",
-    Quantity.AVERAGE_POWER: "power_study_w",
-    Quantity.GENERATION_ENERGY_PER_TOKEN: "j_per_token_gross",
-    Quantity.GENERATION_POWER: "power_generate_w",
-    Quantity.GRAPH_NODES: "probe_nodes_per_decode",
-    Quantity.ROTATED_SLOWDOWN: "probe_slowdown_per_node_pct",
-    Quantity.DEVICE_MEMORY: "nvmap_peak_bytes",
-}
-# The kernel of a Jetson tells how much the device holds; elsewhere the engine's own account does.
-_IN_PLACE_OF: Mapping[str, str] = {"nvmap_peak_bytes": "device_buffer_bytes"}
-_HIGHEST: Mapping[Quantity, str] = {
-    Quantity.PEAK_TEMPERATURE: "temp_peak_c",
-    Quantity.PEAK_POWER: "power_study_peak_w",
-    Quantity.SWAP: "peak_process_swap_bytes",
-}
-_OF_FILES: Mapping[Quantity, str] = {
-    Quantity.FILE_SIZE: "file_bytes",
-    Quantity.TOTAL_PARAMETERS: "parameters_total",
-    Quantity.ACTIVE_PARAMETERS: "parameters_active",
-    Quantity.ACTIVE_BYTES: "bytes_per_token",
-}
-# The study's times are of whole runs, prompt pass and generation together.
-_SUMS: Mapping[Quantity, tuple[str, str]] = {
-    Quantity.ROUTING_TIME: ("routing_prompt_s", "routing_decode_s"),
-    Quantity.EXPERT_TIME: ("expert_ffn_prompt_s", "expert_ffn_decode_s"),
-}
-_ROUTING = (Quantity.ROUTING_TIME, Quantity.EXPERT_TIME, Quantity.ROUTING_SHARE)
-_PROBED_QUANTITIES = (*_ROUTING, Quantity.PROBED_RATE, Quantity.GRAPH_NODES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -221,7 +184,7 @@ class SessionEvidence:
     def _runs(self, place: Place, term: Term) -> ModelRuns | Absent:
         """Return the runs of a model, cut to the length or stratum that is asked for."""
         found = self._of(place)
-        arm = term.arm if term.quantity in _PROBED_QUANTITIES else Arm.PLAIN
+        arm = term.arm if facts_of(term.quantity).probed else Arm.PLAIN
         if term.quantity is Quantity.ROTATED_SLOWDOWN:
             arm = Arm.PROBE_ROTATE
         threads = term.threads or found.condition.threads
@@ -247,16 +210,17 @@ class SessionEvidence:
 
     def _sample(self, place: Place, term: Term) -> Sample | Absent | None:
         """Return the sample whose mean a term is, None for a term that is no mean of runs."""
-        if term.quantity not in _MEANS and term.quantity not in _ROUTING:
+        if not facts_of(term.quantity).is_mean:
             return None
         runs = self._runs(place, term)
         return runs if isinstance(runs, Absent) else _mean_sample(runs, term.quantity)
 
     def _of_runs(self, runs: ModelRuns, quantity: Quantity) -> Estimate | Absent:
-        if quantity in _OF_FILES:
-            return exact(float(runs.file[_OF_FILES[quantity]]))
-        if quantity in _HIGHEST:
-            return _highest(runs, _HIGHEST[quantity])
+        facts = facts_of(quantity)
+        if facts.statistic is QuantityStatistic.FILE:
+            return exact(float(runs.file[facts.metrics[0]]))
+        if facts.statistic is QuantityStatistic.HIGHEST:
+            return _highest(runs, facts.metrics[0])
         special: Mapping[Quantity, Callable[[ModelRuns], Estimate | Absent]] = {
             Quantity.COMPLETED: _completed,
             Quantity.RATE_VARIATION: lambda r: variation_estimate(sample_of(r.ok, "gen_tok_s")),
@@ -320,23 +284,18 @@ class SessionEvidence:
 
 def _mean_sample(runs: ModelRuns, quantity: Quantity) -> Sample | Absent:
     """Return the readings of a quantity by prompt, or why there are none."""
-    if quantity in _MEANS:
-        sample, column = sample_of(runs.ok, _MEANS[quantity]), _MEANS[quantity]
-        if not sample.n and column in _IN_PLACE_OF:
-            sample = sample_of(runs.ok, _IN_PLACE_OF[column])
-    elif quantity in _ROUTING:
-        sample, column = _routing_sample(runs.ok, quantity), "routing_decode_s"
-    else:
+    facts = facts_of(quantity)
+    if not facts.is_mean:
         raise ValueError(f"{quantity.value} is no mean of runs")
-    return sample if sample.n else Absent(reason=runs.why_absent(column))
-
-
-def _routing_sample(ok: RunRows, quantity: Quantity) -> Sample:
-    """Return a time of each run, or the share of routing in it in per cent."""
-    if quantity in _SUMS:
-        return sums_sample(ok, _SUMS[quantity])
-    routing, experts = _SUMS[Quantity.ROUTING_TIME], _SUMS[Quantity.EXPERT_TIME]
-    return sums_sample(ok, routing, (*routing, *experts)).scaled(100)
+    if facts.statistic is QuantityStatistic.MEAN:
+        sample = sample_of(runs.ok, facts.metrics[0])
+        if not sample.n and facts.instead:
+            sample = sample_of(runs.ok, facts.instead)
+    else:
+        sample = sums_sample(runs.ok, facts.metrics, facts.under)
+        if facts.statistic is QuantityStatistic.SHARE:
+            sample = sample.scaled(100)
+    return sample if sample.n else Absent(reason=runs.why_absent(facts.metrics[-1]))
 
 
 def _highest(runs: ModelRuns, column: str) -> Estimate | Absent:

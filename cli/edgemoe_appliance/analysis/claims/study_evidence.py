@@ -28,52 +28,12 @@ from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.configs import Arm, Feeds, Target
 from edgemoe_appliance.schema.units import GB, GIB
 from edgemoe_appliance.studies import Study
-from edgemoe_appliance.studies.paper import StudyDeviceId
-from edgemoe_appliance.studies.quantities import Quantity, Term
+from edgemoe_appliance.studies.paper import StudyDeviceId, figure_unit, unit_factor
+from edgemoe_appliance.studies.quantities import Quantity, Term, facts_of
 
 NOT_PRINTED = "the study does not print it"
 _NO_PEAKS = "the study's folder names no peaks of this device"
-_BILLION = 1e9
-_PER_MS = 1e-3
-# Where each quantity is printed, and the factor that brings it to its unit here.
-_FIGURES: Mapping[Quantity, tuple[str, float]] = {
-    Quantity.GENERATION_RATE: ("tables/throughput/cells/{device}/{model}/mean_tok_s", 1),
-    Quantity.PEAK_MEMORY: ("tables/memory/cells/{device}/{model}/peak_rss_gib", GIB),
-    Quantity.ENERGY_PER_TOKEN: ("tables/energy/cells/{device}/{model}/mean_j_per_tok", 1),
-    Quantity.MEDIAN_ENERGY_PER_TOKEN: ("tables/energy/cells/{device}/{model}/median_j_per_tok", 1),
-    Quantity.AVERAGE_POWER: ("tables/energy/cells/{device}/{model}/avg_power_w", 1),
-    Quantity.PEAK_POWER: ("tables/energy/cells/{device}/{model}/peak_power_w", 1),
-    Quantity.PEAK_TEMPERATURE: ("tables/energy/cells/{device}/{model}/peak_soc_c", 1),
-    Quantity.LENGTH_RATE: ("tables/prompt_length/cells/{device}/{model}/{length}_tok_s", 1),
-    Quantity.PROBED_RATE: ("tables/slowdown/cells/{device}/{model}/patched_tok_s", 1),
-    Quantity.UNPROBED_RATE: ("tables/slowdown/cells/{device}/{model}/unpatched_tok_s", 1),
-    Quantity.ROUTING_TIME: ("tables/routing/cells/{device}/{stratum}/routing_ms", _PER_MS),
-    Quantity.EXPERT_TIME: ("tables/routing/cells/{device}/{stratum}/ffn_ms", _PER_MS),
-    Quantity.ROUTING_SHARE: ("tables/routing/cells/{device}/{stratum}/routing_share_pct", 1),
-    Quantity.FILE_SIZE: ("models/{model}/file_gb", GB),
-    Quantity.TOTAL_PARAMETERS: ("models/{model}/total_parameters_billion", _BILLION),
-    Quantity.ACTIVE_PARAMETERS: ("models/{model}/active_parameters_billion", _BILLION),
-}
-_ENERGY = (
-    Quantity.ENERGY_PER_TOKEN,
-    Quantity.MEDIAN_ENERGY_PER_TOKEN,
-    Quantity.AVERAGE_POWER,
-    Quantity.PEAK_POWER,
-    Quantity.GENERATION_ENERGY_PER_TOKEN,
-    Quantity.GENERATION_POWER,
-)
 _OF_SHAPES = (Quantity.ACTIVE_BYTES, Quantity.HEAD_BYTES, Quantity.CACHE_BYTES_PER_TOKEN)
-_WHY_ABSENT: Mapping[Quantity, str] = {
-    Quantity.SWAP: "the study prints no figure of swap",
-    Quantity.FILE_BACKED_MEMORY: "the study does not print the parts of resident memory",
-    Quantity.COMPLETED: "the study prints no status of single runs",
-    Quantity.THREAD_LOSS: "the study prints no rate by number of threads",
-    Quantity.ROTATED_SLOWDOWN: "the study timed every node of a run or none",
-    Quantity.DEVICE_MEMORY: "the study prints no figure of device memory",
-    Quantity.CACHE_BYTES: "the study prints no number of tokens of its prompts",
-    Quantity.GENERATION_ENERGY_PER_TOKEN: "the study prints no energy of generation alone",
-    Quantity.GENERATION_POWER: "the study prints no power of generation alone",
-}
 
 
 class StudyEvidence:
@@ -110,12 +70,13 @@ class StudyEvidence:
         """Return a printed figure, or why there is none."""
         if reason := self._why_absent(place, term):
             return Absent(reason=reason)
-        if term.quantity in _FIGURES:
-            pattern, factor = _FIGURES[term.quantity]
-            name = pattern.format(
+        facts = facts_of(term.quantity)
+        if facts.printed:
+            name = facts.printed.format(
                 device=place.device, model=term.model, length=term.length, stratum=term.stratum
             )
             figure = printed_estimate(self.study.printed, name)
+            factor = unit_factor(figure_unit(name), facts.unit)
             return figure if isinstance(figure, Absent) else scaled(figure, factor)
         if place.device is None:
             return Absent(reason=NOT_PRINTED)
@@ -221,13 +182,14 @@ class StudyEvidence:
     def _why_absent(self, place: Place, term: Term) -> str:
         """Return why the study has no such number, empty where it may have one."""
         device = self.study.devices.get(place.device) if place.device else None
-        if device is not None and term.quantity in _ENERGY and not device.energy_reported:
+        facts = facts_of(term.quantity)
+        if device is not None and facts.is_energy and not device.energy_reported:
             return f"the study reports no energy on {place.label}"
-        if term.length and "{length}" not in _FIGURES.get(term.quantity, ("{length}",))[0]:
+        if term.length and facts.printed and "{length}" not in facts.printed:
             return "the study does not print it by length of prompt"
         if term.arm is not Arm.PROBE_PER_NODE:
             return "the study timed every node, no groups of them"
-        return _WHY_ABSENT.get(term.quantity, "")
+        return facts.not_printed
 
     def _of_shape(self, term: Term) -> Estimate | Absent:
         """Return bytes of the cache, or of weights: their share at the file's mean size."""
