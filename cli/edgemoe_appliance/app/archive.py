@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgemoe_appliance.app.console import print_json, say
+from edgemoe_appliance.app.asmade import verify_as_made
+from edgemoe_appliance.app.console import print_json, say, say_error
 from edgemoe_appliance.app.options import DockerHostOption, StudyOption
 from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.bench.identity import read_identity
@@ -111,6 +112,15 @@ def _image_file(
 def verify(
     file: Annotated[Path, typer.Argument(help="An archive.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_made: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IMAGE",
+            help="Then run the version that made it, out of the archive, in a container of this "
+            "image without network.",
+        ),
+    ] = None,
+    docker_host: DockerHostOption = None,
 ) -> None:
     """Check an archive on three levels: integrity, numbers and bytes.
 
@@ -118,6 +128,7 @@ def verify(
     raw runs by the archive's own study; bytes are asked of archives that the same code made.
     """
     from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
+    from edgemoe_appliance.archive.results import Level, Outcome  # noqa: PLC0415
     from edgemoe_appliance.archive.verify import verify_archive  # noqa: PLC0415
 
     found = verify_archive(file, read_maker(read_identity()))
@@ -125,6 +136,9 @@ def verify(
         print_json(found.document())
     else:
         _print(found)
+    if as_made is not None and found.outcome_of(Level.INTEGRITY) is Outcome.PASSED:
+        for line in verify_as_made(file, as_made, docker_host):
+            (say_error if as_json else say)(line)
     if not found.is_good:
         failed = ", ".join(each.level.value for each in found.levels if each.has_failed)
         raise VerificationError(

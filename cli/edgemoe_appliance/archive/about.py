@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, ValidationError
 
-from edgemoe_appliance.schema.base import CountFromOne, Frozen, digest_of
+from edgemoe_appliance.archive.wheel import code_digest, read_code
+from edgemoe_appliance.schema.base import CountFromOne, Frozen
 from edgemoe_appliance.schema.configs import Identifier, Sha256
 from edgemoe_appliance.schema.plan import ApplianceIdentity, StudyIdentity
-from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.versions import as_record_error, upgrade_about, upgraded_json
 
 ABOUT_SCHEMA: Final = 2
 # Their versions decide how figures are drawn and sums are rounded.
 _DRAWING: Final = ("matplotlib", "numpy", "pandas", "duckdb", "jinja2")
-_PACKAGE: Final = Path(__file__).resolve().parent.parent
-# What tables, claims and pages follow from, beside the code.
-_RESOURCES: Final = ("configs", "report_templates")
 
 
 class Maker(Frozen):
@@ -89,7 +83,7 @@ def read_maker(identity: ApplianceIdentity) -> Maker:
     """Return the appliance that runs here."""
     return Maker(
         appliance=identity,
-        code_sha256=_code_digest(),
+        code_sha256=code_digest(read_code()),
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
         libraries={name: _version(name) for name in _DRAWING},
@@ -101,17 +95,3 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "absent"
-
-
-def _code_digest() -> str:
-    """Return the digest of the code and of the resources that results follow from."""
-    parts = {"code": dict(_digests(_PACKAGE, "*.py"))}
-    parts |= {name: dict(_digests(resource_folder(name), "*")) for name in _RESOURCES}
-    return digest_of(parts)
-
-
-def _digests(folder: Path, pattern: str) -> Iterator[tuple[str, str]]:
-    for path in sorted(folder.rglob(pattern)):
-        if path.is_file():
-            name = path.relative_to(folder).as_posix()
-            yield name, hashlib.sha256(path.read_bytes()).hexdigest()

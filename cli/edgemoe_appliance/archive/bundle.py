@@ -30,6 +30,7 @@ from edgemoe_appliance.archive.layout import FileEntry
 from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, Limits
 from edgemoe_appliance.archive.manifest import build_manifest
 from edgemoe_appliance.archive.tarball import CHUNK_BYTES, Member, TarWriter
+from edgemoe_appliance.archive.wheel import build_wheel, read_code, wheel_name
 from edgemoe_appliance.errors import ConfigError, HostError, RecordError
 from edgemoe_appliance.schema.configs import ModelsConfig
 from edgemoe_appliance.schema.files import file_sha256, open_atomically
@@ -264,6 +265,9 @@ class _Collector:
         study = self._request.study
         self._files |= {layout.CONFIGS + name: data for name, data in study.common_files.items()}
         self._files |= layout.study_files(study)
+        version = self._request.maker.appliance.version
+        wheel = build_wheel(read_code(), version)
+        self._files[layout.APPLIANCE + wheel_name(version)] = wheel
         root = checkout_root()
         for name in layout.CHECKOUT_NAMES:
             if root is not None and (root / name).is_file():

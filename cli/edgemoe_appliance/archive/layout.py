@@ -35,6 +35,9 @@ CLAIMS: Final = f"{REPORT}claims.json"
 CHECKOUT_NAMES: Final = ("CITATION.cff", "LICENSE", "requirements.lock")
 CRATE: Final = "ro-crate-metadata.json"
 MANIFEST: Final = "manifest-sha256.txt"
+# The appliance itself: APPLIANCE/NAME.whl.
+APPLIANCE: Final = "appliance/"
+_WHEEL_NAME: Final = re.compile(rf"{APPLIANCE}[A-Za-z0-9._-]+\.whl")
 
 # Files that an archive must have, or name in `about.json` with the reason why it has not.
 GIVEN: Final = (
@@ -59,6 +62,7 @@ _TYPES: Final = {
     ".tar": "application/x-tar",
     ".tex": "application/x-tex",
     ".txt": "text/plain",
+    ".whl": "application/zip",
     ".yaml": "text/yaml",
 }
 _WHAT: Final = {
@@ -83,6 +87,7 @@ _BELOW: Final = {
     SAMPLES: "Raw readings of one run",
     STUDIES: "The study: figures, claims, experiments and prompts, as they were used",
     CONFIGS: "Configuration of the appliance",
+    APPLIANCE: "The appliance that made this archive, as a Python wheel",
     AS_RUN: "What was run, as the plan and the journal have it",
     f"{REPORT}tables/": "A table of the report",
     f"{REPORT}figures/": "A figure of the report",
@@ -100,6 +105,11 @@ def is_of_study(name: str) -> bool:
 def study_files(study: Study) -> dict[str, bytes]:
     """Return the folder of a study as it was read, by name in an archive."""
     return {f"{STUDIES}{study.id}/{name}": data for name, data in study.files.items()}
+
+
+def is_wheel(name: str) -> bool:
+    """Return whether a file is the wheel of an appliance."""
+    return _WHEEL_NAME.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, kw_only=True)

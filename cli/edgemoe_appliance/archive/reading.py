@@ -89,6 +89,14 @@ def read_file(path: Path, name: str) -> Iterator[bytes]:
                 return
 
 
+def find_wheel(path: Path) -> str | None:
+    """Return the name of the wheel in an archive that was read whole before, None without one."""
+    with _opened(path) as file:
+        reader = TarReader(file, os.fstat(file.fileno()).st_size)
+        names = (member.name.partition("/")[2] for member in reader.members())
+        return next(filter(layout.is_wheel, names), None)
+
+
 def _opened(path: Path) -> BinaryIO:
     """Open a file to be read; a pipe that nobody writes to must not keep anybody waiting."""
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
@@ -129,7 +137,7 @@ class _Reading:
             )
         self._folded.add(name.casefold())
         digest = hashlib.sha256()
-        if name in _COPIED or layout.is_of_study(name):
+        if name in _COPIED or layout.is_of_study(name) or layout.is_wheel(name):
             self._copy(name, member, digest)
         elif has_values(name) and self._has_room_for(member):
             self._copy(name, member, digest)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -44,6 +45,7 @@ from edgemoe_appliance.archive.values import (
     has_values,
     present_name,
 )
+from edgemoe_appliance.archive.wheel import code_digest, read_wheel, wheel_name
 from edgemoe_appliance.errors import ApplianceError, ConfigError, NewerRecordError
 from edgemoe_appliance.schema.files import scratch_folder
 from edgemoe_appliance.schema.imagelock import ImageLock, parse_lock
@@ -264,6 +266,7 @@ class _Verifier:
         self._mismatches += checks.check_raw_files(entries, opened.facts)
         self._mismatches += checks.check_image(opened.plan, opened.facts, opened.lock)
         self._check_image_file(opened.plan)
+        self._check_wheel(opened.about.maker)
         self._check_appliance_files(opened)
         for name, caution in opened.about.cautions.items():
             self._note(name, caution)
@@ -271,6 +274,17 @@ class _Verifier:
             self._note(name, f"not in the archive: {reason}")
         for name in opened.about.left_out:
             self._note(layout.SAMPLES + name, "left out: no record names it")
+
+    def _check_wheel(self, made_by: Maker) -> None:
+        """Look into the wheel: is it the code that made the archive? Nothing of it is executed."""
+        wheels = list(filter(layout.is_wheel, self._read.entries))
+        if not wheels:
+            self._note(layout.APPLIANCE, "no wheel in the archive: made before they were carried")
+        for name in wheels:
+            files = self._parse(name, partial(read_wheel, self._read.content(name)))
+            code = None if files is None else code_digest(files)
+            if code not in (None, made_by.code_sha256):
+                self._add(name, Kind.CONTENT, f"is not the code that {layout.ABOUT} names")
 
     def _check_image_file(self, plan: Plan) -> None:
         """Look into the image as it lies in the archive, in a pass of its own."""
@@ -393,6 +407,7 @@ class _Verifier:
         if self._is_same_code:
             wanted |= {*layout.GIVEN, *boxed} - set(absent)
             wanted |= {*expected, *layout.study_files(opened.study)}
+            wanted.add(layout.APPLIANCE + wheel_name(opened.about.maker.appliance.version))
         else:
             # Which files other code adds is not known here; that none was changed is.
             allowed = [name for name in self._read.entries if not name.startswith(layout.SAMPLES)]

@@ -81,6 +81,7 @@ def create_container(engine: Engine, spec: LaunchSpec) -> Created:
                 user=str(spec.user),
                 environment=dict(spec.environment),
                 labels=dict(spec.labels),
+                entrypoint=None if spec.entrypoint is None else list(spec.entrypoint),
                 host_config=_host_config(engine, spec),
                 network_disabled=spec.network == "none",
             )

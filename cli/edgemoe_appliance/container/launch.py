@@ -123,6 +123,8 @@ class LaunchSpec:
     init: bool = True
     # A crashing engine must not write its gigabytes of memory to disk.
     core_dump_bytes: int = 0
+    # In place of the image's own, where another program of it is run.
+    entrypoint: tuple[str, ...] | None = None
     tmpfs: Mapping[str, str] = field(
         default_factory=lambda: {"/tmp": f"rw,nosuid,nodev,noexec,size={_TMP_BYTES}"}  # noqa: S108
     )
