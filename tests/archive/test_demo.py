@@ -60,13 +60,16 @@ def test_an_archive_tells_neither_who_measured_nor_where(
     cache = Path(engine.build.binary).parent.parent
     run_bench(plan, folder, NativeLauncher(), lambda _progress: None, roots={"CACHE": cache})
     archived = archive(folder, tmp_path / "measured.tar").path
-    hidden = ["grace-h", "their models", str(tmp_path), str(cache), tempfile.gettempdir() + "/"]
+    scratch = tempfile.gettempdir() + "/"
+    hidden = ["grace-h", "their models", str(tmp_path), str(cache), scratch]
     hidden += [platform.node()] if len(platform.node()) > 4 else []
     told = [
         (name, word)
         for name, content in contents(archived).items()
         for word in hidden
         if word.encode() in (gzip.decompress(content) if name.endswith(".gz") else content)
+        # The appliance's own code speaks of the folder for what is not kept.
+        and not (layout.is_wheel(name) and word == scratch)
     ]
     assert told == []
     journal = contents(archived)[layout.JOURNAL].decode()

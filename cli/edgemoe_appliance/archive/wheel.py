@@ -25,9 +25,15 @@ DISTRIBUTION: Final = "edgemoe-appliance"
 _NAME: Final = "edgemoe_appliance"
 _INSIDE: Final = f"{_NAME}/_resources/"
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
-# What an installation carries beside the code; the first two are what results follow from.
-_RESOURCES: Final = ("configs", "report_templates", "docker", "images")
-_JUDGING: Final = _RESOURCES[:2]
+# What an installation carries beside the code; `_JUDGING` is what results follow from.
+# Of images only what is shipped: the locks beside it are the user's.
+_RESOURCES: Final = {
+    "configs": "*",
+    "report_templates": "*",
+    "docker": "*",
+    "images": "bases.yaml",
+}
+_JUDGING: Final = ("configs", "report_templates")
 _WHEEL: Final = f"Wheel-Version: 1.0\nGenerator: {DISTRIBUTION}\nRoot-Is-Purelib: true\n"
 _TAG: Final = "Tag: py3-none-any\n"
 _ENTRY: Final = f"[console_scripts]\n{DISTRIBUTION} = {_NAME}.app:main\n"
@@ -43,8 +49,8 @@ def read_code() -> dict[str, bytes]:
     """Return the files of the appliance at work by their name in a wheel."""
     code = _files(_PACKAGE, "*.py", f"{_NAME}/")
     files = {name: data for name, data in code if not name.startswith(_INSIDE)}
-    for name in _RESOURCES:
-        files |= _files(resource_folder(name), "*", f"{_INSIDE}{name}/")
+    for name, pattern in _RESOURCES.items():
+        files |= _files(resource_folder(name), pattern, f"{_INSIDE}{name}/")
     return files
 
 
