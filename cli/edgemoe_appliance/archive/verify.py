@@ -307,11 +307,8 @@ class _Verifier:
             entry = self._read.entries.get(name)
             if entry is None or entry.sha256 == hashlib.sha256(own.read_bytes()).hexdigest():
                 continue
-            what = "is not this appliance's own" + self._versions(about.maker)
-            if self._is_same_code:
-                self._add(name, Kind.CONTENT, what)
-            else:
-                self._note(name, what)
+            # A catalogue of the user's own is as good: what it says stands in the archive.
+            self._note(name, "is not this appliance's own" + self._versions(about.maker))
 
     def _note_other_study(self, study: Study) -> None:
         """Say where verdicts rest on another study than the one that is installed here."""
