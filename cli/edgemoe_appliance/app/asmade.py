@@ -8,7 +8,6 @@ that image which has no network. Only when asked for: the wheel is a stranger's 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,7 @@ from edgemoe_appliance.container.client import open_engine
 from edgemoe_appliance.container.offline import OfflineRun, run_offline
 from edgemoe_appliance.errors import ConfigError, HostError, VerificationError
 from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.files import scratch_folder
 
 _ARCHIVE: Final = PurePosixPath("/as-made/archive.tar")
 _WHEEL: Final = PurePosixPath("/as-made/appliance.whl")
@@ -67,11 +67,11 @@ def _extracted_wheel(path: Path) -> Iterator[Path]:
             where=str(path),
             hint="leave out --as-made",
         )
-    with tempfile.TemporaryDirectory(prefix="edgemoe-as-made-") as folder:
-        wheel = Path(folder) / "appliance.whl"
+    with scratch_folder("edgemoe-as-made-") as folder:
+        wheel = folder / "appliance.whl"
         with wheel.open("wb") as file:
             file.writelines(read_file(path, name))
-        Path(folder).chmod(0o755)
+        folder.chmod(0o755)
         wheel.chmod(0o644)
         yield wheel
 
