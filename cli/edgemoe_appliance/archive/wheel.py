@@ -47,7 +47,7 @@ def wheel_name(version: str) -> str:
 
 def read_code() -> dict[str, bytes]:
     """Return the files of the appliance at work by their name in a wheel."""
-    code = _files(_PACKAGE, "*.py", f"{_NAME}/")
+    code = _files(_PACKAGE, "*", f"{_NAME}/")
     files = {name: data for name, data in code if not name.startswith(_INSIDE)}
     for name, pattern in _RESOURCES.items():
         files |= _files(resource_folder(name), pattern, f"{_INSIDE}{name}/")
@@ -56,7 +56,8 @@ def read_code() -> dict[str, bytes]:
 
 def _files(folder: Path, pattern: str, inside: str) -> Iterator[tuple[str, bytes]]:
     for path in sorted(folder.rglob(pattern)):
-        if path.is_file() and "__pycache__" not in path.parts:
+        is_ours = path.name[0] != "." and "__pycache__" not in path.parts
+        if is_ours and path.is_file():
             yield inside + path.relative_to(folder).as_posix(), path.read_bytes()
 
 
@@ -67,7 +68,7 @@ def code_digest(files: Mapping[str, bytes]) -> str:
         {
             name: hashlib.sha256(data).hexdigest()
             for name, data in files.items()
-            if name.startswith(judging) or (name.endswith(".py") and not name.startswith(_INSIDE))
+            if name.startswith(judging) or not name.startswith(_INSIDE)
         }
     )
 
