@@ -59,7 +59,7 @@ def upgraded_json(content: bytes, upgrade: Callable[[Mapping[str, Any]], Data]) 
 def require_unique_keys(content: bytes, where: str) -> None:
     """Raise RecordError where a document names a key twice: readers differ in which one counts."""
     try:
-        json.loads(content, object_pairs_hook=_unique)
+        json.loads(content.decode(), object_pairs_hook=_unique)
     except _TwiceError as error:
         raise RecordError(
             f"the key {on_one_line(error.args[0], 64)} is named twice",
@@ -126,7 +126,8 @@ def _version(data: Mapping[str, Any]) -> int | None:
 
 def _parse(content: bytes) -> Data | None:
     try:
-        data = json.loads(content)
+        # Bytes would be taken for UTF-16 where they look like it; records are UTF-8.
+        data = json.loads(content.decode())
     except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
