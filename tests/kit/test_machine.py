@@ -67,6 +67,7 @@ def put_tools(folder: Path, tools: Mapping[str, str], monkeypatch: pytest.Monkey
         ({"use": "81559, 4, 97"}, (), "GPU use", Level.WARN, "97 % busy"),
         ({"use": "81559, 79000, 0"}, (), "GPU use", Level.FAIL, "82.84 GB of 85.52 GB in use"),
         ({"use": "[N/A], [N/A], [N/A]"}, (), "GPU use", Level.UNKNOWN, "does not tell"),
+        ({}, (), "cuBLAS", Level.WARN, "no cublas_v2.h beside"),
         ({}, ("c++",), "compiler", Level.FAIL, "no C++ compiler"),
     ],
 )

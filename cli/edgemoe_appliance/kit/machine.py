@@ -134,10 +134,26 @@ def _check_cuda(target: Target, largest_bytes: int, gpu: str) -> Iterator[Findin
         seen=f"{nvcc}, release {_dotted(release)}",
         hint="" if release else "it does not run",
     )
+    yield _check_cublas(nvcc)
     yield from _check_architecture(_architectures(target, gpu), nvcc)
     if find_tool("nvidia-smi") is not None:
         yield _check_driver(release, parse_cuda_of_driver(_told("nvidia-smi")))
         yield _check_use(read_device_use(), largest_bytes)
+
+
+def _check_cublas(nvcc: Path) -> Finding:
+    """Look for the header of cuBLAS, without which cmake fails late and says little."""
+    root = nvcc.resolve().parent.parent
+    places = (root / "include", *root.glob("targets/*/include"), Path("/usr/include"))
+    found = next((place for place in places if (place / "cublas_v2.h").is_file()), None)
+    if found is not None:
+        return Finding(check="cuBLAS", level=Level.OK, seen=str(found))
+    return Finding(
+        check="cuBLAS",
+        level=Level.WARN,
+        seen=f"no cublas_v2.h beside {nvcc}",
+        hint="the build will fail without it: install libcublas-dev of that CUDA",
+    )
 
 
 def _check_driver(compiler: tuple[int, int] | None, driver: tuple[int, int] | None) -> Finding:
