@@ -32,7 +32,7 @@ SHORT = {
     "models": ["olmoe-1b-7b", "llama-3.2-1b"],
     "prompts": ["qa-tides"],
     "repetitions": 1,
-    "n_predict": 2,
+    "n_predict": 4,
     "context": 256,
     "prompt_scale": 0.1,
 }
