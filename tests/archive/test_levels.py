@@ -16,6 +16,7 @@ from edgemoe_appliance.archive.derived import derive_files
 from edgemoe_appliance.archive.results import Kind, Level, Outcome, Verification
 from edgemoe_appliance.archive.values import compare_values
 from edgemoe_appliance.archive.verify import verify_archive
+from edgemoe_appliance.schema.plan import read_plan
 from edgemoe_appliance.studies import read_study
 from tests.archive.sessions import contents, maker, pack, with_digests
 from tests.archive.values import SEMANTICS_HINT, VALUES, read_values, recompute
@@ -50,6 +51,14 @@ def test_an_archive_of_the_first_records_passes_for_ever(first: Path) -> None:
     numbers = found.outcome_of(NUMBERS)
     assert numbers is Outcome.PASSED or (numbers is Outcome.REDEFINED and semantics.SEMANTICS > 1)
     assert found.recomputed > 30
+
+
+def test_a_session_of_the_first_records_is_still_of_its_plan(first: Path, tmp_path: Path) -> None:
+    files = contents(first)
+    (tmp_path / "session.json").write_bytes(files[layout.PLAN])
+    lines = files[layout.JOURNAL].splitlines()
+    stated = {json.loads(line).get("plan_digest") for line in lines if b'"sitting"' in line}
+    assert stated == {read_plan(tmp_path / "session.json").digest}
 
 
 def test_values_change_with_their_number_alone(first: Path, tmp_path: Path) -> None:
