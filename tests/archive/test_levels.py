@@ -77,7 +77,8 @@ def test_values_change_with_their_number_alone(first: Path, tmp_path: Path) -> N
 
 
 def by_other_code(files: Files, **about: object) -> Files:
-    """Return an archive's files as another version would have made them."""
+    """Return an archive's files as another version would have made them that carried no wheel."""
+    files = {name: content for name, content in files.items() if not layout.is_wheel(name)}
     document = json.loads(files[layout.ABOUT])
     document["maker"]["code_sha256"] = "0" * 64
     return {**files, layout.ABOUT: json.dumps({**document, **about}).encode()}

@@ -176,7 +176,7 @@ def test_another_version_is_named_beside_its_differences(
     about["maker"]["code_sha256"] = "0" * 64
     name = "report/tables/throughput.csv"
     changed = {
-        **small_files,
+        **{key: data for key, data in small_files.items() if not layout.is_wheel(key)},
         layout.ABOUT: json.dumps(about).encode(),
         name: first_digit_changed(small_files[name], b"\n"),
     }
