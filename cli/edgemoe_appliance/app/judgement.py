@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -24,13 +24,27 @@ _MOST_CHARACTERS = 1500
 _MOST_ALIKE = 5
 _ID_WIDTH = 6
 _NOT_TESTED = "not_tested"
-# Verdicts in the order in which they are told: title, style.
+# Verdicts in the order in which they are told: title, style. Directions have colours of their own.
 _CLAIM_GROUPS = {
     "not_reproduced": ("not reproduced", "bold red"),
     "inconclusive": ("inconclusive", "bold yellow"),
     "reproduced": ("reproduced", "bold green"),
+    "opposite_direction": ("opposite direction", "bold magenta"),
+    "no_direction_seen": ("no direction seen", "bold blue"),
+    "same_direction": ("same direction", "bold cyan"),
+    "not_consistent": ("not consistent", "bold red"),
+    "left_open_by_the_digits": ("left open by the digits", "bold yellow"),
+    "consistent": ("consistent", "bold green"),
     _NOT_TESTED: ("not tested", "bold dim"),
 }
+# Whose verdicts these are, in the order of the groups above: they are never counted together.
+_FAMILIES = {
+    "under the study's conditions": ("not_reproduced", "inconclusive", "reproduced"),
+    "elsewhere": ("opposite_direction", "no_direction_seen", "same_direction"),
+    "the printed figures": ("not_consistent", "left_open_by_the_digits", "consistent"),
+}
+# Claims of these are told with the number alone.
+_HELD = ("reproduced", "same_direction", "consistent")
 _AUDIT_WORDS = {
     "inconsistent": ("does not fit", "red"),
     "undecided": ("open", "yellow"),
@@ -62,9 +76,8 @@ def overview(
 def claim_in_full(verdict: ClaimVerdict, width: int) -> Iterator[Text]:
     """Yield everything about one claim."""
     title, style = _CLAIM_GROUPS[verdict.verdict.value]
-    scope = ", direction only" if verdict.scope.value == "direction" else ""
     yield Text.assemble(
-        (verdict.id, "bold"), "  ", (f"{title}{scope}", style), f"  (section {verdict.section})"
+        (verdict.id, "bold"), "  ", (title, style), f"  (section {verdict.section})"
     )
     yield from _wrapped(verdict.statement, width, "  ", style="bold")
     yield from _wrapped(f"limits: {verdict.tolerance}", width, "  ")
@@ -73,7 +86,9 @@ def claim_in_full(verdict: ClaimVerdict, width: int) -> Iterator[Text]:
     if not verdict.parts:
         yield from _wrapped(verdict.reading, width, "  ")
     for reason in verdict.scope_reasons:
-        yield from _wrapped(f"direction only: {reason}", width, "  ", style="yellow")
+        yield from _wrapped(
+            f"not under the study's conditions: {reason}", width, "  ", style="yellow"
+        )
     for caution in verdict.cautions:
         yield from _wrapped(f"note: {caution}", width, "  ", style="yellow")
 
@@ -95,14 +110,18 @@ def _title(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Text]:
     what = "on its own printed figures" if is_study else "on your runs"
     yield from _wrapped(f"The study's {len(verdicts)} claims, tested {what}", width, "", "bold")
     counts = Counter(verdict.verdict.value for verdict in verdicts)
-    told = [f"{counts[v]} {title}" for v, (title, _) in _CLAIM_GROUPS.items() if counts[v]]
-    yield from _wrapped(", ".join(told), width, "")
-    directions = sum(
-        verdict.scope.value == "direction" and verdict.verdict.value != _NOT_TESTED
-        for verdict in verdicts
-    )
-    if directions:
-        yield Text(f"{directions} of them in direction only, marked ~", style="yellow")
+    for line in family_lines(counts):
+        yield from _wrapped(line, width, "")
+
+
+def family_lines(counts: Mapping[str, int]) -> Iterator[str]:
+    """Yield how many claims have which verdict, a line for each family that has any."""
+    for family, values in _FAMILIES.items():
+        told = [f"{counts[v]} {_CLAIM_GROUPS[v][0]}" for v in values if counts.get(v)]
+        if told:
+            yield f"{family}: {', '.join(told)}"
+    if counts.get(_NOT_TESTED):
+        yield f"{counts[_NOT_TESTED]} not tested"
 
 
 def _notes(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Text]:
@@ -113,9 +132,8 @@ def _notes(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Text]:
 
 
 def _claim_lines(verdict: ClaimVerdict, width: int) -> Iterator[Text]:
-    mark = "~" if verdict.scope.value == "direction" else " "
-    name = f" {mark}{verdict.id}".ljust(_ID_WIDTH) + " "
-    if verdict.verdict.value == "reproduced":
+    name = f"  {verdict.id}".ljust(_ID_WIDTH) + " "
+    if verdict.verdict.value in _HELD:
         yield from _wrapped(f"{verdict.statement} ({_held(verdict)})", width, name)
         return
     yield from _wrapped(verdict.statement, width, name)

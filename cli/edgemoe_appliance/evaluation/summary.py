@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from edgemoe_appliance.analysis.claims import Verdict
+from edgemoe_appliance.analysis.claims.verdicts import FAMILIES, Family
 from edgemoe_appliance.evaluation.forecast import Outline
 from edgemoe_appliance.evaluation.notices import twins_note
 from edgemoe_appliance.evaluation.pipeline import Evaluated
@@ -13,7 +15,10 @@ from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.units import human_bytes, human_duration
 
 _FEWEST = 30
-_DIRECTION = "direction"
+_TITLES = {
+    "under the study's conditions": Family.CONDITIONS,
+    "under other conditions": Family.ELSEWHERE,
+}
 
 
 def ending_lines(
@@ -22,11 +27,8 @@ def ending_lines(
     """Yield the end of an evaluation as lines of text; claims are cut to `width` characters."""
     yield from _verdict_lines(done, width)
     yield ""
-    counts = Counter(verdict.verdict.value for verdict in done.verdicts)
-    yield f"claims: {', '.join(f'{n} {_words(value)}' for value, n in counts.items())}"
-    directions = sum(verdict.scope.value == _DIRECTION for verdict in done.verdicts)
-    if directions:
-        yield f"{directions} of them are held to a direction only, not to the study's figures"
+    counts = Counter(verdict.verdict for verdict in done.verdicts)
+    yield from _count_lines(counts)
     if evaluation.bench.twins is not None:
         yield twins_note(evaluation.bench.twins)
     yield f"why, with the numbers: edgemoe-appliance claims {evaluation.bench.session} --long"
@@ -43,9 +45,17 @@ def ending_lines(
 def _verdict_lines(done: Evaluated, width: int) -> Iterator[str]:
     widest = max((len(_words(verdict.verdict.value)) for verdict in done.verdicts), default=0)
     for verdict in done.verdicts:
-        scope = "direction" if verdict.scope.value == _DIRECTION else ""
-        head = f"{verdict.id:<4} {_words(verdict.verdict.value):<{widest}}  {scope:<9}  "
+        head = f"{verdict.id:<4} {_words(verdict.verdict.value):<{widest}}  "
         yield head + on_one_line(verdict.statement, max(_FEWEST, width - len(head) - len("...")))
+
+
+def _count_lines(counts: Mapping[Verdict, int]) -> Iterator[str]:
+    """Yield how many claims have which verdict, each family on a line of its own."""
+    for title, family in _TITLES.items():
+        told = [f"{counts[v]} {_words(v.value)}" for v in FAMILIES[family] if counts[v]]
+        if told:
+            yield f"claims {title}: {', '.join(told)}"
+    yield f"claims not tested: {counts[Verdict.NOT_TESTED]}"
 
 
 def _time_lines(outline: Outline, done: Evaluated) -> Iterator[str]:

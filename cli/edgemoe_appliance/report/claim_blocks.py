@@ -17,17 +17,12 @@ from markupsafe import Markup
 from edgemoe_appliance.analysis.audit import Finding
 from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Part, Scope, Verdict
 from edgemoe_appliance.analysis.claims.formatting import number_in_words, with_unit
+from edgemoe_appliance.analysis.claims.verdicts import FAMILIES, TOLD_ORDER, Family
 from edgemoe_appliance.report.audit_blocks import Tally, tallies_of, weightiest
 from edgemoe_appliance.report.filters import bounds_of, mark_of
 from edgemoe_appliance.report.judgement import Judgement
 from edgemoe_appliance.report.range_plot import Axis, LimitBand, draw_names, draw_row
 
-_ORDER = (
-    Verdict.NOT_REPRODUCED,
-    Verdict.INCONCLUSIVE,
-    Verdict.REPRODUCED,
-    Verdict.NOT_TESTED,
-)
 _KEY_AUDITS = 6
 # Two ratios that order the same models must lie on the same side of it.
 _EQUAL = 1.0
@@ -107,7 +102,7 @@ class Side:
 class Claims:
     """All claims, of each its verdicts, the one that the page is about first.
 
-    `notes` hold for every one that is marked with a direction only; `where` is the condition of
+    `notes` hold for every one whose verdict is a direction; `where` is the condition of
     all that was tested, where there is only one.
     """
 
@@ -145,21 +140,20 @@ def _answer_text(judgement: Judgement) -> Iterable[str]:
         f"{len(verdicts)} claims of the study, each tested on these sessions. Beside each stands "
         "what the same test makes of the study's own printed figures."
     )
-    directions = sum(verdict.scope is Scope.DIRECTION for verdict in verdicts)
-    if directions:
+    if any(verdict.verdict in FAMILIES[Family.ELSEWHERE] for verdict in verdicts):
         yield (
-            f"{directions} of these verdicts are on the direction only: other hardware, other "
-            "models or another procedure cannot confirm a size."
+            "Verdicts on a direction are of runs that were not made under the study's conditions: "
+            "they reproduce nothing and refute nothing, and are counted apart."
         )
 
 
 def _in_order(verdicts: Sequence[ClaimVerdict]) -> list[ClaimVerdict]:
     """Return verdicts, what failed first."""
-    return sorted(verdicts, key=lambda each: _ORDER.index(each.verdict))
+    return sorted(verdicts, key=lambda each: TOLD_ORDER.index(each.verdict))
 
 
 def _tallies(verdicts: Sequence[ClaimVerdict]) -> tuple[Tally, ...]:
-    return tallies_of(mark_of(each.verdict, each.source) for each in _in_order(verdicts))
+    return tallies_of(mark_of(each.verdict) for each in _in_order(verdicts))
 
 
 def _groups(
@@ -168,7 +162,7 @@ def _groups(
     for tally in _tallies(verdicts):
         by_reason: dict[str, tuple[ClaimLine, ...]] = {}
         for each in verdicts:
-            if mark_of(each.verdict, each.source) == tally.mark:
+            if mark_of(each.verdict) == tally.mark:
                 line = _in_a_line(each)
                 is_tested = each.verdict is not Verdict.NOT_TESTED
                 reason, line = ("", line) if is_tested else (line, "")

@@ -14,9 +14,8 @@ from typing import Literal
 from markupsafe import Markup
 
 from edgemoe_appliance.analysis.audit import AuditVerdict, Confidence, Finding
-from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Scope, Verdict
+from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Verdict
 from edgemoe_appliance.analysis.claims.estimates import Basis
-from edgemoe_appliance.analysis.claims.evidence import Source
 from edgemoe_appliance.analysis.claims.formatting import bounds_in_words, capitalised, with_unit
 from edgemoe_appliance.analysis.statistics import Absent, Interval
 from edgemoe_appliance.analysis.table_model import Cell, Column
@@ -24,7 +23,7 @@ from edgemoe_appliance.report.numbers import format_interval, format_number
 from edgemoe_appliance.schema.metrics import METRICS
 
 # A mark is told by its shape and its word; colour only repeats them.
-Shape = Literal["holds", "fails", "open", "untested"]
+Shape = Literal["holds", "fails", "open", "untested", "same", "opposite", "unseen"]
 _NO_VALUE = "\N{EN DASH}"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -36,17 +35,17 @@ _SHAPES: Mapping[Verdict | AuditVerdict, Shape] = {
     Verdict.REPRODUCED: "holds",
     Verdict.NOT_REPRODUCED: "fails",
     Verdict.INCONCLUSIVE: "open",
+    Verdict.SAME_DIRECTION: "same",
+    Verdict.OPPOSITE_DIRECTION: "opposite",
+    Verdict.NO_DIRECTION: "unseen",
+    Verdict.CONSISTENT: "holds",
+    Verdict.NOT_CONSISTENT: "fails",
+    Verdict.OPEN_BY_DIGITS: "open",
     Verdict.NOT_TESTED: "untested",
     AuditVerdict.CONSISTENT: "holds",
     AuditVerdict.INCONSISTENT: "fails",
     AuditVerdict.UNDECIDED: "open",
     AuditVerdict.NOT_TESTED: "untested",
-}
-# Figures that are held against themselves reproduce nothing.
-_OWN_WORDS: Mapping[Verdict | AuditVerdict, str] = {
-    Verdict.REPRODUCED: "holds",
-    Verdict.NOT_REPRODUCED: "does not hold",
-    Verdict.INCONCLUSIVE: "left open",
 }
 
 
@@ -118,15 +117,9 @@ def bounds_of(number: Number) -> tuple[float, float] | None:
     return number.low, number.high
 
 
-def mark_of(verdict: Verdict | AuditVerdict, source: Source = "reader") -> Mark:
-    """Return the mark of a verdict on figures of a source."""
-    words = _OWN_WORDS if source == "study" else {}
-    return Mark(shape=_SHAPES[verdict], word=words.get(verdict, verdict.value.replace("_", " ")))
-
-
-def tag_of(verdict: ClaimVerdict) -> str:
-    """Return what is to be said beside a verdict."""
-    return "direction only" if verdict.scope is Scope.DIRECTION else ""
+def mark_of(verdict: Verdict | AuditVerdict) -> Mark:
+    """Return the mark of a verdict."""
+    return Mark(shape=_SHAPES[verdict], word=verdict.value.replace("_", " "))
 
 
 def anchor_of(judged: ClaimVerdict | Finding) -> str:
@@ -154,7 +147,6 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     "quantity": quantity_text,
     "bounds": bounds_text,
     "mark": mark_of,
-    "tag": tag_of,
     "anchor": anchor_of,
     "confidence": confidence_text,
     "sentence": capitalised,

@@ -33,6 +33,7 @@ SHADES = MappingProxyType(
         "warn-ground": Shade(light="#fff1e6", dark="#33201a"),
         "holds": Shade(light="#00604a", dark="#63d3b0"),
         "fails": Shade(light="#97194f", dark="#ff9db9"),
+        "elsewhere": Shade(light="#3f4d94", dark="#b3bdf5"),
         "band": Shade(light="#d3dde9", dark="#34414f"),
         "model-1": Shade(light="#d55e00", dark="#ff8f45"),
         "model-2": Shade(light="#0072b2", dark="#5db4f2"),

@@ -220,12 +220,17 @@ class DifferenceCheck(_Check):
 
 
 class OrderCheck(Frozen):
-    """Models in order, highest first, on each device."""
+    """Models in order, highest first, on each device.
+
+    Other hardware is asked for the same order as its direction, unless `elsewhere` is false: the
+    order is then a statement about these very devices.
+    """
 
     kind: Literal["order"]
     of: Quantity
     models: Models = Field(min_length=2)
     devices: Devices
+    elsewhere: bool = True
 
 
 class SameOrderCheck(Frozen):

@@ -82,6 +82,18 @@ class StudySource(Frozen):
     repository: str
 
 
+class StatedConditions(Frozen):
+    """What a study held fixed on a device, as a record of the machine can show it.
+
+    `board` is a part of the device's or the processor's own name, `power_mode` the name of
+    nvpmodel's mode, `clocks_held` that no clock had room to move. What is None was not stated.
+    """
+
+    board: str | None = None
+    power_mode: str | None = None
+    clocks_held: bool = False
+
+
 class StudyDevice(Frozen):
     """A device of the study; `memory_gb` is its nominal memory.
 
@@ -96,6 +108,7 @@ class StudyDevice(Frozen):
     cmake: tuple[str, ...]
     energy_reported: bool
     power_mode_w: Positive | None = None
+    conditions: StatedConditions | None = None
 
 
 class ThreadSweep(Frozen):

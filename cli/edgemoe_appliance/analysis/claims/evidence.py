@@ -33,10 +33,11 @@ class Scope(str, Enum):
 class Place:
     """One condition. `device` is the study's device that its hardware is, None for another.
 
-    `shortfalls` say why only directions can be read from it, even for that device; `cautions`
-    are to be told with every verdict that rests on it. `twin_scale` is the smallest of reduced
-    twins that ran there, `prompt_scale` the share of the prompts' words that was sent. Places of
-    a table come closest to the study first.
+    `shortfalls` say where the study's conditions were not met, so that only directions can be
+    read from it, even for that device; `cautions` are to be told with every verdict that rests on
+    it. `has_twins` says whether any model was a twin, `twin_scale` is the smallest of reduced
+    ones that ran there, `prompt_scale` the share of the prompts' words that was sent. Places of a
+    table come closest to the study first.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Place:
     shortfalls: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     twin_scale: Literal["tiny", "thin"] | None = None
+    has_twins: bool = False
     prompt_scale: float = 1.0
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgemoe_appliance.analysis.claims.applicability import why_not_borne
 from edgemoe_appliance.analysis.claims.estimates import Basis, Bounds, Estimate
@@ -19,6 +19,7 @@ from edgemoe_appliance.analysis.claims.repetitions import more_runs
 from edgemoe_appliance.analysis.claims.tests import NamedEstimate, Question, questions
 from edgemoe_appliance.analysis.claims.verdicts import (
     ClaimVerdict,
+    Family,
     Number,
     Part,
     Verdict,
@@ -41,6 +42,12 @@ _OPENINGS = {
     Verdict.REPRODUCED: "Holds",
     Verdict.NOT_REPRODUCED: "Does not hold",
     Verdict.INCONCLUSIVE: "Left open",
+    Verdict.SAME_DIRECTION: "Same direction",
+    Verdict.OPPOSITE_DIRECTION: "Opposite direction",
+    Verdict.NO_DIRECTION: "No direction seen",
+    Verdict.CONSISTENT: "Consistent",
+    Verdict.NOT_CONSISTENT: "Not consistent",
+    Verdict.OPEN_BY_DIGITS: "Left open by the printed digits",
     Verdict.NOT_TESTED: "Not tested",
 }
 _MOST_TOLD = 4
@@ -111,21 +118,30 @@ def _judge(evidence: Evidence, claim_id: str, claim: Claim) -> ClaimVerdict:
     parts = tuple(each.part for each in answered.values())
     stages = [each.stage for each in answered.values() if each.stage is not None]
     verdict = next(v for v in _WORST_FIRST if any(part.verdict is v for part in parts))
+    scope = _joint_scope(parts)
+    family = _family(evidence, scope)
     return ClaimVerdict(
         id=claim_id,
         section=claim.section,
         statement=claim.says,
         source=evidence.source,
-        verdict=verdict,
-        scope=_joint_scope(parts),
-        reading=_reading(verdict, parts, stages),
+        verdict=verdict.within(family),
+        scope=scope,
+        reading=_reading(verdict, family, parts, stages),
         brief=_brief(verdict, parts),
         tolerance=claim.why,
-        parts=parts,
+        parts=tuple(replace(part, verdict=part.verdict.within(family)) for part in parts),
         scope_reasons=tuple(dict.fromkeys(r for stage in stages for r in stage.reasons)),
         cautions=tuple(dict.fromkeys(c for stage in stages for c in stage.cautions)),
         missing=tuple(dict.fromkeys(part.missing for part in parts if part.missing)),
     )
+
+
+def _family(evidence: Evidence, scope: Scope) -> Family:
+    """Return the family of a claim's verdict: one part that is a direction makes all directions."""
+    if evidence.source == "study":
+        return Family.PRINTED
+    return Family.ELSEWHERE if scope is Scope.DIRECTION else Family.CONDITIONS
 
 
 def _untestable(evidence: Evidence, claim_id: str, claim: Claim) -> ClaimVerdict:
@@ -252,9 +268,9 @@ def _stage(
 
 def _anywhere(evidence: Evidence, places: Sequence[Place], question: Question) -> _Stage | Absent:
     """Return the first place with whole models, on whatever hardware."""
-    whole = [place for place in places if not place.is_reduced]
+    whole = [place for place in places if not place.has_twins]
     if not whole:
-        reason = "no runs with whole models, twins of full scale among them"
+        reason = "it asks what the model files hold, and these runs used twins"
         return Absent(reason=reason if places else _no_runs(evidence, question.table))
     return _Stage(places=dict.fromkeys(question.devices, whole[0]), scope=Scope.FULL)
 
@@ -317,7 +333,9 @@ def _brief(verdict: Verdict, parts: Sequence[Part]) -> str:
     return f"{first.brief}{settled}{others}"
 
 
-def _reading(verdict: Verdict, parts: Sequence[Part], stages: Sequence[_Stage]) -> str:
+def _reading(
+    verdict: Verdict, family: Family, parts: Sequence[Part], stages: Sequence[_Stage]
+) -> str:
     """Return the verdict in words: the parts that decide it, then how far it reaches."""
     deciding = [part for part in parts if part.verdict is verdict]
     told = list(dict.fromkeys(part.reading for part in deciding))
@@ -327,7 +345,7 @@ def _reading(verdict: Verdict, parts: Sequence[Part], stages: Sequence[_Stage]) 
     counted = ""
     if len(deciding) < len(parts):
         counted = f" ({len(deciding)} of {len(parts)} parts)"
-    sentences = [f"{_OPENINGS[verdict]}{counted}: {joined(told)}."]
+    sentences = [f"{_OPENINGS[verdict.within(family)]}{counted}: {joined(told)}."]
     if verdict is Verdict.NOT_TESTED and tested:
         held = "was tested and holds" if tested == 1 else "were tested and hold"
         sentences.append(f"{tested} of {len(parts)} parts {held}.")
@@ -335,9 +353,9 @@ def _reading(verdict: Verdict, parts: Sequence[Part], stages: Sequence[_Stage]) 
         sentences.append("The printed digits leave it open.")
     more = joined([part.more_runs.text for part in deciding if part.more_runs is not None])
     sentences += [f"{capitalised(more)}."] if more else []
-    if any(stage.scope is Scope.DIRECTION for stage in stages):
-        is_reduced = any(p.is_reduced for stage in stages for p in stage.places.values())
-        sentences.append("Direction only, from reduced twins." if is_reduced else "Direction only.")
+    if family is Family.ELSEWHERE:
+        reasons = tuple(dict.fromkeys(reason for stage in stages for reason in stage.reasons))
+        sentences.append(f"Not under the study's conditions: {joined(reasons)}.")
     elif any(stage.cautions for stage in stages):
         cautions = [caution for stage in stages for caution in stage.cautions]
         sentences.append(capitalised(f"{joined(cautions)}."))

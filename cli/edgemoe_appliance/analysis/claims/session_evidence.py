@@ -33,7 +33,7 @@ from edgemoe_appliance.analysis.conditions import (
     pools,
     sample_of,
     sums_sample,
-    why_not_comparable,
+    unmet_conditions,
     with_prompts_of,
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions
@@ -139,7 +139,7 @@ class SessionEvidence:
         study = self.study
         pool = next(iter(group.values()))
         setting = pool.condition.setting
-        shortfalls, device = why_not_comparable(pool, study), device_of(setting, study)
+        shortfalls, device = unmet_conditions(pool, study), device_of(setting, study)
         scales = {models.twin_scale for each in group.values() for models in each.models}
         source = setting.engine.source
         is_pin = isinstance(source, GitSource) and source.commit == study.procedure.engine_commit
@@ -150,33 +150,15 @@ class SessionEvidence:
             table=table,
             device=device,
             shortfalls=shortfalls,
-            cautions=tuple(self._cautions(pool, scales, is_pin=is_pin)),
+            cautions=tuple(_cautions(scales)),
             twin_scale="tiny" if "tiny" in scales else "thin" if "thin" in scales else None,
+            has_twins=bool(scales - {None}),
             prompt_scale=pool.condition.prompt_scale,
         )
         ok = sum(len(models.ok) for each in group.values() for models in each.models)
         is_device = device is not None
         closeness = (is_device, not shortfalls, is_pin, same_threads, ok)
         return _PlacePools(place=place, closeness=tuple(map(int, closeness)), pools=group)
-
-    def _cautions(self, pool: Pool, scales: set[str | None], *, is_pin: bool) -> Iterator[str]:
-        procedure = self.study.procedure
-        if reduced := sorted(str(s) for s in scales & {"tiny", "thin"}):
-            yield (
-                f"REDUCED TWINS (scale {', '.join(reduced)}), not the models: a direction at best"
-            )
-        if "full" in scales:
-            yield (
-                "full-scale twins: random weights in the real shapes, good for speed, memory and "
-                "energy; which experts a token takes is not what a trained router would choose"
-            )
-        if not is_pin:
-            yield (
-                f"llama.cpp {pool.condition.setting.engine.pin}, the study's is "
-                f"{procedure.engine_tag}"
-            )
-        if pool.condition.threads != procedure.threads:
-            yield f"{pool.condition.threads} threads, the study's are {procedure.threads}"
 
     def _of(self, place: Place) -> _PlacePools:
         return next(found for found in self._found(place.table) if found.place.id == place.id)
@@ -326,6 +308,15 @@ def _fall(found: Estimate) -> Estimate:
         found.bounds, low=100 * (1 - found.bounds.high), high=100 * (1 - found.bounds.low)
     )
     return replace(found, value=100 * (1 - found.value), bounds=bounds)
+
+
+def _cautions(scales: set[str | None]) -> Iterator[str]:
+    """Yield what is to be told with every verdict on runs of these twins."""
+    if "full" in scales:
+        yield (
+            "full-scale twins have the models' shapes and random weights: which experts a token "
+            "takes is not what a trained router would choose"
+        )
 
 
 def _with_ids(found: Sequence[_PlacePools]) -> Iterator[_PlacePools]:

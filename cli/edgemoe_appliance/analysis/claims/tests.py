@@ -242,7 +242,8 @@ def _product_question(check: ProductCheck, held: _HeldTo, device: StudyDeviceId)
 def _order_questions(check: OrderCheck) -> Iterator[Question]:
     for device in check.devices:
         for higher, lower in pairwise(_of_models(check.of, check.models, device)):
-            yield _ratio_question(higher, lower, _HeldTo())
+            held = _HeldTo() if check.elsewhere else _HeldTo(direction=None)
+            yield _ratio_question(higher, lower, held)
 
 
 def _same_order_questions(check: SameOrderCheck) -> Iterator[Question]:

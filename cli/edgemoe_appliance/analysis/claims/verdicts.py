@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -12,13 +13,54 @@ from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.studies.claims import Limits
 
 
+class Family(str, Enum):
+    """What a verdict was reached under; verdicts of two families are never counted together."""
+
+    CONDITIONS = "conditions"  # runs under the study's own conditions
+    ELSEWHERE = "elsewhere"  # runs under others: a direction, no size
+    PRINTED = "printed"  # the study's figures held against themselves: nothing is reproduced
+
+
 class Verdict(str, Enum):
-    """What became of a claim, or of a part of it."""
+    """What became of a claim, or of a part of it, in the words of its family."""
 
     REPRODUCED = "reproduced"
     NOT_REPRODUCED = "not_reproduced"
     INCONCLUSIVE = "inconclusive"
+    SAME_DIRECTION = "same_direction"
+    OPPOSITE_DIRECTION = "opposite_direction"
+    NO_DIRECTION = "no_direction_seen"
+    CONSISTENT = "consistent"
+    NOT_CONSISTENT = "not_consistent"
+    OPEN_BY_DIGITS = "left_open_by_the_digits"
     NOT_TESTED = "not_tested"
+
+    def within(self, family: Family) -> Verdict:
+        """Return the same outcome in the words of a family; what was not tested has no family."""
+        return _IN_FAMILY[family].get(self, self)
+
+
+_IN_FAMILY: Mapping[Family, Mapping[Verdict, Verdict]] = {
+    Family.CONDITIONS: {},
+    Family.ELSEWHERE: {
+        Verdict.REPRODUCED: Verdict.SAME_DIRECTION,
+        Verdict.NOT_REPRODUCED: Verdict.OPPOSITE_DIRECTION,
+        Verdict.INCONCLUSIVE: Verdict.NO_DIRECTION,
+    },
+    Family.PRINTED: {
+        Verdict.REPRODUCED: Verdict.CONSISTENT,
+        Verdict.NOT_REPRODUCED: Verdict.NOT_CONSISTENT,
+        Verdict.INCONCLUSIVE: Verdict.OPEN_BY_DIGITS,
+    },
+}
+# Every family in the order in which it is told: what fails, what is open, what holds.
+FAMILIES: Mapping[Family, tuple[Verdict, Verdict, Verdict]] = {
+    Family.CONDITIONS: (Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE, Verdict.REPRODUCED),
+    Family.ELSEWHERE: (Verdict.OPPOSITE_DIRECTION, Verdict.NO_DIRECTION, Verdict.SAME_DIRECTION),
+    Family.PRINTED: (Verdict.NOT_CONSISTENT, Verdict.OPEN_BY_DIGITS, Verdict.CONSISTENT),
+}
+# All verdicts in the order in which they are told.
+TOLD_ORDER = (*(verdict for family in FAMILIES.values() for verdict in family), Verdict.NOT_TESTED)
 
 
 @dataclass(frozen=True, kw_only=True)
