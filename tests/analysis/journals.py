@@ -19,9 +19,11 @@ from edgemoe_appliance.schema.configs import (
     DirectorySource,
     Experiment,
     Feeds,
+    GitSource,
     Target,
     ThermalRule,
 )
+from edgemoe_appliance.schema.hardware import Clock, HardwareFacts, PowerMode
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME
 from edgemoe_appliance.schema.plan import (
     ApplianceIdentity,
@@ -88,12 +90,15 @@ class Synthetic:
     experiments: Mapping[str, Experiment] = field(default_factory=dict)  # beside the usual two
     compilers: Mapping[str, str] = field(default_factory=dict)
     bandwidth_gb_s: float | None = None
+    like_the_study: bool = False  # under its conditions on the device: board, mode, clocks, engine
+    hardware: HardwareFacts | Literal["as said"] | None = "as said"
+    cpu_model: str = ""
 
 
 def build_target(synthetic: Synthetic) -> Target:
     return Target(
         label="Synthetic machine",
-        backend=Backend.CPU,
+        backend=BACKENDS[synthetic.study_device] if synthetic.like_the_study else Backend.CPU,
         cmake={"GGML_NATIVE": "ON"},
         threads=synthetic.threads,
         power_sources=(),
@@ -129,13 +134,48 @@ def build_experiments(synthetic: Synthetic) -> dict[str, Experiment]:
     return {**experiments, **synthetic.experiments}
 
 
+STUDY_SOURCE = GitSource(
+    kind="git",
+    repository="https://example.org/llama.cpp",
+    commit="0827b2c1da299805288abbd556d869318f2b121e",
+)
+BACKENDS = {"m2": Backend.METAL, "jetson": Backend.CUDA, None: Backend.CPU}
+
+
+def build_hardware(synthetic: Synthetic) -> HardwareFacts | None:
+    """What the study's board shows, with its power mode and locked clocks."""
+    if synthetic.hardware != "as said":
+        return synthetic.hardware
+    if not synthetic.like_the_study:
+        return None
+    return HardwareFacts(
+        device="Synthetic Orin Nano Developer Kit",
+        firmware=None,
+        release=None,
+        jetpack=None,
+        kernel="6.1.0-synthetic",
+        system=None,
+        power_mode=PowerMode(id=0, name="15W"),
+        clocks=(
+            Clock(kind="device", name="GPU", minimum_hz=612_000_000, maximum_hz=612_000_000),
+            Clock(kind="processor", name="5"),  # switched off
+        ),
+        swap=(),
+        fans=(),
+        cooling=(),
+        temps_c={},
+    )
+
+
 def build_engine(synthetic: Synthetic, pin: str) -> EngineBuild:
     engine = synthetic.engine if pin == synthetic.pin else f"{synthetic.engine}-{pin}"
     arms = {arm for each in build_experiments(synthetic).values() for arm in each.arms}
     probe = ProbeFacts(path="$CACHE/probe.so", sha256=sha256("probe"), build_key=sha256("key"))
     return EngineBuild(
         pin=pin,
-        source=DirectorySource(kind="directory", path="$CACHE"),
+        source=STUDY_SOURCE
+        if synthetic.like_the_study
+        else DirectorySource(kind="directory", path="$CACHE"),
         source_sha256=sha256("source"),
         build_key=sha256(engine + "-key"),
         cmake={"GGML_NATIVE": "ON"},
@@ -218,7 +258,8 @@ def build_host(synthetic: Synthetic) -> HostFacts:
         release="6.1.0-synthetic",
         machine="x86_64",
         hostname_sha256=sha256(synthetic.host_name),
-        cpu_model="Synthetic CPU",
+        cpu_model=synthetic.cpu_model
+        or ("Apple M2 Pro" if synthetic.like_the_study else "Synthetic CPU"),
         cores_physical=2,
         cores_logical=4,
         memory_bytes=synthetic.memory_bytes,
@@ -238,6 +279,7 @@ def build_period(plan: Plan, synthetic: Synthetic) -> PeriodRecord:
         started_utc="2026-01-02T03:04:05.000Z",
         appliance=plan.appliance,
         host=build_host(synthetic),
+        hardware=build_hardware(synthetic),
     )
 
 

@@ -13,6 +13,7 @@ from edgemoe_appliance.analysis.claims import (
     ClaimVerdict,
     Scope,
     StudyEvidence,
+    Verdict,
     judge_claims,
 )
 from edgemoe_appliance.app.judgement import claim_in_full, finding_in_full, matching, overview
@@ -80,14 +81,14 @@ def test_claims_that_wait_for_the_same_stand_together(judged: Judged) -> None:
     assert any(line.startswith(f"  - c22, c31: {wanted}") for line in lines)
 
 
-def test_directions_are_marked_and_said(judged: Judged) -> None:
+def test_directions_are_counted_apart(judged: Judged) -> None:
     verdicts, findings = judged
-    reduced = "REDUCED TWINS (scale thin), not the models: a direction at best"
-    one = replace(verdicts[0], scope=Scope.DIRECTION, source="reader", cautions=(reduced,))
+    one = replace(
+        verdicts[0], verdict=Verdict.SAME_DIRECTION, scope=Scope.DIRECTION, source="reader"
+    )
     lines = [line.plain for line in overview((one, *verdicts[1:]), findings, 100)]
-    assert "1 of them in direction only, marked ~" in lines
-    assert f"note: {reduced}" in lines
-    assert any(line.startswith(" ~c1 ") for line in lines)
+    assert "elsewhere: 1 same direction" in lines
+    assert "SAME DIRECTION (1)" in lines
 
 
 def test_a_hostile_name_stays_on_its_line_and_has_no_markup(judged: Judged) -> None:

@@ -434,10 +434,11 @@ def why_not_comparable(pool: Pool, study: Study) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def unmet_conditions(pool: Pool, study: Study) -> tuple[str, ...]:
+def unmet_conditions(pool: Pool, study: Study, table: Feeds) -> tuple[str, ...]:
     """Return where runs were not made as the study's were, or where that was not recorded.
 
-    None means that they were made under every condition that the study states.
+    None means that they were made under every condition that the study states. A sweep of threads
+    has other numbers of threads on purpose.
     """
     device = device_of(pool.condition.setting, study)
     named = study.devices[device] if device is not None else None
@@ -445,6 +446,7 @@ def unmet_conditions(pool: Pool, study: Study) -> tuple[str, ...]:
     return (
         *why_not_comparable(pool, study),
         *_unlike_procedure(pool, study),
+        *(_unlike_threads(pool, study) if table is not Feeds.THREADS else ()),
         *(_unlike_device(pool, named) if named is not None else ()),
         *(_unlike_board(pool.condition.setting, stated) if stated is not None else ()),
     )
@@ -458,8 +460,12 @@ def _unlike_procedure(pool: Pool, study: Study) -> Iterator[str]:
     if not (isinstance(source, GitSource) and source.commit == procedure.engine_commit):
         pin = condition.setting.engine.pin
         yield f"{procedure.engine} {pin}, the study's is {procedure.engine_tag}"
-    if condition.threads != procedure.threads:
-        yield f"{condition.threads} threads, the study's are {procedure.threads}"
+
+
+def _unlike_threads(pool: Pool, study: Study) -> Iterator[str]:
+    own, stated = pool.condition.threads, study.procedure.threads
+    if own != stated:
+        yield f"{own} threads, the study's are {stated}"
 
 
 def _unlike_device(pool: Pool, device: StudyDevice) -> Iterator[str]:

@@ -29,6 +29,7 @@ JETSON = Synthetic(
     twin_scale=None,
     memory_bytes=8 * 10**9,
     bandwidth_gb_s=68.3,
+    like_the_study=True,
 )
 M2 = replace(JETSON, session="m2", study_device="m2", memory_bytes=16 * 10**9, bandwidth_gb_s=200.0)
 ELSEWHERE = Synthetic(session="elsewhere", twin_scale=None)

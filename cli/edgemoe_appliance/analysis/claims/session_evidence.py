@@ -139,7 +139,7 @@ class SessionEvidence:
         study = self.study
         pool = next(iter(group.values()))
         setting = pool.condition.setting
-        shortfalls, device = unmet_conditions(pool, study), device_of(setting, study)
+        shortfalls, device = unmet_conditions(pool, study, table), device_of(setting, study)
         scales = {models.twin_scale for each in group.values() for models in each.models}
         source = setting.engine.source
         is_pin = isinstance(source, GitSource) and source.commit == study.procedure.engine_commit
