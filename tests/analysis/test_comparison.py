@@ -256,9 +256,10 @@ def test_a_claim_that_comes_out_otherwise_is_named(compare: Callable[..., Compar
         metrics = metrics_of(spec)
         return {"metrics": metrics | {"gen_tok_s": metrics["gen_tok_s"] * factor}}
 
-    compared = compare(Synthetic(), Synthetic(), changes_b=reversed_order)
+    whole = Synthetic(twin_scale=None)
+    compared = compare(whole, whole, changes_b=reversed_order)
     moved = {change.id: (change.a, change.b) for change in compared.changes}
-    assert moved["c1"] == (Verdict.REPRODUCED, Verdict.NOT_REPRODUCED)
+    assert moved["c1"] == (Verdict.SAME_DIRECTION, Verdict.OPPOSITE_DIRECTION)
     assert len(moved) < compared.claims
 
 

@@ -46,12 +46,8 @@ def test_every_claim_is_in_the_answer_once_and_counted(own: Judgement) -> None:
 
 def test_the_study_alone_reproduces_nothing(own: Judgement) -> None:
     words = {tally.mark.word for tally in build_answer(own).tallies}
-    assert words <= {"holds", "does not hold", "left open", "not tested"}
-    measured = build_answer(as_reader(own))
-    assert {tally.mark.word for tally in measured.tallies} <= {
-        "reproduced", "not reproduced", "inconclusive", "not tested",
-    }  # fmt: skip
-    assert measured.own == build_answer(own).tallies
+    assert words <= {"consistent", "not consistent", "left open by the digits", "not tested"}
+    assert build_answer(as_reader(own)).own == build_answer(own).tallies
 
 
 def test_what_many_claims_lack_is_told_once(own: Judgement) -> None:

@@ -13,9 +13,8 @@ _TWINS = {
     TwinScale.FULL: "Full-scale twins have every tensor of the models, with random weights: rates, "
     "memory, energy and heat are those of the models. What depends on the weights is not: the "
     "text, and which experts are chosen, so how far caches help.",
-    TwinScale.THIN: "Thin twins have an eighth of the layers and of the vocabulary: ratios of "
-    "rates are near those of the models, and claims are held to a direction at most. Memory, "
-    "energy and absolute rates are not the models'. --twins full has them whole.",
+    TwinScale.THIN: "Thin twins have an eighth of the layers and of the vocabulary: they show that "
+    "every step works, and bear no verdict on the models. --twins full does, on directions.",
     TwinScale.TINY: "Tiny twins fit into the processor's caches: they show that everything works, "
     "and say nothing about the models.",
 }
