@@ -6,7 +6,6 @@ Two benches cannot work on one session, and a session is never continued with ot
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +23,7 @@ from edgemoe_appliance.errors import (
     RunFailedError,
     error_class_for,
 )
+from edgemoe_appliance.schema.files import try_lock
 from edgemoe_appliance.schema.journal import LOCK_NAME, PLAN_NAME, find_kept_plan
 from edgemoe_appliance.schema.plan import Plan, read_plan
 from edgemoe_appliance.schema.roots import LOCAL_NAME, discreet_plan, named_plan, plan_roots
@@ -162,15 +162,13 @@ def _unsaid(code: int, folder: Path) -> str:
 @contextlib.contextmanager
 def _locked(own: SessionFolder, folder: Path) -> Iterator[None]:
     descriptor = own.open_for_append(LOCK_NAME)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    if not try_lock(descriptor):
         os.close(descriptor)
         raise HostError(
             "another bench works on this session",
             where=str(folder),
             hint="wait for it, or give this one another --session name",
-        ) from error
+        )
     try:
         yield
     finally:

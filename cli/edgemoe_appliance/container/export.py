@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -24,8 +23,7 @@ from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.tarstream import open_chunks, open_members
 from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.schema.base import canonical_json
-from edgemoe_appliance.schema.files import scratch_folder, sync_folder
-from edgemoe_appliance.schema.units import human_bytes
+from edgemoe_appliance.schema.files import check_disk_space, scratch_folder, sync_folder
 
 _BLOCK_BYTES: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
@@ -59,13 +57,8 @@ def export_image(engine: Engine, identity: ImageIdentity, path: Path) -> Exporte
     disk is too small or the engine breaks off, DigestError where it sends other layers than the
     image has.
     """
-    free_bytes, needed_bytes = shutil.disk_usage(path.parent).free, 2 * identity.size_bytes
-    if free_bytes < needed_bytes:
-        raise HostError(
-            f"{human_bytes(free_bytes)} free, the image needs {human_bytes(needed_bytes)}",
-            where=str(path.parent),
-            hint="free disk space, or leave the image out",
-        )
+    hint = "free disk space, or leave the image out"
+    check_disk_space(path.parent, 2 * identity.size_bytes, hint)
     try:
         with scratch_folder(".image-", path.parent) as scratch:
             return _export(engine, identity, path, scratch)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.schema.files import try_lock
 
 
 @contextmanager
@@ -28,9 +29,7 @@ def cache_lock(entry: Path, on_wait: Callable[[], None] = lambda: None) -> Itera
             hint="use another cache folder",
         ) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(descriptor):
             on_wait()
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -32,8 +32,7 @@ from edgemoe_appliance.schema.configs import (
     SdistSource,
     Sha256,
 )
-from edgemoe_appliance.schema.files import file_sha256, write_atomically
-from edgemoe_appliance.schema.units import human_bytes
+from edgemoe_appliance.schema.files import check_disk_space, file_sha256, write_atomically
 
 # How long a git host may take to say anything at all before the fallback is used.
 _GIT_ANSWER_S: Final = 10.0
@@ -41,6 +40,7 @@ _DOWNLOAD_S: Final = 1800.0
 # Archive, tree and the copy that is built, rounded up.
 _SPACE_BYTES: Final = 600_000_000
 _MARKS: Final = ("CMakeLists.txt", "common/CMakeLists.txt", "ggml/CMakeLists.txt")
+_SPACE_HINT = "free some space or use another cache folder"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +158,7 @@ def partial_folder(entry: Path, space_bytes: int) -> Iterator[Path]:
     """
     for stale in entry.parent.glob(f".{entry.name}.partial-*"):
         shutil.rmtree(stale, ignore_errors=True)
-    check_space(entry.parent, space_bytes)
+    check_disk_space(entry.parent, space_bytes, _SPACE_HINT)
     try:
         partial = Path(tempfile.mkdtemp(prefix=f".{entry.name}.partial-", dir=entry.parent))
         partial.chmod(0o755)  # a container's user reads the cache too
@@ -170,19 +170,8 @@ def partial_folder(entry: Path, space_bytes: int) -> Iterator[Path]:
         raise HostError(
             f"cannot be written ({error.strerror or error})",
             where=str(error.filename or entry.parent),
-            hint="free some space or use another cache folder",
+            hint=_SPACE_HINT,
         ) from error
-
-
-def check_space(folder: Path, needed_bytes: int) -> None:
-    """Raise HostError unless the file system of an existing folder has room."""
-    free_bytes = shutil.disk_usage(folder).free
-    if free_bytes < needed_bytes:
-        raise HostError(
-            f"{human_bytes(free_bytes)} free, {human_bytes(needed_bytes)} needed",
-            where=str(folder),
-            hint="free some space or use another cache folder",
-        )
 
 
 def _verified(entry: Path) -> _SourceRecord:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import threading
@@ -33,7 +32,7 @@ from edgemoe_appliance.kit.parcel import (
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.schema.configs import Target
-from edgemoe_appliance.schema.files import write_atomically
+from edgemoe_appliance.schema.files import try_lock, write_atomically
 from edgemoe_appliance.schema.journal import LOG_NAME
 from edgemoe_appliance.schema.roots import Roots, read_roots
 from edgemoe_appliance.schema.sessionfolder import host_folder
@@ -288,7 +287,7 @@ def _locked(out: Path) -> Iterator[None]:
         raise ConfigError("is no folder", where=str(out), hint="name the --out of a visit")
     descriptor = os.open(out / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     end_s = time.monotonic() + _LOCK_WAIT_S
-    while not _is_taken(descriptor):
+    while not try_lock(descriptor):
         # What a killed visit was about to start has its files for a moment more.
         if time.monotonic() > end_s:
             os.close(descriptor)
@@ -298,11 +297,3 @@ def _locked(out: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _is_taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

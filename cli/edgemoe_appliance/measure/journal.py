@@ -7,13 +7,13 @@ its own, never deleted.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 from pathlib import Path
 from types import TracebackType
 
 from edgemoe_appliance.errors import HostError, MeasureError
+from edgemoe_appliance.schema.files import try_lock
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     SAMPLES_FOLDER,
@@ -125,17 +125,14 @@ class Journal:
 
     def _lock(self, descriptor: int) -> None:
         end = time.monotonic() + _LOCK_WAIT_S
-        while True:
-            try:
-                return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                if time.monotonic() > end:
-                    raise HostError(
-                        "another process is measuring this session",
-                        where=str(self._path.parent),
-                        hint="wait for it, or give this one another --session name",
-                    ) from error
-                time.sleep(0.1)
+        while not try_lock(descriptor):
+            if time.monotonic() > end:
+                raise HostError(
+                    "another process is measuring this session",
+                    where=str(self._path.parent),
+                    hint="wait for it, or give this one another --session name",
+                )
+            time.sleep(0.1)
 
     def _read_and_mend(self, descriptor: int) -> None:
         for line in iterate_journal(self._path):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
 
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.schema.units import human_bytes
+from edgemoe_appliance.schema.files import check_disk_space, try_lock
 
 # Left free besides the file itself: journals, samples and a report must still fit.
 _SPARE_BYTES = 200_000_000
@@ -36,18 +34,11 @@ def open_exclusively(path: Path) -> Iterator[BufferedRandom]:
 def _take_lock(descriptor: int, path: Path) -> bool:
     """Take the lock; return whether it is ours and the file has not got its final name since."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return path.stat().st_ino == os.fstat(descriptor).st_ino
-    except (BlockingIOError, FileNotFoundError):
+        return try_lock(descriptor) and path.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
         return False
 
 
-def check_disk_space(folder: Path, needed_bytes: int) -> None:
-    """Raise HostError where a folder's disk has no room for so many more bytes."""
-    free = shutil.disk_usage(folder).free
-    if free < needed_bytes + _SPARE_BYTES:
-        raise HostError(
-            f"{human_bytes(free)} free, {human_bytes(needed_bytes + _SPARE_BYTES)} needed",
-            where=str(folder),
-            hint="free some space, or choose another folder",
-        )
+def check_room_for_model(folder: Path, model_bytes: int) -> None:
+    """Raise HostError where a folder's disk has no room for so much more of a model."""
+    check_disk_space(folder, model_bytes + _SPARE_BYTES)

@@ -31,7 +31,7 @@ from edgemoe_appliance.models.digests import (
     write_sidecar,
 )
 from edgemoe_appliance.models.downloads import ask_url, get_package_file, get_url
-from edgemoe_appliance.models.exclusive import check_disk_space, open_exclusively
+from edgemoe_appliance.models.exclusive import check_room_for_model, open_exclusively
 from edgemoe_appliance.models.store import (
     ModelOrigin,
     model_path,
@@ -273,7 +273,7 @@ def _download(
         if file.tell() > offer.file_bytes or not offer.file_bytes:
             file.seek(0)
             file.truncate()
-        check_disk_space(path.parent, offer.file_bytes - file.tell())
+        check_room_for_model(path.parent, offer.file_bytes - file.tell())
         with _disk_told(partial):
             get(file)
             file.flush()

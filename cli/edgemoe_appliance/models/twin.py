@@ -20,7 +20,7 @@ from edgemoe_appliance.models.arithmetic import (
     published_difference,
 )
 from edgemoe_appliance.models.digests import Progress, ignore_progress, keep_sha256, kept_sha256
-from edgemoe_appliance.models.exclusive import check_disk_space, open_exclusively
+from edgemoe_appliance.models.exclusive import check_room_for_model, open_exclusively
 from edgemoe_appliance.models.gguf import (
     DEFAULT_ALIGNMENT,
     TensorInfo,
@@ -203,7 +203,7 @@ def _write_durably(plan: TwinPlan, path: Path, on_progress: Progress) -> str:
     partial = path.with_name(f".{path.name}.partial")
     with open_exclusively(partial) as file:
         try:
-            check_disk_space(path.parent, plan.file_bytes)
+            check_room_for_model(path.parent, plan.file_bytes)
             file.seek(0)
             file.truncate()
             sha256 = _pour(plan, file, on_progress)

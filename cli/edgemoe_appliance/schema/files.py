@@ -16,6 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.schema.units import human_bytes
+
 PARTIAL_SUFFIX: Final = ".partial"
 _BLOCK_BYTES: Final = 4 * 1024 * 1024
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -91,6 +94,31 @@ def file_sha256(path: Path, on_block: Callable[[int], None] = lambda _bytes: Non
     return digest.hexdigest()
 
 
+def try_lock(descriptor: int) -> bool:
+    """Take the lock of an open file, or return False where another process holds it.
+
+    The kernel gives it back on any death.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def check_disk_space(
+    folder: Path, needed_bytes: int, hint: str = "free some space, or choose another folder"
+) -> None:
+    """Raise HostError where the disk of an existing folder has no room for so many more bytes."""
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < needed_bytes:
+        raise HostError(
+            f"{human_bytes(free_bytes)} free, {human_bytes(needed_bytes)} needed",
+            where=str(folder),
+            hint=hint,
+        )
+
+
 @contextmanager
 def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
     """Give a private folder that goes when the context ends, or when the next one is made.
@@ -113,7 +141,10 @@ def _locked_folder(place: Path, prefix: str) -> tuple[Path, int]:
     """Make a folder and hold a lock on it; it may be taken for an abandoned one just before."""
     while True:
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
         with contextlib.suppress(OSError):  # some network file systems know no locks
             fcntl.flock(lock, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
