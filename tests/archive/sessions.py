@@ -16,7 +16,7 @@ from typing import Any
 
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.about import Maker, read_maker
-from edgemoe_appliance.archive.bundle import Archived, ArchiveRequest, write_archive
+from edgemoe_appliance.archive.bundle import ArchiveReceipt, ArchiveRequest, write_archive
 from edgemoe_appliance.archive.jsonfile import json_bytes
 from edgemoe_appliance.archive.layout import FileEntry
 from edgemoe_appliance.archive.manifest import build_manifest
@@ -78,7 +78,7 @@ def request(folder: Path, out: Path, **more: Any) -> ArchiveRequest:
     return ArchiveRequest(folder=folder, study=study, images=images, out=out, maker=maker(), **more)
 
 
-def archive(folder: Path, out: Path, **more: Any) -> Archived:
+def archive(folder: Path, out: Path, **more: Any) -> ArchiveReceipt:
     return write_archive(request(folder, out, **more))
 
 

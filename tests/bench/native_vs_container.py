@@ -17,9 +17,9 @@ from edgemoe_appliance.bench.launcher import Launcher, NativeLauncher
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.runtime import (
     ContainerRuntime,
+    EngineRequest,
     ImageOptions,
     NativeRuntime,
-    Wanted,
     container_profile,
 )
 from edgemoe_appliance.bench.session import run_bench
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--base", help="base image of both stages")
     options = parser.parse_args()
     configs, folders = portable(read_configs(resource_folder("configs"))), default_folders()
-    wanted = Wanted(target_id="host", pins=[configs.engines.fallback])
+    wanted = EngineRequest(target_id="host", pins=[configs.engines.fallback])
     with tempfile.TemporaryDirectory() as scratch, open_engine() as engine:
         path = write_twin(
             configs.model(options.model), options.model, TwinScale.THIN, Path(scratch)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import thread_count
-from edgemoe_appliance.bench.runtime import NativeRuntime, Wanted
+from edgemoe_appliance.bench.runtime import EngineRequest, NativeRuntime
 from edgemoe_appliance.engine.argv import build_argv, scrubbed_environment
 from edgemoe_appliance.engine.probe import (
     ProbeMode,
@@ -122,7 +122,7 @@ def open_rig(options: argparse.Namespace) -> Iterator[Rig]:
     4 GB there.
     """
     configs = read_configs(resource_folder("configs"))
-    wanted = Wanted(target_id="host", pins=[configs.engines.fallback], is_probed=True)
+    wanted = EngineRequest(target_id="host", pins=[configs.engines.fallback], is_probed=True)
     supply = NativeRuntime(default_folders()).supply(configs, wanted, SpokenSteps())
     where = os.environ.get("EDGEMOE_WORK")
     if where:

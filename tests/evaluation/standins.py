@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgemoe_appliance.bench.progress import BenchProgress, Steps
-from edgemoe_appliance.bench.runtime import Supply, Wanted
+from edgemoe_appliance.bench.runtime import EngineRequest, Supply
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.evaluation.config import StepId
 from edgemoe_appliance.schema.configs import Configs
@@ -60,7 +60,7 @@ class StandInRuntime:
         self.launcher = launcher
         self.broken = broken
 
-    def supply(self, configs: Configs, wanted: Wanted, steps: Steps) -> Supply:
+    def supply(self, configs: Configs, wanted: EngineRequest, steps: Steps) -> Supply:
         if self.broken:
             raise HostError("no compiler here")
         engine = synthetic_engine()

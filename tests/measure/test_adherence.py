@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgemoe_appliance.engine.account import parse_account
-from edgemoe_appliance.measure.adherence import Difference, Planned, check_adherence
+from edgemoe_appliance.measure.adherence import Difference, RunExpectation, check_adherence
 from edgemoe_appliance.schema.configs import Arm, Backend
 from edgemoe_appliance.schema.plan import RunSpec
 from tests.engine.test_account import CUDA, NO_GPU
@@ -30,7 +30,7 @@ def differences(
 ) -> tuple[Difference, ...]:
     target = a_target().model_copy(update={"backend": backend, "n_gpu_layers": layers})
     run: RunSpec = a_spec().model_copy(update=spec)
-    planned = Planned(spec=run, target=target, model_path=model)
+    planned = RunExpectation(spec=run, target=target, model_path=model)
     return check_adherence(parse_account(text), planned, generated)
 
 

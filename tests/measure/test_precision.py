@@ -10,7 +10,7 @@ import pytest
 from edgemoe_appliance.analysis.statistics import Interval, Sample, mean_interval, student_t
 from edgemoe_appliance.measure import precision
 from edgemoe_appliance.measure.precision import (
-    Settled,
+    StopReason,
     reachable_half_width,
     relative_half_width,
     settle,
@@ -88,29 +88,29 @@ def test_what_was_never_repeated_may_come_down_all_the_way() -> None:
 
 
 def test_a_cell_is_settled_when_it_is_known_well_enough() -> None:
-    assert settle(RULE, rates(12, 2, between=1.0, inside=1.0), 2) is Settled.PRECISE
+    assert settle(RULE, rates(12, 2, between=1.0, inside=1.0), 2) is StopReason.PRECISE
 
 
 def test_fewer_than_ten_samples_are_never_enough() -> None:
     still = rates(3, 3, between=0.01, inside=0.01)
     assert settle(RULE, still, 3) is None
-    assert settle(RULE, rates(3, 4, between=0.01, inside=0.01), 4) is Settled.PRECISE
+    assert settle(RULE, rates(3, 4, between=0.01, inside=0.01), 4) is StopReason.PRECISE
     assert settle(RULE, {"p": [100.0] * 9}, 9) is None
-    assert settle(RULE, {"p": [100.0] * 10}, 10) is Settled.PRECISE
+    assert settle(RULE, {"p": [100.0] * 10}, 10) is StopReason.PRECISE
 
 
 def test_a_noisy_cell_goes_on_to_the_cap() -> None:
     # Of the variance 25 of its means, 64 x (1/3 - 1/10) are noise that seven more take away.
     noisy = rates(12, 3, between=5.0, inside=8.0)
     assert settle(RULE, noisy, 3) is None
-    assert settle(RULE, noisy, 10) is Settled.CAP
+    assert settle(RULE, noisy, 10) is StopReason.CAP
 
 
 def test_prompts_that_differ_are_not_repeated_in_vain() -> None:
     lengths = rates(3, 4, between=10.0, inside=0.1)
-    assert settle(RULE, lengths, 4) is Settled.PROMPTS
-    assert settle(RULE, {"p": [1.0] * 5, "q": [1.1] * 5}, 5) is Settled.PROMPTS
+    assert settle(RULE, lengths, 4) is StopReason.PROMPTS
+    assert settle(RULE, {"p": [1.0] * 5, "q": [1.1] * 5}, 5) is StopReason.PROMPTS
 
 
 def test_a_cell_without_a_good_run_is_not_repeated() -> None:
-    assert settle(RULE, {}, 2) is Settled.NO_RUN
+    assert settle(RULE, {}, 2) is StopReason.NO_RUN

@@ -30,7 +30,7 @@ from edgemoe_appliance.bench.paths import Folders, default_folders, session_name
 from edgemoe_appliance.bench.preflight import check_host, require_fit
 from edgemoe_appliance.bench.prepare import (
     BenchRequest,
-    Prepared,
+    BenchSetup,
     prepare_bench,
 )
 from edgemoe_appliance.bench.resume import unfinished_session
@@ -171,7 +171,7 @@ def several_sessions(session: str, number: int) -> tuple[str, ...]:
     return (session,) if number == 1 else tuple(f"{session}-{n}" for n in range(1, number + 1))
 
 
-def _named(prepared: Prepared, session: str) -> Prepared:
+def _named(prepared: BenchSetup, session: str) -> BenchSetup:
     return replace(prepared, plan=prepared.plan.model_copy(update={"session": session}))
 
 
@@ -193,7 +193,7 @@ def default_session(
     return session_name(parts)
 
 
-def _measure_all(prepared: Prepared, folders: Folders) -> RunFailedError | None:
+def _measure_all(prepared: BenchSetup, folders: Folders) -> RunFailedError | None:
     """Measure; runs that ended badly are given back, so that the report still comes."""
     try:
         _measure(prepared, folders)
@@ -202,7 +202,7 @@ def _measure_all(prepared: Prepared, folders: Folders) -> RunFailedError | None:
     return None
 
 
-def _measure(prepared: Prepared, folders: Folders) -> None:
+def _measure(prepared: BenchSetup, folders: Folders) -> None:
     plan = prepared.plan
     with shown_measuring(plan) as on_progress:
         folder = folders.sessions / plan.session

@@ -19,7 +19,7 @@ from edgemoe_appliance.app.options import (
     RuntimeOption,
 )
 from edgemoe_appliance.bench.paths import default_folders
-from edgemoe_appliance.bench.runtime import ImageOptions, RuntimeKind, Wanted, open_runtime
+from edgemoe_appliance.bench.runtime import EngineRequest, ImageOptions, RuntimeKind, open_runtime
 from edgemoe_appliance.schema.configs import find_catalogue, read_configs
 from edgemoe_appliance.schema.resources import resource_folder
 
@@ -65,7 +65,9 @@ def build(
     with open_runtime(
         runtime, default_folders(), options, docker_host, portable=portable
     ) as opened:
-        supply = opened.supply(configs, Wanted(target_id=target, pins=[pin]), TerminalSteps())
+        supply = opened.supply(
+            configs, EngineRequest(target_id=target, pins=[pin]), TerminalSteps()
+        )
     if supply.image is not None:
         say(f"image {supply.image}")
     for engine in supply.engines.values():

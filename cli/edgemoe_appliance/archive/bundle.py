@@ -19,7 +19,7 @@ from typing import Final
 from edgemoe_appliance.analysis.semantics import SEMANTICS
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.about import About, Maker
-from edgemoe_appliance.archive.crate import Described, build_crate
+from edgemoe_appliance.archive.crate import CrateContent, build_crate
 from edgemoe_appliance.archive.derived import Basis, derive_files
 from edgemoe_appliance.archive.environment import build_sbom, read_environment
 from edgemoe_appliance.archive.facts import JournalFacts, read_journal_facts
@@ -98,7 +98,7 @@ class ArchiveRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Archived:
+class ArchiveReceipt:
     """An archive that was written; `about` says what it lacks."""
 
     path: Path
@@ -108,7 +108,7 @@ class Archived:
     about: About
 
 
-def write_archive(request: ArchiveRequest, limits: Limits = DEFAULT_LIMITS) -> Archived:
+def write_archive(request: ArchiveRequest, limits: Limits = DEFAULT_LIMITS) -> ArchiveReceipt:
     """Write the archive of a session.
 
     Raises RecordError where the session is damaged or lacks a raw file that its journal names,
@@ -129,7 +129,7 @@ def write_archive(request: ArchiveRequest, limits: Limits = DEFAULT_LIMITS) -> A
             where=str(error.filename or request.out),
             hint="free disk space, or name another file with --out",
         ) from error
-    return Archived(
+    return ArchiveReceipt(
         path=request.out,
         sha256=writer.sha256,
         archive_bytes=writer.written_bytes,
@@ -353,7 +353,7 @@ def _write_files(writer: TarWriter, collected: _Collected) -> list[FileEntry]:
         _check_digest(entry, collected.digests.get(name))
         entries.append(entry)
     crate = build_crate(
-        Described(
+        CrateContent(
             files=entries,
             about=collected.about,
             plan=collected.plan,

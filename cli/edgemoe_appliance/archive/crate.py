@@ -36,7 +36,7 @@ _IMAGE: Final = "#image"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Described:
+class CrateContent:
     """What a description follows from."""
 
     files: Sequence[FileEntry]
@@ -46,7 +46,7 @@ class Described:
     models: ModelsConfig
 
 
-def build_crate(described: Described) -> bytes:
+def build_crate(described: CrateContent) -> bytes:
     """Return the content of ro-crate-metadata.json."""
     crate = ROCrate(version=_RO_CRATE)
     crate.metadata.extra_contexts.append(_TERMS)
@@ -62,7 +62,7 @@ def build_crate(described: Described) -> bytes:
 class _CrateBuilder:
     """Adds entities to a crate; every identifier is a name of ours."""
 
-    def __init__(self, crate: ROCrate, described: Described) -> None:
+    def __init__(self, crate: ROCrate, described: CrateContent) -> None:
         self._crate = crate
         self._given = described
         self._names = {entry.name for entry in described.files}

@@ -22,7 +22,7 @@ from typing import Final, TypeVar
 from edgemoe_appliance.analysis.semantics import SEMANTICS
 from edgemoe_appliance.archive import checks, layout
 from edgemoe_appliance.archive.about import About, Maker, parse_about
-from edgemoe_appliance.archive.crate import Described, build_crate
+from edgemoe_appliance.archive.crate import CrateContent, build_crate
 from edgemoe_appliance.archive.derived import Basis, derive_files
 from edgemoe_appliance.archive.environment import check_sbom
 from edgemoe_appliance.archive.facts import JournalFacts, read_journal_facts
@@ -416,7 +416,7 @@ class _Verifier:
             return
         content = self._read.content(layout.CRATE)
         files = list(_as_stated(self._read, stated))
-        described = Described(
+        described = CrateContent(
             files=files,
             about=opened.about,
             plan=opened.plan,

@@ -13,7 +13,7 @@ from edgemoe_appliance.bench.identity import read_identity
 from edgemoe_appliance.bench.launcher import Launcher
 from edgemoe_appliance.bench.paths import Folders, require_session_name
 from edgemoe_appliance.bench.progress import Steps
-from edgemoe_appliance.bench.runtime import Runtime, Supply, Wanted
+from edgemoe_appliance.bench.runtime import EngineRequest, Runtime, Supply
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
@@ -59,7 +59,7 @@ class BenchRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepared:
+class BenchSetup:
     """A plan and what measures it."""
 
     plan: Plan
@@ -73,7 +73,7 @@ def prepare_bench(
     folders: Folders,
     steps: Steps,
     findings: tuple[Finding, ...] = (),
-) -> Prepared:
+) -> BenchSetup:
     """Return the plan of a request, after building and writing what it needs.
 
     Raises ConfigError for an unknown name, HostError or DigestError where an engine or a model
@@ -82,7 +82,7 @@ def prepare_bench(
     supply = supply_engines(study, request, runtime, steps)
     models = obtain_models(study, request, folders, steps, supply.tensor_types)
     plan = build_plan(study, request, supply, models, findings=findings)
-    return Prepared(plan=plan, launcher=supply.launcher)
+    return BenchSetup(plan=plan, launcher=supply.launcher)
 
 
 def supply_engines(study: Study, request: BenchRequest, runtime: Runtime, steps: Steps) -> Supply:
@@ -91,7 +91,7 @@ def supply_engines(study: Study, request: BenchRequest, runtime: Runtime, steps:
     Raises ConfigError for an unknown name, HostError or DigestError where one cannot be had.
     """
     experiments = _experiments(study, request)
-    wanted = Wanted(
+    wanted = EngineRequest(
         target_id=request.target,
         pins=_pins(request, experiments),
         is_probed=any(arm.is_probed for e in experiments.values() for arm in e.arms),

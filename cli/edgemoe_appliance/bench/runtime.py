@@ -81,7 +81,7 @@ class Supply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class EngineRequest:
     """The engines that a plan needs; a pin that is None is the default one with its fallback."""
 
     target_id: str
@@ -92,7 +92,7 @@ class Wanted:
 class Runtime(Protocol):
     """A way of measuring that has been chosen."""
 
-    def supply(self, configs: Configs, wanted: Wanted, steps: Steps) -> Supply:
+    def supply(self, configs: Configs, wanted: EngineRequest, steps: Steps) -> Supply:
         """Build or find the engines."""
 
 
@@ -104,7 +104,7 @@ class NativeRuntime:
         self._folders = folders
         self._portable = portable
 
-    def supply(self, configs: Configs, wanted: Wanted, steps: Steps) -> Supply:
+    def supply(self, configs: Configs, wanted: EngineRequest, steps: Steps) -> Supply:
         """Build what is not built yet, the routing probe only where it is wanted.
 
         Raises HostError where an engine was built and does not run.
@@ -167,7 +167,7 @@ class ContainerRuntime:
         self._folders = folders
         self._options = options
 
-    def supply(self, configs: Configs, wanted: Wanted, steps: Steps) -> Supply:
+    def supply(self, configs: Configs, wanted: EngineRequest, steps: Steps) -> Supply:
         """Build the image where it is not there, and compare it with its lock.
 
         An image always holds the routing probe of each of its engines.

@@ -21,7 +21,7 @@ _LOG_LINES: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True)
-class Created:
+class CreatedContainer:
     """A container that exists, and what the engine said it would not do."""
 
     container_id: str
@@ -46,7 +46,7 @@ class ContainerState:
 
 
 @contextlib.contextmanager
-def created_container(engine: Engine, spec: LaunchSpec) -> Iterator[Created]:
+def created_container(engine: Engine, spec: LaunchSpec) -> Iterator[CreatedContainer]:
     """Make a container without starting it, and remove it when the context is left."""
     created = create_container(engine, spec)
     try:
@@ -55,7 +55,7 @@ def created_container(engine: Engine, spec: LaunchSpec) -> Iterator[Created]:
         remove_container(engine, created.container_id)
 
 
-def start_container(engine: Engine, spec: LaunchSpec) -> Created:
+def start_container(engine: Engine, spec: LaunchSpec) -> CreatedContainer:
     """Make and start a container; where it cannot be started, none is left behind."""
     created = create_container(engine, spec)
     try:
@@ -67,7 +67,7 @@ def start_container(engine: Engine, spec: LaunchSpec) -> Created:
     return created
 
 
-def create_container(engine: Engine, spec: LaunchSpec) -> Created:
+def create_container(engine: Engine, spec: LaunchSpec) -> CreatedContainer:
     """Make a container. Raises HostError that says what the engine or the image lacks."""
     from docker.errors import APIError, ImageNotFound  # noqa: PLC0415
 
@@ -99,7 +99,7 @@ def create_container(engine: Engine, spec: LaunchSpec) -> Created:
                 where=engine.host,
                 hint="another bench measures this session; wait for it",
             ) from error
-    return Created(
+    return CreatedContainer(
         container_id=str(answer["Id"]),
         warnings=(*(answer.get("Warnings") or ()), *_unkept_limits(engine, spec)),
     )

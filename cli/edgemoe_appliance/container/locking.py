@@ -14,9 +14,9 @@ from edgemoe_appliance.container.packages import read_packages
 from edgemoe_appliance.errors import DigestError
 from edgemoe_appliance.schema.imagelock import (
     BuildTools,
-    Difference,
     ImageInputs,
     ImageLock,
+    LockDifference,
     LockedEngine,
     LockedImage,
     compare_inputs,
@@ -104,7 +104,7 @@ def require_lock(known: ImageLock | None, images: Path, target: str) -> ImageLoc
     return known
 
 
-def refuse_differences(differences: Sequence[Difference], path: Path, say: Say) -> None:
+def refuse_differences(differences: Sequence[LockDifference], path: Path, say: Say) -> None:
     """Say every difference; raises DigestError where there is any."""
     for difference in differences:
         say(str(difference))

@@ -21,7 +21,7 @@ from edgemoe_appliance.analysis.claims import (
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.archive.about import read_maker
-from edgemoe_appliance.archive.bundle import Archived, ArchiveRequest, write_archive
+from edgemoe_appliance.archive.bundle import ArchiveReceipt, ArchiveRequest, write_archive
 from edgemoe_appliance.bench.identity import read_identity
 from edgemoe_appliance.bench.launcher import Launcher
 from edgemoe_appliance.bench.paths import Folders
@@ -62,7 +62,7 @@ class Audience(Steps, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluated:
+class EvaluationOutcome:
     """What came of an evaluation; `took_s` are the seconds of each step.
 
     `failure` says that runs ended badly, which are in the report and the archive.
@@ -70,7 +70,7 @@ class Evaluated:
 
     verdicts: tuple[ClaimVerdict, ...]
     report: Path
-    archived: Archived
+    archived: ArchiveReceipt
     took_s: dict[StepId, float]
     failure: RunFailedError | None
 
@@ -95,7 +95,7 @@ class Performance:
                 require_fit(self.evaluation.bench.target, findings)
         return findings
 
-    def run(self, runtime: Runtime, findings: tuple[Finding, ...]) -> Evaluated:
+    def run(self, runtime: Runtime, findings: tuple[Finding, ...]) -> EvaluationOutcome:
         """Perform what comes after the checks."""
         request = self.evaluation.bench
         with self._step(StepId.BUILD):
@@ -113,7 +113,7 @@ class Performance:
             verdicts = self._judge(loaded)
         with self._step(StepId.ARCHIVE):
             archived = self._archive()
-        return Evaluated(
+        return EvaluationOutcome(
             verdicts=verdicts,
             report=report.html,
             archived=archived,
@@ -170,7 +170,7 @@ class Performance:
     def _judge(self, loaded: LoadedSessions) -> tuple[ClaimVerdict, ...]:
         return judge_claims(SessionEvidence(loaded, self.study))
 
-    def _archive(self) -> Archived:
+    def _archive(self) -> ArchiveReceipt:
         return write_archive(
             ArchiveRequest(
                 folder=self._session,

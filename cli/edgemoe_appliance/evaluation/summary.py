@@ -9,7 +9,7 @@ from edgemoe_appliance.analysis.claims import Verdict
 from edgemoe_appliance.analysis.claims.verdicts import FAMILIES, Family
 from edgemoe_appliance.evaluation.forecast import Outline
 from edgemoe_appliance.evaluation.notices import twins_note
-from edgemoe_appliance.evaluation.pipeline import Evaluated
+from edgemoe_appliance.evaluation.pipeline import EvaluationOutcome
 from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.units import human_bytes, human_duration
@@ -22,7 +22,7 @@ _TITLES = {
 
 
 def ending_lines(
-    evaluation: Evaluation, outline: Outline, done: Evaluated, width: int
+    evaluation: Evaluation, outline: Outline, done: EvaluationOutcome, width: int
 ) -> Iterator[str]:
     """Yield the end of an evaluation as lines of text; claims are cut to `width` characters."""
     yield from _verdict_lines(done, width)
@@ -42,7 +42,7 @@ def ending_lines(
     yield f"verify: edgemoe-appliance verify {archived.path}"
 
 
-def _verdict_lines(done: Evaluated, width: int) -> Iterator[str]:
+def _verdict_lines(done: EvaluationOutcome, width: int) -> Iterator[str]:
     widest = max((len(_words(verdict.verdict.value)) for verdict in done.verdicts), default=0)
     for verdict in done.verdicts:
         head = f"{verdict.id:<4} {_words(verdict.verdict.value):<{widest}}  "
@@ -58,7 +58,7 @@ def _count_lines(counts: Mapping[Verdict, int]) -> Iterator[str]:
     yield f"claims not tested: {counts[Verdict.NOT_TESTED]}"
 
 
-def _time_lines(outline: Outline, done: Evaluated) -> Iterator[str]:
+def _time_lines(outline: Outline, done: EvaluationOutcome) -> Iterator[str]:
     """Yield what was expected of each step and what it took."""
     for step, took_s in done.took_s.items():
         expected = outline.cost_of(step).machine_s

@@ -32,7 +32,7 @@ _DEVICES: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class RunExpectation:
     """What a run was to be: its spec, its target, and the path of its model."""
 
     spec: RunSpec
@@ -67,7 +67,7 @@ class Difference:
 
 
 def check_adherence(
-    account: Account, planned: Planned, generated_tokens: int | None
+    account: Account, planned: RunExpectation, generated_tokens: int | None
 ) -> tuple[Difference, ...]:
     """Return in what an engine did not follow its plan; what spoils the run comes first."""
     found = [
@@ -80,7 +80,7 @@ def check_adherence(
     return tuple(sorted(found, key=lambda difference: not difference.spoils))
 
 
-def _check_device(account: Account, planned: Planned) -> Iterator[Difference]:
+def _check_device(account: Account, planned: RunExpectation) -> Iterator[Difference]:
     facts, lines = account.facts, account.lines
     offloaded, wanted = facts.layers_offloaded, planned.gpu_layers
     possible = wanted if facts.layers is None else min(wanted, facts.layers)
@@ -102,7 +102,7 @@ def _lies_on_host(facts: EngineFacts) -> bool:
     return bool(weights) and all(buffer.is_host for buffer in weights)
 
 
-def _check_device_names(account: Account, planned: Planned) -> Iterator[Difference]:
+def _check_device_names(account: Account, planned: RunExpectation) -> Iterator[Difference]:
     devices, line = account.facts.devices, account.lines.get("devices")
     backend = planned.target.backend
     ours = [name for name in devices if name.startswith(_DEVICES[backend])]
@@ -119,7 +119,7 @@ def _check_device_names(account: Account, planned: Planned) -> Iterator[Differen
         yield Difference(text=text, line=line, spoils=False)
 
 
-def _check_settings(account: Account, planned: Planned) -> Iterator[Difference]:
+def _check_settings(account: Account, planned: RunExpectation) -> Iterator[Difference]:
     facts, spec = account.facts, planned.spec
     rows = (
         ("threads", spec.threads, facts.threads, True),
@@ -145,7 +145,7 @@ def _bounded(usual: int, context: int | None) -> int:
     return usual if context is None else min(usual, context)
 
 
-def _check_model(account: Account, planned: Planned) -> Iterator[Difference]:
+def _check_model(account: Account, planned: RunExpectation) -> Iterator[Difference]:
     if account.model_file is not None and account.model_file != planned.model_path:
         text = f"the model was to be {planned.model_path}"
         yield Difference(text=text, line=account.lines["model_file"], spoils=True)
@@ -155,7 +155,7 @@ def _check_model(account: Account, planned: Planned) -> Iterator[Difference]:
 
 
 def _check_tokens(
-    account: Account, planned: Planned, generated_tokens: int | None
+    account: Account, planned: RunExpectation, generated_tokens: int | None
 ) -> Iterator[Difference]:
     wanted = planned.spec.n_predict
     if account.asked_tokens is not None and account.asked_tokens != wanted:
@@ -166,7 +166,7 @@ def _check_tokens(
         yield Difference(text=text, line=None, spoils=True)
 
 
-def _check_unsaid(account: Account, planned: Planned) -> Iterator[Difference]:
+def _check_unsaid(account: Account, planned: RunExpectation) -> Iterator[Difference]:
     """Yield one difference that names what the engine was expected to say and did not."""
     facts = account.facts
     on_device = any(not buffer.is_host for buffer in facts.buffers)

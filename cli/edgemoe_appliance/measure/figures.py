@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgemoe_appliance.engine.account import Account, parse_account
 from edgemoe_appliance.engine.footer import Footer, parse_footer
 from edgemoe_appliance.engine.stream import EngineResult
-from edgemoe_appliance.measure.adherence import Difference, Planned, check_adherence
+from edgemoe_appliance.measure.adherence import Difference, RunExpectation, check_adherence
 from edgemoe_appliance.measure.cgroup import Cgroup, NoCgroup
 from edgemoe_appliance.measure.cgroup_metrics import describe_oom_kill, put_cgroup
 from edgemoe_appliance.measure.heat_metrics import put_heat, put_pause
@@ -48,7 +48,7 @@ class RawRun:
     None where no probe wrote one.
     """
 
-    planned: Planned
+    planned: RunExpectation
     model_file_bytes: int
     pause: Pause
     result: EngineResult

@@ -41,7 +41,7 @@ _T_95: Final = (
 Rates: TypeAlias = Mapping[str, Sequence[float]]
 
 
-class Settled(str, Enum):
+class StopReason(str, Enum):
     """Why a cell is not repeated any more."""
 
     PRECISE = "precise"
@@ -50,20 +50,20 @@ class Settled(str, Enum):
     NO_RUN = "no-run"  # none has ended well: to repeat them only costs time
 
 
-def settle(rule: PrecisionRule, rates: Rates, repetitions: int) -> Settled | None:
+def settle(rule: PrecisionRule, rates: Rates, repetitions: int) -> StopReason | None:
     """Return why a cell needs no more than `repetitions`; None where it does."""
     samples = sum(map(len, rates.values()))
     if not samples:
-        return Settled.NO_RUN
+        return StopReason.NO_RUN
     if samples >= _LEAST_SAMPLES:
         reached, reachable = relative_half_width(rates), reachable_half_width(rates, rule.at_most)
         if reached is None or reachable is None:
-            return Settled.PROMPTS
+            return StopReason.PROMPTS
         if reached <= rule.within:
-            return Settled.PRECISE
+            return StopReason.PRECISE
         if reachable > max(rule.within, _WORTH_IT * reached):
-            return Settled.PROMPTS
-    return Settled.CAP if repetitions >= rule.at_most else None
+            return StopReason.PROMPTS
+    return StopReason.CAP if repetitions >= rule.at_most else None
 
 
 def relative_half_width(rates: Rates) -> float | None:

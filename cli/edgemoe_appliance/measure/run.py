@@ -15,7 +15,7 @@ from edgemoe_appliance.engine.argv import build_argv, scrubbed_environment
 from edgemoe_appliance.engine.probe_build import ProbeBuild
 from edgemoe_appliance.engine.stream import EngineEvent, EventKind, run_engine
 from edgemoe_appliance.errors import MeasureError
-from edgemoe_appliance.measure.adherence import Planned
+from edgemoe_appliance.measure.adherence import RunExpectation
 from edgemoe_appliance.measure.figures import RawRun, Setting, derive_figures
 from edgemoe_appliance.measure.instruments import Instruments
 from edgemoe_appliance.measure.live import LiveFile
@@ -182,7 +182,7 @@ def _watch(context: RunContext, header: HeaderRecord, sampler: Sampler, pause: P
     time.sleep(context.margin_s)
     sampler.close()
     return RawRun(
-        planned=Planned(
+        planned=RunExpectation(
             spec=header.spec,
             target=context.plan.target,
             model_path=context.plan.models[header.spec.model].path,

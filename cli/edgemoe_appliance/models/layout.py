@@ -11,7 +11,12 @@ from enum import Enum
 
 from edgemoe_appliance.models.ggml_types import GgmlType
 from edgemoe_appliance.models.gguf import DEFAULT_ALIGNMENT, TensorInfo, aligned
-from edgemoe_appliance.models.quantiser import FileType, Quantised, choose_type, find_file_type
+from edgemoe_appliance.models.quantiser import (
+    FileType,
+    QuantiserRequest,
+    choose_type,
+    find_file_type,
+)
 from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
 
 Shape = tuple[int, ...]
@@ -103,7 +108,7 @@ def _typed(
     architecture: str, shape: ModelShape, file_type: FileType
 ) -> Iterator[tuple[str, Shape, GgmlType]]:
     """Yield name, shape and type in the order of llama-quantize: by block, then by name."""
-    model = Quantised(
+    model = QuantiserRequest(
         architecture=architecture,
         block_count=shape.block_count,
         head_count=shape.head_count,

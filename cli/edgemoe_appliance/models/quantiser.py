@@ -63,7 +63,7 @@ _EIGHT: Final = 8  # experts of Mixtral, which the quantiser treats apart
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quantised:
+class QuantiserRequest:
     """What the quantiser asks of a model besides its tensors' names and shapes."""
 
     architecture: str
@@ -91,7 +91,7 @@ def find_file_type(name: str) -> FileType:
 
 
 def choose_type(
-    name: str, shape: Shape, block: int, model: Quantised, file_type: FileType
+    name: str, shape: Shape, block: int, model: QuantiserRequest, file_type: FileType
 ) -> GgmlType:
     """Return the type of a tensor; `block` is the number of its block, 0 outside of blocks."""
     if not _is_quantised(name, shape):
@@ -129,7 +129,7 @@ def _gets_more_bits(block: int, blocks: int) -> bool:
     return block < eighth or block >= 7 * blocks // 8 or (block - eighth) % 3 == 2
 
 
-def _value_type(file_type: str, usual: str, block: int, model: Quantised) -> str:
+def _value_type(file_type: str, usual: str, block: int, model: QuantiserRequest) -> str:
     if model.expert_count == _EIGHT:
         return "Q8_0"
     shares = model.queries_per_key >= 4
@@ -162,7 +162,7 @@ def _down_type(file_type: str, usual: str, block: int, blocks: int) -> str:
     return chosen
 
 
-def _attention_output_type(file_type: str, usual: str, model: Quantised) -> str:
+def _attention_output_type(file_type: str, usual: str, model: QuantiserRequest) -> str:
     if model.expert_count == _EIGHT:
         apart = {"Q2_K", "Q3_K_S", "Q3_K_M", "Q4_K_S", "Q4_K_M", "IQ4_NL", "IQ4_XS"}
         return "Q5_K" if file_type in apart else usual

@@ -136,9 +136,10 @@ def _answer_text(judgement: Judgement) -> Iterable[str]:
             "prints. A claim that its own tables do not bear out is shown as such."
         )
         return
+    tested = sum(verdict.verdict is not Verdict.NOT_TESTED for verdict in verdicts)
     yield (
-        f"{len(verdicts)} claims of the study, each tested on these sessions. Beside each stands "
-        "what the same test makes of the study's own printed figures."
+        f"{tested or 'None'} of the study's {len(verdicts)} claims could be tested on these "
+        "sessions. Beside each stands what the same test makes of the study's own printed figures."
     )
     if any(verdict.verdict in FAMILIES[Family.ELSEWHERE] for verdict in verdicts):
         yield (

@@ -134,7 +134,7 @@ class Verbatim:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folded:
+class Fold:
     """Verbatim texts behind one fold."""
 
     title: str
@@ -163,7 +163,7 @@ class Metrics:
 
 
 Block: TypeAlias = (
-    TableView | FigureView | Notice | Prose | Facts | Folded | Metrics | Claims | Audits
+    TableView | FigureView | Notice | Prose | Facts | Fold | Metrics | Claims | Audits
 )
 
 

@@ -141,7 +141,7 @@ class ImageLock(Frozen):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class LockDifference:
     """One item of a lock that another has otherwise."""
 
     item: str
@@ -153,12 +153,12 @@ class Difference:
         return f"{self.item}: locked {self.locked}, found {self.found}"
 
 
-def compare_inputs(locked: ImageInputs, found: ImageInputs) -> list[Difference]:
+def compare_inputs(locked: ImageInputs, found: ImageInputs) -> list[LockDifference]:
     """Return the bases, arguments and parts of the context that differ."""
     return _compare(dict(_input_items(locked)), dict(_input_items(found)))
 
 
-def compare_results(locked: ImageLock, found: ImageLock) -> list[Difference]:
+def compare_results(locked: ImageLock, found: ImageLock) -> list[LockDifference]:
     """Return the layers, packages, binaries and settings that differ."""
     return _compare(dict(_result_items(locked)), dict(_result_items(found)))
 
@@ -193,9 +193,9 @@ def _result_items(lock: ImageLock) -> Iterator[tuple[str, str]]:
     yield "config of the image", image.config_sha256
 
 
-def _compare(locked: Mapping[str, str], found: Mapping[str, str]) -> list[Difference]:
+def _compare(locked: Mapping[str, str], found: Mapping[str, str]) -> list[LockDifference]:
     return [
-        Difference(item=item, locked=locked.get(item, _ABSENT), found=found.get(item, _ABSENT))
+        LockDifference(item=item, locked=locked.get(item, _ABSENT), found=found.get(item, _ABSENT))
         for item in dict.fromkeys((*locked, *found))
         if locked.get(item) != found.get(item)
     ]

@@ -318,7 +318,7 @@ def limit_specs(check: Check) -> Iterator[LimitSpec]:
 Operation = Literal["ratio", "fall", "share", "sum", "difference", "product", "same", "added-time"]
 
 
-class Recomputed(Frozen):
+class Recomputation(Frozen):
     """A printed figure and how it follows from others.
 
     `said` and `parts` name figures; `*` in `said` stands for any key, `{1}`, `{2}` in parts for
@@ -341,7 +341,7 @@ class Recomputed(Frozen):
 
 
 class UnitCheck(Frozen):
-    """A printed figure whose parts have units in their names (_gib, _gb); names as Recomputed."""
+    """A printed figure whose parts have units in their names (_gib, _gb)."""
 
     id: str
     of: str
@@ -372,7 +372,7 @@ class ClaimsConfig(Frozen):
     """claims.yaml: the claims by id, and figures to work out again."""
 
     claims: dict[ClaimId, Claim]
-    recomputed: tuple[Recomputed, ...] = ()
+    recomputed: tuple[Recomputation, ...] = ()
     units: tuple[UnitCheck, ...] = ()
 
 

@@ -47,7 +47,7 @@ from edgemoe_appliance.schema.yamlfile import KeyPath, YamlDocument, read_yaml, 
 from edgemoe_appliance.studies.claims import (
     Claim,
     ClaimsConfig,
-    Recomputed,
+    Recomputation,
     UnitCheck,
     models_of,
     terms_of,
@@ -126,7 +126,7 @@ class Study:
     graph: GraphFacts | None
     printed: PrintedFigures
     claims: Mapping[str, Claim]
-    recomputed: tuple[Recomputed, ...]
+    recomputed: tuple[Recomputation, ...]
     units: tuple[UnitCheck, ...]
     experiments: Mapping[str, Experiment]
     suites: Suites
@@ -422,7 +422,7 @@ def _of_claims(study: Study) -> Iterator[_Reference]:
 
 
 def _of_recomputed(study: Study) -> Iterator[_Reference]:
-    declared: dict[str, Sequence[Recomputed | UnitCheck]] = {
+    declared: dict[str, Sequence[Recomputation | UnitCheck]] = {
         "recomputed": study.recomputed,
         "units": study.units,
     }

@@ -19,7 +19,7 @@ from edgemoe_appliance.schema.units import GB, GIB
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.claims import (
     Operation,
-    Recomputed,
+    Recomputation,
     UnitCheck,
     filled_in,
 )
@@ -60,7 +60,7 @@ def printed_statements(study: Study) -> Iterator[Statement]:
 
 
 def _recomputed(
-    study: Study, entry: Recomputed, name: str, captures: tuple[str, ...]
+    study: Study, entry: Recomputation, name: str, captures: tuple[str, ...]
 ) -> Iterator[Statement]:
     names = entry.part_names(name, captures)
     parts, texts = zip(*(_part(study, each) for each in names), strict=True)
@@ -139,7 +139,7 @@ def _subject(study: Study, words: str, captures: tuple[str, ...]) -> str:
     return filled_in(words, tuple(names.get(each, each) for each in captures))
 
 
-def _in_words(entry: Recomputed, parts: Sequence[str]) -> str:
+def _in_words(entry: Recomputation, parts: Sequence[str]) -> str:
     shown = [f"({part})" if " to " in part else part for part in parts]
     words = " + ".join(shown) if entry.by == "sum" else _IN_WORDS[entry.by].format(*shown)
     return words if entry.factor == 1 else f"({words}) x {entry.factor:.4g}"

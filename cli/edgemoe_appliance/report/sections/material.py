@@ -36,9 +36,14 @@ class Material:
         """Return what is to be said of twins, nothing where there are none."""
         if not self.twin_scales:
             return ""
+        worth = (
+            "Rates, memory and energy are nearly those of the models, and bear directions; the "
+            "generated text and the choice of experts mean nothing."
+            if self.twin_scales == "full"
+            else "They show that every step works and bear no verdict on the models: whole ones, "
+            "written without a download by --twins full, bear directions."
+        )
         return (
             "The model files of these sessions hold random weights in the tensor shapes of the "
-            f"real models (scale {self.twin_scales}). Rates and sizes are those of such files, not "
-            "of the models they are named after. Ratios between them can be read; the generated "
-            "text means nothing."
+            f"real models (scale {self.twin_scales}). {worth}"
         )

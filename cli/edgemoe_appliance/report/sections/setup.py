@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgemoe_appliance.analysis.tables.common import CONFIDENCE_PCT
-from edgemoe_appliance.report.context import Folded, Metrics, MetricView, Prose, Section, Verbatim
+from edgemoe_appliance.report.context import Fold, Metrics, MetricView, Prose, Section, Verbatim
 from edgemoe_appliance.report.sections.material import Material
 from edgemoe_appliance.report.sections.parts import declared_tables, prose_of, section_of, table_of
 from edgemoe_appliance.schema.metrics import METRICS
@@ -25,7 +25,7 @@ def hardware_section(material: Material) -> Section:
     blocks = [
         prose_of(material, "hardware"),
         table_of(material, material.tables["hardware"]),
-        Folded(title="Exact command of each model's first run", texts=tuple(commands[:_MOST_TEXTS]))
+        Fold(title="Exact command of each model's first run", texts=tuple(commands[:_MOST_TEXTS]))
         if commands
         else None,
     ]
@@ -54,7 +54,7 @@ def prompts_section(material: Material) -> Section:
         table_of(material, material.tables["experiments"]),
         *declared_tables(material, "prompts"),
         table_of(material, material.tables["prompts"]),
-        Folded(title="Texts as sent", texts=tuple(texts.values())[:_MOST_TEXTS]) if texts else None,
+        Fold(title="Texts as sent", texts=tuple(texts.values())[:_MOST_TEXTS]) if texts else None,
     ]
     return section_of(material, "prompts", blocks, measured=False)
 
