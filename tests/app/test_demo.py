@@ -38,7 +38,7 @@ def demo(engine: RealEngine, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_measures_the_whole_matrix(demo: Path) -> None:
-    (session,) = (demo / "data/raw").iterdir()
+    (session,) = (demo / "data/raw").glob("demo-*")
     lines = iterate_journal(session / JOURNAL_NAME)
     records = [line.record for line in lines if isinstance(line, JournalLine)]
     ends = [record for record in records if isinstance(record, EndRecord)]
@@ -56,7 +56,7 @@ def test_it_says_which_engine_was_used_and_where_the_report_is(demo: Path) -> No
 
 
 def test_the_report_can_be_made_again_to_the_byte(demo: Path, tmp_path: Path) -> None:
-    (session,) = (demo / "data/raw").iterdir()
+    (session,) = (demo / "data/raw").glob("demo-*")
     done = run(demo, "report", session.name, "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     (page,) = (demo / "results").glob("*/report.html")

@@ -141,9 +141,9 @@ def test_a_folder_that_is_not_there(folder: Path) -> None:
         (
             "engines",
             "0" * 40,
-            "main",
+            "-main",
             "engines.yaml:5: pins.b4404.source.commit: String should match pattern "
-            "'^[0-9a-f]{40}$' (got 'main')",
+            "'^[0-9A-Za-z][0-9A-Za-z._/+-]{1,99}$' (got '-main')",
         ),
         (
             "engines",
