@@ -21,6 +21,8 @@ from edgemoe_appliance.schema.resources import resource_folder
 # What a shell without job control runs in the background ignores interrupts, and so would every
 # program that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# What nohup runs ignores hang-ups.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @dataclass(frozen=True, kw_only=True)

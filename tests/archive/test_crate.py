@@ -17,6 +17,7 @@ from rocrate_validator.utils.http import HttpRequester  # type: ignore[import-un
 from edgemoe_appliance.archive import layout
 from tests.archive.contexts import CONTEXTS
 from tests.archive.sessions import IDENTITY
+from tests.tools.untar import unpack
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +56,7 @@ def validate(folder: Path, profile: str, severity: Severity = Severity.REQUIRED)
 @pytest.fixture
 def unpacked(small_archive: Path, tmp_path: Path) -> Path:
     with tarfile.open(small_archive) as archive:
-        archive.extractall(tmp_path, filter="data")
+        unpack(archive, tmp_path)
     return tmp_path / "small"
 
 

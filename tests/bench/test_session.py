@@ -109,6 +109,16 @@ def test_a_session_that_is_to_finish_cuts_no_run_and_can_be_resumed(
     plan: Plan, tmp_path: Path
 ) -> None:
     measuring: list[NativeMeasuring] = []
+    # Long enough that the session is still at work when it is asked.
+    longer = {
+        name: each.model_copy(update={"n_predict": 2000, "context": 4096, "ignore_eos": True})
+        for name, each in plan.experiments.items()
+    }
+    runs = [
+        run.model_copy(update={"n_predict": 2000, "context": 4096, "ignore_eos": True})
+        for run in plan.runs
+    ]
+    plan = plan.model_copy(update={"experiments": longer, "runs": tuple(runs)})
 
     class Kept(NativeLauncher):
         def launch(self, plan: Plan, folder: Path) -> NativeMeasuring:

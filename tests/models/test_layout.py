@@ -214,7 +214,7 @@ def test_a_quantisation_that_no_twin_can_have_is_refused(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"expert_count": 0, "expert_used_count": 0}, "role moe with 0 experts"),
+        ({"expert_count": 0, "expert_used_count": 0}, "parameters, 46702792704 are published"),
         ({"expert_used_count": 0}, "0 of 8 experts used per token"),
         ({"block_count": 31}, "parameters, 46702792704 are published"),
         ({"expert_used_count": 3}, "active parameters, 12879425536 are published"),

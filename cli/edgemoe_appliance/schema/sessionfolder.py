@@ -223,6 +223,8 @@ class SessionFolder:
                     yield file
             except IsADirectoryError as error:
                 raise self._refusal(name, "is a folder") from error
+            except FileNotFoundError as error:
+                raise self._unreadable(name, error) from error
             except OSError as error:
                 error.filename = self._where(name)  # not the name it has meanwhile
                 raise
@@ -366,7 +368,14 @@ class SessionFolder:
                 if is_made:
                     with contextlib.suppress(FileExistsError):
                         os.mkdir(part, dir_fd=descriptor)
-                outer, descriptor = descriptor, self._step_into(descriptor, part, folder)
+                try:
+                    inner = self._step_into(descriptor, part, folder)
+                except FileNotFoundError as error:
+                    if not is_made:
+                        raise
+                    # It was there a moment ago: somebody takes folders away while we write.
+                    raise self._unreadable(folder, error) from error
+                outer, descriptor = descriptor, inner
                 os.close(outer)
             yield descriptor
         finally:
