@@ -124,7 +124,7 @@ def test_session_measured_in_a_container_comes_home_whole(
     assert period.hardware.system == "Debian GNU/Linux 12 (bookworm)"
     assert period.plan_digest == plan.digest
     assert isinstance(header, HeaderRecord) and header.image == measurement_image.config_sha256
-    assert header.argv[0] == "/opt/edgemoe/engine/b4447/bin/llama-cli"
+    assert header.argv[0] == "$CACHE/b4447/bin/llama-cli"
     assert isinstance(end, EndRecord) and end.status is Status.OK
     assert end.metrics["generated_tokens"] == 8
     assert end.samples is not None and (folder / "samples" / end.samples.name).is_file()
