@@ -80,3 +80,12 @@ def test_what_is_not_there_is_neither_file_nor_folder(tmp_path: Path, name: str)
     (tmp_path / "file").write_text("")
     (tmp_path / "ring").symlink_to(tmp_path / "ring")
     assert (is_file(tmp_path / name), is_folder(tmp_path / name)) == (False, False)
+
+
+def test_a_folder_of_the_user_s_that_begins_alike_is_left_alone(tmp_path: Path) -> None:
+    mine = [tmp_path / f"{PREFIX}{name}" for name in ("", "mine", "check-Ab12Cd", "x.scratch")]
+    for folder in mine:
+        folder.mkdir()
+        (folder / "work").write_text("kept")
+    with scratch_folder(PREFIX, tmp_path):
+        assert all((folder / "work").exists() for folder in mine)

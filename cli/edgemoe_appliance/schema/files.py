@@ -7,6 +7,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -22,6 +23,8 @@ from edgemoe_appliance.schema.units import human_bytes
 PARTIAL_SUFFIX: Final = ".partial"
 _BLOCK_BYTES: Final = 4 * 1024 * 1024
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# How the names of scratch folders end, after eight letters that mkdtemp chose.
+_SCRATCH: Final = ".scratch"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -140,7 +143,7 @@ def scratch_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
 def _locked_folder(place: Path, prefix: str) -> tuple[Path, int]:
     """Make a folder and hold a lock on it; it may be taken for an abandoned one just before."""
     while True:
-        path = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+        path = Path(tempfile.mkdtemp(prefix=prefix, suffix=_SCRATCH, dir=place))
         try:
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -154,10 +157,14 @@ def _locked_folder(place: Path, prefix: str) -> tuple[Path, int]:
 
 
 def _remove_abandoned(place: Path, prefix: str) -> None:
-    """Remove folders of ours that nobody holds a lock on; what cannot be removed stays."""
+    """Remove folders of ours that nobody holds a lock on; what cannot be removed stays.
+
+    A folder of the user's that only begins with the same letters is none of ours.
+    """
+    ours = re.compile(rf"{re.escape(prefix)}[a-z0-9_]{{8}}{re.escape(_SCRATCH)}")
     found: list[str] = []
     with contextlib.suppress(OSError), os.scandir(place) as entries:
-        found = [entry.path for entry in entries if entry.name.startswith(prefix)]
+        found = [entry.path for entry in entries if ours.fullmatch(entry.name)]
     for path in found:
         with contextlib.suppress(OSError):
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
