@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,21 @@ def test_a_session_that_is_to_finish_cuts_no_run_and_can_be_resumed(
     assert 1 <= len(ends(tmp_path)) < 4
     assert {end.status for end in ends(tmp_path)} == {Status.OK}
     assert bench(plan, tmp_path)[-1].done == 4
+
+
+@pytest.mark.parametrize("ask", [NativeMeasuring.finish, NativeMeasuring.stop])
+def test_asked_before_it_has_come_up_the_measuring_process_ends_in_order(
+    ask: Callable[[NativeMeasuring], object], plan: Plan, tmp_path: Path
+) -> None:
+    class Asked(NativeLauncher):
+        def launch(self, plan: Plan, folder: Path) -> NativeMeasuring:
+            measuring = super().launch(plan, folder)
+            ask(measuring)
+            return measuring
+
+    with pytest.raises(InterruptedByUserError, match="the same command resumes"):
+        run_bench(plan, tmp_path, Asked(), lambda _: None)
+    assert {end.status for end in ends(tmp_path)} <= {Status.OK}
 
 
 def test_the_figures_of_a_run_are_measured_and_consistent(

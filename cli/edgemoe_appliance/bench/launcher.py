@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol, cast
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.measure.interruption import FINISH_SIGNAL
 from edgemoe_appliance.schema.journal import LOG_NAME, PLAN_NAME
 from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.schema.sessionfolder import SessionFolder, host_folder
@@ -74,8 +74,9 @@ class NativeMeasuring:
     """A measuring child process. Its standard input ends with this process, and so does it."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        """Take over the process."""
+        """Take over the process, which reads a pipe of this one."""
         self._process = process
+        self._stdin = cast("IO[bytes]", process.stdin)
 
     def poll(self) -> int | None:
         """Return the exit code, or None while it measures."""
@@ -83,11 +84,12 @@ class NativeMeasuring:
 
     def finish(self) -> None:
         """Ask it to finish the present run and to begin no other; `poll` tells when it has."""
-        self._process.send_signal(FINISH_SIGNAL)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._stdin.fileno(), b"\n")
 
     def stop(self) -> int:
         """Ask it to close its journal; end it by force where it does not."""
-        self._process.terminate()
+        self._stdin.close()
         try:
             return self._process.wait(_STOP_GRACE_S)
         except subprocess.TimeoutExpired:

@@ -79,7 +79,7 @@ def _measure(plan_path: Path, folder: Path, roots: Roots, *, stop_with_parent: b
     roots = roots.having(SESSION=folder.absolute())
     with SessionFolder(folder, is_made=True), Interruption() as interruption:
         if stop_with_parent:
-            interruption.stop_when_parent_goes()
+            interruption.follow_parent()
         outcome = measure_session(plan, folder, os.environ, interruption, folders=roots)
     return RunFailedError.exit_code if outcome.not_ok else 0
 

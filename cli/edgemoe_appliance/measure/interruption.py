@@ -1,6 +1,7 @@
 """Stopping on SIGINT, SIGTERM, or when the process that started this one has gone.
 
-SIGUSR1 asks for less: the present run is finished, and no other is begun.
+A byte on standard input asks for less: the present run is finished, and no other is begun. A pipe
+keeps it until this process reads, where a signal that comes before its handler would end it.
 
 A signal only sets a mark; the work asks for it where stopping is safe, so that no record is
 ever cut in two by a signal.
@@ -18,7 +19,6 @@ from types import FrameType, TracebackType
 from edgemoe_appliance.errors import InterruptedByUserError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-FINISH_SIGNAL = signal.SIGUSR1
 
 
 class Interruption:
@@ -34,7 +34,6 @@ class Interruption:
         """Install the handlers (main thread only)."""
         for number in _SIGNALS:
             self._previous[number] = signal.signal(number, self._on_signal)
-        self._previous[FINISH_SIGNAL] = signal.signal(FINISH_SIGNAL, self._on_finish)
         return self
 
     def __exit__(
@@ -75,17 +74,17 @@ class Interruption:
                 "stopped; what was measured is kept", hint="the same command resumes"
             )
 
-    def stop_when_parent_goes(self) -> None:
-        """Ask for stopping when standard input ends: the parent holds its other end open."""
+    def follow_parent(self) -> None:
+        """Heed standard input: a byte asks for no other run, its end for stopping at once.
+
+        The parent holds the other end open, so that it ends with the parent, however that ends.
+        """
         threading.Thread(target=self._watch_stdin, name="parent-watch", daemon=True).start()
 
     def _watch_stdin(self) -> None:
         while os.read(sys.stdin.fileno(), 1024):
-            pass
+            self._is_last.set()
         self.request()
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._requested.set()
-
-    def _on_finish(self, _number: int, _frame: FrameType | None) -> None:
-        self._is_last.set()
