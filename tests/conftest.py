@@ -11,9 +11,9 @@ import pytest
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.engine.build import build_engine
 from edgemoe_appliance.engine.source import prepare_source
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Configs, read_configs
 from edgemoe_appliance.schema.plan import EngineBuild, PlannedModel
 from edgemoe_appliance.schema.resources import resource_folder

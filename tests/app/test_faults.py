@@ -28,7 +28,7 @@ from edgemoe_appliance.errors import (
     RecordError,
     VerificationError,
 )
-from edgemoe_appliance.schema.base import printable
+from edgemoe_appliance.schema.text import printable
 from tests.analysis.journals import write_session
 
 PROGRAM = "from edgemoe_appliance.app import main; main()"

@@ -24,9 +24,9 @@ from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.engine.build import engine_build
 from edgemoe_appliance.errors import ApplianceError
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     PLAN_NAME,

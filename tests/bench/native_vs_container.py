@@ -24,9 +24,9 @@ from edgemoe_appliance.bench.runtime import (
 )
 from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.container.client import open_engine
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Configs, DevicesConfig, read_configs
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, iterate_journal
 from edgemoe_appliance.schema.plan import Plan

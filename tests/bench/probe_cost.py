@@ -19,7 +19,7 @@ from edgemoe_appliance.engine.probe import (
     ProbeMode,
     ProbeReport,
 )
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 from tests.bench.intervals import MedianInterval, bootstrap_median
 from tests.bench.rig import Rig, add_options, open_rig
 

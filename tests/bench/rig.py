@@ -23,9 +23,9 @@ from edgemoe_appliance.engine.probe import (
 from edgemoe_appliance.engine.probe_build import read_probe
 from edgemoe_appliance.engine.stream import EngineResult, OnEvent, run_engine
 from edgemoe_appliance.measure.session import write_prompts
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Configs, read_configs
 from edgemoe_appliance.schema.plan import EngineBuild, Plan, PlannedModel
 from edgemoe_appliance.schema.resources import resource_folder

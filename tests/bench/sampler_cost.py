@@ -29,7 +29,7 @@ from edgemoe_appliance.measure.instruments import Instruments, open_instruments
 from edgemoe_appliance.measure.sampler import Sampler
 from edgemoe_appliance.measure.sysfs import SystemRoots
 from edgemoe_appliance.measure.tree import open_tree
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import PowerSource
 from edgemoe_appliance.schema.units import NS_PER_S
 from tests.bench.intervals import bootstrap_median

@@ -18,7 +18,7 @@ from edgemoe_appliance.bench.prepare import (
 from edgemoe_appliance.bench.progress import Steps
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.models.ggml_types import GGML_TYPES
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 from edgemoe_appliance.studies import Study, read_study
 from tests.evaluation.standins import StandInAudience

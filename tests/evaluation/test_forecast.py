@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.bench.paths import Folders
-from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId
 from edgemoe_appliance.evaluation.estimates import Estimator
 from edgemoe_appliance.evaluation.forecast import outline_lines
 from edgemoe_appliance.evaluation.request import EvaluationOptions, resolve
 from edgemoe_appliance.evaluation.state import read_present
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import twin_path
+from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
 from edgemoe_appliance.schema.configs import Arm
 from edgemoe_appliance.schema.units import GB
 from edgemoe_appliance.studies import Study

@@ -14,7 +14,7 @@ from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId
 from edgemoe_appliance.evaluation.pipeline import Performance
 from edgemoe_appliance.evaluation.request import Evaluation, EvaluationOptions, resolve
 from edgemoe_appliance.evaluation.summary import ending_lines
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.records import Status
 from edgemoe_appliance.studies import Study

@@ -2,11 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EvaluationConfig
 from edgemoe_appliance.evaluation.request import EvaluationOptions, resolve
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
 from edgemoe_appliance.studies import Study
 
 

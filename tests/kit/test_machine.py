@@ -18,7 +18,7 @@ from edgemoe_appliance.kit.machine import (
     parse_cuda_of_driver,
     parse_device_use,
 )
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.findings import Level
 from edgemoe_appliance.schema.units import GB, MIB

@@ -15,8 +15,8 @@ from edgemoe_appliance.kit.programme import (
     order_runs,
     twin_sizes,
 )
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.twin import build_twin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Programme, Rounds, VisitSuite
 from edgemoe_appliance.schema.plan import RunSpec, expand_runs
 from edgemoe_appliance.schema.resources import resource_folder

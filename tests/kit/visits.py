@@ -22,7 +22,7 @@ from edgemoe_appliance.kit.contents import KIT_NAME, SOURCES, KitFacts
 from edgemoe_appliance.kit.visit import VisitOutcome, make_visit
 from edgemoe_appliance.kit.workplace import VisitRequest
 from edgemoe_appliance.measure.interruption import Interruption
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Experiment, Programme, Rounds, VisitSuite
 from edgemoe_appliance.studies.study import Study, read_study
 from tests.bench.plans import IDENTITY

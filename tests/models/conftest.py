@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.twin import WrittenTwin, write_twin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelsConfig
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.yamlfile import read_yaml, validate

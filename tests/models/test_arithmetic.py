@@ -9,8 +9,8 @@ from edgemoe_appliance.models.arithmetic import ModelCounts, count_model
 from edgemoe_appliance.models.ggml_types import F32, Q4_K
 from edgemoe_appliance.models.gguf import GgufHeader, ValueType, read_header
 from edgemoe_appliance.models.gguf_writer import TypedArray, TypedValue
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.twin import build_twin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelsConfig
 from tests.models import files
 from tests.models.published import PUBLISHED

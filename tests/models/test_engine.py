@@ -12,11 +12,12 @@ import pytest
 from edgemoe_appliance.models.ggml_types import GGML_TYPES
 from edgemoe_appliance.models.gguf import TensorInfo, ValueType, aligned, read_header
 from edgemoe_appliance.models.gguf_writer import TypedArray, TypedValue, render_header
-from edgemoe_appliance.models.layout import TwinScale, build_tensors, scaled_shape
+from edgemoe_appliance.models.layout import build_tensors, scaled_shape
 from edgemoe_appliance.models.metadata import build_metadata
 from edgemoe_appliance.models.twin import WrittenTwin
 from edgemoe_appliance.models.twin_mark import TwinMark
 from edgemoe_appliance.models.vocabulary import TokenizerKind, build_vocabulary
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 
 pytestmark = pytest.mark.engine

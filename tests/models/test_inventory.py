@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.models.inventory import Verdict, list_models, verify_models
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import model_path, read_model_file
 from edgemoe_appliance.models.twin import WrittenTwin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 from tests.models import files
 

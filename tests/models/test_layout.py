@@ -8,8 +8,9 @@ import yaml
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.models.gguf import TensorInfo
-from edgemoe_appliance.models.layout import TwinScale, build_tensors, scaled_shape
+from edgemoe_appliance.models.layout import build_tensors, scaled_shape
 from edgemoe_appliance.models.twin import build_twin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 
 CASES = Path(__file__).parents[2] / "../shared/cases/engine"

@@ -13,7 +13,6 @@ from edgemoe_appliance.models import digests
 from edgemoe_appliance.models.fetch import fetch_model
 from edgemoe_appliance.models.ggml_types import TYPE_BY_NAME, GgmlType
 from edgemoe_appliance.models.gguf import read_header
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import (
     count_as,
     model_path,
@@ -23,6 +22,7 @@ from edgemoe_appliance.models.store import (
 )
 from edgemoe_appliance.models.tied_head import is_head_stored_twice
 from edgemoe_appliance.models.twin import WrittenTwin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelsConfig
 from tests.models import files
 

@@ -13,10 +13,10 @@ import pytest
 
 from edgemoe_appliance.errors import HostError, RecordError
 from edgemoe_appliance.models.gguf import read_header
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import read_model_file, twin_path
 from edgemoe_appliance.models.twin import WrittenTwin, build_twin, twin_sha256, write_twin
 from edgemoe_appliance.models.twin_mark import TWIN_FORMAT, TwinMark, read_twin_mark
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelsConfig
 from tests.models import files
 

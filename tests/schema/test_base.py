@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgemoe_appliance.schema.base import canonical_json, digest_of, on_one_line
+from edgemoe_appliance.schema.base import canonical_json, digest_of
+from edgemoe_appliance.schema.text import on_one_line
 
 
 def test_equal_values_have_one_digest_whatever_their_order() -> None:

@@ -24,11 +24,11 @@ from edgemoe_appliance.bench.launcher import NativeLauncher
 from edgemoe_appliance.bench.prepare import BenchRequest, build_plan
 from edgemoe_appliance.bench.runtime import Supply
 from edgemoe_appliance.bench.session import run_bench
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
 from edgemoe_appliance.report import render_reference_report
 from edgemoe_appliance.report.render import render_files
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.plan import PlannedModel
 from edgemoe_appliance.studies import Study, read_study
 from tests.conftest import RealEngine

@@ -12,7 +12,7 @@ from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId, read_e
 from edgemoe_appliance.evaluation.estimates import Cost, Estimator
 from edgemoe_appliance.evaluation.request import EvaluationOptions, resolve
 from edgemoe_appliance.evaluation.state import read_present
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.units import human_bytes, human_duration

@@ -22,8 +22,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.files import scratch_folder
+from edgemoe_appliance.schema.text import on_one_line
 
 if TYPE_CHECKING:
     from typing_extensions import Self

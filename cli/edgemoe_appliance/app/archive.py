@@ -17,9 +17,9 @@ from edgemoe_appliance.bench.identity import read_identity
 from edgemoe_appliance.bench.images import exported_image
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.errors import ConfigError, VerificationError
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.journal import find_kept_plan
 from edgemoe_appliance.schema.plan import StudyIdentity, read_plan
+from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import human_bytes
 from edgemoe_appliance.studies import read_planned_study
 

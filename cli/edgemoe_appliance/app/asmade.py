@@ -16,8 +16,8 @@ from typing import Any, Final
 from edgemoe_appliance.container.client import open_engine
 from edgemoe_appliance.container.offline import OfflineRun, run_offline
 from edgemoe_appliance.errors import ConfigError, HostError, VerificationError
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.files import scratch_folder
+from edgemoe_appliance.schema.text import on_one_line
 
 _ARCHIVE: Final = PurePosixPath("/as-made/archive.tar")
 _WHEEL: Final = PurePosixPath("/as-made/appliance.whl")

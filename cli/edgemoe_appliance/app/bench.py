@@ -34,16 +34,11 @@ from edgemoe_appliance.bench.prepare import (
     prepare_bench,
 )
 from edgemoe_appliance.bench.resume import unfinished_session
-from edgemoe_appliance.bench.runtime import (
-    ImageOptions,
-    NativeRuntime,
-    RuntimeKind,
-    open_runtime,
-)
+from edgemoe_appliance.bench.runtime import ImageOptions, NativeRuntime, open_runtime
 from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.doctor import DockerCheck
 from edgemoe_appliance.errors import RunFailedError
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
 from edgemoe_appliance.schema.configs import find_catalogue
 from edgemoe_appliance.studies import read_study
 

@@ -15,9 +15,9 @@ from edgemoe_appliance.app.console import print_json, say, show_table
 from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.bench.paths import default_folders
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.files import is_file
 from edgemoe_appliance.schema.metrics import METRICS
+from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import GIB
 from edgemoe_appliance.studies import read_planned_study
 

@@ -26,8 +26,8 @@ from rich.text import Text
 
 from edgemoe_appliance.bench.progress import BenchProgress
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.schema.base import printable
 from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.schema.text import printable
 from edgemoe_appliance.schema.units import human_duration
 
 # Where nobody watches (a log, CI), progress is a line now and then instead of a moving bar.

@@ -18,11 +18,11 @@ from edgemoe_appliance.app.options import (
 )
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import expected_model_bytes, used_models
-from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.bench.trial import check_engines
 from edgemoe_appliance.container.manifest_check import check_bases
 from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.schema.choices import RuntimeKind
 from edgemoe_appliance.schema.configs import find_catalogue
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.resources import work_root

@@ -19,7 +19,8 @@ from edgemoe_appliance.app.options import (
     RuntimeOption,
 )
 from edgemoe_appliance.bench.paths import default_folders
-from edgemoe_appliance.bench.runtime import EngineRequest, ImageOptions, RuntimeKind, open_runtime
+from edgemoe_appliance.bench.runtime import EngineRequest, ImageOptions, open_runtime
+from edgemoe_appliance.schema.choices import RuntimeKind
 from edgemoe_appliance.schema.configs import find_catalogue, read_configs
 from edgemoe_appliance.schema.resources import resource_folder
 

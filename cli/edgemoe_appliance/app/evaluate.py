@@ -32,10 +32,10 @@ from edgemoe_appliance.app.options import (
 )
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.progress import BenchProgress
-from edgemoe_appliance.bench.runtime import ImageOptions, RuntimeKind, open_runtime
+from edgemoe_appliance.bench.runtime import ImageOptions, open_runtime
 from edgemoe_appliance.doctor import DockerCheck
 from edgemoe_appliance.evaluation.request import EvaluationOptions
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
 from edgemoe_appliance.schema.configs import find_catalogue
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.plan import Plan

@@ -19,7 +19,7 @@ from edgemoe_appliance.errors import (
     RecordError,
     host_error,
 )
-from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.text import on_one_line
 
 _MOST_CHARACTERS = 300
 # Roots of what libraries raise, the more particular first. A library that was never loaded has

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.text import on_one_line
 
 # Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:

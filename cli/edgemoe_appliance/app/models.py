@@ -15,7 +15,7 @@ from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import obtain_model
 from edgemoe_appliance.errors import DigestError
 from edgemoe_appliance.models.inventory import ModelFinding, Verdict, list_models, verify_models
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Configs, find_catalogue, read_configs
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.units import human_bytes

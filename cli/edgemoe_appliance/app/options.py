@@ -9,8 +9,8 @@ from typing import Annotated, Final
 import typer
 from pydantic import ValidationError
 
-from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.schema.choices import RuntimeKind
 from edgemoe_appliance.schema.plan import LEAST_REPETITIONS, PrecisionRule
 
 # With as many, an experiment of a single prompt has the ten samples that the rule asks for.

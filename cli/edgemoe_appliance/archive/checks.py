@@ -13,9 +13,9 @@ from edgemoe_appliance.archive.image import belongs_to
 from edgemoe_appliance.archive.layout import FileEntry
 from edgemoe_appliance.archive.results import Kind, Mismatch
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.imagelock import ImageLock
 from edgemoe_appliance.schema.plan import Plan
+from edgemoe_appliance.schema.text import on_one_line
 
 Entries = Mapping[str, FileEntry]
 # One document's statement about a file: its digest and, where it gives one, its size.

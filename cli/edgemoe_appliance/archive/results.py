@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from edgemoe_appliance.archive.about import Maker
-from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.text import on_one_line
 
 _MOST_CHARACTERS = 400
 

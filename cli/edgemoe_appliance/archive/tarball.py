@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from edgemoe_appliance.errors import HostError, VerificationError
-from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.text import on_one_line
 
 BLOCK_BYTES: Final = 512
 CHUNK_BYTES: Final = 1 << 20

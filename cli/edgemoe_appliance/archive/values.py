@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.text import on_one_line
 
 # Tables hold ten digits; another order of summation may change the last of them.
 _RELATIVE: Final = 1e-8

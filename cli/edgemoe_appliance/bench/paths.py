@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.schema.base import digest_of, on_one_line
+from edgemoe_appliance.schema.base import digest_of
 from edgemoe_appliance.schema.configs import IDENTIFIER_PATTERN
 from edgemoe_appliance.schema.resources import resource_folder, work_root
 from edgemoe_appliance.schema.roots import CACHE, MODELS, WORK
+from edgemoe_appliance.schema.text import on_one_line
 
 _CACHE_VARIABLE = "EDGEMOE_CACHE"
 _SESSION_NAME: Final = re.compile(IDENTIFIER_PATTERN)

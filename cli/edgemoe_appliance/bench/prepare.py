@@ -17,9 +17,9 @@ from edgemoe_appliance.bench.runtime import EngineRequest, Runtime, Supply
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import model_path, planned_model, read_model_file
 from edgemoe_appliance.models.twin import build_twin, write_twin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Configs, Experiment, ModelEntry, Target
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.plan import (

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     LIVE_NAME,
@@ -23,6 +22,7 @@ from edgemoe_appliance.schema.metrics import is_long_enough
 from edgemoe_appliance.schema.plan import Plan, RunSpec
 from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, Status
 from edgemoe_appliance.schema.sessionfolder import SessionFolder
+from edgemoe_appliance.schema.text import on_one_line
 
 # Some hundred bytes; whatever is larger is not ours.
 _LIVE_BYTES = 64 * 1024

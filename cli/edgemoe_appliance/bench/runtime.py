@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -35,18 +34,12 @@ from edgemoe_appliance.engine.toolchain import portable_flags
 from edgemoe_appliance.engine.tools import require_tool
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.models.ggml_types import GgmlType, read_type_table
+from edgemoe_appliance.schema.choices import RuntimeKind
 from edgemoe_appliance.schema.configs import Configs, ContainerProfile, Target
 from edgemoe_appliance.schema.hardware import POWER_MODE_FILE, POWER_MODES_FILE
 from edgemoe_appliance.schema.plan import EngineBuild, ProbeFacts
 
 _COMPILER = "c++"
-
-
-class RuntimeKind(str, Enum):
-    """The two ways of measuring."""
-
-    NATIVE = "native"
-    CONTAINER = "container"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,9 +20,9 @@ from edgemoe_appliance.engine.failure import classify_failure
 from edgemoe_appliance.engine.stream import EndedBy, EngineResult, run_engine
 from edgemoe_appliance.engine.toolchain import is_on
 from edgemoe_appliance.errors import ApplianceError, ConfigError, HostError
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Configs, Target
 from edgemoe_appliance.schema.files import scratch_folder
 from edgemoe_appliance.schema.findings import Finding, Level

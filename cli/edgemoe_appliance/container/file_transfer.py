@@ -37,7 +37,6 @@ from edgemoe_appliance.container.tarstream import (
     path_below_top,
 )
 from edgemoe_appliance.errors import HostError, RecordError
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     LIVE_NAME,
@@ -53,6 +52,7 @@ from edgemoe_appliance.schema.sessionfolder import (
     holds,
     host_folder,
 )
+from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import human_bytes
 
 _BLOCK_BYTES: Final = 1 << 20

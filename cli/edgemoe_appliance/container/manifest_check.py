@@ -19,8 +19,8 @@ from typing import Final
 
 from edgemoe_appliance.container.bases import BaseImage, read_bases
 from edgemoe_appliance.container.registry import split_tag
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.findings import Finding, Level
+from edgemoe_appliance.schema.text import on_one_line
 
 _ANSWER_S: Final = 20
 _DOCKER_HUB: Final = "registry-1.docker.io"

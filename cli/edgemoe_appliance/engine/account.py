@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgemoe_appliance.engine.failure import own_lines
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.records import BufferFacts, BufferKind, EngineFacts
+from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import MIB
 
 _MAX_NAME_CHARS: Final = 80

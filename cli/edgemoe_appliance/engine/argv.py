@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.configs import Arm, Target
 from edgemoe_appliance.schema.plan import EngineBuild, PlannedModel, RunSpec
+from edgemoe_appliance.schema.text import on_one_line
 
 # The study's sampling: greedy, so that equal work gives equal text.
 _SAMPLING: Final = ("--temp", "0", "--top-p", "1", "--seed", "42")

@@ -11,8 +11,8 @@ import signal as signals
 from dataclasses import dataclass
 from typing import Final
 
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.records import Status
+from edgemoe_appliance.schema.text import on_one_line
 
 _MAX_REASON_CHARS: Final = 240
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from edgemoe_appliance.engine.guard import GroupGuard
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.text import on_one_line
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Backend, Identifier
 from edgemoe_appliance.schema.yamlfile import read_yaml, validate
 

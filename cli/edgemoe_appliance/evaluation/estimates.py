@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.evaluation.config import Paces, StepId
 from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.evaluation.state import ModelHere, Present
+from edgemoe_appliance.schema.choices import RuntimeKind
 from edgemoe_appliance.schema.configs import Arm, Target
 from edgemoe_appliance.schema.plan import RunSpec, scaled_prompt
 from edgemoe_appliance.schema.units import GB, KB, MB

@@ -9,12 +9,12 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId
 from edgemoe_appliance.evaluation.estimates import Cost, Estimator
 from edgemoe_appliance.evaluation.notices import models_note, pace_note
 from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.evaluation.state import Present
+from edgemoe_appliance.schema.choices import RuntimeKind
 from edgemoe_appliance.schema.units import human_bytes, human_duration
 from edgemoe_appliance.studies import Study
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgemoe_appliance.evaluation.config import Paces
 from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.evaluation.state import Present
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.units import human_bytes
 from edgemoe_appliance.studies import Study
 

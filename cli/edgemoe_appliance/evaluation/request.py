@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 from edgemoe_appliance.bench.paths import session_name
 from edgemoe_appliance.bench.prepare import BenchRequest
-from edgemoe_appliance.bench.runtime import RuntimeKind
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EvaluationConfig
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
 from edgemoe_appliance.studies import Study
 
 _PREFIX = "evaluate"

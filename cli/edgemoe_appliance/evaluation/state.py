@@ -15,9 +15,9 @@ from edgemoe_appliance.bench.prepare import thread_count, wanted_models
 from edgemoe_appliance.engine.build import read_build
 from edgemoe_appliance.errors import ApplianceError, ConfigError
 from edgemoe_appliance.evaluation.request import Evaluation
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import model_path, twin_path
 from edgemoe_appliance.models.twin import build_twin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, Target
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,

@@ -11,7 +11,7 @@ from edgemoe_appliance.evaluation.forecast import Outline
 from edgemoe_appliance.evaluation.notices import twins_note
 from edgemoe_appliance.evaluation.pipeline import EvaluationOutcome
 from edgemoe_appliance.evaluation.request import Evaluation
-from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import human_bytes, human_duration
 
 _FEWEST = 30

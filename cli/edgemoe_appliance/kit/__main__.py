@@ -14,8 +14,8 @@ from edgemoe_appliance.kit.parcel import WrittenParcel
 from edgemoe_appliance.kit.visit import VisitOutcome, make_visit
 from edgemoe_appliance.kit.workplace import VisitRequest, pack_visit
 from edgemoe_appliance.measure.interruption import Interruption
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.twin import write_twin
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import read_configs
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.streams import print_error, print_line

@@ -20,7 +20,7 @@ from edgemoe_appliance.engine.toolchain import read_cuda_compiler
 from edgemoe_appliance.engine.tools import find_tool, run_tool
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.kit.programme import twin_sizes
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Backend, Configs, Target
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.units import GB, MIB, human_bytes

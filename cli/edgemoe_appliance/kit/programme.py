@@ -11,7 +11,8 @@ from typing import Final
 
 from edgemoe_appliance.evaluation.config import Paces
 from edgemoe_appliance.models.arithmetic import active_bytes
-from edgemoe_appliance.models.layout import TwinScale, build_tensors, scaled_shape
+from edgemoe_appliance.models.layout import build_tensors, scaled_shape
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import (
     Arm,
     Configs,

@@ -78,7 +78,7 @@ from edgemoe_appliance.kit.workplace import (
 )
 from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.measure.interruption import Interruption
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Backend, Programme
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.journal import find_kept_plan

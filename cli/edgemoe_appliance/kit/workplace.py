@@ -30,7 +30,7 @@ from edgemoe_appliance.kit.parcel import (
     write_parcel,
 )
 from edgemoe_appliance.measure.interruption import Interruption
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Target
 from edgemoe_appliance.schema.files import try_lock, write_atomically
 from edgemoe_appliance.schema.journal import LOG_NAME

@@ -23,10 +23,10 @@ from edgemoe_appliance.engine.probe import (
 from edgemoe_appliance.engine.probe_build import ProbeBuild, read_probe
 from edgemoe_appliance.errors import DigestError, RecordError
 from edgemoe_appliance.measure.readings import Readings
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.configs import Arm, Backend
 from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.schema.records import Caveat
+from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import seconds
 
 _MODES: Final = {

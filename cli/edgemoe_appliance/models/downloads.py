@@ -18,9 +18,9 @@ from typing import IO, Final, cast
 
 from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.models.digests import Progress
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.configs import PackageFile
 from edgemoe_appliance.schema.files import file_sha256, scratch_folder
+from edgemoe_appliance.schema.text import on_one_line
 
 _ANSWER_S: Final = 60
 _DOWNLOAD_S: Final = 3600

@@ -38,9 +38,9 @@ from edgemoe_appliance.models.store import (
     origin_path,
     pinned_sha256,
 )
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.configs import ModelEntry, PackageFile
 from edgemoe_appliance.schema.files import sync_folder
+from edgemoe_appliance.schema.text import on_one_line
 
 _ENDPOINT_VARIABLE: Final = "HF_ENDPOINT"
 _AGAIN: Final = "run the same command again: it goes on where it stopped"

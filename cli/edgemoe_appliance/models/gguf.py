@@ -18,7 +18,7 @@ from typing import BinaryIO, Final
 
 from edgemoe_appliance.errors import HostError, RecordError
 from edgemoe_appliance.models.ggml_types import GGML_TYPES, RETIRED_TYPES, GgmlType
-from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import MIB
 
 MAGIC: Final = b"GGUF"

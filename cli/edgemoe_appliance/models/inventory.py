@@ -11,7 +11,6 @@ from edgemoe_appliance.errors import ApplianceError
 from edgemoe_appliance.models.arithmetic import published_difference
 from edgemoe_appliance.models.digests import Progress, ignore_progress, read_sha256
 from edgemoe_appliance.models.gguf import read_header
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.store import (
     count_as,
     model_path,
@@ -20,6 +19,7 @@ from edgemoe_appliance.models.store import (
 )
 from edgemoe_appliance.models.twin import build_twin, twin_sha256
 from edgemoe_appliance.models.twin_mark import read_twin_mark
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 
 _FETCH = "run: edgemoe-appliance models fetch"

@@ -7,7 +7,6 @@ llama-quantize gives them out, order as it writes them. No weights here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 
 from edgemoe_appliance.models.ggml_types import GgmlType
 from edgemoe_appliance.models.gguf import DEFAULT_ALIGNMENT, TensorInfo, aligned
@@ -17,21 +16,13 @@ from edgemoe_appliance.models.quantiser import (
     choose_type,
     find_file_type,
 )
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
 
 Shape = tuple[int, ...]
 # Architectures that a twin can have; those of them that can have experts.
 TWIN_ARCHITECTURES = ("olmoe", "llama", "qwen2", "gemma2")
 EXPERT_ARCHITECTURES = ("olmoe", "llama")
-
-
-class TwinScale(str, Enum):
-    """How large a twin is beside its model."""
-
-    TINY = "tiny"  # a few MB, for tests
-    THIN = "thin"  # true widths, an eighth of the layers and of the vocabulary
-    FULL = "full"
-
 
 # An eighth of the work of gemma2 without an eighth of its layers: b4404 aborts unless there are
 # 26, 42 or 46. These widths give 1/8.1 of the bytes and 1/7.7 of the weights of Gemma-2-2B.

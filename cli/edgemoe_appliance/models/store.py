@@ -23,12 +23,13 @@ from edgemoe_appliance.models.digests import (
 )
 from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
 from edgemoe_appliance.models.gguf import GgufHeader, read_header
-from edgemoe_appliance.models.layout import TwinScale
 from edgemoe_appliance.models.tied_head import is_head_stored_twice
 from edgemoe_appliance.models.twin_mark import TwinMark, read_twin_mark
-from edgemoe_appliance.schema.base import Frozen, on_one_line
+from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, Sha256
 from edgemoe_appliance.schema.plan import PlannedModel
+from edgemoe_appliance.schema.text import on_one_line
 
 
 class ModelOrigin(Frozen):

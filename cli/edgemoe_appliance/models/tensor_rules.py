@@ -17,7 +17,7 @@ from typing import Final
 
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.models.gguf import TensorInfo
-from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.text import on_one_line
 
 
 class Read(str, Enum):

@@ -30,7 +30,6 @@ from edgemoe_appliance.models.gguf_writer import render_header
 from edgemoe_appliance.models.layout import (
     EXPERT_ARCHITECTURES,
     TWIN_ARCHITECTURES,
-    TwinScale,
     build_tensors,
     scaled_shape,
 )
@@ -38,6 +37,7 @@ from edgemoe_appliance.models.metadata import build_metadata
 from edgemoe_appliance.models.store import twin_path
 from edgemoe_appliance.models.twin_mark import TWIN_FORMAT, TwinMark
 from edgemoe_appliance.models.vocabulary import TokenizerKind, build_vocabulary
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
 from edgemoe_appliance.schema.files import sync_folder
 

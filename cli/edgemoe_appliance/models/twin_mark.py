@@ -7,7 +7,7 @@ from typing import Final
 
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.models.gguf import GgufHeader
-from edgemoe_appliance.models.layout import TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 
 MARK: Final = "edgemoe.twin."
 TWIN_FORMAT: Final = 1

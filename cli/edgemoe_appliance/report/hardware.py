@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from edgemoe_appliance.analysis.hardware import Facts, describe_hardware, describe_host
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.plan import EngineBuild
 from edgemoe_appliance.schema.records import PeriodRecord
+from edgemoe_appliance.schema.text import on_one_line
 
 HARDWARE_NAME = "HARDWARE.md"
 _LIMIT = 2000

@@ -34,25 +34,6 @@ def canonical_json(value: object) -> str:
     )
 
 
-def printable(text: str, kept: str = "") -> str:
-    """Return text of others as a terminal may be given it: what is not printable, escaped.
-
-    That is whatever moves the cursor, changes colours, titles or the clipboard (C0, C1, ANSI and
-    OSC sequences), or turns the order of what is read (bidirectional controls). `kept` are
-    characters that stay as they are.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
-
-
-def on_one_line(text: object, limit: int = 120) -> str:
-    """Return text of others as it may stand in a message: printable, one line, cut to `limit`."""
-    given = str(text)
-    shown = printable(given[:limit])
-    return f"{shown}..." if len(given) > limit else shown
-
-
 def digest_of(value: object) -> str:
     """Return the sha256 (hex) of the canonical JSON of a JSON-like value."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, ValidationError
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.schema.base import Count, Frozen, on_one_line
+from edgemoe_appliance.schema.base import Count, Frozen
 from edgemoe_appliance.schema.configs import EngineSource, Identifier, Sha256
+from edgemoe_appliance.schema.text import on_one_line
 
 LOCK_SCHEMA: Final = 2
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]

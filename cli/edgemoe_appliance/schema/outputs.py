@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME
 from edgemoe_appliance.schema.sessionfolder import kind_in_words
+from edgemoe_appliance.schema.text import on_one_line
 
 _ELSEWHERE: Final = "name another place with --out"
 

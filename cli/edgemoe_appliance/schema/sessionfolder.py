@@ -31,8 +31,8 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.files import PARTIAL_SUFFIX, open_atomically_in
+from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import MIB
 
 # Far above any session (a run of the study has two raw files), far below what would take minutes.

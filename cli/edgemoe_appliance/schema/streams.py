@@ -11,7 +11,7 @@ import os
 from typing import Final
 
 from edgemoe_appliance.errors import ApplianceError
-from edgemoe_appliance.schema.base import printable
+from edgemoe_appliance.schema.text import printable
 
 _OUT: Final = 1
 _ERR: Final = 2

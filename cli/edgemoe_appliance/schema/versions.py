@@ -18,7 +18,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from edgemoe_appliance.errors import NewerRecordError, RecordError
-from edgemoe_appliance.schema.base import on_one_line
+from edgemoe_appliance.schema.text import on_one_line
 
 Data = dict[str, Any]
 # The type of a validation error that stands for a name that a newer appliance may know.

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.schema.base import INT64_MAX, on_one_line
+from edgemoe_appliance.schema.base import INT64_MAX
+from edgemoe_appliance.schema.text import on_one_line
 
 KeyPath = tuple[str | int, ...]
 ModelT = TypeVar("ModelT", bound=BaseModel)

@@ -1,0 +1,23 @@
+"""What a person chooses by name on the command line, and records keep by that name.
+
+Apart from the documents, as naming one must not load what reads them.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class RuntimeKind(str, Enum):
+    """The two ways of measuring."""
+
+    NATIVE = "native"
+    CONTAINER = "container"
+
+
+class TwinScale(str, Enum):
+    """How large a twin is beside its model."""
+
+    TINY = "tiny"  # a few MB, for tests
+    THIN = "thin"  # true widths, an eighth of the layers and of the vocabulary
+    FULL = "full"
