@@ -3,6 +3,7 @@ from __future__ import annotations
 from edgemoe_appliance.analysis.hardware import describe_hardware
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.hardware import (
+    Accelerator,
     Clock,
     CoolingState,
     Fan,
@@ -124,3 +125,20 @@ def test_a_journal_of_before_has_the_same_facts_all_absent() -> None:
     found = describe_hardware(None)
     assert list(found) == list(describe_hardware(BOARD))
     assert all(isinstance(fact, Absent) for fact in found.values())
+
+
+def test_a_software_device_is_named_as_such() -> None:
+    real = Accelerator(name="Vulkan0", description="V3D 7.1.7", memory_bytes=4 * 2**30)
+    driver = Accelerator(name="Vulkan0", description="llvmpipe (LLVM 15)", is_software=True)
+    told = {
+        name: describe_hardware(BARE.model_copy(update={"accelerators": (one,)}))["Accelerators"]
+        for name, one in (("real", real), ("driver", driver))
+    }
+    assert told["real"] == "Vulkan0: V3D 7.1.7, 4.0 GiB"
+    assert "SOFTWARE: the processor computes" in str(told["driver"])
+
+
+def test_a_target_on_the_processor_has_no_line_of_accelerators() -> None:
+    assert "Accelerators" not in describe_hardware(BARE)
+    asked = BARE.model_copy(update={"absent": {"accelerators": "the engine finds no device"}})
+    assert describe_hardware(asked)["Accelerators"] == Absent(reason="the engine finds no device")

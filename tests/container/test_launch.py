@@ -10,6 +10,7 @@ from edgemoe_appliance.container.launch import (
     BoardFiles,
     Exchange,
     LaunchSpec,
+    RenderNode,
     User,
     choose_user,
     container_name,
@@ -168,3 +169,18 @@ def test_labels_lead_back_to_the_session() -> None:
 
 def test_spec_is_a_value() -> None:
     assert replace(specify(plan())) == specify(plan())
+
+
+def test_a_gpu_comes_as_its_node_and_the_number_of_its_group() -> None:
+    nodes = [RenderNode(path=f"/dev/dri/renderD{n}", gid=106) for n in (128, 129)]
+    spec = launch_arguments(
+        plan(),
+        FOLDER,
+        image_id="sha256:1",
+        user=SOMEBODY,
+        exchange=Exchange.BIND,
+        render_nodes=nodes,
+    )
+    assert spec.devices == ("/dev/dri/renderD128", "/dev/dri/renderD129")
+    assert spec.groups == ("106",)
+    assert (specify(plan()).devices, specify(plan()).groups) == ((), ())

@@ -161,9 +161,9 @@ def test_a_folder_that_is_not_there(folder: Path) -> None:
         (
             "devices",
             "backend: cpu",
-            "backend: vulkan",
+            "backend: opencl",
             "devices.yaml:4: targets.host.backend: "
-            "Input should be 'cpu', 'metal' or 'cuda' (got 'vulkan')",
+            "Input should be 'cpu', 'metal', 'cuda' or 'vulkan' (got 'opencl')",
         ),
         (
             "devices",
@@ -296,6 +296,7 @@ def test_recipes_of_containers_lie_where_the_profiles_say(configs: Configs) -> N
     assert recipes == {
         "host": "docker/host/Dockerfile",
         "jetson": "docker/jetson/Dockerfile",
+        "vulkan": "docker/vulkan/Dockerfile",
     }
 
 

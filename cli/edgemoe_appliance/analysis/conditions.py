@@ -412,6 +412,8 @@ def why_not_comparable(pool: Pool, study: Study) -> tuple[str, ...]:
     procedure = study.procedure
     reasons = []
     device = device_of(condition.setting, study)
+    if driver := condition.setting.software_device:
+        reasons.append(f"{driver} is a software device: the processor computed in its place")
     if device is None:
         none = "neither" if len(study.devices) == 2 else "none"
         reasons.append(f"this hardware is {none} of the study's devices")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from edgemoe_appliance.analysis.statistics import Absent
-from edgemoe_appliance.schema.hardware import Clock, Fan, HardwareFacts, SwapArea
+from edgemoe_appliance.schema.hardware import Accelerator, Clock, Fan, HardwareFacts, SwapArea
 from edgemoe_appliance.schema.records import HostFacts
 from edgemoe_appliance.schema.units import gb, gib
 
@@ -18,6 +18,8 @@ _NAMES = (
     *("Processor clocks", "Device clocks", "Memory clock", "Swap areas", "Fans"),
     *("Cooling devices", "Temperatures at the start"),
 )
+# Where the target computes on another device than the processor.
+_ACCELERATORS = "Accelerators"
 _PWM_MAXIMUM = 255
 _MHZ = 1e6
 
@@ -62,7 +64,18 @@ def describe_hardware(facts: HardwareFacts | None) -> Facts:
         told(_cooling(facts), "cooling devices"),
         told(_temperatures(facts.temps_c), "temperatures"),
     )
-    return dict(zip(_NAMES, values, strict=True))
+    told_of = dict(zip(_NAMES, values, strict=True))
+    if facts.accelerators or _ACCELERATORS.lower() in why:
+        devices = "; ".join(map(describe_accelerator, facts.accelerators))
+        told_of[_ACCELERATORS] = told(devices, _ACCELERATORS.lower())
+    return told_of
+
+
+def describe_accelerator(device: Accelerator) -> str:
+    """Return a device of the engine in words; one that is a driver on the processor says so."""
+    size = "" if device.memory_bytes is None else f", {gib(device.memory_bytes):.1f} GiB"
+    kind = " (SOFTWARE: the processor computes in place of a device)" if device.is_software else ""
+    return f"{device.name}: {device.description}{size}{kind}"
 
 
 def _none_unless(why: Mapping[str, str], fact: str) -> str:

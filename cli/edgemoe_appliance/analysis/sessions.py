@@ -66,7 +66,13 @@ class Setting:
     @property
     def label(self) -> str:
         """Return a short name: `A: This machine, CPU, b4447`."""
-        return f"{self.id}: {self.target.label}, {self.engine.pin}"
+        on = " on a software device" if self.software_device else ""
+        return f"{self.id}: {self.target.label}{on}, {self.engine.pin}"
+
+    @property
+    def software_device(self) -> str | None:
+        """Return the driver that stood in for the device, None where a device computed."""
+        return self.hardware.software_device if self.hardware else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,7 +354,7 @@ class _Settings:
         )
 
     def _register(self, session: str, plan: Plan, attempt: Attempt) -> str:
-        key = _setting_digest(session, plan, attempt.period.host, attempt.header)
+        key = _setting_digest(session, plan, attempt.period, attempt.header)
         if key not in self._ids:
             self._ids[key] = _letters(len(self._ids))
             self._settings.append(_setting(self._ids[key], session, plan, attempt))
@@ -359,7 +365,7 @@ class _Settings:
 def _setting(setting_id: str, session: str, plan: Plan, attempt: Attempt) -> Setting:
     return Setting(
         id=setting_id,
-        machine=_machine_digest(session, plan, attempt.period.host),
+        machine=_machine_digest(session, plan, attempt.period),
         sessions=(),
         target_id=plan.target_id,
         target=plan.target,
@@ -371,23 +377,24 @@ def _setting(setting_id: str, session: str, plan: Plan, attempt: Attempt) -> Set
     )
 
 
-def _setting_digest(session: str, plan: Plan, host: HostFacts, header: HeaderRecord) -> str:
+def _setting_digest(session: str, plan: Plan, period: PeriodRecord, header: HeaderRecord) -> str:
     """Return a digest that is equal where runs may be pooled."""
     return digest_of(
         {
-            "machine": _machine_digest(session, plan, host),
+            "machine": _machine_digest(session, plan, period),
             "image": header.image,
             "engine": [header.engine_sha256, header.engine_build_key],
         }
     )
 
 
-def _machine_digest(session: str, plan: Plan, host: HostFacts) -> str:
+def _machine_digest(session: str, plan: Plan, period: PeriodRecord) -> str:
     """Return a digest that is equal for one machine, target and runtime.
 
     A container has a host name of its own, which says nothing about the machine; so two sessions
     in containers are never taken for the same machine.
     """
+    host, hardware = period.host, period.hardware
     return digest_of(
         {
             "machine": session if host.in_container else host.hostname_sha256,
@@ -405,6 +412,7 @@ def _machine_digest(session: str, plan: Plan, host: HostFacts) -> str:
                     "in_container",
                 },
             ),
+            "accelerators": [one.description for one in hardware.accelerators] if hardware else [],
             "target": plan.target.model_dump(mode="json"),
             "runtime": plan.runtime,
         }

@@ -25,17 +25,17 @@ from edgemoe_appliance.container.image import (
     build_image,
     publish_image,
 )
-from edgemoe_appliance.container.launch import BoardFiles
+from edgemoe_appliance.container.launch import BoardFiles, RenderNode
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.engine.build import BuildProgress, build_engine
 from edgemoe_appliance.engine.probe_build import build_probe
 from edgemoe_appliance.engine.source import PreparedSource, choose_pin
 from edgemoe_appliance.engine.toolchain import portable_flags
 from edgemoe_appliance.engine.tools import require_tool
-from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.models.ggml_types import GgmlType, read_type_table
 from edgemoe_appliance.schema.choices import RuntimeKind
-from edgemoe_appliance.schema.configs import Configs, ContainerProfile, Target
+from edgemoe_appliance.schema.configs import Backend, Configs, ContainerProfile, Target
 from edgemoe_appliance.schema.hardware import POWER_MODE_FILE, POWER_MODES_FILE
 from edgemoe_appliance.schema.plan import EngineBuild, ProbeFacts
 
@@ -177,7 +177,11 @@ class ContainerRuntime:
             tensor_types={source.pin: read_type_table(source.folder) for source in sources},
             image=built.identity.config_sha256,
             launcher=ContainerLauncher(
-                engine=self._engine, image=built.identity, say=steps.note, board=board
+                engine=self._engine,
+                image=built.identity,
+                say=steps.note,
+                board=board,
+                render_nodes=find_render_nodes(self._engine, target),
             ),
         )
 
@@ -248,6 +252,23 @@ def find_board_files(engine: Engine) -> BoardFiles:
         return path if engine.shares_files and Path(path).is_file() else None
 
     return BoardFiles(power_mode=present(POWER_MODE_FILE), power_modes=present(POWER_MODES_FILE))
+
+
+def find_render_nodes(engine: Engine, target: Target) -> tuple[RenderNode, ...]:
+    """Return the GPU's device nodes that a Vulkan target needs; none where the machine has none.
+
+    Raises HostError for an engine elsewhere: which nodes and groups it has cannot be seen.
+    """
+    if target.backend is not Backend.VULKAN:
+        return ()
+    if not engine.shares_files:
+        raise HostError(
+            "the GPU's device nodes of another machine cannot be seen from here",
+            where=engine.host,
+            hint="run the bench on that machine",
+        )
+    nodes = sorted(Path("/dev/dri").glob("renderD*"))
+    return tuple(RenderNode(path=str(node), gid=node.stat().st_gid) for node in nodes)
 
 
 def container_profile(target_id: str, target: Target) -> ContainerProfile:

@@ -140,6 +140,7 @@ def _host_config(engine: Engine, spec: LaunchSpec) -> Any:
         init=spec.init,
         ipc_mode="private",
         group_add=list(spec.groups),
+        devices=[f"{device}:{device}:rw" for device in spec.devices],
         tmpfs=dict(spec.tmpfs),
         mounts=[_mount(mount) for mount in spec.mounts],
         runtime=spec.runtime,

@@ -16,7 +16,7 @@ channel. `doctor --runtime container` tells it before; a native run sees them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path, PurePosixPath
@@ -99,6 +99,14 @@ class BoardFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RenderNode:
+    """A device node of a GPU on the engine's machine, and the number of the group it is for."""
+
+    path: str
+    gid: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LaunchSpec:
     """A measurement container before it is made. What stands here as a default never varies."""
 
@@ -113,6 +121,7 @@ class LaunchSpec:
     runtime: str
     memory_limit_bytes: int | None
     pids_limit: int
+    devices: tuple[str, ...] = ()
     read_only_root: bool = True
     dropped_capabilities: tuple[str, ...] = ("ALL",)
     security_options: tuple[str, ...] = ("no-new-privileges:true",)
@@ -198,10 +207,12 @@ def launch_arguments(
     user: User,
     exchange: Exchange,
     board: BoardFiles | None = None,
+    render_nodes: Sequence[RenderNode] = (),
 ) -> LaunchSpec:
     """Return how the measuring process of a session is launched.
 
-    `folder` is the session's folder on this machine; `board` moves the files of a board (tests).
+    `folder` is the session's folder on this machine; `board` moves the files of a board (tests);
+    `render_nodes` are let in, for the groups that they belong to.
     Raises ConfigError where the target has no container.
     """
     profile = container_profile(plan)
@@ -226,7 +237,10 @@ def launch_arguments(
         ),
         user=user,
         # The device nodes of a Jetson's GPU are for the group video only.
-        groups=("video",) if is_nvidia else (),
+        groups=(
+            *(("video",) if is_nvidia else ()),
+            *dict.fromkeys(str(node.gid) for node in render_nodes),
+        ),
         environment={"HOME": "/tmp", **(_NVIDIA_ENVIRONMENT if is_nvidia else {})},  # noqa: S108
         labels={
             SESSION_LABEL: plan.session,
@@ -235,6 +249,7 @@ def launch_arguments(
         },
         mounts=tuple(mounts),
         runtime=profile.runtime,
+        devices=tuple(node.path for node in render_nodes),
         memory_limit_bytes=profile.memory_limit_bytes,
         pids_limit=profile.pids_limit,
     )

@@ -32,6 +32,7 @@ from edgemoe_appliance.container.launch import (
     BoardFiles,
     Exchange,
     LaunchSpec,
+    RenderNode,
     choose_user,
     launch_arguments,
 )
@@ -58,6 +59,7 @@ class ContainerLauncher:
     say: Callable[[str], None]
     exchange: Exchange | None = None  # None: bind mounts where the engine shares our files
     board: BoardFiles | None = None
+    render_nodes: tuple[RenderNode, ...] = ()
 
     def launch(self, plan: Plan, folder: Path) -> ContainerMeasuring:
         """Start measuring a plan, or go on following the container that measures it.
@@ -88,6 +90,7 @@ class ContainerLauncher:
             user=choose_user(exchange, os.geteuid(), os.getegid()),
             exchange=exchange,
             board=self.board,
+            render_nodes=self.render_nodes,
         )
 
     def _file_exchange(self, plan: Plan, folder: Path, spec: LaunchSpec) -> FileExchange:

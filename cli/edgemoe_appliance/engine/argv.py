@@ -24,7 +24,7 @@ _PLAIN_OUTPUT: Final = ("--no-display-prompt", "--no-escape")
 # options by another way; the mere presence of GGML_CUDA_ENABLE_UNIFIED_MEMORY switches it on.
 _REMOVED: Final = re.compile(
     r"""
-    (?: LLAMA_ | GGML_          # the engine's own
+    (?: LLAMA_ | GGML_ (?! VK_VISIBLE_DEVICES )      # the engine's own
       | OMP_ | GOMP_ | KMP_     # thread counts and placement of OpenMP
       | OPENBLAS_ | BLIS_ | MKL_ | GOTO_      # and of libraries for matrices
       | DYLD_ | MALLOC_         # loader and allocator
@@ -40,7 +40,7 @@ _REMOVED: Final = re.compile(
 # Variables that choose a device or its driver: an owner of several means what they say, so they
 # stay, and a record names them with their values.
 _CHOOSES_DEVICE: Final = re.compile(
-    r"(?:CUDA|NVIDIA|HIP|ROCR|HSA|GPU|VK|MESA|RADV|ONEAPI|SYCL|ZE|ASCEND)_"
+    r"(?:CUDA|NVIDIA|HIP|ROCR|HSA|GPU|(?:GGML_)?VK|MESA|RADV|ONEAPI|SYCL|ZE|ASCEND)_"
     r"\w*(?:VISIBLE|DEVICE|ICD|DRIVER|GFX|SELECT|AFFINITY|MPS)\w*"
 )
 # Long enough for some device ids; a value is evidence and no place for anything else.

@@ -88,13 +88,17 @@ def read_toolchain(cmake_flags: Mapping[str, str]) -> Toolchain:
     cmake = require_tool("cmake", "cmake")
     ninja = find_tool("ninja")
     c = _read_compiler(cmake_flags.get("CMAKE_C_COMPILER"), "CC", ("cc", "gcc", "clang"))
-    cxx = _read_compiler(cmake_flags.get("CMAKE_CXX_COMPILER"), "CXX", ("c++", "g++", "clang++"))
+    cxx = find_cxx_compiler(cmake_flags.get("CMAKE_CXX_COMPILER"))
     cuda = read_cuda_compiler() if is_on(cmake_flags.get("GGML_CUDA", "OFF")) else None
+    vulkan = read_shader_compiler() if is_on(cmake_flags.get("GGML_VULKAN", "OFF")) else None
     names = [_first_line(c, "--version", environment), _first_line(cxx, "--version", environment)]
     if _version(names[0]) == _version(names[1]):
         del names[1]
     if cuda is not None:
         names.append(_nvcc_version(cuda, environment))
+    if vulkan is not None:
+        require_vulkan_headers(cxx)
+        names.append(f"glslc {_first_line(vulkan, '--version', environment)}")
     return Toolchain(
         cmake=cmake,
         generator="Ninja" if ninja else "Unix Makefiles",
@@ -128,6 +132,11 @@ def portable_flags(cmake: Mapping[str, str]) -> dict[str, str]:
     return {**cmake, "GGML_NATIVE": "OFF", **named}
 
 
+def find_cxx_compiler(named: str | None = None) -> Path:
+    """Return the C++ compiler of a build. Raises HostError where there is none."""
+    return _read_compiler(named, "CXX", ("c++", "g++", "clang++"))
+
+
 def _read_compiler(named: str | None, variable: str, usual: tuple[str, ...]) -> Path:
     """Return a compiler: the target's own, the one of the environment, or the system's."""
     asked = named or os.environ.get(variable)
@@ -153,6 +162,25 @@ def read_cuda_compiler() -> Path:
             "nvcc is not installed", hint=install_hint("nvidia-cuda-toolkit") + ", or set CUDACXX"
         )
     return path
+
+
+def read_shader_compiler() -> Path:
+    """Return glslc, which compiles Vulkan's kernels. Raises HostError without."""
+    return require_tool("glslc", "glslc")
+
+
+def require_vulkan_headers(cxx: Path) -> None:
+    """Raise HostError where a compiler does not find Vulkan's headers; an SDK is trusted."""
+    if os.environ.get("VULKAN_SDK"):
+        return
+    asked: list[str | Path] = [cxx, "-x", "c++", "-E", "-include", "vulkan/vulkan.hpp"]
+    asked += [os.devnull, "-o", os.devnull]
+    result = run_tool(asked, env=build_environment(os.environ), timeout_s=_ANSWER_S)
+    if result.exit_code != 0:
+        raise HostError(
+            "Vulkan's headers are not installed",
+            hint=install_hint("libvulkan-dev") + ", or set VULKAN_SDK",
+        )
 
 
 def _first_line(program: Path, option: str, environment: Mapping[str, str]) -> str:

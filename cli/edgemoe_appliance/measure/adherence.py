@@ -28,6 +28,7 @@ _DEVICES: Final = {
     Backend.CPU: (),
     Backend.CUDA: ("CUDA", "ROCm", "MUSA"),
     Backend.METAL: ("Metal", "MTL"),
+    Backend.VULKAN: ("Vulkan",),
 }
 
 

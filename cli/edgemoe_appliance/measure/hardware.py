@@ -1,7 +1,8 @@
 """The hardware record of a measuring period: what the study kept by hand, as the machine tells it.
 
 Files alone are read and no program of the board is run, so that it is the same in a container
-without privileges. Serial numbers are not read.
+without privileges; the engine itself lists the devices that it computes on. Serial numbers are not
+read.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import platform
 import re
 import subprocess
+from collections.abc import Callable
 
+from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.measure.absences import Absences, line
 from edgemoe_appliance.measure.clocks import read_clocks
 from edgemoe_appliance.measure.cooling import read_cooling, read_fans
@@ -18,6 +21,7 @@ from edgemoe_appliance.schema.hardware import (
     DEVICE_TREE_MODEL,
     POWER_MODE_FILE,
     POWER_MODES_FILE,
+    Accelerator,
     HardwareFacts,
     PowerMode,
     SwapArea,
@@ -32,8 +36,15 @@ _TOOL_S = 10
 _SWAP_COLUMNS = 5
 
 
-def read_hardware(roots: SystemRoots, temps_c: dict[str, float]) -> HardwareFacts:
-    """Read the record; `temps_c` are the temperatures of the period's own sensors by name."""
+def read_hardware(
+    roots: SystemRoots,
+    temps_c: dict[str, float],
+    list_accelerators: Callable[[], tuple[Accelerator, ...]] | None = None,
+) -> HardwareFacts:
+    """Read the record; `temps_c` are the temperatures of the period's own sensors by name.
+
+    `list_accelerators` asks the engine for its devices, where the target computes on any.
+    """
     absences = Absences(roots)
     release = _read_release(absences)
     return HardwareFacts(
@@ -49,6 +60,7 @@ def read_hardware(roots: SystemRoots, temps_c: dict[str, float]) -> HardwareFact
         fans=read_fans(absences),
         cooling=read_cooling(absences),
         temps_c=_known(temps_c, absences),
+        accelerators=_read_accelerators(list_accelerators, absences),
         absent=dict(sorted(absences.reasons.items())),
     )
 
@@ -161,6 +173,21 @@ def _swap_area(words: list[str], roots: SystemRoots) -> SwapArea:
         priority=int(words[4]),
         compression=chosen[1] if chosen else None,
     )
+
+
+def _read_accelerators(
+    list_accelerators: Callable[[], tuple[Accelerator, ...]] | None, absences: Absences
+) -> tuple[Accelerator, ...]:
+    if list_accelerators is None:
+        return ()
+    try:
+        found = list_accelerators()
+    except HostError as error:
+        absences.missing("accelerators", str(error))
+        return ()
+    if not found:
+        absences.missing("accelerators", "the engine finds no device")
+    return found
 
 
 def _known(temps_c: dict[str, float], absences: Absences) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from edgemoe_appliance.engine.argv import (
     prompt_file_bytes,
     scrubbed_environment,
 )
+from edgemoe_appliance.engine.devices import read_accelerators
 from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.measure.facts import power_facts, read_cgroup_facts, read_heat_facts
 from edgemoe_appliance.measure.hardware import read_hardware
@@ -33,7 +34,9 @@ from edgemoe_appliance.measure.run import (
 from edgemoe_appliance.measure.sampler import Sampler
 from edgemoe_appliance.measure.schedule import all_runs
 from edgemoe_appliance.measure.sysfs import SystemRoots
+from edgemoe_appliance.schema.configs import Backend
 from edgemoe_appliance.schema.files import file_sha256, scratch_folder
+from edgemoe_appliance.schema.hardware import Accelerator
 from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.schema.records import PeriodRecord, Status
 from edgemoe_appliance.schema.roots import Roots
@@ -178,5 +181,15 @@ def _period(
         power=power_facts(instruments.power),
         heat=read_heat_facts(instruments.heat),
         cgroup=read_cgroup_facts(instruments),
-        hardware=read_hardware(roots, instruments.heat.read().temps_c),
+        hardware=read_hardware(
+            roots, instruments.heat.read().temps_c, _accelerator_lister(context)
+        ),
     )
+
+
+def _accelerator_lister(context: RunContext) -> Callable[[], tuple[Accelerator, ...]] | None:
+    """Return what asks the plan's engine for its devices; None where the processor computes."""
+    if context.plan.target.backend is Backend.CPU:
+        return None
+    program = Path(next(iter(context.plan.engines.values())).binary)
+    return lambda: read_accelerators(program, context.environment)

@@ -109,6 +109,7 @@ class Backend(str, Enum):
     CPU = "cpu"
     METAL = "metal"
     CUDA = "cuda"
+    VULKAN = "vulkan"
 
 
 class CooldownRule(str, Enum):

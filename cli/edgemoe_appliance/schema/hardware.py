@@ -71,6 +71,18 @@ class CoolingState(Frozen):
     maximum: Int64
 
 
+class Accelerator(Frozen):
+    """A device that the engine computes on beside the processor, by the engine's own words.
+
+    `is_software` says that its driver computes on the processor: a stand-in, not a device.
+    """
+
+    name: str
+    description: str
+    memory_bytes: Count | None = None
+    is_software: bool = False
+
+
 class HardwareFacts(Frozen):
     """What the machine said of itself when a measuring period began.
 
@@ -90,4 +102,11 @@ class HardwareFacts(Frozen):
     fans: tuple[Fan, ...]
     cooling: tuple[CoolingState, ...]
     temps_c: dict[str, float]
+    accelerators: tuple[Accelerator, ...] = ()
     absent: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def software_device(self) -> str | None:
+        """Return the driver that stands in for a device, None where a device computes."""
+        found = [one.description for one in self.accelerators if one.is_software]
+        return found[0] if found else None

@@ -10,7 +10,8 @@ import pytest
 
 from edgemoe_appliance.analysis.claims import Scope, Verdict
 from edgemoe_appliance.analysis.claims.verdicts import FAMILIES, Family
-from edgemoe_appliance.schema.hardware import Clock, PowerMode
+from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.schema.hardware import Accelerator, Clock, PowerMode
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
 from tests.analysis.claims.sessions import (
@@ -185,6 +186,21 @@ def test_reduced_twins_bear_no_verdict(tmp_path: Path, scale: Literal["thin", "t
     assert {verdict.verdict for verdict in found.values()} == {Verdict.NOT_TESTED}
     assert "--twins full" in found["c2"].missing[0]
     assert "these runs used twins" in found["c18"].missing[0]
+
+
+def test_a_software_device_bears_no_verdict_and_is_named(tmp_path: Path) -> None:
+    hardware = build_hardware(JETSON)
+    assert hardware is not None
+    driver = Accelerator(name="Vulkan0", description="llvmpipe (LLVM 15)", is_software=True)
+    on_driver = hardware.model_copy(update={"accelerators": (driver,)})
+    evidence = evidence_of(tmp_path, (replace(JETSON, hardware=on_driver), with_rates(RATES)))
+    found = judged(evidence)
+    measured = {c: v for c, v in found.items() if v.verdict is not Verdict.NOT_TESTED}
+    assert measured == {}
+    assert "llvmpipe (LLVM 15) is a software device" in found["c2"].missing[0]
+    places = evidence.places(Feeds.HEADLINE)
+    assert "on a software device" in places[0].label
+    assert any("software device" in shortfall for shortfall in places[0].shortfalls)
 
 
 def test_cut_prompts_bear_nothing_about_length(tmp_path: Path) -> None:

@@ -16,6 +16,11 @@ def why_not_borne(place: Place, term: Term) -> str:
             "works, and bear no verdict; --twins full does"
         )
     asks_length = term.length or term.stratum or term.quantity is Quantity.FALL_WITH_LENGTH
+    if place.software_device is not None:
+        return (
+            f"{place.software_device} is a software device, the processor in place of a GPU: it "
+            "shows that every step works, and bears no verdict"
+        )
     if place.prompt_scale < 1 and asks_length:
         share = f"{100 * place.prompt_scale:.3g} %"
         return f"prompts are cut to {share} of their words: long ones are not long"

@@ -36,8 +36,9 @@ class Place:
     `shortfalls` say where the study's conditions were not met, so that only directions can be
     read from it, even for that device; `cautions` are to be told with every verdict that rests on
     it. `has_twins` says whether any model was a twin, `twin_scale` is the smallest of reduced
-    ones that ran there, `prompt_scale` the share of the prompts' words that was sent. Places of a
-    table come closest to the study first.
+    ones that ran there, `prompt_scale` the share of the prompts' words that was sent,
+    `software_device` the driver that stood in for the target's device, None for a real one. Places
+    of a table come closest to the study first.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Place:
     twin_scale: Literal["tiny", "thin"] | None = None
     has_twins: bool = False
     prompt_scale: float = 1.0
+    software_device: str | None = None
 
     @property
     def is_reduced(self) -> bool:

@@ -154,6 +154,7 @@ class SessionEvidence:
             twin_scale="tiny" if "tiny" in scales else "thin" if "thin" in scales else None,
             has_twins=bool(scales - {None}),
             prompt_scale=pool.condition.prompt_scale,
+            software_device=setting.software_device,
         )
         ok = sum(len(models.ok) for each in group.values() for models in each.models)
         is_device = device is not None
