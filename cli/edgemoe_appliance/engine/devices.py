@@ -14,8 +14,8 @@ from typing import Final
 
 from edgemoe_appliance.engine.tools import run_tool
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.schema.base import on_one_line
 from edgemoe_appliance.schema.hardware import Accelerator
+from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import MIB
 
 # A driver that is new to a machine may look for its hardware for a while; CUDA starts in seconds.
