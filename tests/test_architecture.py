@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -129,6 +130,30 @@ def test_the_command_line_starts_without_pandas() -> None:
     code = "import sys, edgemoe_appliance.app; print('pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.decode().strip() == "False"
+
+
+def public_types(path: Path) -> Iterator[str]:
+    """Return the classes and type aliases that a module itself defines, without private ones."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.AnnAssign | ast.Assign):
+            targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            maker = node.value.func if isinstance(node.value, ast.Call) else None
+            if isinstance(maker, ast.Name) and maker.id == "TypeVar":
+                names = []
+        else:
+            continue
+        yield from (name for name in names if re.match(r"[A-Z]+[a-z]", name))
+
+
+def test_no_two_types_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for module, path in KNOWN.items():
+        for name in public_types(path):
+            places.setdefault(name, []).append(module)
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
 # A wall clock can be set while a run goes on; a folder without an owner is never cleared.

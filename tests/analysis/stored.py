@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgemoe_appliance.analysis.store import FrameColumn, Kind, Rows, Store, TableShape, Value
+from edgemoe_appliance.analysis.store import (
+    ColumnKind,
+    FrameColumn,
+    Rows,
+    Store,
+    StoredValue,
+    TableShape,
+)
 
 
-def stored(kinds: Mapping[str, Kind], columns: Mapping[str, Sequence[Value]]) -> Rows:
+def stored(kinds: Mapping[str, ColumnKind], columns: Mapping[str, Sequence[StoredValue]]) -> Rows:
     """Return rows of a store that holds one small table."""
     shape = TableShape(
         name="small",

@@ -14,7 +14,7 @@ from edgemoe_appliance.analysis.comparison import (
     MARGIN,
     Area,
     Comparison,
-    Outcome,
+    ComparisonOutcome,
     Side,
     compare_sides,
     comparison_document,
@@ -100,7 +100,7 @@ def noisy(seed: int, spread: float) -> Changes:
     return changes
 
 
-def outcomes(compared: Comparison, metric: str) -> list[Outcome]:
+def outcomes(compared: Comparison, metric: str) -> list[ComparisonOutcome]:
     return [row.outcome for row in compared.results.rows if row.metric == metric]
 
 
@@ -112,7 +112,9 @@ def test_a_session_and_itself_do_not_differ_in_anything(
     assert compared.changes == ()
     rows = [row for row in compared.results.rows if row.metric in SHARED]
     assert [row.model for row in rows[::3]] == MODELS
-    assert {(row.outcome, row.ratio, row.prompts) for row in rows} == {(Outcome.SAME, 1.0, 15)}
+    assert {(row.outcome, row.ratio, row.prompts) for row in rows} == {
+        (ComparisonOutcome.SAME, 1.0, 15)
+    }
     assert {(row.runs_a, row.runs_b) for row in rows} == {(45, 45)}
 
 
@@ -120,7 +122,7 @@ def test_the_same_host_with_other_noise_shows_no_difference(
     compare: Callable[..., Comparison],
 ) -> None:
     compared = compare(Synthetic(), Synthetic(), changes_a=noisy(1, 0.05), changes_b=noisy(2, 0.05))
-    assert Outcome.DIFFERS not in {row.outcome for row in compared.results.rows}
+    assert ComparisonOutcome.DIFFERS not in {row.outcome for row in compared.results.rows}
     assert any(row.ratio not in (None, 1.0) for row in compared.results.rows)
 
 
@@ -128,9 +130,9 @@ def test_a_shifted_rate_is_found_and_nothing_else(compare: Callable[..., Compari
     compared = compare(
         Synthetic(), Synthetic(), noisy(5, 0.01), changes_b=scaled(gen_tok_s=0.9, prompt_tok_s=1.0)
     )
-    assert outcomes(compared, "gen_tok_s") == [Outcome.SESSIONS_DIFFER] * 4
-    assert outcomes(compared, "prompt_tok_s") == [Outcome.SAME] * 4
-    assert outcomes(compared, "peak_rss_bytes") == [Outcome.SAME] * 4
+    assert outcomes(compared, "gen_tok_s") == [ComparisonOutcome.SESSIONS_DIFFER] * 4
+    assert outcomes(compared, "prompt_tok_s") == [ComparisonOutcome.SAME] * 4
+    assert outcomes(compared, "peak_rss_bytes") == [ComparisonOutcome.SAME] * 4
     first = compared.results.rows[0]
     assert first.ratio == pytest.approx(0.9, abs=0.01)
     assert isinstance(first.interval, Interval)
@@ -141,25 +143,25 @@ def test_what_is_sure_but_smaller_than_the_margin_is_the_same(
     compare: Callable[..., Comparison],
 ) -> None:
     compared = compare(Synthetic(), Synthetic(), changes_b=scaled(peak_rss_bytes=1 + MARGIN / 4))
-    assert outcomes(compared, "peak_rss_bytes") == [Outcome.SAME] * 4
+    assert outcomes(compared, "peak_rss_bytes") == [ComparisonOutcome.SAME] * 4
 
 
 @pytest.mark.parametrize(
     ("interval", "outcome"),
     [
-        (Interval(low=0.99, high=1.01), Outcome.SAME),
-        (Interval(low=1.001, high=1.02), Outcome.SAME),
-        (Interval(low=1.001, high=1.021), Outcome.OPEN),
-        (Interval(low=1.021, high=1.05, sessions=3), Outcome.DIFFERS),
-        (Interval(low=1.021, high=1.05, sessions=2), Outcome.SESSIONS_DIFFER),
-        (Interval(low=0.5, high=0.6), Outcome.SESSIONS_DIFFER),
-        (Interval(low=0.97, high=1.03), Outcome.OPEN),
-        (Interval(low=1.0, high=1.2), Outcome.OPEN),
-        (Absent(reason="too few"), Outcome.OPEN),
+        (Interval(low=0.99, high=1.01), ComparisonOutcome.SAME),
+        (Interval(low=1.001, high=1.02), ComparisonOutcome.SAME),
+        (Interval(low=1.001, high=1.021), ComparisonOutcome.OPEN),
+        (Interval(low=1.021, high=1.05, sessions=3), ComparisonOutcome.DIFFERS),
+        (Interval(low=1.021, high=1.05, sessions=2), ComparisonOutcome.SESSIONS_DIFFER),
+        (Interval(low=0.5, high=0.6), ComparisonOutcome.SESSIONS_DIFFER),
+        (Interval(low=0.97, high=1.03), ComparisonOutcome.OPEN),
+        (Interval(low=1.0, high=1.2), ComparisonOutcome.OPEN),
+        (Absent(reason="too few"), ComparisonOutcome.OPEN),
     ],
 )
 def test_an_outcome_follows_from_the_interval(
-    interval: Interval | Absent, outcome: Outcome
+    interval: Interval | Absent, outcome: ComparisonOutcome
 ) -> None:
     assert outcome_of(interval) is outcome
 
@@ -185,7 +187,7 @@ def test_other_files_hosts_engines_and_threads_are_named(
     assert "sha256 1111111111111111" in olmoe.b
     assert not compared.of(Area.PROMPTS)
     # The runs are compared all the same: what differs stands above them.
-    assert outcomes(compared, "gen_tok_s") == [Outcome.SAME] * 4
+    assert outcomes(compared, "gen_tok_s") == [ComparisonOutcome.SAME] * 4
 
 
 def test_only_prompts_sent_in_both_are_compared(compare: Callable[..., Comparison]) -> None:
@@ -201,7 +203,7 @@ def test_other_texts_are_not_compared(compare: Callable[..., Comparison]) -> Non
     compared = compare(Synthetic(), Synthetic(prompt_text="Other words."))
     shared = [row for row in compared.results.rows if row.metric in SHARED]
     assert {(row.outcome, row.reason) for row in shared} == {
-        (Outcome.NOT_COMPARED, "no prompt was sent in both")
+        (ComparisonOutcome.NOT_COMPARED, "no prompt was sent in both")
     }
 
 
@@ -224,7 +226,7 @@ def test_a_missing_reading_is_told_with_its_side_and_reason(
 def test_too_few_prompts_leave_it_open(compare: Callable[..., Comparison]) -> None:
     small = Synthetic(prompts=Synthetic().prompts[:2], length_prompts=())
     compared = compare(small, small, changes_b=scaled(gen_tok_s=0.5))
-    assert outcomes(compared, "gen_tok_s") == [Outcome.OPEN] * 4
+    assert outcomes(compared, "gen_tok_s") == [ComparisonOutcome.OPEN] * 4
     assert "an interval over prompts needs" in compared.results.rows[0].reason
 
 
@@ -237,7 +239,7 @@ def test_a_model_that_only_one_has_and_one_that_failed_are_not_compared(
     fewer = Synthetic(models=("olmoe-1b-7b", "gemma-2-2b"))
     compared = compare(Synthetic(), fewer, changes_b=no_room)
     rows = {row.model: row for row in compared.results.rows if row.metric == "gen_tok_s"}
-    assert rows["olmoe-1b-7b"].outcome is Outcome.SAME
+    assert rows["olmoe-1b-7b"].outcome is ComparisonOutcome.SAME
     assert rows["llama-3.2-1b"].reason == "B has no runs of this model"
     assert rows["gemma-2-2b"].reason == "B: no run with this reading"
 

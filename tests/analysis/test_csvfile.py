@@ -12,7 +12,7 @@ import pytest
 from edgemoe_appliance.analysis import store
 from edgemoe_appliance.analysis.csvfile import rows_csv, table_csv
 from edgemoe_appliance.analysis.statistics import Absent, Interval
-from edgemoe_appliance.analysis.store import Kind, Value
+from edgemoe_appliance.analysis.store import ColumnKind, StoredValue
 from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table, absent
 from tests.analysis.stored import stored
 
@@ -122,13 +122,13 @@ def test_the_engine_writes_the_bytes_that_pandas_would() -> None:
     draws = np.random.default_rng(1)
     numbers = [*NUMBERS, *(draws.random(500) * 10.0 ** draws.integers(-20, 20, 500)).tolist()]
     n = len(numbers)
-    columns: dict[str, list[Value]] = {
+    columns: dict[str, list[StoredValue]] = {
         "text": [[*AWKWARD, None][i % (len(AWKWARD) + 1)] for i in range(n)],
         "number": [None if i % 50 == 49 else x for i, x in enumerate(numbers)],
         "whole": [(-1) ** i * i**6 for i in range(n)],
         "flag": [i % 3 == 0 for i in range(n)],
     }
-    kinds: dict[str, Kind] = {
+    kinds: dict[str, ColumnKind] = {
         "text": "text",
         "number": "number",
         "whole": "integer",
@@ -149,8 +149,8 @@ def test_the_engine_writes_the_bytes_that_pandas_would() -> None:
 
 def test_a_hundred_columns_of_text_need_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MEMORY_LIMIT", "64MB")
-    columns: dict[str, list[Value]] = {f"c{number}": ["=1", "plain"] for number in range(100)}
-    kinds: dict[str, Kind] = dict.fromkeys(columns, "text")
+    columns: dict[str, list[StoredValue]] = {f"c{number}": ["=1", "plain"] for number in range(100)}
+    kinds: dict[str, ColumnKind] = dict.fromkeys(columns, "text")
     lines = rows_csv(stored(kinds, columns)).decode().splitlines()
     assert lines[1] == ",".join(["'=1"] * 100)
 

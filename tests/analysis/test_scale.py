@@ -18,7 +18,7 @@ from edgemoe_appliance.analysis import frames, load_sessions, store
 from edgemoe_appliance.analysis.conditions import pools, sample_of, sums_sample
 from edgemoe_appliance.analysis.csvfile import rows_csv
 from edgemoe_appliance.analysis.row_limits import choose_runs, limit_groups, spread_out
-from edgemoe_appliance.analysis.store import MEMORY_LIMIT, Kind, Store, Value
+from edgemoe_appliance.analysis.store import MEMORY_LIMIT, ColumnKind, Store, StoredValue
 from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.errors import HostError, RecordError
 from edgemoe_appliance.schema.configs import Feeds
@@ -155,7 +155,7 @@ def test_no_chunk_stays_in_memory_once_it_is_stored(
 ) -> None:
     kept: list[weakref.ref[object]] = []
 
-    def watched(values: Sequence[Value], kind: Kind) -> NDArray[Any]:
+    def watched(values: Sequence[StoredValue], kind: ColumnKind) -> NDArray[Any]:
         array = make(values, kind)
         kept.append(weakref.ref(array))
         return array

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.analysis.audit import Finding, audit
+from edgemoe_appliance.analysis.audit import AuditFinding, audit
 from edgemoe_appliance.analysis.claims import (
     ClaimVerdict,
     Scope,
@@ -20,7 +20,7 @@ from edgemoe_appliance.app.judgement import claim_in_full, finding_in_full, matc
 from edgemoe_appliance.studies import read_study
 
 GOLDEN = Path(__file__).parent / "golden"
-Judged = tuple[tuple[ClaimVerdict, ...], tuple[Finding, ...]]
+Judged = tuple[tuple[ClaimVerdict, ...], tuple[AuditFinding, ...]]
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import pytest
 
 from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.archive import bundle, verify
-from edgemoe_appliance.archive.derived import Basis, derive_files
+from edgemoe_appliance.archive.derived import DerivedInputs, derive_files
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME
 from edgemoe_appliance.studies import Study, read_study
 from tests.archive.sessions import archive, contents, shipped_study, write_small_session
 
-Derive = Callable[[Basis], dict[str, bytes]]
+Derive = Callable[[DerivedInputs], dict[str, bytes]]
 ReadStudy = Callable[..., Study]
 
 
@@ -23,7 +23,7 @@ def derive_once() -> Derive:
     """Return `derive_files` with a memory: it is a pure function of plan, journal and models."""
     known: dict[tuple[bytes, bytes, str], dict[str, bytes]] = {}
 
-    def derive(basis: Basis) -> dict[str, bytes]:
+    def derive(basis: DerivedInputs) -> dict[str, bytes]:
         key = (
             (basis.folder / PLAN_NAME).read_bytes(),
             (basis.folder / JOURNAL_NAME).read_bytes(),

@@ -14,8 +14,8 @@ import pytest
 
 from edgemoe_appliance.archive import bundle, layout
 from edgemoe_appliance.archive.bundle import write_archive
-from edgemoe_appliance.archive.derived import Basis
-from edgemoe_appliance.archive.limits import Limits
+from edgemoe_appliance.archive.derived import DerivedInputs
+from edgemoe_appliance.archive.limits import ArchiveLimits
 from edgemoe_appliance.archive.tarball import TarWriter
 from edgemoe_appliance.archive.verify import verify_archive
 from edgemoe_appliance.errors import ConfigError, HostError, RecordError
@@ -102,7 +102,7 @@ def test_a_journal_that_grows_meanwhile_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     derive_once: Derive,
 ) -> None:
-    def derive_late(basis: Basis) -> dict[str, bytes]:
+    def derive_late(basis: DerivedInputs) -> dict[str, bytes]:
         files = derive_once(basis)
         with (session / JOURNAL_NAME).open("ab") as file:
             file.write(b"{")
@@ -131,10 +131,15 @@ def test_a_full_disk_leaves_the_earlier_archive_as_it_was(
 
 
 @pytest.mark.parametrize(
-    "limits", [Limits(entries=20), Limits(journal_bytes=100), Limits(document_bytes=100)]
+    "limits",
+    [
+        ArchiveLimits(entries=20),
+        ArchiveLimits(journal_bytes=100),
+        ArchiveLimits(document_bytes=100),
+    ],
 )
 def test_what_could_not_be_verified_is_not_archived(
-    limits: Limits, session: Path, tmp_path: Path
+    limits: ArchiveLimits, session: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(HostError, match="at most"):
         write_archive(request(session, tmp_path / "a.tar"), limits)

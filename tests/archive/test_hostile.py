@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.archive import layout
-from edgemoe_appliance.archive.limits import Limits
-from edgemoe_appliance.archive.results import Kind, Verification
+from edgemoe_appliance.archive.limits import ArchiveLimits
+from edgemoe_appliance.archive.results import MismatchKind, Verification
 from edgemoe_appliance.archive.session import opened_session
 from edgemoe_appliance.archive.tarball import END, Member, TarWriter, header_of, is_safe_name
 from edgemoe_appliance.archive.verify import verify_archive
@@ -40,17 +40,17 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def refused(scratch: Path, tmp_path: Path) -> Callable[[bytes], str]:
     """Return a function that verifies bytes, and gives the one line that they are refused with."""
 
-    def refuse(data: bytes, limits: Limits | None = None) -> str:
+    def refuse(data: bytes, limits: ArchiveLimits | None = None) -> str:
         path = tmp_path / "hostile.tar"
         path.write_bytes(data)
-        found = verify_archive(path, maker(), limits or Limits())
+        found = verify_archive(path, maker(), limits or ArchiveLimits())
         (mismatch,) = found.mismatches
-        assert mismatch.kind is Kind.FORM
+        assert mismatch.kind is MismatchKind.FORM
         assert found.sha256 == hashlib.sha256(data).hexdigest()
         assert str(mismatch).isprintable()
         with (
             pytest.raises(VerificationError) as unopened,
-            opened_session(path, limits or Limits()),
+            opened_session(path, limits or ArchiveLimits()),
         ):
             raise AssertionError("a hostile archive was opened to be compared")
         assert str(unopened.value).isprintable()
@@ -187,7 +187,7 @@ def test_long_names_of_our_own_are_read(tmp_path: Path) -> None:
     path = tmp_path / "long.tar"
     path.write_bytes(out.getvalue())
     found = verify_archive(path, maker())
-    assert not [m for m in found.mismatches if m.kind is Kind.FORM]
+    assert not [m for m in found.mismatches if m.kind is MismatchKind.FORM]
     assert found.files == 1
 
 
@@ -245,13 +245,15 @@ def test_a_bomb_inside_is_not_opened(small_files: Files, scratch: Path, tmp_path
 
 def test_more_files_than_are_read(refused: Refused) -> None:
     data = b"".join(file_entry(f"small/f{number:03d}") for number in range(30)) + END
-    assert "at most 10 are read" in refused(data, Limits(entries=10))
+    assert "at most 10 are read" in refused(data, ArchiveLimits(entries=10))
 
 
 @pytest.mark.parametrize("name", [layout.PLAN, layout.JOURNAL, layout.CRATE, layout.MANIFEST])
 def test_a_document_that_is_too_large_is_not_copied(name: str, refused: Refused) -> None:
     data = file_entry(f"small/{name}", b"x" * 5000) + END
-    assert "at most 4096 are read" in refused(data, Limits(document_bytes=4096, journal_bytes=4096))
+    assert "at most 4096 are read" in refused(
+        data, ArchiveLimits(document_bytes=4096, journal_bytes=4096)
+    )
 
 
 def test_files_in_another_order(small_files: Files, tmp_path: Path) -> None:
@@ -263,7 +265,7 @@ def test_files_in_another_order(small_files: Files, tmp_path: Path) -> None:
     path = tmp_path / "order.tar"
     path.write_bytes(out.getvalue())
     found = verify_archive(path, maker())
-    assert [m.kind for m in found.mismatches] == [Kind.FORM]
+    assert [m.kind for m in found.mismatches] == [MismatchKind.FORM]
     assert "must lie" in found.mismatches[0].what
 
 
@@ -295,6 +297,6 @@ def journal_with(small_files: Files, line: bytes) -> Files:
 def test_hostile_lines_of_a_journal(line: bytes, small_files: Files, tmp_path: Path) -> None:
     path = pack(journal_with(small_files, line), tmp_path / "journal.tar")
     found: Verification = verify_archive(path, maker())
-    told = [m for m in found.mismatches if m.kind is Kind.SCHEMA]
+    told = [m for m in found.mismatches if m.kind is MismatchKind.SCHEMA]
     assert [m.file for m in told] == [layout.JOURNAL]
     assert len(str(told[0])) < 1000

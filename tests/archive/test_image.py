@@ -13,7 +13,7 @@ import pytest
 
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.imagefile import check_image_file
-from edgemoe_appliance.archive.results import Kind, Verification
+from edgemoe_appliance.archive.results import MismatchKind, Verification
 from edgemoe_appliance.archive.verify import verify_archive
 from edgemoe_appliance.errors import ConfigError, RecordError
 from edgemoe_appliance.schema.imagelock import ImageLock, lock_path
@@ -110,7 +110,7 @@ def test_another_image_in_its_place_is_found(
     text = json.dumps(statement, indent=1, sort_keys=True) + "\n"
     changed = {**files, layout.IMAGE: other, layout.STATEMENT: text.encode()}
     found = check(with_digests(changed), tmp_path)
-    assert [(m.file, m.kind) for m in found.mismatches] == [(layout.IMAGE, Kind.IMAGE)]
+    assert [(m.file, m.kind) for m in found.mismatches] == [(layout.IMAGE, MismatchKind.IMAGE)]
 
 
 def test_another_lock_is_found(boxed_archive: Path, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_statement_about_another_image_is_found(boxed_archive: Path, tmp_path:
     files = contents(boxed_archive)
     text = files[layout.STATEMENT].replace(CONFIG_SHA256[7:].encode(), b"0" * 64)
     found = check(with_digests({**files, layout.STATEMENT: text}), tmp_path)
-    assert [(m.file, m.kind) for m in found.mismatches] == [(layout.STATEMENT, Kind.IMAGE)]
+    assert [(m.file, m.kind) for m in found.mismatches] == [(layout.STATEMENT, MismatchKind.IMAGE)]
 
 
 def test_a_lock_that_is_not_the_session_s_is_left_out_and_told(boxed: Path, tmp_path: Path) -> None:

@@ -13,7 +13,12 @@ import pytest
 from edgemoe_appliance.analysis import semantics
 from edgemoe_appliance.archive import layout, verify
 from edgemoe_appliance.archive.derived import derive_files
-from edgemoe_appliance.archive.results import Kind, Level, Outcome, Verification
+from edgemoe_appliance.archive.results import (
+    LevelOutcome,
+    MismatchKind,
+    Verification,
+    VerificationLevel,
+)
 from edgemoe_appliance.archive.values import compare_values
 from edgemoe_appliance.archive.verify import verify_archive
 from edgemoe_appliance.schema.plan import read_plan
@@ -24,7 +29,11 @@ from tests.archive.values import SEMANTICS_HINT, VALUES, read_values, recompute
 Files = dict[str, bytes]
 FIRST = Path(__file__).parent / "data" / "first-records.tar.xz"
 TABLE = "report/tables/throughput.csv"
-INTEGRITY, NUMBERS, BYTES = Level.INTEGRITY, Level.NUMBERS, Level.BYTES
+INTEGRITY, NUMBERS, BYTES = (
+    VerificationLevel.INTEGRITY,
+    VerificationLevel.NUMBERS,
+    VerificationLevel.BYTES,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +55,12 @@ def test_an_archive_of_the_first_records_passes_for_ever(first: Path) -> None:
     assert found.is_good
     assert found.mismatches == ()
     assert found.session == "first-records"
-    assert found.outcome_of(INTEGRITY) is Outcome.PASSED
-    assert found.outcome_of(BYTES) is Outcome.UNCHECKED
+    assert found.outcome_of(INTEGRITY) is LevelOutcome.PASSED
+    assert found.outcome_of(BYTES) is LevelOutcome.UNCHECKED
     numbers = found.outcome_of(NUMBERS)
-    assert numbers is Outcome.PASSED or (numbers is Outcome.REDEFINED and semantics.SEMANTICS > 1)
+    assert numbers is LevelOutcome.PASSED or (
+        numbers is LevelOutcome.REDEFINED and semantics.SEMANTICS > 1
+    )
     assert found.recomputed > 30
 
 
@@ -88,8 +99,8 @@ def check(files: Files, tmp_path: Path) -> Verification:
     return verify_archive(pack(with_digests(files), tmp_path / "changed.tar"), maker())
 
 
-def outcomes(found: Verification) -> tuple[Outcome, ...]:
-    return tuple(found.outcome_of(level) for level in Level)
+def outcomes(found: Verification) -> tuple[LevelOutcome, ...]:
+    return tuple(found.outcome_of(level) for level in VerificationLevel)
 
 
 def another_number(content: bytes) -> bytes:
@@ -103,8 +114,8 @@ def a_column_more(content: bytes) -> bytes:
     return b"\n".join(line + b",1" for line in content.rstrip(b"\n").split(b"\n")) + b"\n"
 
 
-PASSED, FAILED = Outcome.PASSED, Outcome.FAILED
-UNCHECKED, REDEFINED = Outcome.UNCHECKED, Outcome.REDEFINED
+PASSED, FAILED = LevelOutcome.PASSED, LevelOutcome.FAILED
+UNCHECKED, REDEFINED = LevelOutcome.UNCHECKED, LevelOutcome.REDEFINED
 
 
 @pytest.mark.parametrize(
@@ -127,7 +138,7 @@ UNCHECKED, REDEFINED = Outcome.UNCHECKED, Outcome.REDEFINED
 def test_of_other_code_numbers_are_asked_and_bytes_are_not(
     name: str,
     change: Callable[[bytes], bytes],
-    expected: tuple[Outcome, ...],
+    expected: tuple[LevelOutcome, ...],
     small_files: Files,
     tmp_path: Path,
 ) -> None:
@@ -155,7 +166,7 @@ def test_a_changed_value_is_told_where_the_same_code_made_it(
     found = check({**small_files, TABLE: another_number(small_files[TABLE])}, tmp_path)
     assert outcomes(found) == (PASSED, FAILED, FAILED)
     kinds = {mismatch.kind for mismatch in found.mismatches}
-    assert kinds == {Kind.VALUE, Kind.RECOMPUTED}
+    assert kinds == {MismatchKind.VALUE, MismatchKind.RECOMPUTED}
 
 
 def test_a_verdict_that_was_turned_is_found_by_other_code(
@@ -168,7 +179,7 @@ def test_a_verdict_that_was_turned_is_found_by_other_code(
     files = by_other_code(small_files) | {layout.CLAIMS: json.dumps(document).encode()}
     found = check(files, tmp_path)
     (mismatch,) = found.mismatches
-    assert mismatch.kind is Kind.VALUE
+    assert mismatch.kind is MismatchKind.VALUE
     assert f"claims.{claim['id']}.verdict: reproduced in the archive" in mismatch.what
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.archive import layout
-from edgemoe_appliance.archive.results import Kind, Verification
+from edgemoe_appliance.archive.results import MismatchKind, Verification
 from edgemoe_appliance.archive.verify import verify_archive
 from edgemoe_appliance.errors import HostError
 from tests.archive.sessions import archive, maker, pack, with_digests, write_small_session
@@ -111,7 +111,7 @@ def test_a_changed_result_is_found_though_its_digests_were_brought_into_line(
         changed = with_digests({**small_files, name: flipped(data, len(data) // 2)})
         found = check(changed, tmp_path)
         assert {m.file for m in found.mismatches} == {name}
-        assert Kind.RECOMPUTED in {m.kind for m in found.mismatches}
+        assert MismatchKind.RECOMPUTED in {m.kind for m in found.mismatches}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_one_number_of_a_run_is_found_in_everything_that_follows_from_it(
     journal = first_digit_changed(small_files[layout.JOURNAL], metric)
     found = check(with_digests({**small_files, layout.JOURNAL: journal}), tmp_path)
     assert {"report/tables/runs.csv", "report/report.html"} <= named(found)
-    made_again = [m for m in found.mismatches if m.kind is Kind.RECOMPUTED]
+    made_again = [m for m in found.mismatches if m.kind is MismatchKind.RECOMPUTED]
     assert all(layout.JOURNAL in str(mismatch) for mismatch in made_again)
 
 
@@ -158,7 +158,7 @@ def test_raw_readings_must_be_those_that_the_journal_recorded(
 ) -> None:
     name = next(name for name in small_files if name.startswith(layout.SAMPLES))
     found = check(with_digests({**small_files, name: b"other readings"}), tmp_path)
-    assert [(m.file, m.kind) for m in found.mismatches] == [(name, Kind.CONTENT)]
+    assert [(m.file, m.kind) for m in found.mismatches] == [(name, MismatchKind.CONTENT)]
 
 
 def test_another_plan_is_not_the_one_of_the_journal(small_files: Files, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_document_of_another_schema_is_named(
     name: str, content: bytes, small_files: Files, tmp_path: Path
 ) -> None:
     found = check({**small_files, name: content}, tmp_path)
-    told = [str(m) for m in found.mismatches if m.kind is Kind.SCHEMA]
+    told = [str(m) for m in found.mismatches if m.kind is MismatchKind.SCHEMA]
     assert any(name in text for text in told)
     assert not any(tempfile.gettempdir() in text for text in told)
 

@@ -15,7 +15,7 @@ import pytest
 
 from edgemoe_appliance.app import asmade
 from edgemoe_appliance.archive import layout
-from edgemoe_appliance.archive.results import Kind, Level, Outcome
+from edgemoe_appliance.archive.results import LevelOutcome, MismatchKind, VerificationLevel
 from edgemoe_appliance.archive.verify import verify_archive
 from edgemoe_appliance.archive.wheel import (
     build_wheel,
@@ -97,8 +97,11 @@ def test_a_wheel_that_is_other_code_is_named(
     files = with_digests({**small_files, WHEEL: content})
     found = verify_archive(pack(files, tmp_path / "changed.tar"), maker())
     assert {mismatch.file for mismatch in found.mismatches} == {WHEEL}
-    assert {mismatch.kind for mismatch in found.mismatches} <= {Kind.CONTENT, Kind.SCHEMA}
-    assert found.outcome_of(Level.INTEGRITY) is Outcome.FAILED
+    assert {mismatch.kind for mismatch in found.mismatches} <= {
+        MismatchKind.CONTENT,
+        MismatchKind.SCHEMA,
+    }
+    assert found.outcome_of(VerificationLevel.INTEGRITY) is LevelOutcome.FAILED
 
 
 class Here:
@@ -137,7 +140,7 @@ def test_the_version_that_made_an_archive_verifies_it_again(
     Here(monkeypatch)
     lines = list(asmade.verify_as_made(pack(small_files, tmp_path / "a.tar"), "an-image", None))
     assert [line.partition(" (")[0] for line in lines] == [
-        f"as made: {level.value}: passed" for level in Level
+        f"as made: {level.value}: passed" for level in VerificationLevel
     ]
 
 

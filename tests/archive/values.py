@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgemoe_appliance.analysis.semantics import SEMANTICS
 from edgemoe_appliance.archive import layout
-from edgemoe_appliance.archive.derived import Basis, derive_files
+from edgemoe_appliance.archive.derived import DerivedInputs, derive_files
 from edgemoe_appliance.archive.facts import read_journal_facts
 from edgemoe_appliance.archive.values import has_values
 from edgemoe_appliance.schema.plan import read_plan
@@ -36,7 +36,7 @@ def recompute(files: Mapping[str, bytes], folder: Path) -> dict[str, bytes]:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(files[name])
-    basis = Basis(
+    basis = DerivedInputs(
         folder=folder / "session",
         plan=read_plan(folder / layout.PLAN),
         facts=read_journal_facts(folder / layout.JOURNAL),

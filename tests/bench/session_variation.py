@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgemoe_appliance.analysis.comparison.results import Outcome, outcome_of
+from edgemoe_appliance.analysis.comparison.results import ComparisonOutcome, outcome_of
 from edgemoe_appliance.analysis.statistics import CONFIDENCE, Absent, Sample, ratio_of_means
 from tests.bench.simulated import BASE_TOK_S, SEED, fewer_resamples
 
@@ -55,7 +55,7 @@ def draw_sample(
 
 def outcomes(
     rng: np.random.Generator, sessions: int, session_sd: float, factor: float
-) -> Iterator[Outcome]:
+) -> Iterator[ComparisonOutcome]:
     """Yield what one comparison says of each of its results."""
     confidence = 1 - (1 - CONFIDENCE) / RESULTS
     for _ in range(RESULTS):
@@ -72,18 +72,19 @@ def outcomes(
 def measure(comparisons: int, sessions: int, session_sd: float, factor: float) -> Rates:
     """Return how often comparisons say what."""
     rng = np.random.default_rng([SEED, sessions, round(1e4 * session_sd), round(1e4 * factor)])
-    found: Counter[Outcome] = Counter()
-    with_any: Counter[Outcome] = Counter()
+    found: Counter[ComparisonOutcome] = Counter()
+    with_any: Counter[ComparisonOutcome] = Counter()
     for _ in range(comparisons):
         said = Counter(outcomes(rng, sessions, session_sd, factor))
         found += said
         with_any += Counter(said.keys())
     results = comparisons * RESULTS
     return Rates(
-        any_differs=with_any[Outcome.DIFFERS] / comparisons,
-        any_sessions_differ=with_any[Outcome.SESSIONS_DIFFER] / comparisons,
-        found=(found[Outcome.DIFFERS] + found[Outcome.SESSIONS_DIFFER]) / results,
-        same=found[Outcome.SAME] / results,
+        any_differs=with_any[ComparisonOutcome.DIFFERS] / comparisons,
+        any_sessions_differ=with_any[ComparisonOutcome.SESSIONS_DIFFER] / comparisons,
+        found=(found[ComparisonOutcome.DIFFERS] + found[ComparisonOutcome.SESSIONS_DIFFER])
+        / results,
+        same=found[ComparisonOutcome.SAME] / results,
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from edgemoe_appliance.bench.paths import default_folders
-from edgemoe_appliance.container.client import Engine, open_engine
+from edgemoe_appliance.container.client import DockerEngine, open_engine
 from edgemoe_appliance.container.context import BuildInputs, usual_inputs
 from edgemoe_appliance.container.engines import read_engines
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
@@ -27,13 +27,13 @@ BASE_TAR = default_folders().cache / "base" / "bookworm.tar"
 
 
 @pytest.fixture(scope="session")
-def docker_engine() -> Iterator[Engine]:
+def docker_engine() -> Iterator[DockerEngine]:
     with open_engine() as engine:
         yield engine
 
 
 @pytest.fixture(scope="session")
-def base_image(docker_engine: Engine) -> str:
+def base_image(docker_engine: DockerEngine) -> str:
     """Return the tag of the local base image, made where it or the tar it came from is missing."""
     if read_identity(docker_engine, BASE) is None or not BASE_TAR.exists():
         environment = {**os.environ, "DOCKER_HOST": docker_engine.host}
@@ -42,7 +42,7 @@ def base_image(docker_engine: Engine) -> str:
 
 
 @pytest.fixture
-def script_image(docker_engine: Engine, base_image: str) -> Callable[[str], ImageIdentity]:
+def script_image(docker_engine: DockerEngine, base_image: str) -> Callable[[str], ImageIdentity]:
     """Return a function that makes an image whose process is a shell script."""
     return lambda script: build_script_image(docker_engine, base_image, script)
 
@@ -74,7 +74,7 @@ def measurement_inputs(configs: Configs, measurement_source: PreparedSource) -> 
 
 @pytest.fixture(scope="session")
 def measurement_image(
-    docker_engine: Engine,
+    docker_engine: DockerEngine,
     base_image: str,
     image_folder: Path,
     measurement_inputs: BuildInputs,
@@ -96,6 +96,6 @@ def measurement_image(
 
 @pytest.fixture(scope="session")
 def image_engines(
-    docker_engine: Engine, measurement_image: ImageIdentity
+    docker_engine: DockerEngine, measurement_image: ImageIdentity
 ) -> dict[str, EngineBuild]:
     return read_engines(docker_engine, measurement_image)

@@ -9,7 +9,7 @@ import tarfile
 
 from docker.errors import APIError
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 
 BASE = "edgemoe-test-base:bookworm"
@@ -20,7 +20,7 @@ def target_name(target_id: str) -> str:
     return f"test-{target_id}"
 
 
-def build_script_image(engine: Engine, base: str, script: str) -> ImageIdentity:
+def build_script_image(engine: DockerEngine, base: str, script: str) -> ImageIdentity:
     """Build an image that runs `script`; the measuring process's arguments are its $1, $2, ..."""
     entrypoint = json.dumps(["/bin/sh", "-c", script, "measure"])
     # As in the real image: a new volume takes its owner from here.
@@ -29,7 +29,7 @@ def build_script_image(engine: Engine, base: str, script: str) -> ImageIdentity:
     return build_image_from(engine, recipe, "edgemoe-test-script:latest")
 
 
-def build_image_from(engine: Engine, recipe: str, tag: str) -> ImageIdentity:
+def build_image_from(engine: DockerEngine, recipe: str, tag: str) -> ImageIdentity:
     """Build an image from a Dockerfile that needs no other file; it replaces an older one."""
     before = read_identity(engine, tag)
     context = io.BytesIO()
@@ -51,7 +51,7 @@ def build_image_from(engine: Engine, recipe: str, tag: str) -> ImageIdentity:
     return identity
 
 
-def read_file(engine: Engine, image: ImageIdentity, path: str) -> bytes:
+def read_file(engine: DockerEngine, image: ImageIdentity, path: str) -> bytes:
     """Return one file of an image; nothing is run."""
     container = engine.api.create_container(image.image_id, ["never"])["Id"]
     try:

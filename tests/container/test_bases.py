@@ -16,7 +16,7 @@ from edgemoe_appliance.container.bases import (
     write_lock,
 )
 from edgemoe_appliance.container.builders import BuildJob, build_error
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.errors import ConfigError, DigestError
 from edgemoe_appliance.schema.configs import read_configs
 from edgemoe_appliance.schema.imagelock import LockedBase, LockedBases, PinnedBy, read_lock
@@ -144,7 +144,7 @@ def test_every_target_with_a_container_has_its_bases() -> None:
 )
 def test_a_build_that_cannot_bridge_says_what_to_do(said: str, is_hinted: bool) -> None:
     job = BuildJob(entries=[], tag="t:1", arguments={}, labels={})
-    engine = cast("Engine", SimpleNamespace(host="unix:///x"))
+    engine = cast("DockerEngine", SimpleNamespace(host="unix:///x"))
     assert ("--build-network host" in build_error(engine, job, said).hint) is is_hinted
     tried = replace(job, network="host")
     assert build_error(engine, tried, said).hint == ""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.bench.launcher import log_tail
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.launch import BoardFiles
 from edgemoe_appliance.container.launcher import ContainerLauncher
@@ -78,7 +78,7 @@ def board_session(folder: Path) -> Path:
 
 
 def test_tegrastats_release_and_model_are_read_inside(
-    docker_engine: Engine, measurement_image: ImageIdentity, board: BoardFiles, tmp_path: Path
+    docker_engine: DockerEngine, measurement_image: ImageIdentity, board: BoardFiles, tmp_path: Path
 ) -> None:
     session = board_session(tmp_path)
     image = build_script_image(
@@ -99,7 +99,7 @@ def test_tegrastats_release_and_model_are_read_inside(
 
 
 def test_board_without_tegrastats_is_told_what_is_missing(
-    docker_engine: Engine, base_image: str, board: BoardFiles, tmp_path: Path
+    docker_engine: DockerEngine, base_image: str, board: BoardFiles, tmp_path: Path
 ) -> None:
     Path(board.tegrastats).unlink()
     session = board_session(tmp_path)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from edgemoe_appliance.bench.launcher import log_tail
-from edgemoe_appliance.container.client import Engine, ImageStore, open_engine
+from edgemoe_appliance.container.client import DockerEngine, ImageStore, open_engine
 from edgemoe_appliance.container.containers import (
     create_container,
     created_container,
@@ -90,12 +90,12 @@ def follow(measuring: ContainerMeasuring) -> int:
     raise AssertionError("the container did not end")
 
 
-def containers_of(engine: Engine, name: str) -> list[Any]:
+def containers_of(engine: DockerEngine, name: str) -> list[Any]:
     found: list[Any] = engine.api.containers(all=True, filters={"name": name})
     return found
 
 
-def launcher(engine: Engine, image: ImageIdentity, said: list[str]) -> ContainerLauncher:
+def launcher(engine: DockerEngine, image: ImageIdentity, said: list[str]) -> ContainerLauncher:
     return ContainerLauncher(engine=engine, image=image, say=said.append)
 
 
@@ -125,7 +125,7 @@ report() { printf '%s\t%s\n' "$1" "$(eval "$2" 2>&1 | tr '\n' ' ')"; }
 
 
 def test_container_can_do_nothing_but_read_its_models_and_write_its_session(
-    docker_engine: Engine, script_image: MakeImage, session: Path
+    docker_engine: DockerEngine, script_image: MakeImage, session: Path
 ) -> None:
     said: list[str] = []
     measuring = launcher(docker_engine, script_image(FACTS), said).launch(read(session), session)
@@ -150,7 +150,7 @@ def test_container_can_do_nothing_but_read_its_models_and_write_its_session(
 
 
 def test_inspect_shows_what_was_specified(
-    docker_engine: Engine, script_image: MakeImage, session: Path
+    docker_engine: DockerEngine, script_image: MakeImage, session: Path
 ) -> None:
     spec = specify(session, script_image("sleep 60"))
     with created_container(docker_engine, spec) as created:
@@ -175,7 +175,7 @@ def test_inspect_shows_what_was_specified(
 
 
 def test_start_that_fails_leaves_no_container(
-    docker_engine: Engine, script_image: MakeImage, session: Path
+    docker_engine: DockerEngine, script_image: MakeImage, session: Path
 ) -> None:
     image = script_image("true")
     spec = specify(session, image)
@@ -186,7 +186,7 @@ def test_start_that_fails_leaves_no_container(
 
 
 def test_container_that_cannot_be_executed_leaves_no_container(
-    docker_engine: Engine, base_image: str, session: Path
+    docker_engine: DockerEngine, base_image: str, session: Path
 ) -> None:
     image = build_script_image(docker_engine, base_image, "true")
     spec = replace(specify(session, image), groups=("no-such-group",))
@@ -196,7 +196,7 @@ def test_container_that_cannot_be_executed_leaves_no_container(
 
 
 def test_nvidia_runtime_that_is_missing_is_named_before_anything_is_made(
-    docker_engine: Engine, script_image: MakeImage, session: Path
+    docker_engine: DockerEngine, script_image: MakeImage, session: Path
 ) -> None:
     if "nvidia" in docker_engine.facts.runtimes:
         pytest.skip("this engine has it")
@@ -206,7 +206,7 @@ def test_nvidia_runtime_that_is_missing_is_named_before_anything_is_made(
     assert "nvidia-container-toolkit" in caught.value.hint
 
 
-def test_missing_image_is_not_pulled(docker_engine: Engine, session: Path) -> None:
+def test_missing_image_is_not_pulled(docker_engine: DockerEngine, session: Path) -> None:
     missing = "edgemoe-test-none:never"
     with pytest.raises(HostError, match="not on this engine"):
         check_image(docker_engine, missing, None)
@@ -235,7 +235,7 @@ def image_named(name: str) -> ImageIdentity:
 
 
 def test_image_that_is_not_the_locked_one_is_refused(
-    docker_engine: Engine, script_image: MakeImage
+    docker_engine: DockerEngine, script_image: MakeImage
 ) -> None:
     built = script_image("echo one")
     image = a_lock().image.model_copy(update={"config_sha256": built.config_sha256})
@@ -250,7 +250,7 @@ def test_image_that_is_not_the_locked_one_is_refused(
 
 
 def test_killed_container_is_told_apart_from_one_that_failed(
-    docker_engine: Engine, script_image: MakeImage, session: Path
+    docker_engine: DockerEngine, script_image: MakeImage, session: Path
 ) -> None:
     measuring = launcher(docker_engine, script_image("sleep 300"), []).launch(
         read(session), session
@@ -264,7 +264,7 @@ def test_killed_container_is_told_apart_from_one_that_failed(
 
 
 def test_own_words_of_a_failed_process_come_last(
-    docker_engine: Engine, script_image: MakeImage, session: Path
+    docker_engine: DockerEngine, script_image: MakeImage, session: Path
 ) -> None:
     image = script_image("echo 'error: models are gone' >&2; exit 3")
     assert follow(launcher(docker_engine, image, []).launch(read(session), session)) == 3
@@ -272,7 +272,7 @@ def test_own_words_of_a_failed_process_come_last(
 
 
 def test_want_of_memory_is_told(
-    docker_engine: Engine, script_image: MakeImage, tmp_path: Path
+    docker_engine: DockerEngine, script_image: MakeImage, tmp_path: Path
 ) -> None:
     small = HOST_PROFILE.model_copy(update={"memory_limit_bytes": 48 * 2**20})
     session = new_session(tmp_path, small)
@@ -283,7 +283,7 @@ def test_want_of_memory_is_told(
 
 
 def test_child_that_is_killed_for_memory_does_not_end_the_container(
-    docker_engine: Engine, script_image: MakeImage, tmp_path: Path
+    docker_engine: DockerEngine, script_image: MakeImage, tmp_path: Path
 ) -> None:
     small = HOST_PROFILE.model_copy(update={"memory_limit_bytes": 48 * 2**20})
     session = new_session(tmp_path, small)
@@ -304,7 +304,9 @@ def oom_kills(path: Path) -> int:
     return max(int(words[1]) for words in values if words[0] == "oom_kill")
 
 
-def test_stop_asks_first(docker_engine: Engine, script_image: MakeImage, session: Path) -> None:
+def test_stop_asks_first(
+    docker_engine: DockerEngine, script_image: MakeImage, session: Path
+) -> None:
     image = script_image(
         "trap 'echo closed > /session/closed; exit 130' TERM; while :; do sleep 0.1; done"
     )
@@ -318,7 +320,7 @@ def test_stop_asks_first(docker_engine: Engine, script_image: MakeImage, session
 
 
 def test_client_that_is_killed_leaves_a_container_that_the_next_one_follows(
-    docker_engine: Engine, script_image: MakeImage, session: Path
+    docker_engine: DockerEngine, script_image: MakeImage, session: Path
 ) -> None:
     image = script_image("sleep 5; echo done > /session/done")
     code = (
@@ -350,7 +352,7 @@ def test_client_that_is_killed_leaves_a_container_that_the_next_one_follows(
 
 
 def test_container_that_ended_while_nobody_looked_is_brought_home_and_measuring_goes_on(
-    docker_engine: Engine, script_image: MakeImage, session: Path
+    docker_engine: DockerEngine, script_image: MakeImage, session: Path
 ) -> None:
     image = script_image("echo once >> /session/runs.jsonl; echo said")
     spec = specify(session, image)
@@ -368,7 +370,11 @@ def test_container_that_ended_while_nobody_looked_is_brought_home_and_measuring_
 @pytest.mark.parametrize("exchange", list(Exchange))
 @pytest.mark.parametrize("name", ["try", "My Files, (ü) 'quoted' $HOME"])
 def test_results_come_home_and_are_there_again_for_the_next_container(
-    docker_engine: Engine, script_image: MakeImage, session: Path, exchange: Exchange, name: str
+    docker_engine: DockerEngine,
+    script_image: MakeImage,
+    session: Path,
+    exchange: Exchange,
+    name: str,
 ) -> None:
     image = script_image(
         "cd /session; mkdir -p samples; echo once >> runs.jsonl; cat $2 > samples/new &&"
@@ -387,7 +393,7 @@ def test_results_come_home_and_are_there_again_for_the_next_container(
 
 
 def test_container_of_another_plan_is_not_followed(
-    docker_engine: Engine, script_image: MakeImage, session: Path
+    docker_engine: DockerEngine, script_image: MakeImage, session: Path
 ) -> None:
     image = script_image("sleep 60")
     measuring = launcher(docker_engine, image, []).launch(read(session), session)
@@ -398,7 +404,7 @@ def test_container_of_another_plan_is_not_followed(
 
 
 def test_two_containers_of_one_session_are_refused(
-    docker_engine: Engine, script_image: MakeImage, session: Path
+    docker_engine: DockerEngine, script_image: MakeImage, session: Path
 ) -> None:
     spec = specify(session, script_image("true"))
     with (
@@ -409,7 +415,7 @@ def test_two_containers_of_one_session_are_refused(
 
 
 def test_container_that_was_removed_by_somebody_is_not_waited_for(
-    docker_engine: Engine, script_image: MakeImage, session: Path
+    docker_engine: DockerEngine, script_image: MakeImage, session: Path
 ) -> None:
     measuring = launcher(docker_engine, script_image("sleep 60"), []).launch(read(session), session)
     (state,) = find_containers(docker_engine, {SESSION_LABEL: "try"})
@@ -419,7 +425,7 @@ def test_container_that_was_removed_by_somebody_is_not_waited_for(
 
 
 def test_removing_twice_is_no_error(
-    docker_engine: Engine, script_image: MakeImage, session: Path
+    docker_engine: DockerEngine, script_image: MakeImage, session: Path
 ) -> None:
     spec = specify(session, script_image("true"))
     created = create_container(docker_engine, spec)
@@ -429,7 +435,7 @@ def test_removing_twice_is_no_error(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_engine_that_may_not_be_talked_to(docker_engine: Engine) -> None:
+def test_engine_that_may_not_be_talked_to(docker_engine: DockerEngine) -> None:
     path = Path(docker_engine.host.removeprefix("unix://"))
     if path.stat().st_mode & 0o006:
         pytest.skip("this engine lets everybody in")
@@ -454,6 +460,6 @@ def test_engine_that_may_not_be_talked_to(docker_engine: Engine) -> None:
     assert "no permission" in text and "group docker" in text
 
 
-def test_two_connections_see_the_same_engine(docker_engine: Engine) -> None:
+def test_two_connections_see_the_same_engine(docker_engine: DockerEngine) -> None:
     with open_engine(docker_engine.host) as other:
         assert other.facts == docker_engine.facts

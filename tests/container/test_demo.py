@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.bench.paths import default_folders
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.schema.imagelock import read_lock
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, iterate_journal
 from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, PeriodRecord, Status
@@ -58,7 +58,7 @@ def by_run(folder: Path) -> dict[str, EndRecord]:
 
 
 def test_the_demo_runs_in_a_container_and_does_the_same_work_as_bare(
-    docker_engine: Engine, base_image: str, engine: RealEngine, tmp_path: Path
+    docker_engine: DockerEngine, base_image: str, engine: RealEngine, tmp_path: Path
 ) -> None:
     boxed_work = tmp_path / "boxed"
     (boxed_work / "images").mkdir(parents=True)

@@ -22,7 +22,7 @@ import pytest
 from docker.errors import ImageNotFound
 
 from edgemoe_appliance.container.builders import Builder, find_buildkit_client
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.context import usual_inputs
 from edgemoe_appliance.container.identity import read_identity
 from edgemoe_appliance.container.image import BuildOrder, build_image, image_tag
@@ -82,7 +82,7 @@ def standin(
 
 
 @pytest.fixture(scope="module")
-def l4t_image(docker_engine: Engine, base_image: str) -> str:
+def l4t_image(docker_engine: DockerEngine, base_image: str) -> str:
     """Return the stand-in for L4T; the host's recipe takes it too, and shares its first layers."""
     recipe = _L4T.format(base=base_image)
     return build_image_from(docker_engine, recipe, "edgemoe-test-l4t:r36").reference
@@ -94,7 +94,7 @@ def order(
     configs: Configs,
     standin: PreparedSource,
     l4t_image: str,
-    docker_engine: Engine,
+    docker_engine: DockerEngine,
 ) -> Iterator[BuildOrder]:
     target = configs.target(request.param)
     assert target.container is not None
@@ -115,7 +115,7 @@ def order(
 @pytest.mark.parametrize("builder", [Builder.CLASSIC, Builder.BUILDKIT])
 @pytest.mark.parametrize("order", ["host", "jetson"], indirect=True)
 def test_dockerfile_is_built_whole(
-    docker_engine: Engine,
+    docker_engine: DockerEngine,
     order: BuildOrder,
     tmp_path: Path,
     builder: Builder,
@@ -148,7 +148,7 @@ def test_dockerfile_is_built_whole(
     assert image.size_bytes - below.size_bytes < GOAL_BYTES
 
 
-def names_in(engine: Engine, image: str, path: str) -> set[str]:
+def names_in(engine: DockerEngine, image: str, path: str) -> set[str]:
     """Return the names of all files below a folder of an image."""
     container = engine.api.create_container(image)["Id"]
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.export import export_image, unpack_saved, write_layout
 from edgemoe_appliance.container.identity import read_identity
 from edgemoe_appliance.container.tarstream import open_chunks
@@ -129,7 +129,7 @@ def test_archive_that_is_cut_off_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.container
 def test_image_goes_out_and_comes_back_as_the_same_one(
-    docker_engine: Engine, base_image: str, tmp_path: Path
+    docker_engine: DockerEngine, base_image: str, tmp_path: Path
 ) -> None:
     recipe = f"FROM {base_image}\nRUN echo kept > /kept\nENV A=b\n"
     image = build_image_from(docker_engine, recipe, "edgemoe-test-export:latest")

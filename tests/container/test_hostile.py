@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.bench.session import run_bench
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.containers import find_containers, remove_container
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.launch import SESSION_LABEL, Exchange
@@ -70,7 +70,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.fixture(autouse=True)
-def _no_containers_left(docker_engine: Engine) -> Iterator[None]:
+def _no_containers_left(docker_engine: DockerEngine) -> Iterator[None]:
     """Remove what is left of a session that could not be brought home."""
     yield
     for state in find_containers(docker_engine, {SESSION_LABEL: "try"}):
@@ -81,7 +81,7 @@ def _no_containers_left(docker_engine: Engine) -> Iterator[None]:
 
 
 def benched(
-    host: Host, engine: Engine, image: ImageIdentity, exchange: Exchange = Exchange.BIND
+    host: Host, engine: DockerEngine, image: ImageIdentity, exchange: Exchange = Exchange.BIND
 ) -> ApplianceError | None:
     """Measure, and return the one line that it ended with; it must end soon."""
     launcher = ContainerLauncher(engine=engine, image=image, say=print, exchange=exchange)
@@ -142,7 +142,7 @@ def script(attack: str, host: Host) -> str:
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_things_harm_nobody(
-    docker_engine: Engine, script_image: MakeImage, host: Host, name: str
+    docker_engine: DockerEngine, script_image: MakeImage, host: Host, name: str
 ) -> None:
     before = host.state()
     image = script_image(script(PLANTED[name], host))
@@ -166,7 +166,7 @@ def test_planted_things_harm_nobody(
     "name", ["journal-is-a-link", "journal-has-no-end", "live-is-a-pipe", "samples-of-links"]
 )
 def test_volumes_are_no_way_round(
-    docker_engine: Engine, script_image: MakeImage, host: Host, name: str
+    docker_engine: DockerEngine, script_image: MakeImage, host: Host, name: str
 ) -> None:
     before = host.state()
     image = script_image(script(PLANTED[name], host))
@@ -211,7 +211,7 @@ with open_engine() as engine:
 
 
 def test_an_exchanged_plan_mounts_nothing(
-    docker_engine: Engine, script_image: MakeImage, host: Host
+    docker_engine: DockerEngine, script_image: MakeImage, host: Host
 ) -> None:
     """A container goes on when its client dies, and has the folder when the next one comes."""
     evil = evil_plan(host).replace("'", "'\\''")
@@ -233,7 +233,7 @@ def test_an_exchanged_plan_mounts_nothing(
 
 
 def test_what_a_container_may_write_to(
-    docker_engine: Engine, script_image: MakeImage, host: Host
+    docker_engine: DockerEngine, script_image: MakeImage, host: Host
 ) -> None:
     """The places that docs/threat-model.md names, and no other."""
     image = script_image(

@@ -16,7 +16,7 @@ import pytest
 from docker.errors import APIError
 
 from edgemoe_appliance.container.builders import Builder, find_buildkit_client
-from edgemoe_appliance.container.client import Engine, ImageStore
+from edgemoe_appliance.container.client import DockerEngine, ImageStore
 from edgemoe_appliance.container.context import BuildInputs
 from edgemoe_appliance.container.engines import unpack_engines
 from edgemoe_appliance.container.identity import (
@@ -56,7 +56,9 @@ def inputs(tmp_path: Path, measurement_inputs: BuildInputs) -> BuildInputs:
 
 
 @pytest.fixture
-def order(inputs: BuildInputs, base_image: str, docker_engine: Engine) -> Iterator[BuildOrder]:
+def order(
+    inputs: BuildInputs, base_image: str, docker_engine: DockerEngine
+) -> Iterator[BuildOrder]:
     yield BuildOrder(
         target_id="try",
         inputs=inputs,
@@ -77,7 +79,7 @@ def images_folder(folder: Path, tag: str = "debian:1", digest: str = "null") -> 
 
 @pytest.mark.parametrize("builder", [Builder.CLASSIC, Builder.BUILDKIT])
 def test_both_builders_make_the_image_and_lock_it(
-    docker_engine: Engine, order: BuildOrder, tmp_path: Path, builder: Builder
+    docker_engine: DockerEngine, order: BuildOrder, tmp_path: Path, builder: Builder
 ) -> None:
     if builder is Builder.BUILDKIT and find_buildkit_client() is None:
         pytest.skip("no client with BuildKit here")
@@ -111,7 +113,7 @@ def test_both_builders_make_the_image_and_lock_it(
 
 @pytest.mark.parametrize("builder", [Builder.CLASSIC, Builder.BUILDKIT])
 def test_build_without_cache_makes_the_locked_image_to_the_byte(
-    docker_engine: Engine, order: BuildOrder, tmp_path: Path, builder: Builder
+    docker_engine: DockerEngine, order: BuildOrder, tmp_path: Path, builder: Builder
 ) -> None:
     if builder is Builder.BUILDKIT and find_buildkit_client() is None:
         pytest.skip("no client with BuildKit here")
@@ -128,7 +130,7 @@ def test_build_without_cache_makes_the_locked_image_to_the_byte(
 
 
 def test_both_builders_make_the_same_image(
-    docker_engine: Engine, order: BuildOrder, tmp_path: Path
+    docker_engine: DockerEngine, order: BuildOrder, tmp_path: Path
 ) -> None:
     if find_buildkit_client() is None:
         pytest.skip("no client with BuildKit here")
@@ -143,7 +145,7 @@ def test_both_builders_make_the_same_image(
 
 
 def test_locked_without_a_lock_is_refused(
-    docker_engine: Engine, order: BuildOrder, tmp_path: Path, base_image: str
+    docker_engine: DockerEngine, order: BuildOrder, tmp_path: Path, base_image: str
 ) -> None:
     folder = images_folder(tmp_path)
     with pytest.raises(DigestError) as caught:
@@ -152,7 +154,7 @@ def test_locked_without_a_lock_is_refused(
 
 
 def test_locked_names_every_input_that_differs_and_builds_nothing(
-    docker_engine: Engine, order: BuildOrder, tmp_path: Path
+    docker_engine: DockerEngine, order: BuildOrder, tmp_path: Path
 ) -> None:
     folder, said = images_folder(tmp_path), list[str]()
     build_image(docker_engine, order, folder, print)
@@ -168,7 +170,7 @@ def test_locked_names_every_input_that_differs_and_builds_nothing(
 
 
 def test_locked_names_every_layer_that_came_out_otherwise(
-    docker_engine: Engine, order: BuildOrder, tmp_path: Path
+    docker_engine: DockerEngine, order: BuildOrder, tmp_path: Path
 ) -> None:
     """A step that writes the time makes another layer each time; the lock is kept."""
     recipe = order.inputs.dockerfile
@@ -188,7 +190,7 @@ def test_locked_names_every_layer_that_came_out_otherwise(
 
 
 def test_another_flag_builds_another_image(
-    docker_engine: Engine, order: BuildOrder, tmp_path: Path
+    docker_engine: DockerEngine, order: BuildOrder, tmp_path: Path
 ) -> None:
     folder = images_folder(tmp_path)
     first = build_image(docker_engine, order, folder, print)
@@ -199,7 +201,7 @@ def test_another_flag_builds_another_image(
 
 
 @pytest.fixture
-def served(docker_engine: Engine) -> Iterator[ServedImage]:
+def served(docker_engine: DockerEngine) -> Iterator[ServedImage]:
     """Serve a base image that holds one file."""
     if docker_engine.facts.image_store is ImageStore.MANIFEST_ADDRESSED:
         pytest.skip("with containerd's store an engine pulls from the loopback by https only")
@@ -222,7 +224,7 @@ def copying_order(inputs: BuildInputs, order: BuildOrder) -> BuildOrder:
 
 
 def test_unpinned_base_is_pinned_on_its_first_pull_and_then_good_enough_for_locked(
-    docker_engine: Engine, copying_order: BuildOrder, served: ServedImage, tmp_path: Path
+    docker_engine: DockerEngine, copying_order: BuildOrder, served: ServedImage, tmp_path: Path
 ) -> None:
     folder = images_folder(tmp_path, served.tag)
     locked = dataclasses.replace(copying_order, locked=True)
@@ -239,7 +241,7 @@ def test_unpinned_base_is_pinned_on_its_first_pull_and_then_good_enough_for_lock
 
 
 def test_base_of_another_digest_than_pinned_is_refused_by_the_engine(
-    docker_engine: Engine, copying_order: BuildOrder, served: ServedImage, tmp_path: Path
+    docker_engine: DockerEngine, copying_order: BuildOrder, served: ServedImage, tmp_path: Path
 ) -> None:
     wrong = "sha256:" + "3" * 64
     folder = images_folder(tmp_path, served.tag, f"'{wrong}'")
@@ -249,7 +251,7 @@ def test_base_of_another_digest_than_pinned_is_refused_by_the_engine(
 
 
 def test_base_that_nobody_has_is_an_error_with_a_way_out(
-    docker_engine: Engine, order: BuildOrder, tmp_path: Path
+    docker_engine: DockerEngine, order: BuildOrder, tmp_path: Path
 ) -> None:
     missing = dataclasses.replace(order, base="127.0.0.1:9/none:1")
     with pytest.raises(HostError, match="pull 127") as caught:
@@ -259,7 +261,7 @@ def test_base_that_nobody_has_is_an_error_with_a_way_out(
 
 @pytest.mark.parametrize("builder", [Builder.CLASSIC, Builder.BUILDKIT])
 def test_failing_build_tells_why_and_locks_nothing(
-    docker_engine: Engine, order: BuildOrder, tmp_path: Path, builder: Builder
+    docker_engine: DockerEngine, order: BuildOrder, tmp_path: Path, builder: Builder
 ) -> None:
     if builder is Builder.BUILDKIT and find_buildkit_client() is None:
         pytest.skip("no client with BuildKit here")
@@ -277,7 +279,7 @@ def test_failing_build_tells_why_and_locks_nothing(
 
 
 def test_config_digest_is_the_same_by_id_and_by_archive(
-    docker_engine: Engine, base_image: str
+    docker_engine: DockerEngine, base_image: str
 ) -> None:
     identity = read_identity(docker_engine, base_image)
     assert identity is not None
@@ -286,7 +288,7 @@ def test_config_digest_is_the_same_by_id_and_by_archive(
 
 
 def test_local_base_is_the_same_every_time_it_is_loaded(
-    docker_engine: Engine, base_image: str
+    docker_engine: DockerEngine, base_image: str
 ) -> None:
     """The id of an image is the digest of its config: equal tars and settings, equal ids."""
     identity = read_identity(docker_engine, base_image)
@@ -298,7 +300,7 @@ def test_local_base_is_the_same_every_time_it_is_loaded(
 
 @pytest.mark.parametrize("value", ["a b", "$(id)", "'", "a;b c", "`x`"])
 def test_flags_that_a_shell_would_change_are_refused(
-    docker_engine: Engine, order: BuildOrder, value: str, tmp_path: Path
+    docker_engine: DockerEngine, order: BuildOrder, value: str, tmp_path: Path
 ) -> None:
     odd = dataclasses.replace(order, cmake={"CMAKE_CXX_FLAGS": value})
     with pytest.raises(ConfigError, match="CMAKE_CXX_FLAGS"):
@@ -306,7 +308,7 @@ def test_flags_that_a_shell_would_change_are_refused(
 
 
 def test_target_without_bases_is_refused(
-    docker_engine: Engine, order: BuildOrder, tmp_path: Path
+    docker_engine: DockerEngine, order: BuildOrder, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match="no base image for other"):
         build_image(

@@ -13,7 +13,7 @@ import pytest
 
 from edgemoe_appliance.bench.launcher import log_tail
 from edgemoe_appliance.bench.session import run_bench
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.launch import Exchange, container_name
 from edgemoe_appliance.container.launcher import ContainerLauncher
@@ -102,7 +102,7 @@ def one_model(models: dict[str, PlannedModel]) -> dict[str, PlannedModel]:
 
 @pytest.mark.parametrize("exchange", list(Exchange))
 def test_session_measured_in_a_container_comes_home_whole(
-    docker_engine: Engine,
+    docker_engine: DockerEngine,
     measurement_image: ImageIdentity,
     image_engines: dict[str, EngineBuild],
     tiny_models: dict[str, PlannedModel],
@@ -137,7 +137,7 @@ def test_session_measured_in_a_container_comes_home_whole(
 
 
 def test_probe_is_loaded_inside(
-    docker_engine: Engine,
+    docker_engine: DockerEngine,
     measurement_image: ImageIdentity,
     image_engines: dict[str, EngineBuild],
     tiny_models: dict[str, PlannedModel],
@@ -157,14 +157,14 @@ def test_probe_is_loaded_inside(
     assert shares and not any(name in plain.metrics for name in shares)
 
 
-def no_traces(engine: Engine, folder: Path) -> bool:
+def no_traces(engine: DockerEngine, folder: Path) -> bool:
     names = {"name": container_name("short", folder)}
     volumes = (engine.api.volumes(filters=names) or {}).get("Volumes") or []
     return not engine.api.containers(all=True, filters=names) and not volumes
 
 
 def test_one_model_out_of_memory_is_recorded_and_the_others_go_on(
-    docker_engine: Engine,
+    docker_engine: DockerEngine,
     measurement_image: ImageIdentity,
     image_engines: dict[str, EngineBuild],
     tiny_models: dict[str, PlannedModel],
@@ -213,7 +213,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_full_disk_ends_measuring_with_a_readable_journal(
-    docker_engine: Engine,
+    docker_engine: DockerEngine,
     measurement_image: ImageIdentity,
     image_engines: dict[str, EngineBuild],
     tiny_models: dict[str, PlannedModel],
@@ -239,7 +239,7 @@ def test_full_disk_ends_measuring_with_a_readable_journal(
 
 
 def test_interrupted_bench_closes_its_journal_and_goes_on_later(
-    docker_engine: Engine,
+    docker_engine: DockerEngine,
     measurement_image: ImageIdentity,
     image_engines: dict[str, EngineBuild],
     tiny_models: dict[str, PlannedModel],
@@ -265,7 +265,7 @@ def test_interrupted_bench_closes_its_journal_and_goes_on_later(
 
 
 def test_cgroup_reader_sees_the_containers_own_memory(
-    docker_engine: Engine, measurement_image: ImageIdentity, base_image: str
+    docker_engine: DockerEngine, measurement_image: ImageIdentity, base_image: str
 ) -> None:
     code = (
         "import json, time; from edgemoe_appliance.measure.cgroup import *\n"

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.offline import OfflineRun, run_offline
 from edgemoe_appliance.errors import HostError
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.container
 INSIDE = PurePosixPath("/as-made/file")
 
 
-def run(engine: Engine, image: str, script: str, path: Path) -> OfflineRun:
+def run(engine: DockerEngine, image: str, script: str, path: Path) -> OfflineRun:
     path.write_text("its own file\n")
     path.chmod(0o644)
     return run_offline(engine, image, ("/bin/sh", "-c", script), {INSIDE: path})
@@ -37,7 +37,7 @@ def run(engine: Engine, image: str, script: str, path: Path) -> OfflineRun:
 def test_it_sees_its_files_and_reaches_nothing(
     script: str,
     expected: str,
-    docker_engine: Engine,
+    docker_engine: DockerEngine,
     script_image: Callable[[str], ImageIdentity],
     tmp_path: Path,
 ) -> None:
@@ -47,7 +47,7 @@ def test_it_sees_its_files_and_reaches_nothing(
 
 
 def test_its_end_and_both_outputs_are_kept(
-    docker_engine: Engine, script_image: Callable[[str], ImageIdentity], tmp_path: Path
+    docker_engine: DockerEngine, script_image: Callable[[str], ImageIdentity], tmp_path: Path
 ) -> None:
     image = script_image("exit 3")
     script = "echo out; echo bad >&2; exit 8"
@@ -55,6 +55,6 @@ def test_its_end_and_both_outputs_are_kept(
     assert (done.exit_code, done.output, done.errors) == (8, b"out\n", b"bad\n")
 
 
-def test_an_image_that_is_not_there_is_named(docker_engine: Engine, tmp_path: Path) -> None:
+def test_an_image_that_is_not_there_is_named(docker_engine: DockerEngine, tmp_path: Path) -> None:
     with pytest.raises(HostError, match="the image no-such-image is not on this engine"):
         run(docker_engine, "no-such-image", "true", tmp_path / "file")

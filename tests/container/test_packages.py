@@ -5,7 +5,7 @@ import tarfile
 
 import pytest
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.packages import (
     parse_distribution,
@@ -68,7 +68,7 @@ def test_python_packages_are_known_by_their_folders() -> None:
 
 @pytest.mark.container
 def test_packages_of_the_measurement_image(
-    docker_engine: Engine, measurement_image: ImageIdentity
+    docker_engine: DockerEngine, measurement_image: ImageIdentity
 ) -> None:
     packages = read_packages(docker_engine, measurement_image)
     assert packages.distribution == "debian-12"

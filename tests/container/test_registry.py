@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edgemoe_appliance.container.client import Engine, ImageStore
+from edgemoe_appliance.container.client import DockerEngine, ImageStore
 from edgemoe_appliance.container.identity import read_identity
 from edgemoe_appliance.container.image import (
     BuildOrder,
@@ -31,7 +31,7 @@ needs_registry = pytest.mark.skipif(PROGRAM is None, reason="docker-registry is 
 
 
 @pytest.fixture
-def registry(docker_engine: Engine, tmp_path: Path) -> Iterator[str]:
+def registry(docker_engine: DockerEngine, tmp_path: Path) -> Iterator[str]:
     if docker_engine.facts.image_store is ImageStore.MANIFEST_ADDRESSED:
         pytest.skip("with containerd's store an engine pulls from the loopback by https only")
     folder = tmp_path / "registry"
@@ -40,7 +40,7 @@ def registry(docker_engine: Engine, tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-def forget(engine: Engine, reference: str) -> None:
+def forget(engine: DockerEngine, reference: str) -> None:
     """Remove an image under all of its names, so that only a pull brings it back."""
     identity = read_identity(engine, reference)
     assert identity is not None
@@ -51,7 +51,7 @@ def forget(engine: Engine, reference: str) -> None:
 @pytest.mark.container
 @needs_registry
 def test_pushed_image_is_locked_by_digest_and_comes_back_by_it(
-    docker_engine: Engine, order: BuildOrder, registry: str, tmp_path: Path
+    docker_engine: DockerEngine, order: BuildOrder, registry: str, tmp_path: Path
 ) -> None:
     folder, said = images_folder(tmp_path), list[str]()
     built = build_image(docker_engine, order, folder, print)
@@ -83,7 +83,7 @@ def test_pushed_image_is_locked_by_digest_and_comes_back_by_it(
 @pytest.mark.container
 @needs_registry
 def test_registry_that_gives_another_image_is_not_believed(
-    docker_engine: Engine, order: BuildOrder, base_image: str, registry: str, tmp_path: Path
+    docker_engine: DockerEngine, order: BuildOrder, base_image: str, registry: str, tmp_path: Path
 ) -> None:
     folder = images_folder(tmp_path)
     built = build_image(docker_engine, order, folder, print)
@@ -101,7 +101,7 @@ def test_registry_that_gives_another_image_is_not_believed(
 
 @pytest.mark.container
 def test_pull_without_a_registry_in_the_lock_says_what_else_to_do(
-    docker_engine: Engine, order: BuildOrder, tmp_path: Path
+    docker_engine: DockerEngine, order: BuildOrder, tmp_path: Path
 ) -> None:
     folder = images_folder(tmp_path)
     build_image(docker_engine, order, folder, print)
@@ -111,7 +111,9 @@ def test_pull_without_a_registry_in_the_lock_says_what_else_to_do(
 
 
 @pytest.mark.container
-def test_push_where_nobody_listens_is_an_error(docker_engine: Engine, base_image: str) -> None:
+def test_push_where_nobody_listens_is_an_error(
+    docker_engine: DockerEngine, base_image: str
+) -> None:
     identity = read_identity(docker_engine, base_image)
     assert identity is not None
     repository = f"127.0.0.1:{free_port()}/none"
@@ -125,7 +127,7 @@ def test_push_where_nobody_listens_is_an_error(docker_engine: Engine, base_image
 @pytest.mark.container
 @pytest.mark.parametrize("name", ["x", "host/Name", "host/name:tag", "host/na me", "host/"])
 def test_impossible_repository_is_refused(
-    docker_engine: Engine, base_image: str, name: str
+    docker_engine: DockerEngine, base_image: str, name: str
 ) -> None:
     identity = read_identity(docker_engine, base_image)
     assert identity is not None

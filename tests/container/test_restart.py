@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.bench.launcher import log_tail
-from edgemoe_appliance.container.client import Engine, open_engine
+from edgemoe_appliance.container.client import DockerEngine, open_engine
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from tests.container.images import build_script_image
 from tests.container.plans import HOST_PROFILE
@@ -34,7 +34,7 @@ CLOSING = (
 
 
 @pytest.fixture
-def mortal(docker_engine: Engine, base_image: str) -> Iterator[SecondEngine]:
+def mortal(docker_engine: DockerEngine, base_image: str) -> Iterator[SecondEngine]:
     """Start an engine that holds the local base image."""
     with second_engine() as engine:
         with open_engine(engine.host) as opened:

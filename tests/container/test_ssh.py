@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.bench.session import run_bench
-from edgemoe_appliance.container.client import Engine, open_engine
+from edgemoe_appliance.container.client import DockerEngine, open_engine
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.errors import HostError
@@ -80,7 +80,7 @@ def wait_for_port(port: int) -> None:
 
 def test_session_is_measured_behind_ssh(
     board_address: str,
-    docker_engine: Engine,
+    docker_engine: DockerEngine,
     measurement_image: ImageIdentity,
     image_engines: dict[str, EngineBuild],
     tiny_models: dict[str, PlannedModel],

@@ -1,12 +1,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from edgemoe_appliance.container.client import EngineFacts, ImageStore
+from edgemoe_appliance.container.client import DockerFacts, ImageStore
 from edgemoe_appliance.doctor.docker import check_docker, judge_engine
 from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.findings import Finding, Level
 
-BOARD = EngineFacts(
+BOARD = DockerFacts(
     version="27.5.1",
     api_version="1.47",
     operating_system="Ubuntu 22.04.5 LTS",
@@ -25,7 +25,7 @@ BOARD = EngineFacts(
 )
 
 
-def judged(configs: Configs, facts: EngineFacts) -> dict[str, Finding]:
+def judged(configs: Configs, facts: DockerFacts) -> dict[str, Finding]:
     findings = judge_engine(configs.target("jetson"), facts, "unix:///x")
     return {finding.check: finding for finding in findings}
 

@@ -13,11 +13,11 @@ from edgemoe_appliance.measure.instruments import Instruments
 from edgemoe_appliance.measure.power.discovery import Discovery, build_discovery
 from edgemoe_appliance.measure.power.interface import (
     AbsentSource,
+    MeterReading,
     PowerMeter,
+    PowerScope,
     Rail,
     RailRole,
-    Reading,
-    Scope,
 )
 from edgemoe_appliance.measure.tree import TreeReading
 from edgemoe_appliance.schema.configs import PowerSource
@@ -70,11 +70,11 @@ class Tree:
 class Meter:
     """A meter with one total rail that gives what a function returns."""
 
-    scope = Scope.MODULE
+    scope = PowerScope.MODULE
 
     def __init__(
         self,
-        read: Callable[[], tuple[Reading, ...]],
+        read: Callable[[], tuple[MeterReading, ...]],
         *,
         source: PowerSource = PowerSource.INA3221,
         rails: tuple[Rail, ...] | None = None,
@@ -95,7 +95,7 @@ class Meter:
         trace: TracebackType | None,
     ) -> None: ...
 
-    def read(self) -> tuple[Reading, ...]:
+    def read(self) -> tuple[MeterReading, ...]:
         return self._read()
 
 

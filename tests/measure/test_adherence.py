@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgemoe_appliance.engine.account import parse_account
-from edgemoe_appliance.measure.adherence import Difference, RunExpectation, check_adherence
+from edgemoe_appliance.measure.adherence import Deviation, RunExpectation, check_adherence
 from edgemoe_appliance.schema.configs import Arm, Backend
 from edgemoe_appliance.schema.plan import RunSpec
 from tests.engine.test_account import CUDA, NO_GPU
@@ -27,7 +27,7 @@ def differences(
     model: str = MODEL,
     generated: int | None = 256,
     **spec: object,
-) -> tuple[Difference, ...]:
+) -> tuple[Deviation, ...]:
     target = a_target().model_copy(update={"backend": backend, "n_gpu_layers": layers})
     run: RunSpec = a_spec().model_copy(update=spec)
     planned = RunExpectation(spec=run, target=target, model_path=model)

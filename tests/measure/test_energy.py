@@ -28,10 +28,10 @@ from edgemoe_appliance.measure.power.ina3221 import parse_averaging
 from edgemoe_appliance.measure.power.interface import (
     DeadReading,
     EnergyReading,
+    MeterReading,
     PowerReading,
     Rail,
     RailRole,
-    Reading,
 )
 from edgemoe_appliance.measure.power.tegraline import parse_tegrastats_line
 from edgemoe_appliance.measure.railtrace import RailTrace, build_trace
@@ -213,7 +213,7 @@ def test_a_stall_is_a_caveat_and_widens_the_uncertainty() -> None:
 
 
 def with_failures(times_s: Sequence[float], failed_s: Sequence[float]) -> RailTrace:
-    readings: list[Reading] = [
+    readings: list[MeterReading] = [
         PowerReading(t_mono_ns=round(t * 1e9), rail="VDD_IN", power_w=5.0) for t in times_s
     ]
     readings += [
@@ -262,7 +262,7 @@ def test_a_source_that_never_spoke_says_why() -> None:
 
 
 def test_readings_of_other_rails_are_left_out_and_order_does_not_matter() -> None:
-    readings: list[Reading] = [
+    readings: list[MeterReading] = [
         PowerReading(t_mono_ns=n * SECOND_NS // 10, rail=rail, power_w=power_w)
         for n in range(30, -1, -1)
         for rail, power_w in (("VDD_IN", 5.0), ("VDD_SOC", 1.5))

@@ -10,15 +10,15 @@ from edgemoe_appliance.measure.heat_metrics import put_heat, put_pause
 from edgemoe_appliance.measure.hostload import HostReading
 from edgemoe_appliance.measure.pause import Pause
 from edgemoe_appliance.measure.readings import Readings
-from edgemoe_appliance.measure.sampler import Sample
+from edgemoe_appliance.measure.sampler import SystemSample
 from edgemoe_appliance.schema.configs import CooldownRule
 
 SILENT = HostReading(mem_available_bytes=None, swap_used_bytes=None, nvmap_bytes=None, cpu=None)
 
 
-def sample(t_ns: int, **temps_c: float) -> Sample:
+def sample(t_ns: int, **temps_c: float) -> SystemSample:
     heat = HeatReading(t_mono_ns=t_ns, temps_c=temps_c, failed={})
-    return Sample(t_mono_ns=t_ns, tree=None, host=SILENT, heat=heat)
+    return SystemSample(t_mono_ns=t_ns, tree=None, host=SILENT, heat=heat)
 
 
 def throttle(level: int, events: int) -> ThrottleReading:

@@ -5,7 +5,7 @@ from edgemoe_appliance.measure.load import ProcessCost, check_load, put_cpu, put
 from edgemoe_appliance.measure.procfs import CpuTotals
 from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.measure.runsamples import RunSamples
-from edgemoe_appliance.measure.sampler import Sample
+from edgemoe_appliance.measure.sampler import SystemSample
 from edgemoe_appliance.measure.tree import TreeReading
 
 S = 1_000_000_000
@@ -33,7 +33,7 @@ def host(available: int, busy_s: float, steal_s: float = 0.0) -> HostReading:
     )
 
 
-def run(*samples: Sample, full_ns: int | None = None) -> RunSamples:
+def run(*samples: SystemSample, full_ns: int | None = None) -> RunSamples:
     return RunSamples(samples=samples, spawn_ns=-S, full_ns=full_ns)
 
 
@@ -48,9 +48,9 @@ def cost(max_rss: int = 0, own_peak: int = 10**9, engine_cpu_s: float = 1.5) -> 
 
 
 RUN = (
-    Sample(t_mono_ns=0, tree=tree(100, 120, 0.0), host=host(1000, 10.0)),
-    Sample(t_mono_ns=S, tree=tree(900, 950, 0.9), host=host(300, 11.0)),
-    Sample(t_mono_ns=2 * S, tree=None, host=host(990, 11.7, 0.3)),
+    SystemSample(t_mono_ns=0, tree=tree(100, 120, 0.0), host=host(1000, 10.0)),
+    SystemSample(t_mono_ns=S, tree=tree(900, 950, 0.9), host=host(300, 11.0)),
+    SystemSample(t_mono_ns=2 * S, tree=None, host=host(990, 11.7, 0.3)),
 )
 
 
@@ -76,7 +76,7 @@ def test_an_inherited_mark_of_the_measuring_process_is_not_the_engine_s() -> Non
 
 def test_a_process_never_seen_has_no_peak_rather_than_a_peak_of_zero() -> None:
     readings = Readings()
-    put_memory(readings, run(Sample(t_mono_ns=0, tree=None, host=host(1, 1))), cost())
+    put_memory(readings, run(SystemSample(t_mono_ns=0, tree=None, host=host(1, 1))), cost())
     assert "peak_rss_bytes" not in readings.metrics
     assert "ended before" in readings.absent["peak_rss_bytes"]
 
@@ -109,7 +109,7 @@ def test_ticks_that_round_below_zero_are_no_load() -> None:
 
 def test_a_system_that_does_not_tell_leaves_load_absent() -> None:
     silent = HostReading(mem_available_bytes=None, swap_used_bytes=None, nvmap_bytes=None, cpu=None)
-    samples = [Sample(t_mono_ns=t, tree=tree(None, None, None), host=silent) for t in (0, S)]
+    samples = [SystemSample(t_mono_ns=t, tree=tree(None, None, None), host=silent) for t in (0, S)]
     readings = Readings()
     put_cpu(readings, run(*samples), cost())
     put_memory(readings, run(*samples, full_ns=0), cost())

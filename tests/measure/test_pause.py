@@ -11,7 +11,7 @@ from edgemoe_appliance.errors import InterruptedByUserError
 from edgemoe_appliance.measure.cooldown import CooldownEnd
 from edgemoe_appliance.measure.instruments import Instruments
 from edgemoe_appliance.measure.pause import IDLE_WINDOW_S, Pause, Pauses, margin_s
-from edgemoe_appliance.measure.power.interface import Reading
+from edgemoe_appliance.measure.power.interface import MeterReading
 from edgemoe_appliance.measure.sampler import Sampler
 from edgemoe_appliance.schema.configs import Cooldown, CooldownRule, PowerSource
 from tests.measure.instruments_for_tests import (
@@ -26,7 +26,7 @@ NONE = Cooldown(rule=CooldownRule.NONE)
 JUNCTION = Cooldown(rule=CooldownRule.JUNCTION, seconds=0.2, tolerance_c=1.0)
 
 
-def nothing() -> tuple[Reading, ...]:
+def nothing() -> tuple[MeterReading, ...]:
     return ()
 
 

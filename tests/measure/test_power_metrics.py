@@ -12,9 +12,9 @@ from edgemoe_appliance.measure.power.interface import (
     AbsentSource,
     DeadReading,
     EnergyReading,
+    MeterReading,
     PowerReading,
     Rail,
-    Reading,
 )
 from edgemoe_appliance.measure.power_metrics import (
     POWER_KEYS,
@@ -50,21 +50,21 @@ def steady(t_s: float) -> float:
 
 def sampled(
     power_w: Callable[[float], float], *, rail: str = "VDD_IN", last_s: float = 11.0
-) -> tuple[Reading, ...]:
+) -> tuple[MeterReading, ...]:
     return tuple(
         PowerReading(t_mono_ns=n * S // 10, rail=rail, power_w=power_w(n / 10))
         for n in range(5, round(last_s * 10) + 1)
     )
 
 
-def counted(power_w: float, rail: str) -> tuple[Reading, ...]:
+def counted(power_w: float, rail: str) -> tuple[MeterReading, ...]:
     return tuple(
         EnergyReading(t_mono_ns=n * S // 10, rail=rail, energy_j=power_w * n / 10)
         for n in range(5, 111)
     )
 
 
-def nothing() -> tuple[Reading, ...]:
+def nothing() -> tuple[MeterReading, ...]:
     return ()
 
 
@@ -77,7 +77,7 @@ def tegrastats() -> Meter:
 
 
 def put(
-    power: Discovery, tokens: float | None = 108, **readings: Iterable[Reading]
+    power: Discovery, tokens: float | None = 108, **readings: Iterable[MeterReading]
 ) -> tuple[Readings, dict[str, Caveat]]:
     found = Readings()
     by_source = {PowerSource(name): tuple(values) for name, values in readings.items()}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.models.inventory import Verdict, list_models, verify_models
+from edgemoe_appliance.models.inventory import FileState, list_models, verify_models
 from edgemoe_appliance.models.store import model_path, read_model_file
 from edgemoe_appliance.models.twin import WrittenTwin
 from edgemoe_appliance.schema.choices import TwinScale
@@ -56,12 +56,12 @@ def test_lists_a_model_that_is_there(models: ModelsConfig, tmp_path: Path) -> No
 def test_says_what_is_missing_and_which_twins_are_right(models: ModelsConfig, there: Path) -> None:
     findings = list(verify_models(models, there))
     assert [(f.model_id, f.scale, f.verdict) for f in findings] == [
-        ("olmoe-1b-7b", None, Verdict.MISSING),
-        ("olmoe-1b-7b", TwinScale.TINY, Verdict.OK),
-        ("llama-3.2-1b", None, Verdict.MISSING),
-        ("qwen2.5-1.5b", None, Verdict.MISSING),
-        ("qwen2.5-1.5b", TwinScale.TINY, Verdict.OK),
-        ("gemma-2-2b", None, Verdict.MISSING),
+        ("olmoe-1b-7b", None, FileState.MISSING),
+        ("olmoe-1b-7b", TwinScale.TINY, FileState.OK),
+        ("llama-3.2-1b", None, FileState.MISSING),
+        ("qwen2.5-1.5b", None, FileState.MISSING),
+        ("qwen2.5-1.5b", TwinScale.TINY, FileState.OK),
+        ("gemma-2-2b", None, FileState.MISSING),
     ]
     assert findings[0].hint == "run: edgemoe-appliance models fetch"
 
@@ -73,7 +73,7 @@ def test_finds_one_changed_weight_in_a_twin(models: ModelsConfig, there: Path) -
     data[-100] ^= 1
     path.write_bytes(data)
     findings = list(verify_models(only(models, "qwen2.5-1.5b"), there))
-    assert findings[1].verdict is Verdict.DIFFERENT
+    assert findings[1].verdict is FileState.DIFFERENT
     assert "is not that of this twin" in findings[1].text
     assert findings[1].hint == "delete it and run: edgemoe-appliance models twin"
 
@@ -82,7 +82,7 @@ def test_finds_a_twin_that_is_cut_off(models: ModelsConfig, there: Path) -> None
     with (there / "twin-tiny-olmoe-1b-7b.gguf").open("r+b") as file:
         file.truncate(2_000_000)
     findings = list(verify_models(only(models, "olmoe-1b-7b"), there))
-    assert findings[1].verdict is Verdict.UNREADABLE
+    assert findings[1].verdict is FileState.UNREADABLE
     assert "the file at 2000000" in findings[1].text
 
 
@@ -107,7 +107,7 @@ def pinned(folder: Path, models: ModelsConfig) -> tuple[ModelsConfig, ModelEntry
 def test_the_pinned_file_is_ok(models: ModelsConfig, tmp_path: Path) -> None:
     config, _ = pinned(tmp_path, models)
     (finding,) = verify_models(config, tmp_path)
-    assert (finding.verdict, finding.text) == (Verdict.OK, "the pinned file")
+    assert (finding.verdict, finding.text) == (FileState.OK, "the pinned file")
 
 
 def test_a_size_that_nobody_published_is_no_difference(
@@ -116,7 +116,7 @@ def test_a_size_that_nobody_published_is_no_difference(
     config, entry = pinned(tmp_path, models)
     config = ModelsConfig(models={"m": entry.model_copy(update={"bytes": None})})
     (finding,) = verify_models(config, tmp_path)
-    assert finding.verdict is Verdict.OK
+    assert finding.verdict is FileState.OK
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_each_difference_is_named(
     _, entry = pinned(tmp_path, models)
     config = ModelsConfig(models={"m": entry.model_copy(update=change)})
     (finding,) = verify_models(config, tmp_path)
-    assert finding.verdict is Verdict.DIFFERENT
+    assert finding.verdict is FileState.DIFFERENT
     assert text in finding.text
     assert "move it away" in finding.hint
 
@@ -143,7 +143,7 @@ def test_a_twin_does_not_pass_for_the_model(models: ModelsConfig, there: Path) -
     entry = models.models["olmoe-1b-7b"]
     shutil.copy(there / "twin-tiny-olmoe-1b-7b.gguf", model_path(entry, there))
     finding = next(verify_models(only(models, "olmoe-1b-7b"), there))
-    assert finding.verdict is Verdict.DIFFERENT
+    assert finding.verdict is FileState.DIFFERENT
     assert finding.text.startswith("a twin under the name of the model; ")
 
 
@@ -151,5 +151,5 @@ def test_what_is_no_gguf_file_is_unreadable(models: ModelsConfig, tmp_path: Path
     entry = models.models["gemma-2-2b"]
     model_path(entry, tmp_path).write_text("<html>")
     (finding,) = verify_models(only(models, "gemma-2-2b"), tmp_path)
-    assert finding.verdict is Verdict.UNREADABLE
+    assert finding.verdict is FileState.UNREADABLE
     assert "not a GGUF file" in finding.text

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgemoe_appliance.analysis.audit import AuditVerdict, Finding
+from edgemoe_appliance.analysis.audit import AuditFinding, AuditVerdict
 from edgemoe_appliance.analysis.claims import Scope, Verdict
 from edgemoe_appliance.report.audit_blocks import build_audits, weightiest
 from edgemoe_appliance.report.claim_blocks import build_answer, build_claims
@@ -99,7 +99,7 @@ def test_key_audits_are_those_that_do_not_fit_one_of_a_test(own: Judgement) -> N
 
 
 def test_anchors_of_strange_names_are_plain_and_differ(own: Judgement) -> None:
-    def named(name: str) -> Finding:
+    def named(name: str) -> AuditFinding:
         return replace(own.findings[0], id=name)
 
     anchors = [anchor_of(named(name)) for name in ('a"><b', "a'><b", "a b", "x" * 900 + "!")]

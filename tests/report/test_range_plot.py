@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgemoe_appliance.report.range_plot import Axis, LimitBand, draw_names, draw_row
+from edgemoe_appliance.report.range_plot import LimitBand, ValueAxis, draw_names, draw_row
 
 FINITE = st.floats(min_value=-1e9, max_value=1e9)
 
@@ -20,8 +20,8 @@ def attribute(svg: str, kind: str, name: str) -> float:
     return float(str(element.get(name)).rstrip("%"))
 
 
-def axis_of(asked: LimitBand, *values: float) -> Axis:
-    axis = Axis.around(asked, values)
+def axis_of(asked: LimitBand, *values: float) -> ValueAxis:
+    axis = ValueAxis.around(asked, values)
     assert axis is not None
     return axis
 
@@ -57,7 +57,7 @@ def test_nothing_is_off_the_paper(values: list[float], limit: float) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_is_not_drawn(value: float) -> None:
-    assert Axis.around(LimitBand(low=1.0), [value]) is None
+    assert ValueAxis.around(LimitBand(low=1.0), [value]) is None
 
 
 def test_names_that_would_overlap_are_one() -> None:

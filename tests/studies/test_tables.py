@@ -10,7 +10,7 @@ import pytest
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.studies import Study, read_study
-from edgemoe_appliance.studies.tables import Fact
+from edgemoe_appliance.studies.tables import RowAttribute
 
 SMALL = """\
 tables:
@@ -68,7 +68,7 @@ def test_tables_are_read_in_their_order(tmp_path: Path) -> None:
     specs = read(tmp_path, SMALL).table_specs
     assert list(specs) == ["small", "swept", "parts"]
     assert list(specs["small"].columns)[:2] == ["model", "rate"]
-    assert specs["small"].columns["model"].fact_of("model") is Fact.MODEL
+    assert specs["small"].columns["model"].fact_of("model") is RowAttribute.MODEL
 
 
 def test_a_study_may_have_none(tmp_path: Path) -> None:

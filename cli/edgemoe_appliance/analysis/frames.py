@@ -10,7 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.journal import Attempt
-from edgemoe_appliance.analysis.store import FrameColumn, Kind, Rows, Store, TableShape, Value
+from edgemoe_appliance.analysis.store import (
+    ColumnKind,
+    FrameColumn,
+    Rows,
+    Store,
+    StoredValue,
+    TableShape,
+)
 from edgemoe_appliance.schema.base import canonical_json
 from edgemoe_appliance.schema.metrics import METRICS
 from edgemoe_appliance.schema.plan import Plan
@@ -22,7 +29,7 @@ CHUNK_ROWS = 4_096
 _KNOWN_SETS = 4_096
 
 
-def _columns(kind: Kind, **meanings: str) -> tuple[FrameColumn, ...]:
+def _columns(kind: ColumnKind, **meanings: str) -> tuple[FrameColumn, ...]:
     return tuple(FrameColumn(name=n, kind=kind, meaning=m) for n, m in meanings.items())
 
 
@@ -177,7 +184,7 @@ class FrameWriter:
         self._store = store
         self._held: list[LocatedAttempt] = []
         self._absent_sets = _AbsentSets()
-        self._absent_of: list[Value] = []
+        self._absent_of: list[StoredValue] = []
         self.added = 0
 
     def add(self, placed: LocatedAttempt) -> None:
@@ -218,7 +225,7 @@ class _AbsentSets:
             self._next += 1
         return self._known[key]
 
-    def take_new(self) -> dict[str, list[Value]]:
+    def take_new(self) -> dict[str, list[StoredValue]]:
         """Return the sets since the last call as the columns of ABSENT_SETS."""
         new, self._new = self._new, []
         return {
@@ -228,7 +235,7 @@ class _AbsentSets:
         }
 
 
-def run_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
+def run_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[StoredValue]]:
     """Return attempts as the columns of RUNS, all but `place` and `absent_set`."""
     metrics = [each.attempt.end.metrics if each.attempt.end else {} for each in placed]
     return {
@@ -247,7 +254,7 @@ def run_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
     }
 
 
-def _spec_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
+def _spec_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[StoredValue]]:
     """Return what was to be run."""
     specs = [each.attempt.header.spec for each in placed]
     return {
@@ -265,7 +272,7 @@ def _spec_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
     }
 
 
-def _plan_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
+def _plan_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[StoredValue]]:
     """Return the experiment, the prompt and the model of each attempt, as planned."""
     experiments = [each.plan.experiments[each.attempt.header.spec.experiment] for each in placed]
     prompts = [each.plan.prompt_of(each.attempt.header.spec) for each in placed]
@@ -284,7 +291,7 @@ def _plan_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
     }
 
 
-def _header_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
+def _header_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[StoredValue]]:
     """Return what was run, as the header found it."""
     headers = [each.attempt.header for each in placed]
     return {
@@ -302,7 +309,7 @@ def _header_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
     }
 
 
-def _end_columns(ends: Sequence[EndRecord | None]) -> dict[str, list[Value]]:
+def _end_columns(ends: Sequence[EndRecord | None]) -> dict[str, list[StoredValue]]:
     """Return how each attempt ended."""
     killed = "the measuring process ended during the run"
     codes = [dict.fromkeys(caveat.code for caveat in end.caveats) if end else {} for end in ends]
@@ -318,7 +325,7 @@ def _end_columns(ends: Sequence[EndRecord | None]) -> dict[str, list[Value]]:
     }
 
 
-def caveat_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[Value]]:
+def caveat_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[StoredValue]]:
     """Return the caveats of attempts as the columns of CAVEATS."""
     found = [
         (each, caveat) for each in placed if each.attempt.end for caveat in each.attempt.end.caveats

@@ -10,7 +10,7 @@ from edgemoe_appliance.schema.hardware import Accelerator, Clock, Fan, HardwareF
 from edgemoe_appliance.schema.records import HostFacts
 from edgemoe_appliance.schema.units import gb, gib
 
-Facts: TypeAlias = Mapping[str, str | Absent]
+HardwareTexts: TypeAlias = Mapping[str, str | Absent]
 NOT_TOLD = "not readable on this host"
 _OLDER = Absent(reason="the journal is of before this was recorded")
 _NAMES = (
@@ -24,7 +24,7 @@ _PWM_MAXIMUM = 255
 _MHZ = 1e6
 
 
-def describe_host(host: HostFacts) -> Facts:
+def describe_host(host: HostFacts) -> HardwareTexts:
     """Return processor, memory and system of a host in words."""
     return {
         "Processor": host.cpu_model or Absent(reason=NOT_TOLD),
@@ -40,7 +40,7 @@ def _cores(physical: int | None, logical: int) -> str:
     return f"{logical} logical" if physical is None else f"{physical} physical, {logical} logical"
 
 
-def describe_hardware(facts: HardwareFacts | None) -> Facts:
+def describe_hardware(facts: HardwareFacts | None) -> HardwareTexts:
     """Return a hardware record in words; None is a journal of before there was one."""
     if facts is None:
         return dict.fromkeys(_NAMES, _OLDER)

@@ -28,15 +28,15 @@ from edgemoe_appliance.schema.text import on_one_line
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Kind = Literal["text", "integer", "number", "flag"]
-Value: TypeAlias = str | int | float | bool | None
+ColumnKind = Literal["text", "integer", "number", "flag"]
+StoredValue: TypeAlias = str | int | float | bool | None
 
 # What the engine may hold in memory; beyond it, it works from its file.
 MEMORY_LIMIT = "512MB"
 THREADS = 2
 # Rows that are written to CSV at once: some 30 MB of text.
 EXPORT_ROWS = 20_000
-_TYPES: Mapping[Kind, str] = {
+_TYPES: Mapping[ColumnKind, str] = {
     "text": "VARCHAR",
     "integer": "BIGINT",
     "number": "DOUBLE",
@@ -52,7 +52,7 @@ class FrameColumn:
     """One column: its name, what it can hold and what it means."""
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     meaning: str
 
 
@@ -65,7 +65,7 @@ class TableShape:
     inner: tuple[FrameColumn, ...] = ()
 
     @cached_property
-    def kinds(self) -> Mapping[str, Kind]:
+    def kinds(self) -> Mapping[str, ColumnKind]:
         """Return what each column holds, in the order of the table."""
         return {column.name: column.kind for column in (*self.columns, *self.inner)}
 
@@ -95,7 +95,7 @@ class Store:
             # Within one transaction rows go straight to the file, without a log beside it.
             self._engine.begin()
 
-    def add(self, shape: TableShape, columns: Mapping[str, Sequence[Value]]) -> None:
+    def add(self, shape: TableShape, columns: Mapping[str, Sequence[StoredValue]]) -> None:
         """Append rows, given column by column in the order of the shape."""
         chunk: pd.DataFrame = pd.DataFrame(
             {name: _array(columns[name], kind) for name, kind in shape.kinds.items()}, copy=False
@@ -135,13 +135,13 @@ class Rows:
     store: Store
     shape: TableShape
     conditions: tuple[str, ...] = ()
-    values: tuple[Value | list[int], ...] = ()
+    values: tuple[StoredValue | list[int], ...] = ()
 
     def __len__(self) -> int:
         """Return how many rows these are."""
         return self._count
 
-    def where(self, **equal: Value) -> Self:
+    def where(self, **equal: StoredValue) -> Self:
         """Return the rows whose columns have these values; None is a missing one."""
         chosen = self
         for name, value in equal.items():
@@ -151,7 +151,7 @@ class Rows:
                 chosen = chosen._and(f"{self._quoted(name)} = ?", value)
         return chosen
 
-    def where_not(self, **equal: Value) -> Self:
+    def where_not(self, **equal: StoredValue) -> Self:
         """Return the rows whose columns have other values than these, or None: have any."""
         chosen = self
         for name, value in equal.items():
@@ -272,7 +272,7 @@ class Rows:
         (count,) = self._select("count(*)").fetchall()[0]
         return int(count)
 
-    def _and(self, condition: str, *values: Value | list[int]) -> Self:
+    def _and(self, condition: str, *values: StoredValue | list[int]) -> Self:
         return replace(
             self,
             conditions=(*self.conditions, condition),
@@ -346,7 +346,7 @@ def _sql_text(path: Path) -> str:
     return f"'{quoted}'"
 
 
-def _array(values: Sequence[Value], kind: Kind) -> NDArray[Any]:
+def _array(values: Sequence[StoredValue], kind: ColumnKind) -> NDArray[Any]:
     if kind == "number":
         return np.array(values, dtype=np.float64)
     if kind == "text":

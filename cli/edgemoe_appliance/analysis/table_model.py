@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from edgemoe_appliance.analysis.statistics import Absent, Interval
 
 Source = Literal["reader", "study"]
-Value: TypeAlias = str | int | float
+CellValue: TypeAlias = str | int | float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class Cell:
     `interval` holds the interval of a number or why there is none, None where none is due.
     """
 
-    value: Value | None = None
+    value: CellValue | None = None
     absent: str = ""
     interval: Interval | Absent | None = None
 

@@ -128,7 +128,7 @@ def verify(
     raw runs by the archive's own study; bytes are asked of archives that the same code made.
     """
     from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
-    from edgemoe_appliance.archive.results import Level, Outcome  # noqa: PLC0415
+    from edgemoe_appliance.archive.results import LevelOutcome, VerificationLevel  # noqa: PLC0415
     from edgemoe_appliance.archive.verify import verify_archive  # noqa: PLC0415
 
     found = verify_archive(file, read_maker(read_identity()))
@@ -136,7 +136,7 @@ def verify(
         print_json(found.document())
     else:
         _print(found)
-    if as_made is not None and found.outcome_of(Level.INTEGRITY) is Outcome.PASSED:
+    if as_made is not None and found.outcome_of(VerificationLevel.INTEGRITY) is LevelOutcome.PASSED:
         for line in verify_as_made(file, as_made, docker_host):
             (say_error if as_json else say)(line)
     if not found.is_good:

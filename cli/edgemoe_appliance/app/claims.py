@@ -17,7 +17,7 @@ from edgemoe_appliance.studies import read_planned_study, read_study
 
 # Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
-    from edgemoe_appliance.analysis.audit import Finding
+    from edgemoe_appliance.analysis.audit import AuditFinding
     from edgemoe_appliance.analysis.claims import ClaimVerdict, Evidence
 
 
@@ -73,8 +73,8 @@ def _evidence(sessions: Sequence[str], study: str | None) -> Evidence:
 
 
 def _shown(
-    wanted: Sequence[str], verdicts: Sequence[ClaimVerdict], findings: Sequence[Finding]
-) -> tuple[tuple[ClaimVerdict, ...], tuple[Finding, ...]]:
+    wanted: Sequence[str], verdicts: Sequence[ClaimVerdict], findings: Sequence[AuditFinding]
+) -> tuple[tuple[ClaimVerdict, ...], tuple[AuditFinding, ...]]:
     """Return those that are asked for; raises ConfigError for a name that is none of them."""
     ids = [verdict.id for verdict in verdicts] + [finding.id for finding in findings]
     found, unknown = matching(wanted, ids)
@@ -90,7 +90,7 @@ def _shown(
     )
 
 
-def _print_in_full(verdicts: Sequence[ClaimVerdict], findings: Sequence[Finding]) -> None:
+def _print_in_full(verdicts: Sequence[ClaimVerdict], findings: Sequence[AuditFinding]) -> None:
     blocks = (
         *(claim_in_full(verdict, terminal_width()) for verdict in verdicts),
         *(finding_in_full(finding, terminal_width()) for finding in findings),

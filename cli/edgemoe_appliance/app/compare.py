@@ -105,7 +105,7 @@ def _print_differences(compared: Comparison) -> None:
 
 
 def _print_results(compared: Comparison) -> None:
-    from edgemoe_appliance.analysis.comparison import Outcome, rule_in_words  # noqa: PLC0415
+    from edgemoe_appliance.analysis.comparison import ComparisonOutcome, rule_in_words  # noqa: PLC0415
 
     results = compared.results
     table = Table(box=None, pad_edge=False)
@@ -115,14 +115,14 @@ def _print_results(compared: Comparison) -> None:
         table.add_column(title, justify="right")
     table.add_column("")
     for row in results.rows:
-        if row.outcome is not Outcome.NOT_COMPARED:
+        if row.outcome is not ComparisonOutcome.NOT_COMPARED:
             table.add_row(*_result_cells(row))
     say("")
     if table.row_count:
         show_table(table)
     for line in _not_compared(results.rows):
         say(f"not compared: {on_one_line(line, _MOST_CHARACTERS)}")
-    say(f"results: {', '.join(f'{results.count(o)} {_words(o.value)}' for o in Outcome)}")
+    say(f"results: {', '.join(f'{results.count(o)} {_words(o.value)}' for o in ComparisonOutcome)}")
     if table.row_count:
         say(f"rule: {rule_in_words(results)}")
 

@@ -17,7 +17,7 @@ from edgemoe_appliance.schema.text import on_one_line
 
 # Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
-    from edgemoe_appliance.analysis.audit import Finding
+    from edgemoe_appliance.analysis.audit import AuditFinding
     from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Part
 
 _MOST_CHARACTERS = 1500
@@ -54,7 +54,7 @@ _AUDIT_WORDS = {
 
 
 def overview(
-    verdicts: Sequence[ClaimVerdict], findings: Sequence[Finding], width: int
+    verdicts: Sequence[ClaimVerdict], findings: Sequence[AuditFinding], width: int
 ) -> Iterator[Text]:
     """Yield verdicts by what came out, then the audits that do not fit or are open."""
     yield from _title(verdicts, width)
@@ -93,7 +93,7 @@ def claim_in_full(verdict: ClaimVerdict, width: int) -> Iterator[Text]:
         yield from _wrapped(f"note: {caution}", width, "  ", style="yellow")
 
 
-def finding_in_full(finding: Finding, width: int) -> Iterator[Text]:
+def finding_in_full(finding: AuditFinding, width: int) -> Iterator[Text]:
     """Yield everything about one finding."""
     word, style = _AUDIT_WORDS[finding.verdict.value]
     yield Text.assemble((on_one_line(finding.id), "bold"), "  ", (word, f"bold {style}"))
@@ -164,7 +164,7 @@ def _part_lines(part: Part, width: int) -> Iterator[Text]:
         yield from _wrapped(part.more_runs.text, width, "    ")
 
 
-def _audit_lines(findings: Sequence[Finding], width: int) -> Iterator[Text]:
+def _audit_lines(findings: Sequence[AuditFinding], width: int) -> Iterator[Text]:
     counts = Counter(finding.verdict.value for finding in findings)
     told = [f"{counts[v]} {_plural(v, counts[v])}" for v in _AUDIT_WORDS if counts[v]]
     yield Text("AUDITS: can the figures mean what is said?", style="bold")
@@ -175,7 +175,7 @@ def _audit_lines(findings: Sequence[Finding], width: int) -> Iterator[Text]:
             yield from _group_lines(test, group, width)
 
 
-def _group_lines(test: str, group: Sequence[Finding], width: int) -> Iterator[Text]:
+def _group_lines(test: str, group: Sequence[AuditFinding], width: int) -> Iterator[Text]:
     yield Text()
     yield from _wrapped(f"{test} ({len(group)} tested)", width, "", style="bold")
     for value in ("inconsistent", "undecided"):

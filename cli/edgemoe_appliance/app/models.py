@@ -14,7 +14,7 @@ from edgemoe_appliance.app.options import ModelsOption
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.bench.prepare import obtain_model
 from edgemoe_appliance.errors import DigestError
-from edgemoe_appliance.models.inventory import ModelFinding, Verdict, list_models, verify_models
+from edgemoe_appliance.models.inventory import FileState, ModelFinding, list_models, verify_models
 from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Configs, find_catalogue, read_configs
 from edgemoe_appliance.schema.resources import resource_folder
@@ -100,7 +100,7 @@ def verify(models: ModelsOption = None, as_json: JsonFlag = False) -> None:
             kind = f"{finding.scale.value} twin" if finding.scale else "model"
             table.add_row(finding.verdict.value, finding.model_id, kind, finding.text, finding.hint)
         show_table(table)
-    bad = [f for f in findings if f.verdict in (Verdict.DIFFERENT, Verdict.UNREADABLE)]
+    bad = [f for f in findings if f.verdict in (FileState.DIFFERENT, FileState.UNREADABLE)]
     if bad:
         raise DigestError(f"{len(bad)} files are not what they must be", where=str(folder))
 

@@ -20,14 +20,14 @@ from edgemoe_appliance.analysis.semantics import SEMANTICS
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.about import About, Maker
 from edgemoe_appliance.archive.crate import CrateContent, build_crate
-from edgemoe_appliance.archive.derived import Basis, derive_files
+from edgemoe_appliance.archive.derived import DerivedInputs, derive_files
 from edgemoe_appliance.archive.environment import build_sbom, read_environment
 from edgemoe_appliance.archive.facts import JournalFacts, read_journal_facts
 from edgemoe_appliance.archive.image import belongs_to
 from edgemoe_appliance.archive.imagefile import check_image_file
 from edgemoe_appliance.archive.jsonfile import json_bytes, parse_moment
 from edgemoe_appliance.archive.layout import FileEntry
-from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, Limits
+from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, ArchiveLimits
 from edgemoe_appliance.archive.manifest import build_manifest
 from edgemoe_appliance.archive.tarball import CHUNK_BYTES, Member, TarWriter
 from edgemoe_appliance.archive.wheel import build_wheel, read_code, wheel_name
@@ -108,7 +108,9 @@ class ArchiveReceipt:
     about: About
 
 
-def write_archive(request: ArchiveRequest, limits: Limits = DEFAULT_LIMITS) -> ArchiveReceipt:
+def write_archive(
+    request: ArchiveRequest, limits: ArchiveLimits = DEFAULT_LIMITS
+) -> ArchiveReceipt:
     """Write the archive of a session.
 
     Raises RecordError where the session is damaged or lacks a raw file that its journal names,
@@ -192,7 +194,7 @@ class _Collector:
         ended = parse_moment(facts.ended_utc, JOURNAL_NAME)
         self._files[layout.SBOM] = build_sbom(read_environment(), ended)
         self._files |= derive_files(
-            Basis(
+            DerivedInputs(
                 folder=folder,
                 plan=plan,
                 facts=facts,
@@ -327,7 +329,7 @@ def sha256_of(path: Path) -> str:
         raise RecordError(f"cannot be read ({error.strerror})", where=str(path)) from error
 
 
-def _check_limits(collected: _Collected, limits: Limits) -> None:
+def _check_limits(collected: _Collected, limits: ArchiveLimits) -> None:
     """Refuse what a verification would refuse."""
     files = collected.files
     journal = _size(files[layout.JOURNAL])

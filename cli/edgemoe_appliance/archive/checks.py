@@ -11,7 +11,7 @@ from edgemoe_appliance.archive.about import About
 from edgemoe_appliance.archive.facts import JournalFacts
 from edgemoe_appliance.archive.image import belongs_to
 from edgemoe_appliance.archive.layout import FileEntry
-from edgemoe_appliance.archive.results import Kind, Mismatch
+from edgemoe_appliance.archive.results import Mismatch, MismatchKind
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.schema.imagelock import ImageLock
 from edgemoe_appliance.schema.plan import Plan
@@ -62,12 +62,12 @@ def check_digests(entries: Entries, documents: Mapping[str, Stated]) -> Iterator
         ]
         if said:
             what = f"sha256 is {entry.sha256}, but {' and '.join(said)}"
-            yield Mismatch(file=name, kind=Kind.DIGEST, what=what)
+            yield Mismatch(file=name, kind=MismatchKind.DIGEST, what=what)
         for document, stated in documents.items():
             size = stated[name][1] if name in stated else None
             if size is not None and size != entry.size:
                 what = f"has {entry.size} bytes, but {document} says {size}"
-                yield Mismatch(file=name, kind=Kind.DIGEST, what=what)
+                yield Mismatch(file=name, kind=MismatchKind.DIGEST, what=what)
 
 
 def check_listed(
@@ -76,9 +76,9 @@ def check_listed(
     """Yield files that a document lists and the archive lacks, and the other way round."""
     there = set(entries) - set(not_listed)
     for name in sorted(set(stated) - there):
-        yield Mismatch(file=name, kind=Kind.FILES, what=f"is missing: {document} lists it")
+        yield Mismatch(file=name, kind=MismatchKind.FILES, what=f"is missing: {document} lists it")
     for name in sorted(there - set(stated)):
-        yield Mismatch(file=name, kind=Kind.FILES, what=f"is not listed in {document}")
+        yield Mismatch(file=name, kind=MismatchKind.FILES, what=f"is not listed in {document}")
 
 
 def check_files(
@@ -87,10 +87,10 @@ def check_files(
     """Yield files that an archive of this session must have, and those that it may not have."""
     needed = set(wanted)
     for name in sorted(needed - set(entries)):
-        yield Mismatch(file=name, kind=Kind.FILES, what="is missing")
+        yield Mismatch(file=name, kind=MismatchKind.FILES, what="is missing")
     for name in sorted(set(entries) - needed - set(allowed)):
         what = "is one too many: nothing in an archive of this session has this name"
-        yield Mismatch(file=name, kind=Kind.FILES, what=what)
+        yield Mismatch(file=name, kind=MismatchKind.FILES, what=what)
 
 
 def check_raw_files(entries: Entries, facts: JournalFacts) -> Iterator[Mismatch]:
@@ -100,7 +100,7 @@ def check_raw_files(entries: Entries, facts: JournalFacts) -> Iterator[Mismatch]
         if entry is not None and (entry.sha256, entry.size) != (file.sha256, file.bytes):
             yield Mismatch(
                 file=entry.name,
-                kind=Kind.CONTENT,
+                kind=MismatchKind.CONTENT,
                 what=f"is not the file that {layout.JOURNAL} recorded "
                 f"({file.bytes} bytes, sha256 {file.sha256})",
             )
@@ -110,10 +110,10 @@ def check_about(about: About, plan: Plan, root: str | None) -> Iterator[Mismatch
     """Yield where what the archive says of itself and its plan differ."""
     if about.session != plan.session:
         what = f"session {about.session}, but {layout.PLAN} has {plan.session}"
-        yield Mismatch(file=layout.ABOUT, kind=Kind.CONTENT, what=what)
+        yield Mismatch(file=layout.ABOUT, kind=MismatchKind.CONTENT, what=what)
     if root != plan.session:
         what = f"session {plan.session}, but the folder of the archive is {root}"
-        yield Mismatch(file=layout.PLAN, kind=Kind.CONTENT, what=what)
+        yield Mismatch(file=layout.PLAN, kind=MismatchKind.CONTENT, what=what)
 
 
 def check_plan(plan: Plan, facts: JournalFacts) -> Iterator[Mismatch]:
@@ -124,7 +124,7 @@ def check_plan(plan: Plan, facts: JournalFacts) -> Iterator[Mismatch]:
             what = (
                 f"has digest {digest}; measuring period {number} of {layout.JOURNAL} names another"
             )
-            yield Mismatch(file=layout.PLAN, kind=Kind.CONTENT, what=what)
+            yield Mismatch(file=layout.PLAN, kind=MismatchKind.CONTENT, what=what)
 
 
 def check_image(plan: Plan, facts: JournalFacts, lock: ImageLock | None) -> Iterator[Mismatch]:
@@ -132,7 +132,7 @@ def check_image(plan: Plan, facts: JournalFacts, lock: ImageLock | None) -> Iter
     for image in facts.images:
         if image != plan.image:
             what = f"a run names the image {image}, but {layout.PLAN} has {plan.image}"
-            yield Mismatch(file=layout.JOURNAL, kind=Kind.IMAGE, what=what)
+            yield Mismatch(file=layout.JOURNAL, kind=MismatchKind.IMAGE, what=what)
     if lock is not None and not belongs_to(lock, plan):
         what = f"locks the image {lock.image.config_sha256}, but {layout.PLAN} has {plan.image}"
-        yield Mismatch(file=layout.LOCK, kind=Kind.IMAGE, what=what)
+        yield Mismatch(file=layout.LOCK, kind=MismatchKind.IMAGE, what=what)

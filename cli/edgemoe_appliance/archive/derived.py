@@ -59,7 +59,7 @@ sha256 of the file, which `archive` prints, from another place.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Basis:
+class DerivedInputs:
     """What the derived files follow from; `folder` holds the plan and the journal.
 
     `lock` is that of the image, `image_sha256` that of the image file; None where there is none.
@@ -73,7 +73,7 @@ class Basis:
     image_sha256: str | None = None
 
 
-def derive_files(basis: Basis) -> dict[str, bytes]:
+def derive_files(basis: DerivedInputs) -> dict[str, bytes]:
     """Return the derived files by name.
 
     Raises RecordError where the session is damaged or foreign.

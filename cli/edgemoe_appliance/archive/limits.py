@@ -8,7 +8,7 @@ from edgemoe_appliance.schema.units import MIB
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class ArchiveLimits:
     """Bounds for archives that are written and for those that are read.
 
     `document_bytes` is for each file that is parsed as a whole; the journal is read line by line.
@@ -22,4 +22,4 @@ class Limits:
     tables_bytes: int = 512 * MIB
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = ArchiveLimits()

@@ -16,8 +16,8 @@ from typing import BinaryIO, Final
 
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.layout import FileEntry
-from edgemoe_appliance.archive.limits import Limits
-from edgemoe_appliance.archive.results import Kind, Mismatch
+from edgemoe_appliance.archive.limits import ArchiveLimits
+from edgemoe_appliance.archive.results import Mismatch, MismatchKind
 from edgemoe_appliance.archive.tarball import Member, TarReader
 from edgemoe_appliance.archive.values import has_values
 from edgemoe_appliance.errors import HostError, RecordError, VerificationError
@@ -60,7 +60,7 @@ class ReadArchive:
         return name in self.entries and (self.folder / name).is_file()
 
 
-def read_archive(path: Path, folder: Path, limits: Limits) -> ReadArchive:
+def read_archive(path: Path, folder: Path, limits: ArchiveLimits) -> ReadArchive:
     """Read an archive; `folder` is empty and gets the documents.
 
     What is wrong with the archive stands in the result. Raises HostError where the file cannot be
@@ -105,7 +105,9 @@ def _opened(path: Path) -> BinaryIO:
 class _Reading:
     """One pass over an archive."""
 
-    def __init__(self, file: BinaryIO, file_bytes: int, folder: Path, limits: Limits) -> None:
+    def __init__(
+        self, file: BinaryIO, file_bytes: int, folder: Path, limits: ArchiveLimits
+    ) -> None:
         self._reader = TarReader(file, file_bytes)
         self._limits = limits
         self._found = ReadArchive(folder=folder, archive_bytes=file_bytes)
@@ -121,7 +123,7 @@ class _Reading:
             self._check_order()
         except VerificationError as error:
             name = error.where or archive_name
-            found.mismatches.append(Mismatch(file=name, kind=Kind.FORM, what=error.what))
+            found.mismatches.append(Mismatch(file=name, kind=MismatchKind.FORM, what=error.what))
             found.is_whole = False
             self._reader.drain()
         found.sha256 = self._reader.sha256
@@ -186,7 +188,7 @@ class _Reading:
         for name, right in zip(names, wanted, strict=True):
             if name != right:
                 self._found.mismatches.append(
-                    Mismatch(file=name, kind=Kind.FORM, what=f"lies where {right} must lie")
+                    Mismatch(file=name, kind=MismatchKind.FORM, what=f"lies where {right} must lie")
                 )
                 return
 

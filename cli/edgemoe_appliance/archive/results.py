@@ -12,7 +12,7 @@ from edgemoe_appliance.schema.text import on_one_line
 _MOST_CHARACTERS = 400
 
 
-class Kind(str, Enum):
+class MismatchKind(str, Enum):
     """What a mismatch is about."""
 
     FORM = "form"  # the archive itself is damaged, or of a form that is refused
@@ -25,12 +25,15 @@ class Kind(str, Enum):
     IMAGE = "image"  # the image, its lock and its statement do not belong together
 
     @property
-    def level(self) -> Level:
+    def level(self) -> VerificationLevel:
         """Return the level of verification that such a mismatch fails."""
-        return {Kind.VALUE: Level.NUMBERS, Kind.RECOMPUTED: Level.BYTES}.get(self, Level.INTEGRITY)
+        return {
+            MismatchKind.VALUE: VerificationLevel.NUMBERS,
+            MismatchKind.RECOMPUTED: VerificationLevel.BYTES,
+        }.get(self, VerificationLevel.INTEGRITY)
 
 
-class Level(str, Enum):
+class VerificationLevel(str, Enum):
     """What a verification asks, from what holds for ever to what holds for one version."""
 
     INTEGRITY = "integrity"  # the archive is what was written: digests, sizes, schemas
@@ -38,7 +41,7 @@ class Level(str, Enum):
     BYTES = "bytes"  # every file that follows from the raw runs has the bytes that they give
 
 
-class Outcome(str, Enum):
+class LevelOutcome(str, Enum):
     """How a level came out."""
 
     PASSED = "passed"
@@ -51,14 +54,14 @@ class Outcome(str, Enum):
 class LevelResult:
     """The outcome of one level, and what it rests on or why there is none."""
 
-    level: Level
-    outcome: Outcome
+    level: VerificationLevel
+    outcome: LevelOutcome
     why: str
 
     @property
     def has_failed(self) -> bool:
         """Return whether the archive is not what it says."""
-        return self.outcome is Outcome.FAILED
+        return self.outcome is LevelOutcome.FAILED
 
     def __str__(self) -> str:
         """Return it on one line."""
@@ -70,7 +73,7 @@ class Mismatch:
     """One thing that is not as it must be, and the file of the archive that it is about."""
 
     file: str
-    kind: Kind
+    kind: MismatchKind
     what: str
 
     def __str__(self) -> str:
@@ -116,7 +119,7 @@ class Verification:
         """Return whether no level that could be checked has failed."""
         return not any(each.has_failed for each in self.levels)
 
-    def outcome_of(self, level: Level) -> Outcome:
+    def outcome_of(self, level: VerificationLevel) -> LevelOutcome:
         """Return how one level came out."""
         return next(each.outcome for each in self.levels if each.level is level)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.checks import Stated, check_digests, check_listed
-from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, Limits
+from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, ArchiveLimits
 from edgemoe_appliance.archive.manifest import parse_manifest
 from edgemoe_appliance.archive.reading import ReadArchive, read_archive
 from edgemoe_appliance.archive.results import Mismatch
@@ -20,7 +20,7 @@ from edgemoe_appliance.schema.files import scratch_folder
 
 
 @contextmanager
-def opened_session(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Path]:
+def opened_session(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[Path]:
     """Give the session folder of an archive, without samples, for as long as the context is open.
 
     Raises VerificationError where the archive is not whole or a file has another digest than its

@@ -34,7 +34,7 @@ _NUMBERS: Final = frozenset({"numbers", "units"})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class ValueDifference:
     """One value that is another than in the archive; `where` says which of its file.
 
     `is_wording` is true of sentences that say it in other words.
@@ -67,7 +67,7 @@ def present_name(name: str) -> str:
     return str(path.with_name(stem + path.suffix)) if name.startswith(layout.REPORT) else name
 
 
-def compare_values(name: str, archived: bytes, recomputed: bytes) -> Iterator[Difference]:
+def compare_values(name: str, archived: bytes, recomputed: bytes) -> Iterator[ValueDifference]:
     """Yield where the values of a file differ.
 
     Raises RecordError where the archived file is no such table or document.
@@ -82,7 +82,7 @@ def compare_values(name: str, archived: bytes, recomputed: bytes) -> Iterator[Di
             name, "", _parse_json(archived, name), _parse_json(recomputed, name)
         )
     elif archived != recomputed:
-        yield Difference(file=name, where="text", archived="another", recomputed="the plan's")
+        yield ValueDifference(file=name, where="text", archived="another", recomputed="the plan's")
 
 
 def _parse_table(content: bytes, name: str) -> list[dict[str, str]]:
@@ -105,9 +105,9 @@ def _parse_json(content: bytes, name: str) -> Any:
 
 def _compare_tables(
     name: str, archived: Sequence[Mapping[str, str]], recomputed: Sequence[Mapping[str, str]]
-) -> Iterator[Difference]:
+) -> Iterator[ValueDifference]:
     if len(archived) != len(recomputed):
-        yield Difference(
+        yield ValueDifference(
             file=name, where="rows", archived=str(len(archived)), recomputed=str(len(recomputed))
         )
         return
@@ -117,7 +117,9 @@ def _compare_tables(
                 yield from _compare_text(name, f"row {number}, {key}", ours[key], theirs[key])
 
 
-def _compare_data(name: str, where: str, archived: Any, recomputed: Any) -> Iterator[Difference]:
+def _compare_data(
+    name: str, where: str, archived: Any, recomputed: Any
+) -> Iterator[ValueDifference]:
     if isinstance(archived, dict) and isinstance(recomputed, dict):
         yield from _compare_objects(name, where, archived, recomputed)
     elif isinstance(archived, list) and isinstance(recomputed, list):
@@ -125,43 +127,45 @@ def _compare_data(name: str, where: str, archived: Any, recomputed: Any) -> Iter
     elif isinstance(archived, str) and isinstance(recomputed, str):
         yield from _compare_text(name, where, archived, recomputed)
     elif archived != recomputed and not _is_same_number(archived, recomputed):
-        yield Difference(
+        yield ValueDifference(
             file=name, where=where, archived=_shown(archived), recomputed=_shown(recomputed)
         )
 
 
 def _compare_objects(
     name: str, where: str, archived: Mapping[str, Any], recomputed: Mapping[str, Any]
-) -> Iterator[Difference]:
+) -> Iterator[ValueDifference]:
     is_numbers = where.rpartition(".")[2] in _NUMBERS
     for key in archived:
         inside = f"{where}.{key}".lstrip(".")
         if key in recomputed:
             yield from _compare_data(name, inside, archived[key], recomputed[key])
         elif is_numbers:
-            yield Difference(file=name, where=inside, archived=_shown(archived[key]), recomputed="")
+            yield ValueDifference(
+                file=name, where=inside, archived=_shown(archived[key]), recomputed=""
+            )
     for key in recomputed.keys() - archived.keys() if is_numbers else ():
-        yield Difference(
+        yield ValueDifference(
             file=name, where=f"{where}.{key}", archived="", recomputed=_shown(recomputed[key])
         )
 
 
 def _compare_lists(
     name: str, where: str, archived: Sequence[Any], recomputed: Sequence[Any]
-) -> Iterator[Difference]:
+) -> Iterator[ValueDifference]:
     if _have_ids(archived) and _have_ids(recomputed):
         ours, theirs = ({each["id"]: each for each in side} for side in (archived, recomputed))
         yield from _compare_objects(name, where, ours, theirs)
         for missing in ours.keys() - theirs.keys():
-            yield Difference(file=name, where=where, archived=missing, recomputed="")
+            yield ValueDifference(file=name, where=where, archived=missing, recomputed="")
         for added in theirs.keys() - ours.keys():
-            yield Difference(file=name, where=where, archived="", recomputed=added)
+            yield ValueDifference(file=name, where=where, archived="", recomputed=added)
     elif len(archived) == len(recomputed):
         for number, pair in enumerate(zip(archived, recomputed, strict=True), start=1):
             yield from _compare_data(name, f"{where} {number}".strip(), *pair)
     else:
         are_words = all(isinstance(each, str) for each in (*archived, *recomputed))
-        yield Difference(
+        yield ValueDifference(
             file=name,
             where=where,
             archived=f"{len(archived)} entries",
@@ -176,7 +180,9 @@ def _have_ids(side: Sequence[Any]) -> bool:
     )
 
 
-def _compare_text(name: str, where: str, archived: str, recomputed: str) -> Iterator[Difference]:
+def _compare_text(
+    name: str, where: str, archived: str, recomputed: str
+) -> Iterator[ValueDifference]:
     if archived == recomputed or _is_same_number(_number(archived), _number(recomputed)):
         return
     is_wording = " " in archived.strip() and " " in recomputed.strip()
@@ -185,7 +191,7 @@ def _compare_text(name: str, where: str, archived: str, recomputed: str) -> Iter
         if all(_is_same_number(_number(ours), _number(theirs)) for ours, theirs in pairs):
             return
         is_wording = False
-    yield Difference(
+    yield ValueDifference(
         file=name, where=where, archived=archived, recomputed=recomputed, is_wording=is_wording
     )
 

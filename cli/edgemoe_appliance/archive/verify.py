@@ -23,24 +23,24 @@ from edgemoe_appliance.analysis.semantics import SEMANTICS
 from edgemoe_appliance.archive import checks, layout
 from edgemoe_appliance.archive.about import About, Maker, parse_about
 from edgemoe_appliance.archive.crate import CrateContent, build_crate
-from edgemoe_appliance.archive.derived import Basis, derive_files
+from edgemoe_appliance.archive.derived import DerivedInputs, derive_files
 from edgemoe_appliance.archive.environment import check_sbom
 from edgemoe_appliance.archive.facts import JournalFacts, read_journal_facts
 from edgemoe_appliance.archive.imagefile import check_image_file
-from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, Limits
+from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, ArchiveLimits
 from edgemoe_appliance.archive.manifest import parse_manifest
 from edgemoe_appliance.archive.reading import ReadArchive, read_archive, read_file
 from edgemoe_appliance.archive.results import (
-    Kind,
-    Level,
+    LevelOutcome,
     LevelResult,
     Mismatch,
+    MismatchKind,
     Note,
-    Outcome,
     Verification,
+    VerificationLevel,
 )
 from edgemoe_appliance.archive.values import (
-    Difference,
+    ValueDifference,
     compare_values,
     has_values,
     present_name,
@@ -59,7 +59,9 @@ _TOLD: Final = 3
 ValueT = TypeVar("ValueT")
 
 
-def verify_archive(path: Path, maker: Maker, limits: Limits = DEFAULT_LIMITS) -> Verification:
+def verify_archive(
+    path: Path, maker: Maker, limits: ArchiveLimits = DEFAULT_LIMITS
+) -> Verification:
     """Check an archive and return everything that is wrong with it.
 
     `maker` is the appliance that runs here. Raises HostError where the file cannot be read.
@@ -132,29 +134,33 @@ class _Verifier:
         why = f"{len(self._read.entries)} files have their digests, sizes and schemas"
         if self._newer is not None:
             why = f"{len(self._read.entries)} files have their digests; {self._newer}"
-        return self._level(Level.INTEGRITY, Outcome.PASSED, why)
+        return self._level(VerificationLevel.INTEGRITY, LevelOutcome.PASSED, why)
 
     def _numbers(self) -> LevelResult:
         unread = self._unread()
         if unread is not None:
-            return self._level(Level.NUMBERS, Outcome.UNCHECKED, unread)
+            return self._level(VerificationLevel.NUMBERS, LevelOutcome.UNCHECKED, unread)
         why = f"{self._tables} tables and documents have the values that the raw runs give"
         if self._is_redefined and self._about is not None:
             numbers = f"{self._about.semantics} in the archive, {SEMANTICS} here"
             if not self._differences:
-                return self._level(Level.NUMBERS, Outcome.PASSED, f"{why}; semantics {numbers}")
+                return self._level(
+                    VerificationLevel.NUMBERS, LevelOutcome.PASSED, f"{why}; semantics {numbers}"
+                )
             why = f"{len(self._differences)} files have other values by another definition"
-            return self._level(Level.NUMBERS, Outcome.REDEFINED, f"{why}; semantics {numbers}")
-        return self._level(Level.NUMBERS, Outcome.PASSED, why)
+            return self._level(
+                VerificationLevel.NUMBERS, LevelOutcome.REDEFINED, f"{why}; semantics {numbers}"
+            )
+        return self._level(VerificationLevel.NUMBERS, LevelOutcome.PASSED, why)
 
     def _bytes(self) -> LevelResult:
         unread = self._unread()
         if unread is None and self._about is not None and not self._is_same_code:
             unread = f"made by other code: {self._about.maker.label}; page and figures are as found"
         if unread is not None:
-            return self._level(Level.BYTES, Outcome.UNCHECKED, unread)
+            return self._level(VerificationLevel.BYTES, LevelOutcome.UNCHECKED, unread)
         why = f"{self._recomputed} files were made again from the raw runs and are the same"
-        return self._level(Level.BYTES, Outcome.PASSED, why)
+        return self._level(VerificationLevel.BYTES, LevelOutcome.PASSED, why)
 
     def _unread(self) -> str | None:
         """Return why nothing was made again, None where it was."""
@@ -164,14 +170,14 @@ class _Verifier:
             return "the session cannot be read"
         return None
 
-    def _level(self, level: Level, outcome: Outcome, why: str) -> LevelResult:
+    def _level(self, level: VerificationLevel, outcome: LevelOutcome, why: str) -> LevelResult:
         """Return the outcome of a level, which has failed where a mismatch is of it."""
         found = [each for each in self._mismatches if each.kind.level is level]
         if not found:
             return LevelResult(level=level, outcome=outcome, why=why)
         files = len({each.file for each in found})
         why = f"{len(dict.fromkeys(found))} mismatches in {files} files"
-        return LevelResult(level=level, outcome=Outcome.FAILED, why=why)
+        return LevelResult(level=level, outcome=LevelOutcome.FAILED, why=why)
 
     def run(self) -> None:
         """Check digests, then documents, then what follows from them."""
@@ -252,7 +258,7 @@ class _Verifier:
             self._newer = self._newer or f"{name} is newer than this appliance"
             self._note(name, self._inside(error))
         except ApplianceError as error:
-            self._add(name, Kind.SCHEMA, self._inside(error))
+            self._add(name, MismatchKind.SCHEMA, self._inside(error))
         return None
 
     def _inside(self, error: ApplianceError) -> str:
@@ -284,7 +290,7 @@ class _Verifier:
             files = self._parse(name, partial(read_wheel, self._read.content(name)))
             code = None if files is None else code_digest(files)
             if code not in (None, made_by.code_sha256):
-                self._add(name, Kind.CONTENT, f"is not the code that {layout.ABOUT} names")
+                self._add(name, MismatchKind.CONTENT, f"is not the code that {layout.ABOUT} names")
 
     def _check_image_file(self, plan: Plan) -> None:
         """Look into the image as it lies in the archive, in a pass of its own."""
@@ -293,14 +299,14 @@ class _Verifier:
         try:
             check_image_file(read_file(self._path, layout.IMAGE), plan.image)
         except ApplianceError as error:
-            self._add(layout.IMAGE, Kind.IMAGE, error.what)
+            self._add(layout.IMAGE, MismatchKind.IMAGE, error.what)
 
     def _check_appliance_files(self, opened: _Opened) -> None:
         """Compare the study with what is said of it, and configuration with the appliance's own."""
         about, study = opened.about, opened.study
         if about.study not in (None, study.identity):
             what = f"is {study.identity.label}, but {layout.ABOUT} says {about.study.label}"
-            self._add(f"{layout.STUDIES}{study.id}", Kind.CONTENT, what)
+            self._add(f"{layout.STUDIES}{study.id}", MismatchKind.CONTENT, what)
         self._note_other_study(study)
         for name in (layout.CONFIGS + name for name in layout.CONFIG_NAMES):
             own = resource_folder("configs") / name.removeprefix(layout.CONFIGS)
@@ -328,7 +334,7 @@ class _Verifier:
     def _recompute(self, opened: _Opened) -> dict[str, bytes] | None:
         """Make the derived files again and compare them."""
         image = self._read.entries.get(layout.IMAGE)
-        basis = Basis(
+        basis = DerivedInputs(
             folder=self._read.folder / "session",
             plan=opened.plan,
             facts=opened.facts,
@@ -363,7 +369,7 @@ class _Verifier:
         if worded and not self._is_same_code:
             self._note(name, f"{worded} texts are worded otherwise by this appliance")
 
-    def _report(self, name: str, found: list[Difference]) -> None:
+    def _report(self, name: str, found: list[ValueDifference]) -> None:
         if not found:
             return
         told = "; ".join(each.what for each in found[:_TOLD])
@@ -371,7 +377,7 @@ class _Verifier:
         if self._is_redefined:
             self._differences.append(Note(file=name, what=told + more))
         else:
-            self._add(name, Kind.VALUE, told + more)
+            self._add(name, MismatchKind.VALUE, told + more)
 
     def _compare(self, name: str, content: bytes, made_by: Maker) -> None:
         entry = self._read.entries.get(name)
@@ -387,7 +393,7 @@ class _Verifier:
             source = f"{layout.PLAN} and {layout.LOCK if about_image else layout.JOURNAL}"
             self._add(
                 name,
-                Kind.IMAGE if about_image else Kind.RECOMPUTED,
+                MismatchKind.IMAGE if about_image else MismatchKind.RECOMPUTED,
                 f"is not what {source} give{self._versions(made_by)}",
             )
 
@@ -426,9 +432,11 @@ class _Verifier:
         self._recomputed += 1
         if build_crate(described) != content:
             what = "is not the description that the files give"
-            self._add(layout.CRATE, Kind.RECOMPUTED, what + self._versions(opened.about.maker))
+            self._add(
+                layout.CRATE, MismatchKind.RECOMPUTED, what + self._versions(opened.about.maker)
+            )
 
-    def _add(self, file: str, kind: Kind, what: str) -> None:
+    def _add(self, file: str, kind: MismatchKind, what: str) -> None:
         self._mismatches.append(Mismatch(file=file, kind=kind, what=what))
 
     def _note(self, file: str, what: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from edgemoe_appliance.container.client import Engine, open_engine
+from edgemoe_appliance.container.client import DockerEngine, open_engine
 from edgemoe_appliance.container.export import export_image
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 from edgemoe_appliance.container.image import image_tag
@@ -36,7 +36,7 @@ def exported_image(session: Path, scratch: Path, docker_host: str | None) -> Ite
         yield export_image(engine, find_image(engine, plan), folder / _FILE_NAME).path
 
 
-def find_image(engine: Engine, plan: Plan) -> ImageIdentity:
+def find_image(engine: DockerEngine, plan: Plan) -> ImageIdentity:
     """Return the image of a plan under its usual name, by the digest of its config.
 
     Raises ConfigError for a plan without one, DigestError where the engine does not have it.

@@ -17,7 +17,7 @@ from edgemoe_appliance.bench.launcher import Launcher, NativeLauncher
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.bench.progress import Steps
 from edgemoe_appliance.bench.trial import require_run
-from edgemoe_appliance.container.client import Engine, open_engine
+from edgemoe_appliance.container.client import DockerEngine, open_engine
 from edgemoe_appliance.container.context import usual_inputs
 from edgemoe_appliance.container.image import (
     BuildOrder,
@@ -154,7 +154,7 @@ def with_probe(build: EngineBuild, source: PreparedSource, cache: Path) -> Engin
 class ContainerRuntime:
     """Engines inside an image, run in a container of least privilege."""
 
-    def __init__(self, engine: Engine, folders: Folders, options: ImageOptions) -> None:
+    def __init__(self, engine: DockerEngine, folders: Folders, options: ImageOptions) -> None:
         """Keep an open connection to a Docker engine."""
         self._engine = engine
         self._folders = folders
@@ -245,7 +245,7 @@ def open_runtime(
         yield ContainerRuntime(engine, folders, options)
 
 
-def find_board_files(engine: Engine) -> BoardFiles:
+def find_board_files(engine: DockerEngine) -> BoardFiles:
     """Return the files of a board; those of its power mode where they are seen to be there."""
 
     def present(path: str) -> str | None:

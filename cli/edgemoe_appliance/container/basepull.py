@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgemoe_appliance.container.bases import choose_base, pin_bases, read_bases
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import read_identity
 from edgemoe_appliance.container.registry import pull_image, split_tag
 from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.schema.imagelock import ImageLock, LockedBase, LockedBases
-
-Say = Callable[[str], None]
+from edgemoe_appliance.schema.streams import Say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +24,7 @@ class BaseChoice:
 
 
 def resolve_bases(
-    engine: Engine,
+    engine: DockerEngine,
     target: str,
     choice: BaseChoice,
     lock: ImageLock | None,
@@ -65,7 +63,7 @@ def resolve_bases(
 
 
 def _with_content(
-    engine: Engine, base: LockedBase, known: LockedBase | None, say: Say
+    engine: DockerEngine, base: LockedBase, known: LockedBase | None, say: Say
 ) -> LockedBase:
     if known is not None and base.digest is not None and base.digest == known.digest:
         content = known.config_sha256
@@ -74,7 +72,7 @@ def _with_content(
     return base.model_copy(update={"config_sha256": content})
 
 
-def require_base(engine: Engine, base: LockedBase, say: Say) -> str:
+def require_base(engine: DockerEngine, base: LockedBase, say: Say) -> str:
     """Return the digest of a base's config, after pulling it where it is not there."""
     if read_identity(engine, base.reference) is None:
         pull_image(engine, base.reference, say)
@@ -84,7 +82,7 @@ def require_base(engine: Engine, base: LockedBase, say: Say) -> str:
     return identity.config_sha256
 
 
-def pull_base(engine: Engine, tag: str, say: Say) -> str:
+def pull_base(engine: DockerEngine, tag: str, say: Say) -> str:
     """Pull an image by its tag and return the digest that the registry gave it."""
     pull_image(engine, tag, say)
     identity = read_identity(engine, tag)

@@ -24,6 +24,7 @@ from edgemoe_appliance.schema.imagelock import (
     PinnedBy,
     lock_path,
 )
+from edgemoe_appliance.schema.streams import Say
 from edgemoe_appliance.schema.yamlfile import read_yaml, validate
 
 
@@ -104,9 +105,7 @@ def parse_override(reference: str) -> LockedBase:
         ) from error
 
 
-def pin_bases(
-    bases: LockedBases, pull: Callable[[str], str], say: Callable[[str], None]
-) -> LockedBases:
+def pin_bases(bases: LockedBases, pull: Callable[[str], str], say: Say) -> LockedBases:
     """Return the bases with digests: those without one are pulled and believed, and that is said.
 
     `pull` takes a tag and returns the digest that the registry gave. An override that the user

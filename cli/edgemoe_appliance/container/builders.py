@@ -10,17 +10,17 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.context import ContextEntry, write_context, write_folder
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.files import scratch_folder
+from edgemoe_appliance.schema.streams import Say
 
-Say = Callable[[str], None]
 # What an engine from 28 on says where the kernel has no raw table of iptables (JetPack 6).
 _NO_BRIDGE: Final = re.compile(
     r"table .?raw|iptables.*\braw\b|DIRECT ACCESS FILTERING", re.IGNORECASE
@@ -55,7 +55,9 @@ class BuildJob:
     network: str | None = None  # of the steps; None: the engine's bridge
 
 
-def run_builder(engine: Engine, builder: Builder, job: BuildJob, say: Say, on_output: Say) -> str:
+def run_builder(
+    engine: DockerEngine, builder: Builder, job: BuildJob, say: Say, on_output: Say
+) -> str:
     """Build an image and return who built it; `on_output` gets every line.
 
     Raises HostError where it fails.
@@ -75,7 +77,7 @@ def run_builder(engine: Engine, builder: Builder, job: BuildJob, say: Say, on_ou
     return "classic"
 
 
-def _build_classic(engine: Engine, job: BuildJob, on_output: Say) -> None:
+def _build_classic(engine: DockerEngine, job: BuildJob, on_output: Say) -> None:
     with tempfile.TemporaryFile() as context, engine.errors(f"build {job.tag}"):
         write_context(job.entries, context)
         context.seek(0)
@@ -98,7 +100,7 @@ def _build_classic(engine: Engine, job: BuildJob, on_output: Say) -> None:
                 raise build_error(engine, job, str(entry["error"]))
 
 
-def _build_with_buildkit(engine: Engine, client: str, job: BuildJob, on_output: Say) -> None:
+def _build_with_buildkit(engine: DockerEngine, client: str, job: BuildJob, on_output: Say) -> None:
     """Build from a folder: clients cannot send a tar to every engine newer than themselves."""
     command = [client, "build", "--progress=plain", "--tag", job.tag]
     command += ["--no-cache"] if job.anew else []
@@ -118,7 +120,7 @@ def _build_with_buildkit(engine: Engine, client: str, job: BuildJob, on_output: 
         raise build_error(engine, job, last)
 
 
-def build_error(engine: Engine, job: BuildJob, said: str) -> HostError:
+def build_error(engine: DockerEngine, job: BuildJob, said: str) -> HostError:
     """Return the error of a build; where the bridge cannot be made, what to do without it."""
     what = f"cannot build {job.tag}: {said}"
     if _NO_BRIDGE.search(said) and job.network is None:

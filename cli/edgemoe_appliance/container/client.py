@@ -33,7 +33,7 @@ class ImageStore(str, Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineFacts:
+class DockerFacts:
     """What an engine says about itself; None where it does not."""
 
     version: str
@@ -54,12 +54,12 @@ class EngineFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
+class DockerEngine:
     """An open connection: the SDK's client, the address it talks to, and what answers there."""
 
     client: DockerClient
     host: str
-    facts: EngineFacts
+    facts: DockerFacts
 
     @property
     def api(self) -> Any:
@@ -84,7 +84,7 @@ def chosen_host(docker_host: str | None) -> str:
 @contextlib.contextmanager
 def open_engine(
     docker_host: str | None = None, *, timeout_s: float = _TIMEOUT_S
-) -> Iterator[Engine]:
+) -> Iterator[DockerEngine]:
     """Connect to an engine for as long as the context is open.
 
     Raises HostError that says why none answers and what to do, ConfigError for a wrong address.
@@ -100,7 +100,7 @@ def open_engine(
             use_ssh_client=host.startswith("ssh://"),
         )
     try:
-        yield Engine(client=client, host=host, facts=read_engine_facts(client, host))
+        yield DockerEngine(client=client, host=host, facts=read_engine_facts(client, host))
     finally:
         client.close()
 
@@ -198,7 +198,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         pending += [value for value in current.args if isinstance(value, BaseException)]
 
 
-def read_engine_facts(client: DockerClient, host: str) -> EngineFacts:
+def read_engine_facts(client: DockerClient, host: str) -> DockerFacts:
     """Ask an engine about itself."""
     with engine_errors("ask the engine about itself", host):
         info: Mapping[str, Any] = client.api.info()
@@ -206,11 +206,11 @@ def read_engine_facts(client: DockerClient, host: str) -> EngineFacts:
     return parse_engine_facts(info, version)
 
 
-def parse_engine_facts(info: Mapping[str, Any], version: Mapping[str, Any]) -> EngineFacts:
+def parse_engine_facts(info: Mapping[str, Any], version: Mapping[str, Any]) -> DockerFacts:
     """Return the facts out of an engine's answers to /info and /version."""
     options = " ".join(info.get("SecurityOptions") or ())
     cgroup_version = str(info.get("CgroupVersion", ""))
-    return EngineFacts(
+    return DockerFacts(
         version=str(version.get("Version", "")),
         api_version=str(version.get("ApiVersion", "")),
         operating_system=str(info.get("OperatingSystem", "")),

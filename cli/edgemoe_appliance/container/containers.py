@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.launch import LaunchSpec, MountSpec
 from edgemoe_appliance.errors import HostError
 
@@ -46,7 +46,7 @@ class ContainerState:
 
 
 @contextlib.contextmanager
-def created_container(engine: Engine, spec: LaunchSpec) -> Iterator[CreatedContainer]:
+def created_container(engine: DockerEngine, spec: LaunchSpec) -> Iterator[CreatedContainer]:
     """Make a container without starting it, and remove it when the context is left."""
     created = create_container(engine, spec)
     try:
@@ -55,7 +55,7 @@ def created_container(engine: Engine, spec: LaunchSpec) -> Iterator[CreatedConta
         remove_container(engine, created.container_id)
 
 
-def start_container(engine: Engine, spec: LaunchSpec) -> CreatedContainer:
+def start_container(engine: DockerEngine, spec: LaunchSpec) -> CreatedContainer:
     """Make and start a container; where it cannot be started, none is left behind."""
     created = create_container(engine, spec)
     try:
@@ -67,7 +67,7 @@ def start_container(engine: Engine, spec: LaunchSpec) -> CreatedContainer:
     return created
 
 
-def create_container(engine: Engine, spec: LaunchSpec) -> CreatedContainer:
+def create_container(engine: DockerEngine, spec: LaunchSpec) -> CreatedContainer:
     """Make a container. Raises HostError that says what the engine or the image lacks."""
     from docker.errors import APIError, ImageNotFound  # noqa: PLC0415
 
@@ -105,7 +105,7 @@ def create_container(engine: Engine, spec: LaunchSpec) -> CreatedContainer:
     )
 
 
-def _check_runtime(engine: Engine, spec: LaunchSpec) -> None:
+def _check_runtime(engine: DockerEngine, spec: LaunchSpec) -> None:
     known = engine.facts.runtimes
     if known and spec.runtime not in known:
         raise HostError(
@@ -117,7 +117,7 @@ def _check_runtime(engine: Engine, spec: LaunchSpec) -> None:
         )
 
 
-def _unkept_limits(engine: Engine, spec: LaunchSpec) -> Iterator[str]:
+def _unkept_limits(engine: DockerEngine, spec: LaunchSpec) -> Iterator[str]:
     """Yield the limits that this engine cannot keep; its answer is silent about some."""
     if spec.memory_limit_bytes is not None and not engine.facts.limits_memory:
         yield "the engine cannot limit memory here"
@@ -127,7 +127,7 @@ def _unkept_limits(engine: Engine, spec: LaunchSpec) -> Iterator[str]:
         yield "the engine cannot limit the number of processes here"
 
 
-def _host_config(engine: Engine, spec: LaunchSpec) -> Any:
+def _host_config(engine: DockerEngine, spec: LaunchSpec) -> Any:
     from docker.types import LogConfig, Ulimit  # noqa: PLC0415
 
     limit = spec.memory_limit_bytes
@@ -161,7 +161,7 @@ def _mount(spec: MountSpec) -> Any:
     )
 
 
-def find_containers(engine: Engine, labels: Mapping[str, str]) -> list[ContainerState]:
+def find_containers(engine: DockerEngine, labels: Mapping[str, str]) -> list[ContainerState]:
     """Return the containers, running or not, that carry all the labels."""
     wanted = [f"{name}={value}" for name, value in labels.items()]
     with engine.errors("look for containers"):
@@ -170,7 +170,7 @@ def find_containers(engine: Engine, labels: Mapping[str, str]) -> list[Container
     return [state for state in states if state is not None]
 
 
-def read_state(engine: Engine, container_id: str) -> ContainerState | None:
+def read_state(engine: DockerEngine, container_id: str) -> ContainerState | None:
     """Return how a container is, or None where it is gone."""
     from docker.errors import NotFound  # noqa: PLC0415
 
@@ -196,14 +196,14 @@ def parse_state(found: Mapping[str, Any]) -> ContainerState:
     )
 
 
-def read_log(engine: Engine, container_id: str) -> bytes:
+def read_log(engine: DockerEngine, container_id: str) -> bytes:
     """Return the end of what a container printed."""
     with engine.errors("read the container's log"):
         content: bytes = engine.api.logs(container_id, tail=_LOG_LINES)
     return content
 
 
-def stop_container(engine: Engine, container_id: str, grace_s: int) -> None:
+def stop_container(engine: DockerEngine, container_id: str, grace_s: int) -> None:
     """Ask a container's process to end and kill it after a while. One that is gone is fine."""
     from docker.errors import NotFound  # noqa: PLC0415
 
@@ -211,7 +211,7 @@ def stop_container(engine: Engine, container_id: str, grace_s: int) -> None:
         engine.api.stop(container_id, timeout=grace_s)
 
 
-def remove_container(engine: Engine, container_id: str) -> None:
+def remove_container(engine: DockerEngine, container_id: str) -> None:
     """Remove a container, ending it where it still runs. One that is gone is fine."""
     from docker.errors import APIError  # noqa: PLC0415
 

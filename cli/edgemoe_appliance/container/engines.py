@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import IO, Final
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.image_files import opened_image
 from edgemoe_appliance.container.launch import ENGINES_FOLDER, engine_inside
@@ -21,7 +21,7 @@ from edgemoe_appliance.schema.plan import EngineBuild, ProbeFacts
 _MAX_BYTES: Final = 4 * 10**9
 
 
-def read_engines(engine: Engine, identity: ImageIdentity) -> dict[str, EngineBuild]:
+def read_engines(engine: DockerEngine, identity: ImageIdentity) -> dict[str, EngineBuild]:
     """Return the engines of an image by pin, each with its probe and its paths inside.
 
     Nothing is run for it; an image without engines gives none. Raises HostError where it holds

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, cast
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.tarstream import open_chunks, open_members
 from edgemoe_appliance.errors import DigestError, HostError
@@ -50,7 +50,7 @@ class ExportedImage:
     diff_ids: tuple[str, ...]
 
 
-def export_image(engine: Engine, identity: ImageIdentity, path: Path) -> ExportedImage:
+def export_image(engine: DockerEngine, identity: ImageIdentity, path: Path) -> ExportedImage:
     """Write an image to a file, which is there whole or not at all.
 
     Needs the image's size twice on the disk of `path` while it works. Raises HostError where the
@@ -68,7 +68,9 @@ def export_image(engine: Engine, identity: ImageIdentity, path: Path) -> Exporte
         ) from error
 
 
-def _export(engine: Engine, identity: ImageIdentity, path: Path, scratch: Path) -> ExportedImage:
+def _export(
+    engine: DockerEngine, identity: ImageIdentity, path: Path, scratch: Path
+) -> ExportedImage:
     with engine.errors(f"save the image {identity.reference}"):
         saved = unpack_saved(open_chunks(engine.api.get_image(identity.image_id)), scratch)
     if saved.config_sha256 != identity.config_sha256:

@@ -14,11 +14,10 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO, Final, Protocol
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.containers import created_container
 from edgemoe_appliance.container.launch import (
     IMAGE_USER,
@@ -52,6 +51,7 @@ from edgemoe_appliance.schema.sessionfolder import (
     holds,
     host_folder,
 )
+from edgemoe_appliance.schema.streams import Say
 from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import human_bytes
 
@@ -156,7 +156,7 @@ class VolumeExchange:
     """Volumes of the engine, filled and emptied through its API."""
 
     def __init__(
-        self, engine: Engine, plan: Plan, folder: Path, spec: LaunchSpec, say: Callable[[str], None]
+        self, engine: DockerEngine, plan: Plan, folder: Path, spec: LaunchSpec, say: Say
     ) -> None:
         """Take what a launch is specified to mount."""
         self._engine = engine

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
-from edgemoe_appliance.container.client import Engine, ImageStore
+from edgemoe_appliance.container.client import DockerEngine, ImageStore
 from edgemoe_appliance.container.normalised_config import settings_digest
 from edgemoe_appliance.container.tarstream import open_chunks, open_members
 from edgemoe_appliance.errors import DigestError, HostError
@@ -36,7 +36,7 @@ class ImageIdentity:
     settings_sha256: str
 
 
-def read_identity(engine: Engine, reference: str) -> ImageIdentity | None:
+def read_identity(engine: DockerEngine, reference: str) -> ImageIdentity | None:
     """Return the identity of an image that the engine holds, or None. Pulls nothing."""
     from docker.errors import ImageNotFound  # noqa: PLC0415
 
@@ -48,7 +48,7 @@ def read_identity(engine: Engine, reference: str) -> ImageIdentity | None:
     return _identity(engine, reference, found)
 
 
-def _identity(engine: Engine, reference: str, found: Mapping[str, Any]) -> ImageIdentity:
+def _identity(engine: DockerEngine, reference: str, found: Mapping[str, Any]) -> ImageIdentity:
     store = engine.facts.image_store
     image_id = str(found["Id"])
     config = found.get("Config") or {}
@@ -70,7 +70,7 @@ def _identity(engine: Engine, reference: str, found: Mapping[str, Any]) -> Image
     )
 
 
-def _read_config_digest(engine: Engine, image_id: str) -> str:
+def _read_config_digest(engine: DockerEngine, image_id: str) -> str:
     """Return the config's digest out of the archive that the engine makes of an image."""
     with engine.errors(f"read the config of image {image_id}"):
         return parse_config_digest(open_chunks(engine.api.get_image(image_id)))
@@ -86,7 +86,7 @@ def parse_config_digest(archive: IO[bytes]) -> str:
     raise HostError("the engine's archive of the image names no config")
 
 
-def check_image(engine: Engine, reference: str, lock: ImageLock | None) -> ImageIdentity:
+def check_image(engine: DockerEngine, reference: str, lock: ImageLock | None) -> ImageIdentity:
     """Return the identity of an image, after comparing it with the lock.
 
     Raises HostError where the engine does not have it (it is never pulled), DigestError where it

@@ -13,8 +13,8 @@ from typing import Final
 
 from edgemoe_appliance.container.basepull import BaseChoice, require_base, resolve_bases
 from edgemoe_appliance.container.bases import write_lock
-from edgemoe_appliance.container.builders import Builder, BuildJob, Say, run_builder
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.builders import Builder, BuildJob, run_builder
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.context import (
     BuildInputs,
     ContextEntry,
@@ -44,6 +44,7 @@ from edgemoe_appliance.schema.imagelock import (
     read_lock,
 )
 from edgemoe_appliance.schema.plan import EngineBuild
+from edgemoe_appliance.schema.streams import Say
 from edgemoe_appliance.schema.units import GIB
 
 # A CMake flag that the build stage's shell can split at spaces without surprise.
@@ -87,7 +88,7 @@ def image_tag(target_id: str) -> str:
 
 
 def build_image(
-    engine: Engine,
+    engine: DockerEngine,
     order: BuildOrder,
     images: Path,
     say: Say,
@@ -128,7 +129,7 @@ def build_image(
 
 
 def publish_image(
-    engine: Engine, built: BuiltImage, repository: str, images: Path, say: Say
+    engine: DockerEngine, built: BuiltImage, repository: str, images: Path, say: Say
 ) -> ImageLock:
     """Push an image and return its lock, in which it now stands where to pull it from."""
     published = push_image(engine, built.identity, repository, say)
@@ -158,7 +159,7 @@ def collect_inputs(
 
 
 def _make(
-    engine: Engine,
+    engine: DockerEngine,
     order: BuildOrder,
     entries: list[ContextEntry],
     inputs: ImageInputs,
@@ -191,14 +192,14 @@ def _make(
     return builder
 
 
-def _require_image(engine: Engine, tag: str) -> ImageIdentity:
+def _require_image(engine: DockerEngine, tag: str) -> ImageIdentity:
     identity = read_identity(engine, tag)
     if identity is None:
         raise HostError(f"the builder ended without making {tag}", where=engine.host)
     return identity
 
 
-def _jobs(engine: Engine) -> int:
+def _jobs(engine: DockerEngine) -> int:
     """Return how many compilers the engine's machine has cores and memory for."""
     return max(1, min(engine.facts.cores, engine.facts.memory_bytes // _COMPILER_BYTES))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Final
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.containers import created_container
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.launch import IMAGE_USER, LaunchSpec, User
@@ -21,7 +21,7 @@ _MAX_FILE_BYTES: Final = 32 * 1024 * 1024
 class ImageFiles:
     """An image whose files can be asked for."""
 
-    engine: Engine
+    engine: DockerEngine
     container_id: str
 
     def stream(self, path: str) -> IO[bytes] | None:
@@ -47,7 +47,7 @@ class ImageFiles:
 
 
 @contextlib.contextmanager
-def opened_image(engine: Engine, identity: ImageIdentity) -> Iterator[ImageFiles]:
+def opened_image(engine: DockerEngine, identity: ImageIdentity) -> Iterator[ImageFiles]:
     """Give the files of an image for as long as the context is open."""
     with created_container(engine, _reader(identity)) as reader:
         yield ImageFiles(engine=engine, container_id=reader.container_id)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.containers import (
     ContainerState,
     find_containers,
@@ -40,6 +39,7 @@ from edgemoe_appliance.errors import HostError, MeasureError
 from edgemoe_appliance.schema.journal import LOG_NAME
 from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.schema.sessionfolder import SessionFolder, host_folder
+from edgemoe_appliance.schema.streams import Say
 
 # As long as the native launcher waits: two signals may have to reach the engine.
 _STOP_GRACE_S: Final = 30
@@ -54,9 +54,9 @@ _KILLED: Final = 137  # 128 + SIGKILL
 class ContainerLauncher:
     """Starts `measure` in a container of an image that has been checked against its lock."""
 
-    engine: Engine
+    engine: DockerEngine
     image: ImageIdentity
-    say: Callable[[str], None]
+    say: Say
     exchange: Exchange | None = None  # None: bind mounts where the engine shares our files
     board: BoardFiles | None = None
     render_nodes: tuple[RenderNode, ...] = ()
@@ -128,7 +128,7 @@ class ContainerMeasuring:
     """A measuring process in a container; when it is over, nothing of it is left there."""
 
     def __init__(
-        self, engine: Engine, container_id: str, folder: Path, files: FileExchange
+        self, engine: DockerEngine, container_id: str, folder: Path, files: FileExchange
     ) -> None:
         """Take over a container that has been started."""
         self._engine = engine

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
 from edgemoe_appliance.container.bases import write_lock
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 from edgemoe_appliance.container.packages import read_packages
 from edgemoe_appliance.errors import DigestError
@@ -24,14 +24,14 @@ from edgemoe_appliance.schema.imagelock import (
     lock_path,
 )
 from edgemoe_appliance.schema.plan import EngineBuild
+from edgemoe_appliance.schema.streams import Say
 
-Say = Callable[[str], None]
 # As many names as one line holds; all differences are said one by one before.
 _NAMED: Final = 4
 
 
 def describe_image(
-    engine: Engine,
+    engine: DockerEngine,
     identity: ImageIdentity,
     engines: Mapping[str, EngineBuild],
     inputs: ImageInputs,

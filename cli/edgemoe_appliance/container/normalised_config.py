@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from edgemoe_appliance.container.client import Engine, ImageStore
+from edgemoe_appliance.container.client import DockerEngine, ImageStore
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.base import canonical_json, digest_of
 
@@ -71,7 +71,7 @@ def build_config(found: Mapping[str, Any]) -> bytes:
     return canonical_json(config).encode()
 
 
-def settle_image(engine: Engine, tag: str) -> None:
+def settle_image(engine: DockerEngine, tag: str) -> None:
     """Give an image that was just built the config that every equal build gets.
 
     Does nothing where images are named by their manifest: builders for such stores keep to

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.containers import (
     read_state,
     remove_container,
@@ -42,7 +42,7 @@ class OfflineRun:
 
 
 def run_offline(
-    engine: Engine, image: str, command: Sequence[str], files: Mapping[PurePosixPath, Path]
+    engine: DockerEngine, image: str, command: Sequence[str], files: Mapping[PurePosixPath, Path]
 ) -> OfflineRun:
     """Run a command of an image on files of this machine.
 
@@ -96,7 +96,7 @@ def _specify(
     )
 
 
-def _wait(engine: Engine, container_id: str) -> int:
+def _wait(engine: DockerEngine, container_id: str) -> int:
     end_s = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < end_s:
         state = read_state(engine, container_id)

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import IO, Final
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.image_files import opened_image
 from edgemoe_appliance.container.tarstream import open_members
@@ -19,7 +19,7 @@ _PYTHON_FOLDER: Final = "/opt/edgemoe/lib"
 _PYTHON_PACKAGE: Final = re.compile(r"([A-Za-z0-9._]+)-([A-Za-z0-9._+!]+)\.dist-info")
 
 
-def read_packages(engine: Engine, identity: ImageIdentity) -> ImagePackages:
+def read_packages(engine: DockerEngine, identity: ImageIdentity) -> ImagePackages:
     """Read what an image has installed; nothing of it is run."""
     with opened_image(engine, identity) as files:
         release = files.content(_RELEASE) or b""

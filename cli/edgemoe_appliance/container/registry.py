@@ -7,15 +7,15 @@ says where it was found, not what it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from edgemoe_appliance.container.client import Engine
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import ImageIdentity, check_image
 from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.schema.imagelock import ImageLock, Published
+from edgemoe_appliance.schema.streams import Say
 
-Say = Callable[[str], None]
 # HOST[:PORT]/NAME without tag or digest. Source: the reference grammar of OCI distribution.
 _REPOSITORY: Final = re.compile(
     r"[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)+"
@@ -23,7 +23,9 @@ _REPOSITORY: Final = re.compile(
 _TAG_CHARACTERS: Final = 16
 
 
-def push_image(engine: Engine, identity: ImageIdentity, repository: str, say: Say) -> Published:
+def push_image(
+    engine: DockerEngine, identity: ImageIdentity, repository: str, say: Say
+) -> Published:
     """Push an image and return what the registry calls it.
 
     Its tag there is the start of the digest of its config, so that no push replaces another
@@ -62,7 +64,7 @@ def parse_push(answers: Iterable[Mapping[str, Any]], repository: str, host: str)
     return digest
 
 
-def pull_locked(engine: Engine, lock: ImageLock, tag: str, say: Say) -> ImageIdentity:
+def pull_locked(engine: DockerEngine, lock: ImageLock, tag: str, say: Say) -> ImageIdentity:
     """Pull the image of a lock from where it was published, and give it its usual tag.
 
     Raises HostError where no registry gives it, DigestError where what one gives is not the
@@ -87,7 +89,7 @@ def pull_locked(engine: Engine, lock: ImageLock, tag: str, say: Say) -> ImageIde
     raise HostError("; ".join(failures), where=engine.host, hint="build it instead")
 
 
-def pull_image(engine: Engine, reference: str, say: Say) -> None:
+def pull_image(engine: DockerEngine, reference: str, say: Say) -> None:
     """Pull an image by NAME:TAG, NAME@DIGEST or both. Raises HostError where it is not given."""
     name, _, digest = reference.partition("@")
     repository, tag = split_tag(name)

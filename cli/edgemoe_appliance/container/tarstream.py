@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 
 from edgemoe_appliance.errors import HostError
 
-Member = tuple[tarfile.TarInfo, IO[bytes] | None]
+TarMember = tuple[tarfile.TarInfo, IO[bytes] | None]
 _BLOCK_BYTES: Final = 1 << 20
 _TAR_BLOCK_BYTES: Final = 512
 
@@ -46,7 +46,7 @@ class _ChunkReader(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def open_members(archive: IO[bytes]) -> Iterator[Iterator[Member]]:
+def open_members(archive: IO[bytes]) -> Iterator[Iterator[TarMember]]:
     """Give the members of an archive, each with its content where it is a plain file.
 
     Raises HostError where the archive turns out to be cut off or damaged.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from edgemoe_appliance.container.client import EngineFacts, open_engine
+from edgemoe_appliance.container.client import DockerFacts, open_engine
 from edgemoe_appliance.errors import ApplianceError
 from edgemoe_appliance.schema.configs import Target
 from edgemoe_appliance.schema.findings import Finding, Level
@@ -25,7 +25,7 @@ def check_docker(target: Target, docker_host: str | None) -> Iterator[Finding]:
         yield Finding(check="Docker engine", level=Level.FAIL, seen=error.what, hint=error.hint)
 
 
-def judge_engine(target: Target, facts: EngineFacts, host: str) -> Iterator[Finding]:
+def judge_engine(target: Target, facts: DockerFacts, host: str) -> Iterator[Finding]:
     """Judge what an engine says about itself."""
     yield Finding(
         check="Docker engine",
@@ -49,7 +49,7 @@ def judge_engine(target: Target, facts: EngineFacts, host: str) -> Iterator[Find
         )
 
 
-def _runtime(target: Target, facts: EngineFacts) -> Iterator[Finding]:
+def _runtime(target: Target, facts: DockerFacts) -> Iterator[Finding]:
     if target.container is None:
         return
     wanted = target.container.runtime
@@ -62,7 +62,7 @@ def _runtime(target: Target, facts: EngineFacts) -> Iterator[Finding]:
     )
 
 
-def _kernel_trap(facts: EngineFacts) -> Iterator[Finding]:
+def _kernel_trap(facts: DockerFacts) -> Iterator[Finding]:
     major = re.match(r"(\d+)\.", facts.version)
     if major and int(major[1]) >= _NEEDS_RAW_TABLE and _JETSON_KERNEL.search(facts.kernel):
         yield Finding(

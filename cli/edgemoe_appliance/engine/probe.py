@@ -72,15 +72,17 @@ class NodeClass(str, Enum):
 _CLASSES: Final = tuple(NodeClass)
 _MOE: Final = (NodeClass.ROUTING, NodeClass.EXPERT_FFN)
 
-Count = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-PerClass = Annotated[tuple[Count, ...], Field(min_length=len(_CLASSES), max_length=len(_CLASSES))]
+StrictCount = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+PerClass = Annotated[
+    tuple[StrictCount, ...], Field(min_length=len(_CLASSES), max_length=len(_CLASSES))
+]
 
 
 class ProbeFailure(Frozen):
     """Something the probe could not do, and how often."""
 
     code: Annotated[str, Field(pattern=r"^[a-z-]{1,40}$")]
-    times: Count
+    times: StrictCount
     symbol: Annotated[str, Field(max_length=64)] | None = None
 
 
@@ -91,9 +93,9 @@ class UnknownNode(Frozen):
     """
 
     name: Annotated[str, Field(max_length=64)]
-    nodes: Count
-    timed_nodes: Count
-    timed_ns: Count
+    nodes: StrictCount
+    timed_nodes: StrictCount
+    timed_ns: StrictCount
 
 
 class ProbeHead(Frozen):
@@ -103,10 +105,10 @@ class ProbeHead(Frozen):
     version: Literal[1]
     mode: ProbeMode
     reason: Literal["perf_print", "exit", "signal"]
-    pid: Count
+    pid: StrictCount
     clock: Literal["CLOCK_MONOTONIC", "CLOCK_UPTIME_RAW"]
     decodes: Annotated[int, Field(strict=True, ge=0, le=MAX_CALLS)]
-    discarded: Count
+    discarded: StrictCount
     in_decode: bool
     classes: tuple[NodeClass, ...]
     failures: Annotated[tuple[ProbeFailure, ...], Field(max_length=64)]
@@ -128,14 +130,14 @@ class ProbeCall(Frozen):
 
     kind: PassKind
     mode: CallMode
-    tokens: Count
-    kv_cells: Count | None = None
+    tokens: StrictCount
+    kv_cells: StrictCount | None = None
     result: Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
-    start_ns: Count
-    wall_ns: Count
+    start_ns: StrictCount
+    wall_ns: StrictCount
     timed: bool
-    graphs: Count | None = None
-    syncs: Count | None = None
+    graphs: StrictCount | None = None
+    syncs: StrictCount | None = None
     class_ns: PerClass | None = None
     nodes: PerClass | None = None
     charged: PerClass | None = None

@@ -6,16 +6,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
-from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.base import Frozen, NotNegative, Positive
 from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Backend, Identifier
 from edgemoe_appliance.schema.yamlfile import read_yaml, validate
 
 EVALUATION_FILE = "evaluation.yaml"
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
 
 
 class StepId(str, Enum):

@@ -24,7 +24,7 @@ _COLUMNS = ("step", "machine", "person", "disk", "download", "what")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class EvaluationStep:
     """One step: what it does, what it takes, and the minutes of a person's attention."""
 
     id: StepId
@@ -38,7 +38,7 @@ class Outline:
     """All steps of an evaluation, and what is to be known about it before it begins."""
 
     title: str
-    steps: tuple[Step, ...]
+    steps: tuple[EvaluationStep, ...]
     notes: tuple[str, ...]
 
     def cost_of(self, step: StepId) -> Cost:
@@ -59,7 +59,7 @@ def build_outline(
     return Outline(
         title=_title(evaluation, study),
         steps=tuple(
-            Step(
+            EvaluationStep(
                 id=step,
                 what=_what(step, evaluation, present),
                 cost=estimator.cost(step),
@@ -123,7 +123,7 @@ def _what(step: StepId, evaluation: Evaluation, present: Present) -> str:
     }[step]
 
 
-def _cells(step: Step) -> tuple[str, ...]:
+def _cells(step: EvaluationStep) -> tuple[str, ...]:
     cost = step.cost
     return (
         step.id.value,

@@ -84,6 +84,7 @@ from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.journal import find_kept_plan
 from edgemoe_appliance.schema.plan import EngineBuild, Plan, PlannedModel, read_plan
 from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.schema.streams import Say
 from edgemoe_appliance.schema.units import MB, human_bytes
 from edgemoe_appliance.studies.study import Study
 
@@ -105,9 +106,7 @@ class VisitOutcome:
     error: ApplianceError | None
 
 
-def make_visit(
-    request: VisitRequest, say: Callable[[str], None], interruption: Interruption
-) -> VisitOutcome:
+def make_visit(request: VisitRequest, say: Say, interruption: Interruption) -> VisitOutcome:
     """Do on this machine what fits into the time, and pack it.
 
     Raises ConfigError or RecordError for a request that cannot be begun; what goes wrong later

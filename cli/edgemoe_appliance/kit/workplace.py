@@ -36,6 +36,7 @@ from edgemoe_appliance.schema.files import try_lock, write_atomically
 from edgemoe_appliance.schema.journal import LOG_NAME
 from edgemoe_appliance.schema.roots import Roots, read_roots
 from edgemoe_appliance.schema.sessionfolder import host_folder
+from edgemoe_appliance.schema.streams import Say
 from edgemoe_appliance.studies.study import Study, read_study
 
 ResultT = TypeVar("ResultT")
@@ -68,12 +69,10 @@ class VisitRequest:
     scale: TwinScale | None = None
 
 
-class Timeline:
+class VisitLog:
     """Says what happens and keeps it; times count from the start of run.sh."""
 
-    def __init__(
-        self, say: Callable[[str], None], path: Path, *, start_s: float, roots: Roots
-    ) -> None:
+    def __init__(self, say: Say, path: Path, *, start_s: float, roots: Roots) -> None:
         """Begin; `start_s` is the start by the monotonic clock."""
         self._say, self._path, self._start_s, self._roots = say, path, start_s, roots
         self._lock = threading.Lock()
@@ -111,7 +110,7 @@ class Visit:
     facts: VisitFacts
     study: Study
     target: Target
-    timeline: Timeline
+    timeline: VisitLog
     interruption: Interruption
     folders: Folders
     roots: Roots
@@ -163,9 +162,7 @@ class Visit:
 
 
 @contextlib.contextmanager
-def open_visit(
-    request: VisitRequest, say: Callable[[str], None], interruption: Interruption
-) -> Iterator[Visit]:
+def open_visit(request: VisitRequest, say: Say, interruption: Interruption) -> Iterator[Visit]:
     """Give a visit, begun or gone on with, for as long as the context is open.
 
     Raises RecordError where there is no kit, ConfigError for a target that is not known or another
@@ -189,7 +186,7 @@ def open_visit(
             facts=_begun_facts(request.out, kit, target_id),
             study=study,
             target=target,
-            timeline=Timeline(say, request.out / _TIMELINE, start_s=start_s, roots=roots),
+            timeline=VisitLog(say, request.out / _TIMELINE, start_s=start_s, roots=roots),
             interruption=interruption,
             folders=folders,
             roots=roots,

@@ -47,7 +47,7 @@ class RunExpectation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
+class Deviation:
     """Something that the engine did otherwise; `line` is its own statement, where there is one.
 
     `spoils` says that the run's figures are not those that were asked for.
@@ -69,7 +69,7 @@ class Difference:
 
 def check_adherence(
     account: Account, planned: RunExpectation, generated_tokens: int | None
-) -> tuple[Difference, ...]:
+) -> tuple[Deviation, ...]:
     """Return in what an engine did not follow its plan; what spoils the run comes first."""
     found = [
         *_check_device(account, planned),
@@ -81,20 +81,20 @@ def check_adherence(
     return tuple(sorted(found, key=lambda difference: not difference.spoils))
 
 
-def _check_device(account: Account, planned: RunExpectation) -> Iterator[Difference]:
+def _check_device(account: Account, planned: RunExpectation) -> Iterator[Deviation]:
     facts, lines = account.facts, account.lines
     offloaded, wanted = facts.layers_offloaded, planned.gpu_layers
     possible = wanted if facts.layers is None else min(wanted, facts.layers)
     if wanted and account.no_gpu:
         text = f"{wanted} layers were to lie on the GPU, the engine found none"
-        yield Difference(text=text, line=lines["no_gpu"], spoils=True)
+        yield Deviation(text=text, line=lines["no_gpu"], spoils=True)
     elif offloaded is not None and offloaded != possible:
         text = f"{possible} layers were to lie on the GPU, {offloaded} do"
-        yield Difference(text=text, line=lines["layers"], spoils=True)
+        yield Deviation(text=text, line=lines["layers"], spoils=True)
     elif wanted and _lies_on_host(facts):
         # Later engines tell the layers that were asked for, whatever became of them.
         text = f"{possible} layers were to lie on the GPU, all weights lie in the host's memory"
-        yield Difference(text=text, line=lines.get("layers"), spoils=True)
+        yield Deviation(text=text, line=lines.get("layers"), spoils=True)
     yield from _check_device_names(account, planned)
 
 
@@ -103,7 +103,7 @@ def _lies_on_host(facts: EngineFacts) -> bool:
     return bool(weights) and all(buffer.is_host for buffer in weights)
 
 
-def _check_device_names(account: Account, planned: RunExpectation) -> Iterator[Difference]:
+def _check_device_names(account: Account, planned: RunExpectation) -> Iterator[Deviation]:
     devices, line = account.facts.devices, account.lines.get("devices")
     backend = planned.target.backend
     ours = [name for name in devices if name.startswith(_DEVICES[backend])]
@@ -111,16 +111,16 @@ def _check_device_names(account: Account, planned: RunExpectation) -> Iterator[D
     if backend is Backend.CPU and devices:
         # Even without layers there it computes long prompts.
         text = f"the processor was to compute alone, the engine uses {told} too"
-        yield Difference(text=text, line=line, spoils=True)
+        yield Deviation(text=text, line=line, spoils=True)
     elif devices and not ours:
         text = f"the backend was to be {backend.value}, the engine uses {told}"
-        yield Difference(text=text, line=line, spoils=True)
+        yield Deviation(text=text, line=line, spoils=True)
     elif len(devices) > 1:
         text = f"the model was spread over {len(devices)} devices: {told}"
-        yield Difference(text=text, line=line, spoils=False)
+        yield Deviation(text=text, line=line, spoils=False)
 
 
-def _check_settings(account: Account, planned: RunExpectation) -> Iterator[Difference]:
+def _check_settings(account: Account, planned: RunExpectation) -> Iterator[Deviation]:
     facts, spec = account.facts, planned.spec
     rows = (
         ("threads", spec.threads, facts.threads, True),
@@ -131,43 +131,43 @@ def _check_settings(account: Account, planned: RunExpectation) -> Iterator[Diffe
     for name, wanted, found, spoils in rows:
         if found is not None and found != wanted:
             text = f"{name.replace('_', ' ')}: {wanted} wanted, {found} used"
-            yield Difference(text=text, line=account.lines[name], spoils=spoils)
+            yield Deviation(text=text, line=account.lines[name], spoils=spoils)
     if spec.context and facts.context is not None and facts.context != spec.context:
         padded = -(-spec.context // _CONTEXT_STEP) * _CONTEXT_STEP
         text = f"context: {spec.context} tokens wanted, {facts.context} used"
         is_padded = facts.context == padded
-        yield Difference(text=text, line=account.lines["context"], spoils=not is_padded)
+        yield Deviation(text=text, line=account.lines["context"], spoils=not is_padded)
     if facts.flash_attention:
         text = "flash attention was not to be used"
-        yield Difference(text=text, line=account.lines["flash_attention"], spoils=True)
+        yield Deviation(text=text, line=account.lines["flash_attention"], spoils=True)
 
 
 def _bounded(usual: int, context: int | None) -> int:
     return usual if context is None else min(usual, context)
 
 
-def _check_model(account: Account, planned: RunExpectation) -> Iterator[Difference]:
+def _check_model(account: Account, planned: RunExpectation) -> Iterator[Deviation]:
     if account.model_file is not None and account.model_file != planned.model_path:
         text = f"the model was to be {planned.model_path}"
-        yield Difference(text=text, line=account.lines["model_file"], spoils=True)
+        yield Deviation(text=text, line=account.lines["model_file"], spoils=True)
     if account.maps_model and planned.spec.arm is Arm.NO_MMAP:
         text = "the model was to be read whole, the engine maps it"
-        yield Difference(text=text, line=account.lines["maps_model"], spoils=True)
+        yield Deviation(text=text, line=account.lines["maps_model"], spoils=True)
 
 
 def _check_tokens(
     account: Account, planned: RunExpectation, generated_tokens: int | None
-) -> Iterator[Difference]:
+) -> Iterator[Deviation]:
     wanted = planned.spec.n_predict
     if account.asked_tokens is not None and account.asked_tokens != wanted:
         text = f"{wanted} tokens were to be generated at most"
-        yield Difference(text=text, line=account.lines["asked_tokens"], spoils=True)
+        yield Deviation(text=text, line=account.lines["asked_tokens"], spoils=True)
     if generated_tokens is not None and generated_tokens > wanted:
         text = f"{wanted} tokens were to be generated at most, {generated_tokens} were"
-        yield Difference(text=text, line=None, spoils=True)
+        yield Deviation(text=text, line=None, spoils=True)
 
 
-def _check_unsaid(account: Account, planned: RunExpectation) -> Iterator[Difference]:
+def _check_unsaid(account: Account, planned: RunExpectation) -> Iterator[Deviation]:
     """Yield one difference that names what the engine was expected to say and did not."""
     facts = account.facts
     on_device = any(not buffer.is_host for buffer in facts.buffers)
@@ -183,4 +183,4 @@ def _check_unsaid(account: Account, planned: RunExpectation) -> Iterator[Differe
     unsaid = [name for name, is_said in expected.items() if not is_said]
     if unsaid:
         text = f"the engine did not say what it used: {', '.join(unsaid)}"
-        yield Difference(text=text, line=None, spoils=False)
+        yield Deviation(text=text, line=None, spoils=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgemoe_appliance.engine.account import Account, parse_account
 from edgemoe_appliance.engine.footer import Footer, parse_footer
 from edgemoe_appliance.engine.stream import EngineResult
-from edgemoe_appliance.measure.adherence import Difference, RunExpectation, check_adherence
+from edgemoe_appliance.measure.adherence import Deviation, RunExpectation, check_adherence
 from edgemoe_appliance.measure.cgroup import Cgroup, NoCgroup
 from edgemoe_appliance.measure.cgroup_metrics import describe_oom_kill, put_cgroup
 from edgemoe_appliance.measure.heat_metrics import put_heat, put_pause
@@ -59,7 +59,7 @@ class RawRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class SamplingSetup:
     """How it was read: sources, cgroup, the time between two samples."""
 
     power: Discovery
@@ -79,7 +79,7 @@ class Figures:
     engine: EngineFacts
 
 
-def derive_figures(raw: RawRun, setting: Setting) -> Figures:
+def derive_figures(raw: RawRun, setting: SamplingSetup) -> Figures:
     """Return the figures of a run."""
     spec = raw.planned.spec
     footer = parse_footer(raw.result.stderr_text)
@@ -121,7 +121,7 @@ def _put_probe(readings: Readings, raw: RawRun, account: Account) -> tuple[Cavea
 
 def _differences(
     raw: RawRun, account: Account, footer: Footer | None, status: Status
-) -> tuple[Difference, ...]:
+) -> tuple[Deviation, ...]:
     """Return how the run differs from its plan; of one that failed only what spoils it.
 
     An engine that failed early could not say all that is expected of it.
@@ -131,7 +131,7 @@ def _differences(
     return found if status is Status.OK else tuple(each for each in found if each.spoils)
 
 
-def _put_samples(readings: Readings, raw: RawRun, setting: Setting) -> tuple[Caveat, ...]:
+def _put_samples(readings: Readings, raw: RawRun, setting: SamplingSetup) -> tuple[Caveat, ...]:
     """Put what follows from the samples: memory, processor use and heat."""
     result, report = raw.result, raw.report
     run = cut_samples(
@@ -157,7 +157,7 @@ def _put_samples(readings: Readings, raw: RawRun, setting: Setting) -> tuple[Cav
 
 
 def _put_power(
-    readings: Readings, raw: RawRun, setting: Setting, windows: tuple[Window, ...]
+    readings: Readings, raw: RawRun, setting: SamplingSetup, windows: tuple[Window, ...]
 ) -> tuple[Caveat, ...]:
     power = build_run_power(setting.power, raw.report.power)
     return put_power(readings, power, windows, readings.metrics.get("generated_tokens"))

@@ -8,14 +8,14 @@ from edgemoe_appliance.measure.cooldown import CooldownEnd
 from edgemoe_appliance.measure.heat import ThrottleReading, check_throttling, hottest_on_die
 from edgemoe_appliance.measure.pause import Pause
 from edgemoe_appliance.measure.readings import Readings
-from edgemoe_appliance.measure.sampler import Sample
+from edgemoe_appliance.measure.sampler import SystemSample
 from edgemoe_appliance.schema.records import Caveat
 
 _TEMPERATURES = ("temp_start_c", "temp_peak_c", "temp_end_c")
 
 
 def put_heat(
-    readings: Readings, samples: Sequence[Sample], throttle: Sequence[ThrottleReading]
+    readings: Readings, samples: Sequence[SystemSample], throttle: Sequence[ThrottleReading]
 ) -> tuple[Caveat, ...]:
     """Put the temperatures of the die and what throttling there was; return its caveat."""
     hottest = [hottest_on_die(sample.heat.temps_c) for sample in samples if sample.heat is not None]

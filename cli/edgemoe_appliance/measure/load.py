@@ -9,7 +9,7 @@ from typing import Final
 from edgemoe_appliance.measure.quantiles import percentile
 from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.measure.runsamples import RunSamples, highest, values
-from edgemoe_appliance.measure.sampler import Sample
+from edgemoe_appliance.measure.sampler import SystemSample
 from edgemoe_appliance.measure.tree import TreeReading
 from edgemoe_appliance.schema.records import BufferFacts, BufferKind, Caveat
 from edgemoe_appliance.schema.units import NS_PER_S
@@ -85,7 +85,7 @@ def _peak_at_s(run: RunSamples) -> float | None:
     return (first_ns - run.spawn_ns) / NS_PER_S
 
 
-def _put_host_memory(readings: Readings, samples: Sequence[Sample]) -> None:
+def _put_host_memory(readings: Readings, samples: Sequence[SystemSample]) -> None:
     available = values(samples, lambda sample: sample.host.mem_available_bytes)
     drop = max(0, available[0] - min(available)) if available else None
     readings.put("mem_available_drop_bytes", drop, _UNTOLD)
@@ -121,7 +121,7 @@ def put_cpu(readings: Readings, run: RunSamples, cost: ProcessCost) -> None:
     readings.put("steal_pct", other.steal_pct if other else None, _UNTOLD)
 
 
-def _peak_cpu_pct(samples: Sequence[Sample]) -> float | None:
+def _peak_cpu_pct(samples: Sequence[SystemSample]) -> float | None:
     points = [
         (sample.t_mono_ns, sample.tree.cpu_s)
         for sample in samples
@@ -144,7 +144,7 @@ class OtherLoad:
     steal_pct: float
 
 
-def _other_load(samples: Sequence[Sample], cost: ProcessCost) -> OtherLoad | None:
+def _other_load(samples: Sequence[SystemSample], cost: ProcessCost) -> OtherLoad | None:
     totals = [(s.t_mono_ns, s.host.cpu) for s in samples if s.host.cpu is not None]
     if len(totals) < 2 or totals[-1][0] == totals[0][0]:
         return None

@@ -21,7 +21,7 @@ from edgemoe_appliance.measure.energy import (
     total_energy,
 )
 from edgemoe_appliance.measure.power.discovery import Discovery
-from edgemoe_appliance.measure.power.interface import PowerMeter, Reading, total_rails
+from edgemoe_appliance.measure.power.interface import MeterReading, PowerMeter, total_rails
 from edgemoe_appliance.measure.railtrace import RailTrace, build_trace
 from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.schema.configs import PowerSource
@@ -84,7 +84,7 @@ class RunPower:
 
 
 def build_run_power(
-    power: Discovery, readings: Mapping[PowerSource, Sequence[Reading]]
+    power: Discovery, readings: Mapping[PowerSource, Sequence[MeterReading]]
 ) -> RunPower:
     """Return the traces of the rails that count."""
     return RunPower(
@@ -95,7 +95,7 @@ def build_run_power(
 
 
 def _total_traces(
-    meter: PowerMeter | None, readings: Mapping[PowerSource, Sequence[Reading]]
+    meter: PowerMeter | None, readings: Mapping[PowerSource, Sequence[MeterReading]]
 ) -> tuple[RailTrace, ...]:
     if meter is None:
         return ()

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import pairwise
 from statistics import median
 
-from edgemoe_appliance.measure.power.interface import DeadReading, PowerReading, Rail, Reading
+from edgemoe_appliance.measure.power.interface import DeadReading, MeterReading, PowerReading, Rail
 from edgemoe_appliance.schema.records import Caveat, Window
 from edgemoe_appliance.schema.units import NS_PER_S
 
@@ -44,7 +44,7 @@ class RailTrace:
         return _HOLD_PERIODS * self.period_s * NS_PER_S
 
 
-def build_trace(readings: Iterable[Reading], rail: Rail) -> RailTrace:
+def build_trace(readings: Iterable[MeterReading], rail: Rail) -> RailTrace:
     """Return the readings of a rail in order of time, one for each moment."""
     values: dict[int, float] = {}
     failures: list[DeadReading] = []

@@ -16,7 +16,7 @@ from edgemoe_appliance.engine.probe_build import ProbeBuild
 from edgemoe_appliance.engine.stream import EngineEvent, EventKind, run_engine
 from edgemoe_appliance.errors import MeasureError
 from edgemoe_appliance.measure.adherence import RunExpectation
-from edgemoe_appliance.measure.figures import RawRun, Setting, derive_figures
+from edgemoe_appliance.measure.figures import RawRun, SamplingSetup, derive_figures
 from edgemoe_appliance.measure.instruments import Instruments
 from edgemoe_appliance.measure.live import LiveFile
 from edgemoe_appliance.measure.pause import Pause, margin_s
@@ -114,7 +114,7 @@ def execute_run(
     if raw.probe_report is not None:
         raw_data[f"{name}.probe.jsonl"] = raw.probe_report
     kept, lost = _keep_raw(context.folder, raw_data)
-    setting = Setting(power=power, cgroup=cgroup, period_s=context.period_s)
+    setting = SamplingSetup(power=power, cgroup=cgroup, period_s=context.period_s)
     figures = derive_figures(raw, setting)
     return EndRecord(
         run_id=header.run_id,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from edgemoe_appliance.measure.sampler import Sample
+from edgemoe_appliance.measure.sampler import SystemSample
 
 ItemT = TypeVar("ItemT")
 
@@ -18,12 +18,12 @@ class RunSamples:
     `full_ns` is when the engine held all its memory, None where it never came so far.
     """
 
-    samples: tuple[Sample, ...]
+    samples: tuple[SystemSample, ...]
     spawn_ns: int
     full_ns: int | None
 
     @property
-    def alive(self) -> tuple[Sample, ...]:
+    def alive(self) -> tuple[SystemSample, ...]:
         """Return the samples of the living process; none where it was not seen with all its memory.
 
         Unless a sample was taken from then on, the highest one says nothing about a peak.
@@ -35,7 +35,7 @@ class RunSamples:
 
 
 def cut_samples(
-    samples: Sequence[Sample], *, spawn_ns: int, full_ns: int | None, exit_ns: int
+    samples: Sequence[SystemSample], *, spawn_ns: int, full_ns: int | None, exit_ns: int
 ) -> RunSamples:
     """Return the part of samples (in order of time) that belongs to a process."""
     before = [sample for sample in samples if sample.t_mono_ns <= spawn_ns]

@@ -15,7 +15,7 @@ from edgemoe_appliance.measure.cgroup import CgroupMemory
 from edgemoe_appliance.measure.heat import HeatReading, ThrottleReading
 from edgemoe_appliance.measure.hostload import HostReading
 from edgemoe_appliance.measure.instruments import Instruments, KernelCounters
-from edgemoe_appliance.measure.power.interface import Reading
+from edgemoe_appliance.measure.power.interface import MeterReading
 from edgemoe_appliance.measure.tree import TreeReader, TreeReading
 from edgemoe_appliance.schema.configs import PowerSource
 from edgemoe_appliance.schema.units import NS_PER_S
@@ -25,7 +25,7 @@ _RARE_NS = NS_PER_S
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sample:
+class SystemSample:
     """One sample; `tree` is None while no process is attached, `cgroup` where there is none.
 
     `late_ns` is how long after its due time it was taken, None for one that had none; `cost_ns`
@@ -45,8 +45,8 @@ class Sample:
 class SamplerReport:
     """All that was read around one run, each list in order of time."""
 
-    samples: tuple[Sample, ...]
-    power: Mapping[PowerSource, tuple[Reading, ...]]
+    samples: tuple[SystemSample, ...]
+    power: Mapping[PowerSource, tuple[MeterReading, ...]]
     throttle: tuple[ThrottleReading, ...]
     counters: tuple[KernelCounters, ...]
     failure: str | None
@@ -60,8 +60,8 @@ class Sampler:
         self._instruments = instruments
         self._period_ns = round(period_s * NS_PER_S)
         self._tree: TreeReader | None = None
-        self._samples: list[Sample] = []
-        self._power: dict[PowerSource, list[Reading]] = {}
+        self._samples: list[SystemSample] = []
+        self._power: dict[PowerSource, list[MeterReading]] = {}
         self._throttle: list[ThrottleReading] = []
         self._counters: list[KernelCounters] = []
         self._failure: str | None = None
@@ -147,13 +147,13 @@ class Sampler:
             except Exception as error:  # noqa: BLE001 (a dead sampler must not end the run)
                 self._failure = f"{type(error).__name__}: {error}"
 
-    def _read(self, cost_from_ns: int, late_ns: int | None) -> Sample:
+    def _read(self, cost_from_ns: int, late_ns: int | None) -> SystemSample:
         instruments = self._instruments
         if late_ns is not None:
             # In step only: of a counter read twice within its refresh, power is 0 or far too high.
             for meter in instruments.power.meters:
                 self._power.setdefault(meter.source, []).extend(meter.read())
-        return Sample(
+        return SystemSample(
             t_mono_ns=time.monotonic_ns(),
             tree=self._tree.read() if self._tree else None,
             host=instruments.host.read(),

@@ -27,11 +27,11 @@ from edgemoe_appliance.measure.facts import rail_facts
 from edgemoe_appliance.measure.power.discovery import Discovery
 from edgemoe_appliance.measure.power.interface import (
     DeadReading,
+    MeterReading,
     PowerMeter,
     PowerReading,
-    Reading,
 )
-from edgemoe_appliance.measure.sampler import Sample, SamplerReport
+from edgemoe_appliance.measure.sampler import SamplerReport, SystemSample
 from edgemoe_appliance.schema.base import canonical_json
 from edgemoe_appliance.schema.journal import SAMPLES_FOLDER
 from edgemoe_appliance.schema.records import HeaderRecord, SampleFile
@@ -79,7 +79,7 @@ def build_samples(
     return canonical_json(document).encode(errors="replace")
 
 
-def _sample(sample: Sample) -> dict[str, Any]:
+def _sample(sample: SystemSample) -> dict[str, Any]:
     data = asdict(sample)
     data["heat"] = {} if sample.heat is None else sample.heat.temps_c
     return data
@@ -94,7 +94,7 @@ def _parts(power: Discovery) -> Iterator[tuple[str, PowerMeter]]:
         yield "beside", meter
 
 
-def _source(part: str, meter: PowerMeter, readings: Sequence[Reading]) -> dict[str, Any]:
+def _source(part: str, meter: PowerMeter, readings: Sequence[MeterReading]) -> dict[str, Any]:
     numbers = {rail.name: number for number, rail in enumerate(meter.rails)}
     return {
         "source": meter.source.value,
@@ -105,7 +105,7 @@ def _source(part: str, meter: PowerMeter, readings: Sequence[Reading]) -> dict[s
     }
 
 
-def _reading(reading: Reading, rail: int) -> list[Any]:
+def _reading(reading: MeterReading, rail: int) -> list[Any]:
     if isinstance(reading, DeadReading):
         return [reading.t_mono_ns, rail, None, reading.reason]
     value = reading.power_w if isinstance(reading, PowerReading) else reading.energy_j

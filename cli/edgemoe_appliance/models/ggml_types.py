@@ -12,7 +12,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
+
+TensorShape: TypeAlias = tuple[int, ...]  # elements along each dimension, as GGUF orders them
 
 
 @dataclass(frozen=True, kw_only=True)

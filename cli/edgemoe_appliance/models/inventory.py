@@ -26,7 +26,7 @@ _FETCH = "run: edgemoe-appliance models fetch"
 _WRITE = "delete it and run: edgemoe-appliance models twin"
 
 
-class Verdict(str, Enum):
+class FileState(str, Enum):
     """What was found where a model file should lie."""
 
     OK = "ok"
@@ -42,7 +42,7 @@ class ModelFinding:
     model_id: str
     scale: TwinScale | None
     path: Path
-    verdict: Verdict
+    verdict: FileState
     text: str
     hint: str = ""
 
@@ -98,15 +98,15 @@ def _check_model(
     model_id: str, entry: ModelEntry, path: Path, on_progress: Progress
 ) -> ModelFinding:
     if not path.exists():
-        return _finding(model_id, None, path, Verdict.MISSING, "not there", _FETCH)
+        return _finding(model_id, None, path, FileState.MISSING, "not there", _FETCH)
     try:
         differences = list(_differences(entry, path, on_progress))
     except (ApplianceError, OSError) as error:
-        return _finding(model_id, None, path, Verdict.UNREADABLE, str(error))
+        return _finding(model_id, None, path, FileState.UNREADABLE, str(error))
     if differences:
         text, hint = "; ".join(differences), f"move it away, then {_FETCH}"
-        return _finding(model_id, None, path, Verdict.DIFFERENT, text, hint)
-    return _finding(model_id, None, path, Verdict.OK, "the pinned file")
+        return _finding(model_id, None, path, FileState.DIFFERENT, text, hint)
+    return _finding(model_id, None, path, FileState.OK, "the pinned file")
 
 
 def _differences(entry: ModelEntry, path: Path, on_progress: Progress) -> Iterator[str]:
@@ -136,18 +136,18 @@ def _check_twin(
         read_header(path)
         sha256 = read_sha256(path, on_progress)
     except (ApplianceError, OSError) as error:
-        return _finding(model_id, scale, path, Verdict.UNREADABLE, str(error), _WRITE)
+        return _finding(model_id, scale, path, FileState.UNREADABLE, str(error), _WRITE)
     if sha256 != twin_sha256(build_twin(entry, model_id, scale), on_progress):
         text = f"sha256 {sha256} is not that of this twin"
-        return _finding(model_id, scale, path, Verdict.DIFFERENT, text, _WRITE)
-    return _finding(model_id, scale, path, Verdict.OK, "the twin, byte for byte")
+        return _finding(model_id, scale, path, FileState.DIFFERENT, text, _WRITE)
+    return _finding(model_id, scale, path, FileState.OK, "the twin, byte for byte")
 
 
 def _finding(
     model_id: str,
     scale: TwinScale | None,
     path: Path,
-    verdict: Verdict,
+    verdict: FileState,
     text: str,
     hint: str = "",
 ) -> ModelFinding:

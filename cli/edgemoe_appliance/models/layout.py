@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgemoe_appliance.models.ggml_types import GgmlType
+from edgemoe_appliance.models.ggml_types import GgmlType, TensorShape
 from edgemoe_appliance.models.gguf import DEFAULT_ALIGNMENT, TensorInfo, aligned
 from edgemoe_appliance.models.quantiser import (
     FileType,
@@ -19,7 +19,6 @@ from edgemoe_appliance.models.quantiser import (
 from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
 
-Shape = tuple[int, ...]
 # Architectures that a twin can have; those of them that can have experts.
 TWIN_ARCHITECTURES = ("olmoe", "llama", "qwen2", "gemma2")
 EXPERT_ARCHITECTURES = ("olmoe", "llama")
@@ -97,7 +96,7 @@ def build_tensors(
 
 def _typed(
     architecture: str, shape: ModelShape, file_type: FileType
-) -> Iterator[tuple[str, Shape, GgmlType]]:
+) -> Iterator[tuple[str, TensorShape, GgmlType]]:
     """Yield name, shape and type in the order of llama-quantize: by block, then by name."""
     model = QuantiserRequest(
         architecture=architecture,
@@ -115,9 +114,9 @@ def _typed(
             yield name, dimensions, choose_type(name, dimensions, block, model, file_type)
 
 
-def _outer_tensors(shape: ModelShape) -> dict[str, Shape]:
+def _outer_tensors(shape: ModelShape) -> dict[str, TensorShape]:
     width, vocabulary = shape.embedding_length, shape.vocab_size
-    tensors: dict[str, Shape] = {
+    tensors: dict[str, TensorShape] = {
         "token_embd.weight": (width, vocabulary),
         "output_norm.weight": (width,),
     }
@@ -128,12 +127,12 @@ def _outer_tensors(shape: ModelShape) -> dict[str, Shape]:
     return tensors
 
 
-def _block_tensors(architecture: str, shape: ModelShape) -> dict[str, Shape]:
+def _block_tensors(architecture: str, shape: ModelShape) -> dict[str, TensorShape]:
     width, inner = shape.embedding_length, shape.feed_forward_length
     queries = shape.head_count * shape.key_length
     keys = shape.head_count_kv * shape.key_length
     values = shape.head_count_kv * shape.value_length
-    tensors: dict[str, Shape] = {
+    tensors: dict[str, TensorShape] = {
         "attn_norm.weight": (width,),
         "attn_q.weight": (width, queries),
         "attn_k.weight": (width, keys),
@@ -156,7 +155,7 @@ def _block_tensors(architecture: str, shape: ModelShape) -> dict[str, Shape]:
     }
 
 
-def _expert_tensors(shape: ModelShape) -> dict[str, Shape]:
+def _expert_tensors(shape: ModelShape) -> dict[str, TensorShape]:
     width, inner, experts = shape.embedding_length, shape.feed_forward_length, shape.expert_count
     return {
         "ffn_gate_inp.weight": (width, experts),

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.models.ggml_types import F32, TYPE_BY_NAME, GgmlType
-
-Shape = tuple[int, ...]
+from edgemoe_appliance.models.ggml_types import F32, TYPE_BY_NAME, GgmlType, TensorShape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +89,7 @@ def find_file_type(name: str) -> FileType:
 
 
 def choose_type(
-    name: str, shape: Shape, block: int, model: QuantiserRequest, file_type: FileType
+    name: str, shape: TensorShape, block: int, model: QuantiserRequest, file_type: FileType
 ) -> GgmlType:
     """Return the type of a tensor; `block` is the number of its block, 0 outside of blocks."""
     if not _is_quantised(name, shape):
@@ -114,12 +112,12 @@ def choose_type(
     return _that_fits(TYPE_BY_NAME[chosen], shape[0])
 
 
-def _is_quantised(name: str, shape: Shape) -> bool:
+def _is_quantised(name: str, shape: TensorShape) -> bool:
     """Return whether a tensor is left as it is: norms, biases, the router."""
     return len(shape) > 1 and name.endswith(".weight") and "ffn_gate_inp" not in name
 
 
-def _head_type(usual: GgmlType, shape: Shape) -> str:
+def _head_type(usual: GgmlType, shape: TensorShape) -> str:
     return "Q8_0" if shape[0] % usual.block_elements or usual.name == "Q8_0" else "Q6_K"
 
 

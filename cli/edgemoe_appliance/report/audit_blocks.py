@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edgemoe_appliance.analysis.audit import AuditVerdict, Confidence, Finding
-from edgemoe_appliance.report.filters import Mark, mark_of
+from edgemoe_appliance.analysis.audit import AuditFinding, AuditVerdict, Confidence
+from edgemoe_appliance.report.filters import VerdictMark, mark_of
 
 _ORDER = (
     AuditVerdict.INCONSISTENT,
@@ -23,7 +23,7 @@ _ASKS = (AuditVerdict.INCONSISTENT, AuditVerdict.UNDECIDED)
 class Tally:
     """How many there are of a mark."""
 
-    mark: Mark
+    mark: VerdictMark
     count: int
 
 
@@ -33,8 +33,8 @@ class AuditGroup:
 
     title: str
     tallies: tuple[Tally, ...]
-    shown: tuple[Finding, ...]
-    folded: tuple[Finding, ...]
+    shown: tuple[AuditFinding, ...]
+    folded: tuple[AuditFinding, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +46,14 @@ class Audits:
     kind: Literal["audits"] = "audits"
 
 
-def build_audits(title: str, findings: Sequence[Finding]) -> Audits:
+def build_audits(title: str, findings: Sequence[AuditFinding]) -> Audits:
     """Return findings by test, the tests in their order."""
     tests = dict.fromkeys(finding.test for finding in findings)
     groups = ([f for f in findings if f.test == test] for test in tests)
     return Audits(title=title, groups=tuple(map(_group, groups)))
 
 
-def _group(findings: Sequence[Finding]) -> AuditGroup:
+def _group(findings: Sequence[AuditFinding]) -> AuditGroup:
     ordered = sorted(findings, key=lambda finding: _ORDER.index(finding.verdict))
     return AuditGroup(
         title=findings[0].test,
@@ -63,12 +63,12 @@ def _group(findings: Sequence[Finding]) -> AuditGroup:
     )
 
 
-def tallies_of(marks: Iterable[Mark]) -> tuple[Tally, ...]:
+def tallies_of(marks: Iterable[VerdictMark]) -> tuple[Tally, ...]:
     """Return how many there are of each mark, in the order of the first ones."""
     return tuple(Tally(mark=mark, count=count) for mark, count in Counter(marks).items())
 
 
-def weightiest(findings: Sequence[Finding], most: int) -> tuple[tuple[Finding, ...], int]:
+def weightiest(findings: Sequence[AuditFinding], most: int) -> tuple[tuple[AuditFinding, ...], int]:
     """Return one finding per test that does not fit, the surest first, and how many are left."""
     asks = [finding for finding in findings if finding.verdict in _ASKS]
     failed = [finding for finding in asks if finding.verdict is AuditVerdict.INCONSISTENT]

@@ -14,14 +14,14 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from edgemoe_appliance.analysis.audit import Finding
+from edgemoe_appliance.analysis.audit import AuditFinding
 from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Part, Scope, Verdict
 from edgemoe_appliance.analysis.claims.formatting import number_in_words, with_unit
 from edgemoe_appliance.analysis.claims.verdicts import FAMILIES, TOLD_ORDER, Family
 from edgemoe_appliance.report.audit_blocks import Tally, tallies_of, weightiest
 from edgemoe_appliance.report.filters import bounds_of, mark_of
 from edgemoe_appliance.report.judgement import Judgement
-from edgemoe_appliance.report.range_plot import Axis, LimitBand, draw_names, draw_row
+from edgemoe_appliance.report.range_plot import LimitBand, ValueAxis, draw_names, draw_row
 
 _KEY_AUDITS = 6
 # Two ratios that order the same models must lie on the same side of it.
@@ -49,7 +49,7 @@ class ClaimGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class AnswerBlock:
     """The head of the page: counts, every claim in a line, the audits that matter most.
 
     `own` counts what the study's own figures make of the claims, where there are others.
@@ -60,7 +60,7 @@ class Answer:
     tallies: tuple[Tally, ...]
     own: tuple[Tally, ...]
     groups: tuple[ClaimGroup, ...]
-    audits: tuple[Finding, ...]
+    audits: tuple[AuditFinding, ...]
     more_audits: int
 
 
@@ -84,7 +84,7 @@ class PartRows:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
+class ClaimSide:
     """One verdict on a claim, by the reader's numbers or by the study's own.
 
     `missing` counts the parts that each reason kept from being tested, `with_where` says whether
@@ -108,16 +108,16 @@ class Claims:
 
     where: str
     notes: tuple[str, ...]
-    claims: tuple[tuple[Side, ...], ...]
+    claims: tuple[tuple[ClaimSide, ...], ...]
     kind: Literal["claims"] = "claims"
 
 
-def build_answer(judgement: Judgement) -> Answer:
+def build_answer(judgement: Judgement) -> AnswerBlock:
     """Return the head of the page."""
     verdicts = judgement.verdicts
     own = {verdict.id: verdict for verdict in judgement.own_verdicts or ()}
     audits, more_audits = weightiest(judgement.all_findings, _KEY_AUDITS)
-    return Answer(
+    return AnswerBlock(
         title="What holds" if own else "What the study's own figures bear out",
         text=tuple(_answer_text(judgement)),
         tallies=_tallies(verdicts),
@@ -202,10 +202,10 @@ def build_claims(judgement: Judgement) -> Claims:
     )
 
 
-def _side(verdict: ClaimVerdict, common: Sequence[str], *, with_where: bool) -> Side:
+def _side(verdict: ClaimVerdict, common: Sequence[str], *, with_where: bool) -> ClaimSide:
     untested = [part for part in verdict.parts if part.verdict is Verdict.NOT_TESTED]
     counts = Counter(part.missing for part in untested)
-    return Side(
+    return ClaimSide(
         verdict=verdict,
         parts=tuple(_part_rows(_tested(verdict))),
         missing={reason: counts[reason] for reason in verdict.missing},
@@ -260,9 +260,9 @@ def _part_rows(parts: Sequence[Part]) -> Iterable[PartRows]:
         )
 
 
-def _axis(parts: Sequence[Part]) -> Axis | None:
+def _axis(parts: Sequence[Part]) -> ValueAxis | None:
     limits = parts[0].limits
     asked = LimitBand(low=limits.low, high=limits.high) if limits else LimitBand(line=_EQUAL)
     numbers = [number for part in parts for number in _judged_numbers(part)]
     ends = [end for number in numbers for end in bounds_of(number) or ()]
-    return Axis.around(asked, [*(number.value for number in numbers), *ends])
+    return ValueAxis.around(asked, [*(number.value for number in numbers), *ends])

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from edgemoe_appliance.analysis.table_model import Column, RowGroup
 from edgemoe_appliance.report.audit_blocks import Audits
-from edgemoe_appliance.report.claim_blocks import Answer, Claims
+from edgemoe_appliance.report.claim_blocks import AnswerBlock, Claims
 
 Tone = Literal["twin", "absent", "warn", "note"]
 # A table with more rows scrolls.
@@ -109,7 +109,7 @@ class Prose:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fact:
+class Definition:
     """A term and what is said of it; `aside` stands beside the term."""
 
     term: str
@@ -118,10 +118,10 @@ class Fact:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class DefinitionList:
     """A list of terms."""
 
-    facts: tuple[Fact, ...]
+    facts: tuple[Definition, ...]
     kind: Literal["facts"] = "facts"
 
 
@@ -163,7 +163,7 @@ class Metrics:
 
 
 Block: TypeAlias = (
-    TableView | FigureView | Notice | Prose | Facts | Fold | Metrics | Claims | Audits
+    TableView | FigureView | Notice | Prose | DefinitionList | Fold | Metrics | Claims | Audits
 )
 
 
@@ -200,12 +200,12 @@ class ReportContext:
     title: str
     heading: str
     lead: tuple[str, ...]
-    answer: Answer
+    answer: AnswerBlock
     key_title: str
     key_figures: tuple[KeyFigure, ...]
     banner: Notice | None
     sections: tuple[Section, ...]
-    sources: tuple[Fact, ...]
+    sources: tuple[Definition, ...]
     models: tuple[str, ...]
     version: str
     confidence_pct: int

@@ -13,7 +13,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from edgemoe_appliance.analysis.audit import AuditVerdict, Confidence, Finding
+from edgemoe_appliance.analysis.audit import AuditFinding, AuditVerdict, Confidence
 from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Verdict
 from edgemoe_appliance.analysis.claims.estimates import Basis
 from edgemoe_appliance.analysis.claims.formatting import bounds_in_words, capitalised, with_unit
@@ -23,7 +23,7 @@ from edgemoe_appliance.report.numbers import format_interval, format_number
 from edgemoe_appliance.schema.metrics import METRICS
 
 # A mark is told by its shape and its word; colour only repeats them.
-Shape = Literal["holds", "fails", "open", "untested", "same", "opposite", "unseen"]
+VerdictShape = Literal["holds", "fails", "open", "untested", "same", "opposite", "unseen"]
 _NO_VALUE = "\N{EN DASH}"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -31,7 +31,7 @@ _DIGEST_LETTERS = 12
 # Control characters are not valid in a page; the bidirectional ones could show a text as another.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9.-]+")
-_SHAPES: Mapping[Verdict | AuditVerdict, Shape] = {
+_SHAPES: Mapping[Verdict | AuditVerdict, VerdictShape] = {
     Verdict.REPRODUCED: "holds",
     Verdict.NOT_REPRODUCED: "fails",
     Verdict.INCONCLUSIVE: "open",
@@ -50,10 +50,10 @@ _SHAPES: Mapping[Verdict | AuditVerdict, Shape] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mark:
+class VerdictMark:
     """A verdict as it is shown: a shape and a word."""
 
-    shape: Shape
+    shape: VerdictShape
     word: str
 
 
@@ -117,12 +117,12 @@ def bounds_of(number: Number) -> tuple[float, float] | None:
     return number.low, number.high
 
 
-def mark_of(verdict: Verdict | AuditVerdict) -> Mark:
+def mark_of(verdict: Verdict | AuditVerdict) -> VerdictMark:
     """Return the mark of a verdict."""
-    return Mark(shape=_SHAPES[verdict], word=verdict.value.replace("_", " "))
+    return VerdictMark(shape=_SHAPES[verdict], word=verdict.value.replace("_", " "))
 
 
-def anchor_of(judged: ClaimVerdict | Finding) -> str:
+def anchor_of(judged: ClaimVerdict | AuditFinding) -> str:
     """Return an anchor; ids of findings hold names of models that strangers may have chosen."""
     if isinstance(judged, ClaimVerdict):
         return f"claim-{judged.id}"
@@ -132,7 +132,7 @@ def anchor_of(judged: ClaimVerdict | Finding) -> str:
     return f"audit-{judged.source}-{name}"
 
 
-def confidence_text(finding: Finding) -> str:
+def confidence_text(finding: AuditFinding) -> str:
     """Return how sure a finding is, nothing where nothing was found."""
     confidence = finding.confidence
     return "" if confidence is Confidence.NONE else f"{confidence.value} confidence"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from edgemoe_appliance.analysis.hardware import Facts, describe_hardware, describe_host
+from edgemoe_appliance.analysis.hardware import HardwareTexts, describe_hardware, describe_host
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.plan import EngineBuild
@@ -56,7 +56,7 @@ def _session_lines(session: SessionFacts) -> Iterator[str]:
 
 def _period_lines(periods: Iterable[PeriodRecord]) -> Iterator[str]:
     """Yield the facts of the first measuring period, and of each later one what is otherwise."""
-    first: Facts = {}
+    first: HardwareTexts = {}
     for index, period in enumerate(periods, start=1):
         facts = {**describe_host(period.host), **describe_hardware(period.hardware)}
         shown = {name: fact for name, fact in facts.items() if first.get(name) != fact}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgemoe_appliance.analysis.audit import Finding, audit
+from edgemoe_appliance.analysis.audit import AuditFinding, audit
 from edgemoe_appliance.analysis.claims import (
     ClaimVerdict,
     SessionEvidence,
@@ -23,12 +23,12 @@ class Judgement:
     """
 
     verdicts: tuple[ClaimVerdict, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
     own_verdicts: tuple[ClaimVerdict, ...] | None = None
-    own_findings: tuple[Finding, ...] | None = None
+    own_findings: tuple[AuditFinding, ...] | None = None
 
     @property
-    def all_findings(self) -> tuple[Finding, ...]:
+    def all_findings(self) -> tuple[AuditFinding, ...]:
         """Return the findings on the reader's figures, then those on the study's."""
         return self.findings + (self.own_findings or ())
 

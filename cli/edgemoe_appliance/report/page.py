@@ -12,7 +12,7 @@ from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Table
 from edgemoe_appliance.analysis.tables.common import CONFIDENCE_PCT
 from edgemoe_appliance.report.claim_blocks import build_answer
-from edgemoe_appliance.report.context import Fact, KeyFigure, Notice, ReportContext
+from edgemoe_appliance.report.context import Definition, KeyFigure, Notice, ReportContext
 from edgemoe_appliance.report.numbers import format_interval, format_number
 from edgemoe_appliance.report.palette import css_variables
 from edgemoe_appliance.report.script import PageScript
@@ -113,19 +113,21 @@ def _key_figures(table: Table, study: Study) -> Iterator[KeyFigure]:
             )
 
 
-def _sources(loaded: LoadedSessions | None, study: Study) -> Iterator[Fact]:
+def _sources(loaded: LoadedSessions | None, study: Study) -> Iterator[Definition]:
     sessions = loaded.sessions if loaded else ()
     for session in sessions[:_MOST_SOURCES]:
         name = f"Session {session.key}"
-        yield Fact(term=name, text=_session_source(session))
+        yield Definition(term=name, text=_session_source(session))
     if len(sessions) > _MOST_SOURCES:
         more = len(sessions) - _MOST_SOURCES
-        yield Fact(term=f"{more} more sessions", text="runs.csv names the session of each run")
-    yield Fact(
+        yield Definition(
+            term=f"{more} more sessions", text="runs.csv names the session of each run"
+        )
+    yield Definition(
         term="Study",
         text=f"{study.source.authors}: {study.source.title}. {study.source.repository}",
     )
-    yield Fact(term="Rendered by", text=f"edgemoe-appliance {__version__}")
+    yield Definition(term="Rendered by", text=f"edgemoe-appliance {__version__}")
 
 
 def _session_source(session: SessionFacts) -> str:

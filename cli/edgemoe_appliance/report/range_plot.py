@@ -34,7 +34,7 @@ class LimitBand:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Axis:
+class ValueAxis:
     """A linear axis from `low` at 0 % to `high` at 100 %."""
 
     low: float
@@ -42,7 +42,7 @@ class Axis:
     asked: LimitBand
 
     @classmethod
-    def around(cls, asked: LimitBand, values: Sequence[float]) -> Axis | None:
+    def around(cls, asked: LimitBand, values: Sequence[float]) -> ValueAxis | None:
         """Return an axis that holds the limits and all values; None where one is not finite."""
         drawn = [*values, *asked.ends]
         if not drawn or not all(map(math.isfinite, drawn)):
@@ -57,7 +57,7 @@ class Axis:
         return round(100 * min(1.0, max(0.0, share)), 2)
 
 
-def draw_row(axis: Axis, value: float, bounds: tuple[float, float] | None) -> Markup:
+def draw_row(axis: ValueAxis, value: float, bounds: tuple[float, float] | None) -> Markup:
     """Return one row as an svg: the band, the interval, the value."""
     parts = [*_band(axis), '<line class="r-axis" x1="0" x2="100%" y1="50%" y2="50%"/>']
     parts += [_upright("r-edge", axis.at(end)) for end in axis.asked.ends]
@@ -68,7 +68,7 @@ def draw_row(axis: Axis, value: float, bounds: tuple[float, float] | None) -> Ma
     return _svg("range", parts)
 
 
-def draw_names(axis: Axis, name: Callable[[float], str]) -> Markup:
+def draw_names(axis: ValueAxis, name: Callable[[float], str]) -> Markup:
     """Return the limits in words as an svg to stand below the rows."""
     ends = axis.asked.ends
     places = [axis.at(end) for end in ends]
@@ -78,7 +78,7 @@ def draw_names(axis: Axis, name: Callable[[float], str]) -> Markup:
     return _svg("range-names", [_name(at, name(end)) for at, end in zip(places, ends, strict=True)])
 
 
-def _band(axis: Axis) -> list[str]:
+def _band(axis: ValueAxis) -> list[str]:
     if axis.asked.line is not None:
         return []
     left, right = axis.at(axis.asked.low), axis.at(axis.asked.high)

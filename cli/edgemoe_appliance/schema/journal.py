@@ -55,14 +55,14 @@ class TornTail:
     content: bytes
 
 
-class Digest(Protocol):
+class Hasher(Protocol):
     """What takes bytes to make a digest of them, as those of hashlib do."""
 
     def update(self, data: bytes, /) -> None:
         """Take more bytes."""
 
 
-def iterate_journal(path: Path, digest: Digest | None = None) -> Iterator[JournalLine | TornTail]:
+def iterate_journal(path: Path, digest: Hasher | None = None) -> Iterator[JournalLine | TornTail]:
     """Yield the records of a journal one by one, then its torn tail where there is one.
 
     A last line without its newline that holds a whole record counts as a record. `digest` is
@@ -83,7 +83,7 @@ def iterate_journal(path: Path, digest: Digest | None = None) -> Iterator[Journa
 
 
 def _iterate(
-    readline: Callable[[int], bytes], path: Path, digest: Digest | None
+    readline: Callable[[int], bytes], path: Path, digest: Hasher | None
 ) -> Iterator[JournalLine | TornTail]:
     number, offset = 0, 0
     while line := readline(MAX_LINE_BYTES + 1):

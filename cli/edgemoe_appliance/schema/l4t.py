@@ -56,7 +56,7 @@ _NEWEST: Final[Mapping[int, Version]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fact:
+class ReleaseFact:
     """Something that holds from one release of Jetson Linux up to, not including, another.
 
     `until` is None where nothing newer is known to end it.
@@ -73,7 +73,7 @@ class Fact:
         return self.since <= version and (self.until is None or version < self.until)
 
 
-FRAGMENTS_MEMORY: Final = Fact(
+FRAGMENTS_MEMORY: Final = ReleaseFact(
     since=(36, 4, 7),
     until=(36, 5),
     text="this release fragments device memory until the next boot",

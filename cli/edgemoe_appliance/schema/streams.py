@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from edgemoe_appliance.errors import ApplianceError
 from edgemoe_appliance.schema.text import printable
+
+# What takes one line for whoever watches.
+Say: TypeAlias = Callable[[str], None]
 
 _OUT: Final = 1
 _ERR: Final = 2

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.base import Frozen, Positive
 from edgemoe_appliance.schema.configs import GitCommit, Identifier
 from edgemoe_appliance.schema.units import GB, GIB
 
@@ -41,7 +41,6 @@ _UNITS = {
     "_c": "\N{DEGREE SIGN}C",
     "_s": "s",
 }
-Positive = Annotated[float, Field(gt=0)]
 WordRange = tuple[int, int]
 
 

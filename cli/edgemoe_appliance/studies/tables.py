@@ -37,7 +37,7 @@ def unit_of(metric: Metric) -> str:
     return {Unit.CELSIUS: "°C", Unit.COUNT: ""}.get(metric.unit, metric.unit.value)
 
 
-class Fact(str, Enum):
+class RowAttribute(str, Enum):
     """What a row has other than a figure over its runs."""
 
     MODEL = "model"
@@ -82,7 +82,7 @@ STATISTICS_IN_UNIT = (
 )
 
 
-class Comparison(str, Enum):
+class ColumnComparison(str, Enum):
     """What another column of a row is set against.
 
     The first four draw the same prompts for both sides where both have them.
@@ -101,12 +101,12 @@ class Comparison(str, Enum):
     BEYOND_PRINTED = "beyond-printed"  # how far outside of the study's range, 0 within
 
 
-COMPARISONS_OF_RUNS = (Comparison.TO_BASELINE, Comparison.RATIO, Comparison.FALL)
+COMPARISONS_OF_RUNS = (ColumnComparison.TO_BASELINE, ColumnComparison.RATIO, ColumnComparison.FALL)
 PRINTED_COMPARISONS = (
-    Comparison.PRINTED,
-    Comparison.OVER_PRINTED,
-    Comparison.LESS_PRINTED,
-    Comparison.BEYOND_PRINTED,
+    ColumnComparison.PRINTED,
+    ColumnComparison.OVER_PRINTED,
+    ColumnComparison.LESS_PRINTED,
+    ColumnComparison.BEYOND_PRINTED,
 )
 
 
@@ -128,7 +128,7 @@ class ColumnSpec(Frozen):
     category: str = ""
     only_part: str = ""
     of: ColumnKey | None = None
-    compare: Comparison | None = None
+    compare: ColumnComparison | None = None
     to: ColumnKey | None = None
     limit: str = ""
     printed: tuple[str, ...] = ()
@@ -155,22 +155,22 @@ class ColumnSpec(Frozen):
         if self.quantity or self.category or self.only_part:
             raise ValueError("what compares another column reads nothing of its own")
         needs: dict[str, object] = {"title": self.title}
-        needs |= {"of": self.of} if self.compare is not Comparison.SAME_TEXT else {}
-        needs |= {"to": self.to} if self.compare is Comparison.QUOTIENT else {}
-        needs |= {"limit": self.limit} if self.compare is Comparison.BELOW else {}
+        needs |= {"of": self.of} if self.compare is not ColumnComparison.SAME_TEXT else {}
+        needs |= {"to": self.to} if self.compare is ColumnComparison.QUOTIENT else {}
+        needs |= {"limit": self.limit} if self.compare is ColumnComparison.BELOW else {}
         if missing := [name for name, given in needs.items() if not given]:
             raise ValueError(f"{self.compare.value} needs {', '.join(missing)}")
         sides = self.unit.split("/")
-        if self.compare is Comparison.QUOTIENT and not (
+        if self.compare is ColumnComparison.QUOTIENT and not (
             len(sides) == 2 and set(sides) <= set(SIZES)
         ):
             raise ValueError(f"the unit of a quotient is two of {', '.join(SIZES)}: GiB/GB")
         return self
 
-    def fact_of(self, key: str) -> Fact | None:
+    def fact_of(self, key: str) -> RowAttribute | None:
         """Return the fact that a column states, None where it reads runs or compares."""
         named = self.quantity_of(key)
-        return Fact(named) if not self.compare and named in set(Fact) else None
+        return RowAttribute(named) if not self.compare and named in set(RowAttribute) else None
 
 
 class AxisSpec(Frozen):
@@ -226,14 +226,14 @@ class TableSpec(Frozen):
         """Return a name as it is for each part of a run."""
         return [name.replace(PART, part) for part in self.parts or ("",)]
 
-    def comparisons(self, column: ColumnSpec) -> Iterator[Comparison]:
+    def comparisons(self, column: ColumnSpec) -> Iterator[ColumnComparison]:
         """Yield what a column of this table may be compared with."""
         by = self.axis.by if self.has_steps else ""
         is_printed = bool(column.of and self.columns.get(column.of, column).printed)
-        for each in Comparison:
-            if each in (Comparison.RATIO, Comparison.FALL):
+        for each in ColumnComparison:
+            if each in (ColumnComparison.RATIO, ColumnComparison.FALL):
                 fits = bool(column.to or by)
-            elif each in (Comparison.SAME_TEXT, Comparison.NAMED_STEP):
+            elif each in (ColumnComparison.SAME_TEXT, ColumnComparison.NAMED_STEP):
                 fits = by == {"same-text": by or "-", "named-step": "threads"}[each.value]
             else:
                 fits = is_printed or each not in PRINTED_COMPARISONS
@@ -357,8 +357,8 @@ def _column_names(spec: TableSpec, paper: Paper) -> Iterator[TableName]:
 
 def _quantity(key: str, column: ColumnSpec, spec: TableSpec) -> TableName:
     """Return the quantity of a column: one that records, run figures or facts have."""
-    facts = [fact for fact in Fact if fact is not Fact.STEP or spec.has_steps]
-    facts = [fact for fact in facts if fact is not Fact.PART or spec.parts]
+    facts = [fact for fact in RowAttribute if fact is not RowAttribute.STEP or spec.has_steps]
+    facts = [fact for fact in facts if fact is not RowAttribute.PART or spec.parts]
     known = [*(each.value for each in (*facts, *RunFigure)), *METRICS]
     name = column.quantity_of(key, PART)
     fits = [each for each in spec.of_parts(name) if each in known]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from edgemoe_appliance.analysis.audit import (
+    AuditFinding,
     AuditVerdict,
     Confidence,
-    Finding,
     audit,
     judgement_document,
 )
@@ -44,11 +44,11 @@ UNDECIDED, NOT_TESTED = AuditVerdict.UNDECIDED, AuditVerdict.NOT_TESTED
 
 
 @pytest.fixture(scope="module")
-def of_study() -> dict[str, Finding]:
+def of_study() -> dict[str, AuditFinding]:
     return {finding.id: finding for finding in audit(StudyEvidence(study()))}
 
 
-def values(finding: Finding) -> dict[str, float]:
+def values(finding: AuditFinding) -> dict[str, float]:
     return {number.key: number.value for number in finding.numbers}
 
 
@@ -84,7 +84,7 @@ def values(finding: Finding) -> dict[str, float]:
     ],
 )
 def test_what_the_study_s_figures_cannot_mean(
-    of_study: dict[str, Finding], finding: str, key: str, value: float
+    of_study: dict[str, AuditFinding], finding: str, key: str, value: float
 ) -> None:
     found = of_study[finding]
     if not finding.startswith("observer.jetson"):
@@ -93,7 +93,7 @@ def test_what_the_study_s_figures_cannot_mean(
 
 
 def test_pooled_variation_of_the_study_lies_mostly_between_prompts(
-    of_study: dict[str, Finding],
+    of_study: dict[str, AuditFinding],
 ) -> None:
     found = values(of_study["variation.m2.llama-3.2-1b"])
     mean, cv, rates = 127.4, 8.1, (134.4, 130.2, 107.8)
@@ -105,7 +105,7 @@ def test_pooled_variation_of_the_study_lies_mostly_between_prompts(
     assert 85 < found["likely_variance_pct"] < 100
 
 
-def test_every_finding_says_what_was_tested_and_how_sure(of_study: dict[str, Finding]) -> None:
+def test_every_finding_says_what_was_tested_and_how_sure(of_study: dict[str, AuditFinding]) -> None:
     for finding in of_study.values():
         assert finding.test
         assert finding.subject
@@ -117,7 +117,9 @@ def test_every_finding_says_what_was_tested_and_how_sure(of_study: dict[str, Fin
         assert is_tested == (finding.confidence is not Confidence.NONE)
 
 
-def test_the_document_has_one_entry_each_and_only_numbers(of_study: dict[str, Finding]) -> None:
+def test_the_document_has_one_entry_each_and_only_numbers(
+    of_study: dict[str, AuditFinding],
+) -> None:
     document = judgement_document((), tuple(of_study.values()))
     assert [entry["id"] for entry in document["audits"]] == list(of_study)
     for entry in document["audits"]:

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from edgemoe_appliance.analysis import load_sessions
-from edgemoe_appliance.analysis.audit import Finding, audit
+from edgemoe_appliance.analysis.audit import AuditFinding, audit
 from edgemoe_appliance.analysis.claims import (
     ClaimVerdict,
     SessionEvidence,
@@ -92,7 +92,7 @@ def judged(evidence: SessionEvidence) -> dict[str, ClaimVerdict]:
     return {verdict.id: verdict for verdict in judge_claims(evidence)}
 
 
-def audited(evidence: SessionEvidence) -> dict[str, Finding]:
+def audited(evidence: SessionEvidence) -> dict[str, AuditFinding]:
     return {finding.id: finding for finding in audit(evidence)}
 
 

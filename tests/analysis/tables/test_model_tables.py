@@ -18,7 +18,7 @@ from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.analysis.tables.quantities import FACTS
 from edgemoe_appliance.report.render import build_material, render_page
 from edgemoe_appliance.studies import Study, read_study
-from edgemoe_appliance.studies.tables import Comparison, Fact, TableSpec
+from edgemoe_appliance.studies.tables import ColumnComparison, RowAttribute, TableSpec
 from tests.analysis.arms import DENSE, HEADLINE, MOE, THREADS, outcome, rate, session
 from tests.analysis.journals import FILE_BYTES, build_plan, write_session
 
@@ -195,17 +195,17 @@ def test_notes_name_values_of_the_study_and_of_each_condition(loaded: LoadedSess
 
 
 def test_every_fact_has_a_head_and_every_comparison_is_built(loaded: LoadedSessions) -> None:
-    assert set(FACTS) == set(Fact)
+    assert set(FACTS) == set(RowAttribute)
     with_axis = {"compare": "named-step", "of": "loss", "title": "Name"}
     columns = {
         "rate": RATE | {"printed": "stated/headline_threads_below_best_pct"},
         "loss": {"title": "Loss", "compare": "fall", "of": "rate"},
         **{
             each.value.replace("-", "_"): {"title": "X", "compare": each.value}
-            | ({} if each is Comparison.SAME_TEXT else {"of": "rate"})
-            | ({"limit": "cv_threshold_pct"} if each is Comparison.BELOW else {})
-            for each in Comparison
-            if each is not Comparison.QUOTIENT
+            | ({} if each is ColumnComparison.SAME_TEXT else {"of": "rate"})
+            | ({"limit": "cv_threshold_pct"} if each is ColumnComparison.BELOW else {})
+            for each in ColumnComparison
+            if each is not ColumnComparison.QUOTIENT
         },
         "name": with_axis,
     }

@@ -14,9 +14,9 @@ from edgemoe_appliance.measure.power.ina3221 import UNKNOWN_AVERAGING
 from edgemoe_appliance.measure.power.interface import (
     AbsentSource,
     DeadReading,
+    MeterReading,
     PowerReading,
     RailRole,
-    Reading,
 )
 from edgemoe_appliance.measure.power.tegrastats import (
     TegrastatsMeter,
@@ -55,8 +55,10 @@ def reason(root: Path) -> str:
     return absent.reason
 
 
-def read_until(meter: TegrastatsMeter, is_enough: Callable[[list[Reading]], bool]) -> list[Reading]:
-    readings: list[Reading] = []
+def read_until(
+    meter: TegrastatsMeter, is_enough: Callable[[list[MeterReading]], bool]
+) -> list[MeterReading]:
+    readings: list[MeterReading] = []
     deadline = time.monotonic() + 10
     while not is_enough(readings):
         assert time.monotonic() < deadline, readings
@@ -65,7 +67,7 @@ def read_until(meter: TegrastatsMeter, is_enough: Callable[[list[Reading]], bool
     return readings
 
 
-def deaths(readings: list[Reading]) -> list[DeadReading]:
+def deaths(readings: list[MeterReading]) -> list[DeadReading]:
     return [
         r
         for r in readings

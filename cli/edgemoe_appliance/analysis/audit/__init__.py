@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from edgemoe_appliance.analysis.audit.document import judgement_document
 from edgemoe_appliance.analysis.audit.energy import check_windows
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditFinding,
     AuditSubject,
     AuditVerdict,
     Confidence,
-    Finding,
 )
 from edgemoe_appliance.analysis.audit.memory import check_memory
 from edgemoe_appliance.analysis.audit.nodes import check_nodes
@@ -21,7 +21,7 @@ from edgemoe_appliance.analysis.audit.roofline import check_roofline
 from edgemoe_appliance.analysis.audit.stability import check_stability
 from edgemoe_appliance.analysis.claims.evidence import Evidence
 
-__all__ = ["AuditVerdict", "Confidence", "Finding", "audit", "judgement_document"]
+__all__ = ["AuditFinding", "AuditVerdict", "Confidence", "audit", "judgement_document"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,10 @@ class _Audit:
 
     id: str
     test: str
-    check: Callable[[Evidence], Iterable[Finding]]
+    check: Callable[[Evidence], Iterable[AuditFinding]]
     lacks: Callable[[Evidence], str] = lambda _: ""
 
-    def findings(self, evidence: Evidence) -> Iterable[Finding]:
+    def findings(self, evidence: Evidence) -> Iterable[AuditFinding]:
         """Return the findings, or one that says why there are none."""
         reason = self.lacks(evidence)
         if not reason:
@@ -86,6 +86,6 @@ _AUDITS = (
 )
 
 
-def audit(evidence: Evidence) -> tuple[Finding, ...]:
+def audit(evidence: Evidence) -> tuple[AuditFinding, ...]:
     """Return the findings of every test, in the order of the tests."""
     return tuple(finding for each in _AUDITS for finding in each.findings(evidence))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from edgemoe_appliance.analysis.audit.findings import Finding
+from edgemoe_appliance.analysis.audit.findings import AuditFinding
 from edgemoe_appliance.analysis.claims.estimates import Basis
 from edgemoe_appliance.analysis.claims.verdicts import ClaimVerdict, Number, Part
 
@@ -15,7 +15,7 @@ _DIGITS = 10
 
 
 def judgement_document(
-    verdicts: Sequence[ClaimVerdict], findings: Sequence[Finding]
+    verdicts: Sequence[ClaimVerdict], findings: Sequence[AuditFinding]
 ) -> dict[str, Any]:
     """Return `{"claims": [...], "audits": [...]}`.
 
@@ -64,7 +64,7 @@ def _part(part: Part) -> dict[str, Any]:
     }
 
 
-def _audit(finding: Finding) -> dict[str, Any]:
+def _audit(finding: AuditFinding) -> dict[str, Any]:
     return {
         "id": finding.id,
         "verdict": finding.verdict.value,

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditFinding,
     AuditSubject,
     AuditVerdict,
     Confidence,
-    Finding,
     Wording,
     first_absent,
     known_numbers,
@@ -57,7 +57,7 @@ _WINDOWS = (
 )
 
 
-def check_windows(evidence: Evidence) -> Iterator[Finding]:
+def check_windows(evidence: Evidence) -> Iterator[AuditFinding]:
     """Yield for each way of counting and each model what window its energy implies."""
     for place in evidence.places(Feeds.HEADLINE):
         for window in _WINDOWS:
@@ -70,8 +70,8 @@ def check_windows(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _none_tested(
-    evidence: Evidence, place: Place, window: _Window, findings: list[Finding]
-) -> Iterator[Finding]:
+    evidence: Evidence, place: Place, window: _Window, findings: list[AuditFinding]
+) -> Iterator[AuditFinding]:
     """Yield one finding for a condition without any energy."""
     for first in findings[:1]:
         yield _subject(evidence, place, window, None).not_tested(first.missing)
@@ -88,7 +88,7 @@ def _subject(evidence: Evidence, place: Place, window: _Window, model: str | Non
     )
 
 
-def _finding(evidence: Evidence, place: Place, window: _Window, model: str) -> Finding:
+def _finding(evidence: Evidence, place: Place, window: _Window, model: str) -> AuditFinding:
     subject = _subject(evidence, place, window, model)
     energy, power, rate, tokens, peak = (
         evidence.read(place, Term(quantity=quantity, model=model))
@@ -192,7 +192,7 @@ def _sure(implied: Estimate) -> tuple[Confidence, str]:
     return Confidence.MEDIUM, "a mean of ratios over runs differs from the ratio by per cents"
 
 
-def _ratio_finding(evidence: Evidence, place: Place) -> Finding:
+def _ratio_finding(evidence: Evidence, place: Place) -> AuditFinding:
     """Return what remains of the ratio of energies when generation alone is counted.
 
     Generation draws at least the average power of the window and at most the highest power seen.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from edgemoe_appliance.analysis.claims.estimates import Estimate, MaybeEstimate
-from edgemoe_appliance.analysis.claims.evidence import Source
 from edgemoe_appliance.analysis.claims.verdicts import Number, number_of
 from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.table_model import Source
 
 
 class AuditVerdict(str, Enum):
@@ -30,7 +30,7 @@ class Confidence(str, Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class AuditFinding:
     """One figure, tested.
 
     `test` names what was tested, `subject` of what, `where` the section or the condition. `brief`
@@ -76,9 +76,9 @@ class AuditSubject:
         verdict: AuditVerdict,
         numbers: tuple[Number, ...],
         told: Wording,
-    ) -> Finding:
+    ) -> AuditFinding:
         """Return what was found."""
-        return Finding(
+        return AuditFinding(
             id=self.id,
             test=self.test,
             subject=self.subject,
@@ -92,9 +92,9 @@ class AuditSubject:
             confidence_why=told.sure[1],
         )
 
-    def not_tested(self, reason: str) -> Finding:
+    def not_tested(self, reason: str) -> AuditFinding:
         """Return that nothing could be found, and why."""
-        return Finding(
+        return AuditFinding(
             id=self.id,
             test=self.test,
             subject=self.subject,

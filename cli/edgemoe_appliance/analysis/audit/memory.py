@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditFinding,
     AuditSubject,
     AuditVerdict,
     Confidence,
-    Finding,
     Wording,
     first_absent,
     known_numbers,
@@ -26,7 +26,7 @@ _CEILING = 0.9
 _CLEAR = 1.05
 
 
-def check_memory(evidence: Evidence) -> Iterator[Finding]:
+def check_memory(evidence: Evidence) -> Iterator[AuditFinding]:
     """Yield for each model whether its peak fits, and what of it the kernel could drop."""
     for place in evidence.places(Feeds.HEADLINE):
         for model in evidence.models(place):
@@ -47,7 +47,7 @@ def _subject(
     )
 
 
-def _fits(evidence: Evidence, place: Place, model: str) -> Finding:
+def _fits(evidence: Evidence, place: Place, model: str) -> AuditFinding:
     about = ("resident", "resident against physical memory", "peak resident memory")
     subject = _subject(evidence, place, model, about)
     peak, physical = _read(evidence, place, model, Quantity.PEAK_MEMORY, Quantity.PHYSICAL_MEMORY)
@@ -81,7 +81,7 @@ def _fits(evidence: Evidence, place: Place, model: str) -> Finding:
     )
 
 
-def _reclaimable(evidence: Evidence, place: Place, model: str) -> Finding:
+def _reclaimable(evidence: Evidence, place: Place, model: str) -> AuditFinding:
     about = ("reclaimable", "reclaimable part of the peak", "demand for memory")
     subject = _subject(evidence, place, model, about)
     peak, physical = _read(evidence, place, model, Quantity.PEAK_MEMORY, Quantity.PHYSICAL_MEMORY)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditFinding,
     AuditSubject,
     AuditVerdict,
     Confidence,
-    Finding,
     Wording,
     known_numbers,
     plain_number,
@@ -26,7 +26,7 @@ from edgemoe_appliance.studies.quantities import Quantity, Term
 _ABOUT = 0.2
 
 
-def check_nodes(evidence: Evidence) -> Iterator[Finding]:
+def check_nodes(evidence: Evidence) -> Iterator[AuditFinding]:
     """Yield whether the printed counts of nodes can be those of a run, and of a graph."""
     graph, places = evidence.study.graph, evidence.places(Feeds.ROUTING)
     if graph is None:
@@ -38,7 +38,7 @@ def check_nodes(evidence: Evidence) -> Iterator[Finding]:
         yield _others(evidence, graph, place)
 
 
-def _of_a_run(evidence: Evidence, graph: GraphFacts) -> Iterator[Finding]:
+def _of_a_run(evidence: Evidence, graph: GraphFacts) -> Iterator[AuditFinding]:
     """Yield for each printed count of nodes how many evaluations of the graph it is."""
     layers = evidence.study.layers(evidence.study.subject)
     kinds = (
@@ -51,7 +51,9 @@ def _of_a_run(evidence: Evidence, graph: GraphFacts) -> Iterator[Finding]:
             yield _evaluations(evidence, graph, (kind, count.value, per_layer * layers))
 
 
-def _evaluations(evidence: Evidence, graph: GraphFacts, counted: tuple[str, float, int]) -> Finding:
+def _evaluations(
+    evidence: Evidence, graph: GraphFacts, counted: tuple[str, float, int]
+) -> AuditFinding:
     """Return how often a count lets the graph be evaluated, beside the tokens of a run.
 
     A run evaluates it once for the prompt, which gives the first token, and once for each of the
@@ -90,7 +92,7 @@ def _evaluations(evidence: Evidence, graph: GraphFacts, counted: tuple[str, floa
     )
 
 
-def _others(evidence: Evidence, graph: GraphFacts, place: Place) -> Finding:
+def _others(evidence: Evidence, graph: GraphFacts, place: Place) -> AuditFinding:
     """Return how many nodes lie outside the MoE blocks of a graph that was counted."""
     subject = AuditSubject(
         id="nodes.others" if evidence.source == "study" else f"nodes.others.{place.id}",

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditFinding,
     AuditSubject,
     AuditVerdict,
     Confidence,
-    Finding,
     Wording,
     known_numbers,
     plain_number,
@@ -59,7 +59,7 @@ class _Times:
         )
 
 
-def check_observer(evidence: Evidence) -> Iterator[Finding]:
+def check_observer(evidence: Evidence) -> Iterator[AuditFinding]:
     """Yield for each routing share how far its own measurement leaves it open."""
     for place in evidence.places(Feeds.ROUTING):
         for model in evidence.models(place):
@@ -68,7 +68,7 @@ def check_observer(evidence: Evidence) -> Iterator[Finding]:
                     yield _finding(evidence, place, model, stratum)
 
 
-def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> Finding:
+def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> AuditFinding:
     subject = AuditSubject(
         id=f"observer.{place.id}.{model}.{stratum}",
         test="observer effect of the routing measurement",

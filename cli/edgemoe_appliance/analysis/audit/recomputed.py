@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditFinding,
     AuditSubject,
     AuditVerdict,
     Confidence,
-    Finding,
     Wording,
     plain_number,
 )
@@ -25,7 +25,7 @@ _WITHOUT_UNIT = ("1", "ratio")
 _SURE = (Confidence.HIGH, "arithmetic on the figures alone, with the bounds of their digits")
 
 
-def check_statements(evidence: Evidence) -> Iterator[Finding]:
+def check_statements(evidence: Evidence) -> Iterator[AuditFinding]:
     """Yield a finding for every figure that is said to follow from others."""
     for statement in evidence.statements():
         family, test = ("recomputed", "figure and its parts")
@@ -52,7 +52,7 @@ def meet(one: Estimate, other: Estimate) -> bool:
     return low_of(one) <= high_of(other) + slack and low_of(other) <= high_of(one) + slack
 
 
-def _finding(subject: AuditSubject, statement: Statement, again: Estimate) -> Finding:
+def _finding(subject: AuditSubject, statement: Statement, again: Estimate) -> AuditFinding:
     said = number_of("said", f"{statement.subject}, as said", statement.unit, statement.said)
     result = number_of("again", f"the same, from {statement.how}", statement.unit, again)
     agree = meet(statement.said, again)
@@ -74,7 +74,7 @@ def _finding(subject: AuditSubject, statement: Statement, again: Estimate) -> Fi
 
 def _unit_finding(
     subject: AuditSubject, statement: Statement, again: Estimate, numerals: Estimate
-) -> Finding:
+) -> AuditFinding:
     said = number_of("said", f"{statement.subject}, as said", statement.unit, statement.said)
     like = number_of("like_units", "the same in like units", statement.unit, again)
     bare = number_of("numerals", "the numerals alone", statement.unit, numerals)

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from statistics import median
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditFinding,
     AuditSubject,
     AuditVerdict,
     Confidence,
-    Finding,
     Wording,
     first_absent,
     known_numbers,
@@ -34,7 +34,7 @@ from edgemoe_appliance.studies.quantities import Quantity, Term
 _BEYOND_ANY_CLOCK = 1.5
 
 
-def check_roofline(evidence: Evidence) -> Iterator[Finding]:
+def check_roofline(evidence: Evidence) -> Iterator[AuditFinding]:
     """Yield for each model its rate against the ceilings, and how much of the device it uses."""
     for place in evidence.places(Feeds.HEADLINE):
         bandwidth = evidence.read(place, Term(quantity=Quantity.BANDWIDTH))
@@ -48,7 +48,7 @@ def check_roofline(evidence: Evidence) -> Iterator[Finding]:
             yield _utilisation(evidence, place, model)
 
 
-def _without_bandwidth(evidence: Evidence, place: Place, absent: Absent) -> Finding:
+def _without_bandwidth(evidence: Evidence, place: Place, absent: Absent) -> AuditFinding:
     subject = AuditSubject(
         id=f"roofline.{place.id}",
         test="rate against the bandwidth",
@@ -59,7 +59,7 @@ def _without_bandwidth(evidence: Evidence, place: Place, absent: Absent) -> Find
     return subject.not_tested(absent.reason)
 
 
-def _ceiling(evidence: Evidence, place: Place, model: str, *, total: bool) -> Finding:
+def _ceiling(evidence: Evidence, place: Place, model: str, *, total: bool) -> AuditFinding:
     kind = "total" if total else "active"
     words = "all weights" if total else "the weights that a token uses"
     subject = AuditSubject(
@@ -111,7 +111,7 @@ def _ceiling_reading(verdict: AuditVerdict, numbers: tuple[Number, ...], words: 
     return f"{begin}: possible."
 
 
-def _utilisation(evidence: Evidence, place: Place, model: str) -> Finding:
+def _utilisation(evidence: Evidence, place: Place, model: str) -> AuditFinding:
     """Return S-MBU with the output head and the cache counted, and S-MFU.
 
     Source: MoE-CAP, arXiv 2412.07067; its traffic leaves the head out, given beside.

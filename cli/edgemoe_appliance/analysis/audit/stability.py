@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.audit.findings import (
+    AuditFinding,
     AuditSubject,
     AuditVerdict,
     Confidence,
-    Finding,
     Wording,
     known_numbers,
 )
@@ -22,14 +22,14 @@ from edgemoe_appliance.studies.quantities import Quantity, Term
 _LITTLE_PCT, _MOST_PCT, _ALL_PCT = 10, 50, 100
 
 
-def check_stability(evidence: Evidence) -> Iterator[Finding]:
+def check_stability(evidence: Evidence) -> Iterator[AuditFinding]:
     """Yield for each model how much of the variance of its rates prompts make, not repetitions."""
     for place in evidence.places(Feeds.HEADLINE):
         for model in evidence.models(place):
             yield _finding(evidence, place, model)
 
 
-def _finding(evidence: Evidence, place: Place, model: str) -> Finding:
+def _finding(evidence: Evidence, place: Place, model: str) -> AuditFinding:
     subject = AuditSubject(
         id=f"variation.{place.id}.{model}",
         test="variation between prompts and between repetitions",

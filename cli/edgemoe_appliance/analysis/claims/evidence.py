@@ -13,12 +13,11 @@ from typing import Literal, Protocol
 
 from edgemoe_appliance.analysis.claims.estimates import Estimate
 from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.table_model import Source
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.paper import StudyDeviceId
 from edgemoe_appliance.studies.quantities import Term
-
-Source = Literal["reader", "study"]
 
 
 class Scope(str, Enum):

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from edgemoe_appliance.analysis.claims.estimates import Estimate, exact, ratio, scaled
-from edgemoe_appliance.analysis.claims.evidence import Place, Source, Statement
+from edgemoe_appliance.analysis.claims.evidence import Place, Statement
 from edgemoe_appliance.analysis.claims.sample_estimates import (
     mean_estimate,
     median_estimate,
@@ -38,6 +38,7 @@ from edgemoe_appliance.analysis.conditions import (
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.statistics import Absent, Sample
+from edgemoe_appliance.analysis.table_model import Source
 from edgemoe_appliance.schema.configs import Arm, Feeds, GitSource
 from edgemoe_appliance.schema.records import Status
 from edgemoe_appliance.studies import Study

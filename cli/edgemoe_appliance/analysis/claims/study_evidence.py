@@ -21,10 +21,11 @@ from edgemoe_appliance.analysis.claims.estimates import (
     scaled,
     within,
 )
-from edgemoe_appliance.analysis.claims.evidence import Place, Source, Statement
+from edgemoe_appliance.analysis.claims.evidence import Place, Statement
 from edgemoe_appliance.analysis.claims.study_statements import printed_statements
 from edgemoe_appliance.analysis.claims.weight_counts import cache_bytes, count_weights
 from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.table_model import Source
 from edgemoe_appliance.schema.configs import Arm, Feeds, Target
 from edgemoe_appliance.schema.units import GB, GIB
 from edgemoe_appliance.studies import Study

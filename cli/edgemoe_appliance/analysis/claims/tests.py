@@ -32,7 +32,7 @@ from edgemoe_appliance.studies.claims import (
 from edgemoe_appliance.studies.paper import StudyDeviceId
 from edgemoe_appliance.studies.quantities import Quantity, Term, facts_of
 
-Places = Mapping[StudyDeviceId, Place]
+PlacesByDevice = Mapping[StudyDeviceId, Place]
 _ABOVE_ONE = Limits(above=1)
 _ABOVE_ZERO = Limits(above=0)
 
@@ -75,7 +75,7 @@ class Question:
     asked: Limits
     direction: Limits | None
     anywhere: bool
-    answer: Callable[[Evidence, Places], Answer]
+    answer: Callable[[Evidence, PlacesByDevice], Answer]
 
     @property
     def devices(self) -> tuple[StudyDeviceId, ...]:
@@ -142,7 +142,7 @@ def _asked(spec: TermSpec, device: StudyDeviceId, model: str | None) -> DeviceTe
 
 
 def _level_question(held: _HeldTo, asked: DeviceTerm) -> Question:
-    def answer(evidence: Evidence, places: Places) -> Answer:
+    def answer(evidence: Evidence, places: PlacesByDevice) -> Answer:
         shown = _shown(evidence, places, asked)
         return shown.found, (shown,)
 
@@ -159,7 +159,7 @@ def _level_question(held: _HeldTo, asked: DeviceTerm) -> Question:
 
 
 def _ratio_question(top: DeviceTerm, bottom: DeviceTerm, held: _HeldTo) -> Question:
-    def answer(evidence: Evidence, places: Places) -> Answer:
+    def answer(evidence: Evidence, places: PlacesByDevice) -> Answer:
         found = _ratio(evidence, places, top, bottom)
         whole = _shown_pair(evidence, places, (top, bottom), found)
         return found, (whole, *(_shown(evidence, places, each) for each in (top, bottom)))
@@ -180,7 +180,7 @@ def _difference_question(held: _HeldTo, top: DeviceTerm, bottom: DeviceTerm) -> 
     own = facts_of(top.term.quantity).unit
     unit = "points" if own == "%" else own
 
-    def answer(evidence: Evidence, places: Places) -> Answer:
+    def answer(evidence: Evidence, places: PlacesByDevice) -> Answer:
         parts = [_shown(evidence, places, each) for each in (top, bottom)]
         found = applied(lambda a, b: a - b, *(part.found for part in parts))
         whole = NamedEstimate(
@@ -212,7 +212,7 @@ def _product_question(check: ProductCheck, held: _HeldTo, device: StudyDeviceId)
 
     whole, factors = pair(check.whole), [pair(each) for each in check.factors]
 
-    def answer(evidence: Evidence, places: Places) -> Answer:
+    def answer(evidence: Evidence, places: PlacesByDevice) -> Answer:
         shown = [
             _shown_pair(evidence, places, each, _ratio(evidence, places, *each))
             for each in (whole, *factors)
@@ -257,7 +257,7 @@ def _same_side_question(
 ) -> Question:
     """Return whether a ratio is on the same side of 1 on two devices: its logarithms' product."""
 
-    def answer(evidence: Evidence, places: Places) -> Answer:
+    def answer(evidence: Evidence, places: PlacesByDevice) -> Answer:
         shown = [
             _shown_pair(evidence, places, each, _ratio(evidence, places, *each))
             for each in (one, other)
@@ -284,7 +284,7 @@ def _of_models(
 
 
 def _ratio(
-    evidence: Evidence, places: Places, top: DeviceTerm, bottom: DeviceTerm
+    evidence: Evidence, places: PlacesByDevice, top: DeviceTerm, bottom: DeviceTerm
 ) -> MaybeEstimate:
     if top.device == bottom.device:
         return ratio_at(evidence, places[top.device], top.term, bottom.term)
@@ -294,7 +294,7 @@ def _ratio(
     )
 
 
-def _shown(evidence: Evidence, places: Places, asked: DeviceTerm) -> NamedEstimate:
+def _shown(evidence: Evidence, places: PlacesByDevice, asked: DeviceTerm) -> NamedEstimate:
     facts = facts_of(asked.term.quantity)
     return NamedEstimate(
         key=f"{asked.term.key}@{_where(places, asked)}",
@@ -305,7 +305,10 @@ def _shown(evidence: Evidence, places: Places, asked: DeviceTerm) -> NamedEstima
 
 
 def _shown_pair(
-    evidence: Evidence, places: Places, pair: tuple[DeviceTerm, DeviceTerm], found: MaybeEstimate
+    evidence: Evidence,
+    places: PlacesByDevice,
+    pair: tuple[DeviceTerm, DeviceTerm],
+    found: MaybeEstimate,
 ) -> NamedEstimate:
     top, bottom = pair
     return NamedEstimate(
@@ -316,7 +319,7 @@ def _shown_pair(
     )
 
 
-def _pair_key(places: Places, top: DeviceTerm, bottom: DeviceTerm) -> str:
+def _pair_key(places: PlacesByDevice, top: DeviceTerm, bottom: DeviceTerm) -> str:
     above, below, where = top.term, bottom.term, _where(places, top)
     if top.device != bottom.device:
         return f"{above.key}@{where}/{_where(places, bottom)}"
@@ -327,13 +330,13 @@ def _pair_key(places: Places, top: DeviceTerm, bottom: DeviceTerm) -> str:
     return f"{above.key}/{below.model}@{where}"
 
 
-def _where(places: Places, asked: DeviceTerm) -> str:
+def _where(places: PlacesByDevice, asked: DeviceTerm) -> str:
     """Return the device, or the place that stands in for it."""
     place = places[asked.device]
     return asked.device if place.device == asked.device else place.id
 
 
-def _label(evidence: Evidence, places: Places, asked: DeviceTerm) -> str:
+def _label(evidence: Evidence, places: PlacesByDevice, asked: DeviceTerm) -> str:
     """Return a term in words: quantity, model, prompts; the device where there are two."""
     term = asked.term
     words = facts_of(term.quantity).title
@@ -345,7 +348,7 @@ def _label(evidence: Evidence, places: Places, asked: DeviceTerm) -> str:
 
 
 def _pair_label(
-    evidence: Evidence, places: Places, pair: tuple[DeviceTerm, DeviceTerm], sign: str
+    evidence: Evidence, places: PlacesByDevice, pair: tuple[DeviceTerm, DeviceTerm], sign: str
 ) -> str:
     """Return two terms in words: what they share once, what tells them apart about the sign."""
     top, bottom = pair

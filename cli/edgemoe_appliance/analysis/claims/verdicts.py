@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate
-from edgemoe_appliance.analysis.claims.evidence import Scope, Source
+from edgemoe_appliance.analysis.claims.evidence import Scope
 from edgemoe_appliance.analysis.claims.repetitions import MoreRuns
 from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.table_model import Source
 from edgemoe_appliance.studies.claims import Limits
 
 

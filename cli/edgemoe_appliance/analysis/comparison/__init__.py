@@ -12,7 +12,7 @@ from edgemoe_appliance.analysis.comparison.document import comparison_document
 from edgemoe_appliance.analysis.comparison.facts import Area, FactDifference
 from edgemoe_appliance.analysis.comparison.results import (
     MARGIN,
-    Outcome,
+    ComparisonOutcome,
     Result,
     Results,
     rule_in_words,
@@ -23,8 +23,8 @@ __all__ = [
     "Area",
     "ClaimChange",
     "Comparison",
+    "ComparisonOutcome",
     "FactDifference",
-    "Outcome",
     "Result",
     "Results",
     "Side",

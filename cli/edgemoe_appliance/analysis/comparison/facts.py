@@ -41,7 +41,7 @@ class FactDifference:
     b: str
 
 
-Facts = Mapping[str, str]
+FactTexts = Mapping[str, str]
 
 
 def differences(a: SessionFacts, b: SessionFacts) -> tuple[FactDifference, ...]:
@@ -64,7 +64,7 @@ def differences(a: SessionFacts, b: SessionFacts) -> tuple[FactDifference, ...]:
     return tuple(found)
 
 
-def _facts(session: SessionFacts, experiments: Collection[str]) -> Mapping[Area, Facts]:
+def _facts(session: SessionFacts, experiments: Collection[str]) -> Mapping[Area, FactTexts]:
     """Return the facts of a session by area; those of experiments of the named ones only."""
     return {
         Area.HOST: _host(session),
@@ -77,7 +77,7 @@ def _facts(session: SessionFacts, experiments: Collection[str]) -> Mapping[Area,
     }
 
 
-def _host(session: SessionFacts) -> Facts:
+def _host(session: SessionFacts) -> FactTexts:
     hosts = [period.host for period in session.periods]
     powers = [period.power for period in session.periods if period.power is not None]
     return {
@@ -98,7 +98,7 @@ def _host(session: SessionFacts) -> Facts:
     }
 
 
-def _hardware(found: Sequence[HardwareFacts]) -> Facts:
+def _hardware(found: Sequence[HardwareFacts]) -> FactTexts:
     """Return what the machine said of itself, without what moves from moment to moment."""
     return {
         "device": _each(each.device for each in found),
@@ -129,13 +129,13 @@ def _swap_area(area: SwapArea) -> str:
     return f"{gib(area.size_bytes):.2f} GiB{kind}"
 
 
-def _target(plan: PlanFacts) -> Facts:
+def _target(plan: PlanFacts) -> FactTexts:
     target = plan.target.model_dump(mode="json", exclude={"cmake", "container"})
     facts = dict(_flat(target))
     return {"target": plan.target_id, **facts, "threads": str(plan.threads)}
 
 
-def _engines(plan: PlanFacts) -> Facts:
+def _engines(plan: PlanFacts) -> FactTexts:
     """Return facts of each build; of a single one under plain names, so that pins can differ."""
     engines = plan.engines
     prefixes = {pin: "" if len(engines) == 1 else f"{pin} " for pin in engines}
@@ -146,7 +146,7 @@ def _engines(plan: PlanFacts) -> Facts:
     }
 
 
-def _engine(engine: EngineBuild) -> Facts:
+def _engine(engine: EngineBuild) -> FactTexts:
     return {
         "pin": engine.pin,
         "source": _short(engine.source_sha256),
@@ -171,7 +171,7 @@ def _texts(plan: PlanFacts, experiment: str) -> str:
     return f"{len(own)} prompts, {words} words, {_short(digest)}"
 
 
-def _procedure(session: SessionFacts) -> Facts:
+def _procedure(session: SessionFacts) -> FactTexts:
     plan = session.plan
     return {
         "experiments": ", ".join(plan.experiments),
@@ -183,7 +183,7 @@ def _procedure(session: SessionFacts) -> Facts:
     }
 
 
-def _experiments(plan: PlanFacts, names: Collection[str]) -> Facts:
+def _experiments(plan: PlanFacts, names: Collection[str]) -> FactTexts:
     found: dict[str, str] = {}
     for name in sorted(names):
         dump = plan.experiments[name].model_dump(mode="json", exclude={"title", "feeds", "prompts"})

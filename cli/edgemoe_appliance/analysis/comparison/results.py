@@ -34,7 +34,7 @@ COMPARED_METRICS = ("gen_tok_s", "prompt_tok_s", "peak_rss_bytes", "j_per_token_
 _TABLES = tuple(feeds for feeds in Feeds if feeds is not Feeds.PROMPT_LENGTH)
 
 
-class Outcome(str, Enum):
+class ComparisonOutcome(str, Enum):
     """What can be said of two results."""
 
     SAME = "same"
@@ -71,7 +71,7 @@ class Result:
     workload: Workload
     model: str
     metric: str
-    outcome: Outcome
+    outcome: ComparisonOutcome
     prompts: int = 0
     runs_a: int = 0
     runs_b: int = 0
@@ -89,7 +89,7 @@ class Results:
     rows: tuple[Result, ...]
     confidence: float
 
-    def count(self, outcome: Outcome) -> int:
+    def count(self, outcome: ComparisonOutcome) -> int:
         """Return how many results have an outcome."""
         return sum(row.outcome is outcome for row in self.rows)
 
@@ -118,16 +118,16 @@ def rule_in_words(results: Results) -> str:
     )
 
 
-def outcome_of(interval: Interval | Absent) -> Outcome:
+def outcome_of(interval: Interval | Absent) -> ComparisonOutcome:
     """Return what an interval of the ratio says: a test of equivalence within the margin."""
     if isinstance(interval, Absent):
-        return Outcome.OPEN
+        return ComparisonOutcome.OPEN
     if interval.low >= 1 - MARGIN and interval.high <= 1 + MARGIN:
-        return Outcome.SAME
+        return ComparisonOutcome.SAME
     if interval.low <= 1 + MARGIN and interval.high >= 1 - MARGIN:
-        return Outcome.OPEN
+        return ComparisonOutcome.OPEN
     enough = interval.sessions >= SESSIONS_NEEDED
-    return Outcome.DIFFERS if enough else Outcome.SESSIONS_DIFFER
+    return ComparisonOutcome.DIFFERS if enough else ComparisonOutcome.SESSIONS_DIFFER
 
 
 def compare_results(a: LoadedSessions, b: LoadedSessions, study: Study) -> Results:
@@ -211,7 +211,7 @@ def _missing(workload: Workload, model: str, metric: str, reason: str) -> Result
         workload=workload,
         model=model,
         metric=metric,
-        outcome=Outcome.NOT_COMPARED,
+        outcome=ComparisonOutcome.NOT_COMPARED,
         reason=reason,
     )
 

@@ -28,7 +28,7 @@ from edgemoe_appliance.analysis.statistics import (
     ratio_of_means,
 )
 from edgemoe_appliance.analysis.table_model import Cell, absent, count, text
-from edgemoe_appliance.analysis.tables.quantities import Reading
+from edgemoe_appliance.analysis.tables.quantities import RunReading
 from edgemoe_appliance.analysis.tables.setup import flags_in_words
 from edgemoe_appliance.schema.configs import Arm
 from edgemoe_appliance.studies import Study
@@ -224,7 +224,7 @@ class FileSweep:
         """Return what stands for a comparison with a step that did not run the file."""
         return f"no run of this file with the {self.axis.noun} to compare with"
 
-    def ratio(self, own: ModelRuns, reading: Reading) -> Ratio | Absent | None:
+    def ratio(self, own: ModelRuns, reading: RunReading) -> Ratio | Absent | None:
         """Return own mean over the baseline's; None where they are the same."""
         if self.baseline == "best":
             return self._ratio_to_best(own, reading)
@@ -240,7 +240,7 @@ class FileSweep:
         first, second = on_common_prompts(*samples)
         return ratio_of_means(first, second) if first.n else Absent(reason=self._no_common)
 
-    def _ratio_to_best(self, own: ModelRuns, reading: Reading) -> Ratio | Absent | None:
+    def _ratio_to_best(self, own: ModelRuns, reading: RunReading) -> Ratio | Absent | None:
         """Return the same for the step with the highest mean, on the prompts that all have run."""
         samples = {models: reading.sample(models) for models in self.runs if models}
         kept = {models: sample for models, sample in samples.items() if sample.n}
@@ -256,7 +256,7 @@ class FileSweep:
         """Return the ratio of the baseline to itself, which only the best one has."""
         return Cell(value=1.0) if self.baseline == "best" else absent(self._is_baseline)
 
-    def difference(self, reading: Reading) -> Difference | Absent:
+    def difference(self, reading: RunReading) -> Difference | Absent:
         """Return the mean at the last of two steps less that at the first."""
         first, last = self.runs[0], self.runs[-1]
         if len(self.runs) < 2 or first is None or last is None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from edgemoe_appliance.analysis.audit import Finding
+from edgemoe_appliance.analysis.audit import AuditFinding
 from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Part
 from edgemoe_appliance.analysis.statistics import Absent, Interval
 from edgemoe_appliance.analysis.table_model import (
@@ -46,7 +46,7 @@ _AUDIT_COLUMNS = (
     Column(key="confidence", title="Confidence"),
     *_NUMBER_COLUMNS,
 )
-_Judged = TypeVar("_Judged", ClaimVerdict, Finding)
+_Judged = TypeVar("_Judged", ClaimVerdict, AuditFinding)
 _NO_PART = "the claim was not tested"
 _NO_LIMIT = "no limit at this end"
 
@@ -61,7 +61,7 @@ def claims_table(*judged: Sequence[ClaimVerdict]) -> Table:
     )
 
 
-def audits_table(*audited: Sequence[Finding]) -> Table:
+def audits_table(*audited: Sequence[AuditFinding]) -> Table:
     """Return the numbers of all findings, one group for each set of figures."""
     return Table(
         id="audits",
@@ -117,7 +117,7 @@ def _limit(value: float | None) -> Cell:
     return number(value if value is not None and math.isfinite(value) else None, _NO_LIMIT)
 
 
-def _finding_rows(finding: Finding) -> Iterator[Row]:
+def _finding_rows(finding: AuditFinding) -> Iterator[Row]:
     head = {
         "audit": text(finding.id),
         "test": text(finding.test),

@@ -11,24 +11,24 @@ from edgemoe_appliance.analysis.tables.printed_figures import (
     printed_figure,
     stated_figure,
 )
-from edgemoe_appliance.analysis.tables.quantities import FACTS, NO_HEAD, Reading, reading_of
+from edgemoe_appliance.analysis.tables.quantities import FACTS, NO_HEAD, RunReading, reading_of
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.paper import StudyTable
 from edgemoe_appliance.studies.tables import (
     SIZES,
+    ColumnComparison,
     ColumnSpec,
-    Comparison,
-    Fact,
+    RowAttribute,
     Statistic,
     TableSpec,
 )
 
-_RATIOS = (Comparison.TO_BASELINE, Comparison.RATIO, Comparison.OVER_PRINTED)
-_WITH_INTERVAL = (Comparison.TO_BASELINE, Comparison.RATIO, Comparison.FALL)
+_RATIOS = (ColumnComparison.TO_BASELINE, ColumnComparison.RATIO, ColumnComparison.OVER_PRINTED)
+_WITH_INTERVAL = (ColumnComparison.TO_BASELINE, ColumnComparison.RATIO, ColumnComparison.FALL)
 _LIKE_ITS_COLUMN = (
-    Comparison.OVER_PRINTED,
-    Comparison.LESS_PRINTED,
-    Comparison.BEYOND_PRINTED,
+    ColumnComparison.OVER_PRINTED,
+    ColumnComparison.LESS_PRINTED,
+    ColumnComparison.BEYOND_PRINTED,
 )
 _RATIO_DIGITS = 3
 _UNITS = {
@@ -63,12 +63,12 @@ class Layout:
             for key, spec in self.spec.columns.items()
         )
 
-    def reading(self, key: str, part: str = "") -> Reading | None:
+    def reading(self, key: str, part: str = "") -> RunReading | None:
         """Return what a column reads of each run, None where it reads nothing."""
         spec = self.spec.columns[key]
         return None if spec.compare else reading_of(spec, spec.quantity_of(key, part))
 
-    def fact(self, key: str) -> Fact | None:
+    def fact(self, key: str) -> RowAttribute | None:
         """Return the fact that a column states, None where it states none."""
         return self.spec.columns[key].fact_of(key)
 
@@ -118,11 +118,11 @@ class Layout:
             return spec.unit or _UNITS.get(spec.statistic, self._head(str(key)).unit)
         if spec.compare in _RATIOS:
             return "ratio"
-        if spec.compare is Comparison.PRINTED:
+        if spec.compare is ColumnComparison.PRINTED:
             return self.unit(spec.of)
         if spec.compare in _LIKE_ITS_COLUMN:
             return _DIFFERENCE_UNITS.get(self.unit(spec.of), self.unit(spec.of))
-        return "%" if spec.compare is Comparison.FALL else ""
+        return "%" if spec.compare is ColumnComparison.FALL else ""
 
     def _digits(self, key: str) -> int:
         spec = self.spec.columns[key]

@@ -30,7 +30,7 @@ from edgemoe_appliance.analysis.tables.common import (
 from edgemoe_appliance.schema.metrics import METRICS, Unit
 from edgemoe_appliance.schema.units import GB
 from edgemoe_appliance.studies.paper import StudyModel
-from edgemoe_appliance.studies.tables import SIZES, ColumnSpec, Fact, RunFigure, unit_of
+from edgemoe_appliance.studies.tables import SIZES, ColumnSpec, RowAttribute, RunFigure, unit_of
 
 _BILLION = 1e9
 _DISAGREE = "footer-stream"
@@ -40,7 +40,7 @@ NO_HEAD = Column(key="", title="")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
+class RunReading:
     """A figure of each run: a metric, or one in per cent of others.
 
     Runs of all categories of prompts are read unless one is named; `scale` is what a value is
@@ -68,8 +68,8 @@ class Reading:
         return of_category(models, self.category) if self.category else models
 
 
-_RUN_FIGURES: Mapping[str, Reading] = {
-    RunFigure.RECLAIMABLE: Reading(
+_RUN_FIGURES: Mapping[str, RunReading] = {
+    RunFigure.RECLAIMABLE: RunReading(
         head=Column(
             key="",
             title="Reclaimable",
@@ -84,12 +84,12 @@ _RUN_FIGURES: Mapping[str, Reading] = {
 }
 
 
-def reading_of(spec: ColumnSpec, quantity: str) -> Reading | None:
+def reading_of(spec: ColumnSpec, quantity: str) -> RunReading | None:
     """Return the reading of a column, None where no record holds such a quantity."""
     if quantity not in METRICS:
         return _RUN_FIGURES.get(quantity)
     metric = METRICS[quantity]
-    return Reading(
+    return RunReading(
         head=Column(key="", title=metric.title, unit=unit_of(metric)),
         metric=quantity,
         category=spec.category,
@@ -98,7 +98,7 @@ def reading_of(spec: ColumnSpec, quantity: str) -> Reading | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowFact:
+class AttributeSource:
     """Something that a row has, and where the study says it of a model.
 
     Without `read` the table itself knows it: the number of runs, the step of its axis.
@@ -109,32 +109,34 @@ class RowFact:
     printed: Callable[[StudyModel], Cell] | None = None
 
 
-FACTS: Mapping[Fact, RowFact] = {
-    Fact.MODEL: RowFact(
+FACTS: Mapping[RowAttribute, AttributeSource] = {
+    RowAttribute.MODEL: AttributeSource(
         head=MODEL_COLUMN,
         read=lambda pool, models: model_cell(models, pool),
         printed=lambda model: Cell(value=model.name),
     ),
-    Fact.PART: RowFact(head=Column(key="part", title="Part")),
-    Fact.STEP: RowFact(head=Column(key="step", title="Step")),
-    Fact.ACTIVE_PARAMETERS: RowFact(
+    RowAttribute.PART: AttributeSource(head=Column(key="part", title="Part")),
+    RowAttribute.STEP: AttributeSource(head=Column(key="step", title="Step")),
+    RowAttribute.ACTIVE_PARAMETERS: AttributeSource(
         head=ACTIVE_COLUMN,
         read=lambda _, models: Cell(value=float(models.file["parameters_active"]) / _BILLION),
         printed=lambda model: Cell(value=model.active_parameters_billion),
     ),
-    Fact.TOTAL_PARAMETERS: RowFact(
+    RowAttribute.TOTAL_PARAMETERS: AttributeSource(
         head=TOTAL_COLUMN,
         read=lambda _, models: Cell(value=float(models.file["parameters_total"]) / _BILLION),
         printed=lambda model: Cell(value=model.total_parameters_billion),
     ),
-    Fact.FILE_SIZE: RowFact(
+    RowAttribute.FILE_SIZE: AttributeSource(
         head=Column(key="file_gb", title="File", unit="GB", digits=2, meaning="10^9 bytes"),
         read=lambda _, models: Cell(value=float(models.file["file_bytes"]) / GB),
         printed=lambda model: Cell(value=model.file_gb),
     ),
-    Fact.RUNS: RowFact(head=RUNS_COLUMN),
-    Fact.NOT_OK: RowFact(head=NOT_OK_COLUMN, read=lambda _, models: count(models.not_ok)),
-    Fact.CLOCKS_DISAGREE: RowFact(
+    RowAttribute.RUNS: AttributeSource(head=RUNS_COLUMN),
+    RowAttribute.NOT_OK: AttributeSource(
+        head=NOT_OK_COLUMN, read=lambda _, models: count(models.not_ok)
+    ),
+    RowAttribute.CLOCKS_DISAGREE: AttributeSource(
         head=Column(
             key="",
             title="Footer and stream disagree",
@@ -143,7 +145,7 @@ FACTS: Mapping[Fact, RowFact] = {
         ),
         read=lambda _, models: count(with_caveat(models, _DISAGREE)),
     ),
-    Fact.ADDED_BY_HEAT: RowFact(
+    RowAttribute.ADDED_BY_HEAT: AttributeSource(
         head=Column(
             key="",
             title="Runs added",

@@ -42,15 +42,15 @@ from edgemoe_appliance.analysis.tables.printed_figures import (
     PrintedFigure,
     stated_figure,
 )
-from edgemoe_appliance.analysis.tables.quantities import FACTS, NO_HEAD, Reading
+from edgemoe_appliance.analysis.tables.quantities import FACTS, NO_HEAD, RunReading
 from edgemoe_appliance.schema.metrics import METRICS
 from edgemoe_appliance.studies.tables import (
     PART,
     PRINTED_COMPARISONS,
     STATED,
+    ColumnComparison,
     ColumnSpec,
-    Comparison,
-    Fact,
+    RowAttribute,
     Statistic,
 )
 
@@ -73,7 +73,7 @@ class ReaderRow:
     step: Step
     file: FileSweep
     _cells: dict[str, Cell] = field(default_factory=dict)
-    _samples: dict[Reading, Sample] = field(default_factory=dict)
+    _samples: dict[RunReading, Sample] = field(default_factory=dict)
 
     def row(self) -> Row:
         """Return the row."""
@@ -103,13 +103,13 @@ class ReaderRow:
             return count(int((sample.values > limit).sum()))
         return _statistic_cell(sample, spec, reading.scale)
 
-    def _fact_cell(self, fact: Fact) -> Cell:
+    def _fact_cell(self, fact: RowAttribute) -> Cell:
         read = FACTS[fact].read
         if read:
             return read(self.pool, self.models)
-        if fact is Fact.PART:
+        if fact is RowAttribute.PART:
             return text(self.layout.spec.parts[self.part])
-        if fact is Fact.STEP:
+        if fact is RowAttribute.STEP:
             return self.step.name
         return count(self._runs())
 
@@ -120,17 +120,17 @@ class ReaderRow:
         if metric is None:
             return len(self.models.ok)
         readings = (
-            Reading(head=NO_HEAD, metric=metric, category=category)
+            RunReading(head=NO_HEAD, metric=metric, category=category)
             for category in self.layout.categories or ("",)
         )
         return sum(self._sample(reading).n for reading in readings)
 
-    def _sample(self, reading: Reading) -> Sample:
+    def _sample(self, reading: RunReading) -> Sample:
         if reading not in self._samples:
             self._samples[reading] = reading.sample(self.models)
         return self._samples[reading]
 
-    def _reading(self, key: str | None) -> Reading:
+    def _reading(self, key: str | None) -> RunReading:
         """Return what another column reads of each run; the file is checked to name such a one."""
         reading = self.layout.reading(str(key))
         if reading is None:
@@ -188,15 +188,15 @@ class ReaderRow:
         figure = self.layout.printed(str(spec.of), device, self.models.model)
         if figure.low is None and figure.high is None:
             return absent(NOT_PRINTED)
-        if spec.compare is Comparison.PRINTED:
+        if spec.compare is ColumnComparison.PRINTED:
             return figure.cell
         own = self.cell(str(spec.of))
-        if spec.compare is Comparison.BEYOND_PRINTED:
+        if spec.compare is ColumnComparison.BEYOND_PRINTED:
             return mapped(own, lambda value: outside(value, figure.low, figure.high))
         printed = figure.cell.number
         if printed is None:
             return absent("the study prints no single value")
-        is_ratio = spec.compare is Comparison.OVER_PRINTED
+        is_ratio = spec.compare is ColumnComparison.OVER_PRINTED
         return mapped(own, lambda value: value / printed if is_ratio else value - printed)
 
     def _why_apart(self) -> tuple[str, ...]:
@@ -205,14 +205,14 @@ class ReaderRow:
         return (step,) if step else why_not_comparable(self.pool, study)
 
 
-_COMPARISONS: Mapping[Comparison, Callable[[ReaderRow, ColumnSpec], Cell]] = {
-    Comparison.TO_BASELINE: ReaderRow.to_baseline,
-    Comparison.RATIO: ReaderRow.ratio,
-    Comparison.FALL: ReaderRow.fall,
-    Comparison.SAME_TEXT: ReaderRow.same_text,
-    Comparison.QUOTIENT: ReaderRow.quotient,
-    Comparison.BELOW: ReaderRow.below,
-    Comparison.NAMED_STEP: ReaderRow.named_step,
+_COMPARISONS: Mapping[ColumnComparison, Callable[[ReaderRow, ColumnSpec], Cell]] = {
+    ColumnComparison.TO_BASELINE: ReaderRow.to_baseline,
+    ColumnComparison.RATIO: ReaderRow.ratio,
+    ColumnComparison.FALL: ReaderRow.fall,
+    ColumnComparison.SAME_TEXT: ReaderRow.same_text,
+    ColumnComparison.QUOTIENT: ReaderRow.quotient,
+    ColumnComparison.BELOW: ReaderRow.below,
+    ColumnComparison.NAMED_STEP: ReaderRow.named_step,
     **dict.fromkeys(PRINTED_COMPARISONS, ReaderRow.beside_printed),
 }
 
@@ -264,9 +264,9 @@ def difference_row(first: ReaderRow, name: str) -> Row:
 
 def _difference_cell(first: ReaderRow, key: str, name: str) -> Cell:
     fact, reading = first.layout.fact(key), first.layout.reading(key)
-    if fact is Fact.MODEL:
+    if fact is RowAttribute.MODEL:
         return first.cell(key)
-    if fact is Fact.STEP:
+    if fact is RowAttribute.STEP:
         return text(name)
     if reading is None:
         return absent(_OF_BOTH)
@@ -298,16 +298,16 @@ class StudyRow:
 
     def _comparison(self, spec: ColumnSpec) -> Cell:
         """Return what follows from figures that the study prints, absent where it has none."""
-        if spec.compare is Comparison.BELOW:
+        if spec.compare is ColumnComparison.BELOW:
             highest = self._printed(spec.of).high
             return absent(NOT_PRINTED) if highest is None else self.layout.below(spec, highest)
-        if spec.compare is Comparison.TO_BASELINE:
+        if spec.compare is ColumnComparison.TO_BASELINE:
             own, base = (
                 self._printed(spec.of).low,
                 self._printed(spec.of, self.layout.study.baseline).low,
             )
             return absent(NOT_PRINTED) if own is None or base is None else Cell(value=own / base)
-        if spec.compare is Comparison.QUOTIENT:
+        if spec.compare is ColumnComparison.QUOTIENT:
             return self.layout.quotient(spec, self._cell(str(spec.of)), self._cell(str(spec.to)))
         return absent(NOT_PRINTED)
 
@@ -320,8 +320,8 @@ class StudyRow:
         limit = self.layout.study.procedure.thermal_threshold_c
         return absent(NOT_PRINTED) if highest is None or highest > limit else count(0)
 
-    def _fact_cell(self, fact: Fact | None) -> Cell:
-        if fact is Fact.RUNS:
+    def _fact_cell(self, fact: RowAttribute | None) -> Cell:
+        if fact is RowAttribute.RUNS:
             return count(self.layout.printed_runs)
         printed = FACTS[fact].printed if fact else None
         return printed(self.layout.study.models[self.model]) if printed else absent(NOT_PRINTED)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from edgemoe_appliance.analysis.hardware import (
     NOT_TOLD,
-    Facts,
+    HardwareTexts,
     describe_hardware,
     describe_host,
 )
@@ -120,7 +120,7 @@ def _device_facts(device: StudyDevice, study: Study) -> dict[str, Cell]:
     }
 
 
-def _cells(facts: Facts) -> dict[str, Cell]:
+def _cells(facts: HardwareTexts) -> dict[str, Cell]:
     return {
         name: absent(fact.reason) if isinstance(fact, Absent) else text(fact)
         for name, fact in facts.items()

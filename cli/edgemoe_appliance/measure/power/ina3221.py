@@ -17,10 +17,10 @@ from edgemoe_appliance.errors import MeasureError
 from edgemoe_appliance.measure.power.interface import (
     AbsentSource,
     DeadReading,
+    MeterReading,
+    PowerScope,
     Rail,
     RailRole,
-    Reading,
-    Scope,
     check_power,
     describe_failure,
     total_rails,
@@ -139,7 +139,7 @@ class Ina3221Meter:
     """All labelled channels of the chips; reads each of them at every call."""
 
     source = PowerSource.INA3221
-    scope = Scope.MODULE
+    scope = PowerScope.MODULE
 
     def __init__(self, channels: tuple[_Channel, ...]) -> None:
         """Keep the channels; nothing is opened yet."""
@@ -173,7 +173,7 @@ class Ina3221Meter:
         """Close all files."""
         self._close()
 
-    def read(self) -> tuple[Reading, ...]:
+    def read(self) -> tuple[MeterReading, ...]:
         """Return one reading of each rail, stamped in the middle of its conversion."""
         return tuple(_read_channel(rail, files) for rail, files in self._open)
 
@@ -258,7 +258,7 @@ def _build_rail(label: str, folder: Path, number: int) -> Rail:
     )
 
 
-def _read_channel(rail: Rail, files: tuple[NumberFile, ...]) -> Reading:
+def _read_channel(rail: Rail, files: tuple[NumberFile, ...]) -> MeterReading:
     before_ns = time.monotonic_ns()
     try:
         numbers = [file.read() for file in files]

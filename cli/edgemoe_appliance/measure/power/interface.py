@@ -23,7 +23,7 @@ class RailRole(str, Enum):
     BESIDE = "beside"  # encloses the total or overlaps it: never added to it
 
 
-class Scope(str, Enum):
+class PowerScope(str, Enum):
     """What the total of a source covers; only equal scopes can be compared."""
 
     MODULE = "module input"
@@ -86,7 +86,7 @@ class DeadReading:
     reason: str
 
 
-Reading = PowerReading | EnergyReading | DeadReading
+MeterReading = PowerReading | EnergyReading | DeadReading
 
 
 class PowerMeter(Protocol):
@@ -97,7 +97,7 @@ class PowerMeter(Protocol):
         """Return which source this is."""
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> PowerScope:
         """Return what its total covers."""
 
     @property
@@ -115,7 +115,7 @@ class PowerMeter(Protocol):
     ) -> None:
         """Close it; it can be opened again."""
 
-    def read(self) -> tuple[Reading, ...]:
+    def read(self) -> tuple[MeterReading, ...]:
         """Return what is new since the last call, in order of time. Never raises while open."""
 
 
@@ -132,7 +132,7 @@ def total_rails(rails: Iterable[Rail]) -> tuple[Rail, ...]:
     return tuple(rail for rail in rails if rail.role is RailRole.TOTAL)
 
 
-def check_power(rail: Rail, t_mono_ns: int, power_w: float) -> Reading:
+def check_power(rail: Rail, t_mono_ns: int, power_w: float) -> MeterReading:
     """Return a power reading, or a dead one where that power is impossible.
 
     No rail gives energy back, and a total that is 0 while the machine runs was not measured.

@@ -18,10 +18,10 @@ from edgemoe_appliance.measure.power.interface import (
     AbsentSource,
     DeadReading,
     EnergyReading,
+    MeterReading,
+    PowerScope,
     Rail,
     RailRole,
-    Reading,
-    Scope,
     check_power,
 )
 from edgemoe_appliance.schema.configs import PowerSource
@@ -67,7 +67,7 @@ class NvmlMeter:
     """One rail for each device: its energy counter, or its power where it has no counter."""
 
     source = PowerSource.NVML
-    scope = Scope.GPU
+    scope = PowerScope.GPU
 
     def __init__(self, library: NvmlLibrary, units: tuple[Unit, ...]) -> None:
         """Keep what each device can tell, in order of the devices; nothing is opened yet."""
@@ -102,7 +102,7 @@ class NvmlMeter:
         """Close NVML."""
         self._close()
 
-    def read(self) -> tuple[Reading, ...]:
+    def read(self) -> tuple[MeterReading, ...]:
         """Return one reading of each device."""
         return tuple(self._read_device(rail, handle) for rail, handle in self._open)
 
@@ -116,7 +116,7 @@ class NvmlMeter:
                 )
         return temps_c
 
-    def _read_device(self, rail: Rail, handle: Any) -> Reading:
+    def _read_device(self, rail: Rail, handle: Any) -> MeterReading:
         t_mono_ns = time.monotonic_ns()
         try:
             if rail.unit is Unit.JOULES:

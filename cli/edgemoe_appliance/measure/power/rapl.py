@@ -21,10 +21,10 @@ from edgemoe_appliance.measure.power.interface import (
     AbsentSource,
     DeadReading,
     EnergyReading,
+    MeterReading,
+    PowerScope,
     Rail,
     RailRole,
-    Reading,
-    Scope,
     describe_failure,
     total_rails,
 )
@@ -86,7 +86,7 @@ class RaplMeter:
     """All zones that count; reads each of them at every call."""
 
     source = PowerSource.RAPL
-    scope = Scope.PROCESSOR
+    scope = PowerScope.PROCESSOR
 
     def __init__(self, zones: tuple[_Zone, ...]) -> None:
         """Keep the zones; nothing is opened yet."""
@@ -118,7 +118,7 @@ class RaplMeter:
         """Close the counters."""
         self._close()
 
-    def read(self) -> tuple[Reading, ...]:
+    def read(self) -> tuple[MeterReading, ...]:
         """Return one reading of each rail."""
         return tuple(_read_zone(*opened) for opened in self._open)
 
@@ -302,7 +302,7 @@ def _role_of(name: str) -> RailRole:
     return RailRole.PART if zone else RailRole.BESIDE
 
 
-def _read_zone(rail: str, file: NumberFile, counter: CounterUnwrapper) -> Reading:
+def _read_zone(rail: str, file: NumberFile, counter: CounterUnwrapper) -> MeterReading:
     t_mono_ns = time.monotonic_ns()
     try:
         value_uj = file.read()

@@ -28,10 +28,10 @@ from edgemoe_appliance.measure.power.ina3221 import (
 from edgemoe_appliance.measure.power.interface import (
     AbsentSource,
     DeadReading,
+    MeterReading,
+    PowerScope,
     Rail,
     RailRole,
-    Reading,
-    Scope,
     check_power,
     total_rails,
 )
@@ -129,7 +129,7 @@ class TegrastatsMeter:
     """The rails that tegrastats prints; each line gives one reading of each."""
 
     source = PowerSource.TEGRASTATS
-    scope = Scope.MODULE
+    scope = PowerScope.MODULE
 
     def __init__(
         self, command: Sequence[str], rail_names: Sequence[str], averaging: Averaging
@@ -165,9 +165,9 @@ class TegrastatsMeter:
             self._child.stop()
             self._child = None
 
-    def read(self) -> tuple[Reading, ...]:
+    def read(self) -> tuple[MeterReading, ...]:
         """Return the readings of all lines that came since the last call."""
-        readings: list[Reading] = []
+        readings: list[MeterReading] = []
         while self._child is not None and not self._child.arrived.empty():
             arrival = self._child.arrived.get_nowait()
             if isinstance(arrival, _Line):
@@ -177,10 +177,10 @@ class TegrastatsMeter:
         return tuple(readings)
 
 
-def line_readings(line: str, t_mono_ns: int, rails: Sequence[Rail]) -> tuple[Reading, ...]:
+def line_readings(line: str, t_mono_ns: int, rails: Sequence[Rail]) -> tuple[MeterReading, ...]:
     """Return the readings of one line: a rail that it does not hold is dead in it."""
     powers = parse_tegrastats_line(line).rails
-    readings: list[Reading] = []
+    readings: list[MeterReading] = []
     for rail in rails:
         power = powers.get(rail.name)
         if power is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from edgemoe_appliance.analysis.audit import Finding
+from edgemoe_appliance.analysis.audit import AuditFinding
 from edgemoe_appliance.analysis.table_model import Row, RowGroup, Table
 from edgemoe_appliance.report.drawing import Chart, MarkRow, RowChart
 from edgemoe_appliance.report.figures.pairs import PairedPanels
@@ -28,7 +28,7 @@ from edgemoe_appliance.studies import Study
 _WINDOWS = ("load", "prompt", "generation", "unload")
 
 
-def energy_figure(table: Table, findings: Sequence[Finding], study: Study) -> FigureSet:
+def energy_figure(table: Table, findings: Sequence[AuditFinding], study: Study) -> FigureSet:
     """Return energy per token, alone and relative to the baseline.
 
     Beside a figure of the study stands what its own power and rate explain, from the audit.
@@ -77,7 +77,7 @@ def _own_row(row: Row, group: RowGroup, study: Study) -> MarkRow:
     )
 
 
-def _study_charts(table: Table, findings: Sequence[Finding]) -> list[Chart]:
+def _study_charts(table: Table, findings: Sequence[AuditFinding]) -> list[Chart]:
     explained = {f.id: _number(f, "generation_j_per_token") for f in findings}
     return [
         RowChart(
@@ -107,7 +107,7 @@ def _study_row(row: Row, explained: float | None) -> MarkRow:
     )
 
 
-def _number(finding: Finding, key: str) -> float | None:
+def _number(finding: AuditFinding, key: str) -> float | None:
     return next((number.value for number in finding.numbers if number.key == key), None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgemoe_appliance.analysis.audit import Finding
+from edgemoe_appliance.analysis.audit import AuditFinding
 from edgemoe_appliance.report.drawing import RoofChart, RoofPoint
 from edgemoe_appliance.report.figures.parts import (
     MOST_DRAWN,
@@ -20,7 +20,7 @@ _ACTIVE, _TOTAL = "roofline.active.", "roofline.total."
 
 
 def roofline_figure(
-    findings: Sequence[Finding], names: Mapping[str, str], twins: str, study: Study
+    findings: Sequence[AuditFinding], names: Mapping[str, str], twins: str, study: Study
 ) -> FigureSet:
     """Return one panel per condition with a known bandwidth.
 
@@ -28,7 +28,7 @@ def roofline_figure(
     """
     active = [f for f in findings if f.id.startswith(_ACTIVE) and f.numbers]
     total = {f.id.removeprefix(_TOTAL): f for f in findings if f.id.startswith(_TOTAL)}
-    places: dict[tuple[str, str], list[Finding]] = {}
+    places: dict[tuple[str, str], list[AuditFinding]] = {}
     for finding in active:
         places.setdefault((finding.source, finding.where), []).append(finding)
     charts = [
@@ -47,8 +47,8 @@ def roofline_figure(
 
 
 def _chart(
-    findings: Sequence[Finding],
-    total: Mapping[str, Finding],
+    findings: Sequence[AuditFinding],
+    total: Mapping[str, AuditFinding],
     names: Mapping[str, str],
     warning: str,
 ) -> RoofChart:
@@ -64,7 +64,9 @@ def _chart(
     )
 
 
-def _point(finding: Finding, total: Mapping[str, Finding], names: Mapping[str, str]) -> RoofPoint:
+def _point(
+    finding: AuditFinding, total: Mapping[str, AuditFinding], names: Mapping[str, str]
+) -> RoofPoint:
     name = finding.id.removeprefix(_ACTIVE)
     model = max((m for m in names if name.endswith(f".{m}")), key=len, default="")
     numbers, whole = _numbers(finding), total.get(name)
@@ -77,5 +79,5 @@ def _point(finding: Finding, total: Mapping[str, Finding], names: Mapping[str, s
     )
 
 
-def _numbers(finding: Finding) -> dict[str, float]:
+def _numbers(finding: AuditFinding) -> dict[str, float]:
     return {number.key: number.value for number in finding.numbers}

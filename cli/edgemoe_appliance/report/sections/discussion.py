@@ -5,7 +5,14 @@ from __future__ import annotations
 from edgemoe_appliance.analysis.threats import Threat, Weight, find_threats
 from edgemoe_appliance.report.audit_blocks import build_audits
 from edgemoe_appliance.report.claim_blocks import build_claims
-from edgemoe_appliance.report.context import Block, Fact, Facts, Notice, Prose, Section
+from edgemoe_appliance.report.context import (
+    Block,
+    Definition,
+    DefinitionList,
+    Notice,
+    Prose,
+    Section,
+)
 from edgemoe_appliance.report.sections.material import Material
 from edgemoe_appliance.report.sections.parts import figure_of, section_of, table_of
 
@@ -59,14 +66,14 @@ def threats_section(material: Material) -> Section:
                 "weightiest first.",
             )
         ),
-        Facts(facts=tuple(map(_threat, threats))) if threats else _no_threats(),
+        DefinitionList(facts=tuple(map(_threat, threats))) if threats else _no_threats(),
         table_of(material, material.tables["caveats"]),
     ]
     return section_of(material, "threats", blocks, measured=False)
 
 
-def _threat(threat: Threat) -> Fact:
-    return Fact(
+def _threat(threat: Threat) -> Definition:
+    return Definition(
         term=threat.title,
         aside=_WEIGHTS[threat.weight],
         text=threat.text,
