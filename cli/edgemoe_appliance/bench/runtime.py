@@ -254,7 +254,7 @@ def find_board_files(engine: DockerEngine) -> BoardFiles:
     return BoardFiles(power_mode=present(POWER_MODE_FILE), power_modes=present(POWER_MODES_FILE))
 
 
-def find_render_nodes(engine: Engine, target: Target) -> tuple[RenderNode, ...]:
+def find_render_nodes(engine: DockerEngine, target: Target) -> tuple[RenderNode, ...]:
     """Return the GPU's device nodes that a Vulkan target needs; none where the machine has none.
 
     Raises HostError for an engine elsewhere: which nodes and groups it has cannot be seen.
