@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": set(),
     "measure": {"engine"},
     "doctor": {"engine", "container", "measure"},
-    "analysis": set(),
+    "analysis": {"models"},
     "report": {"analysis"},
     "container": {"engine", "models"},
     "archive": {"analysis", "report", "models"},

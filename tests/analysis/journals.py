@@ -220,6 +220,9 @@ def build_models(synthetic: Synthetic) -> dict[str, PlannedModel]:
             parameters_active=FILE_BYTES[model],
             bytes_per_token=FILE_BYTES[model] // 2,
             kv_bytes_per_token=1024,
+            head_bytes_per_token=FILE_BYTES[model] // 16,
+            parameters_multiplied=FILE_BYTES[model] - 1000,
+            attention_flops_per_position=65536,
         )
         for model in synthetic.models
     }

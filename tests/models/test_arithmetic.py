@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.models.arithmetic import ModelCounts, count_model
+from edgemoe_appliance.models.arithmetic import ModelCounts, TokenWork, count_model
 from edgemoe_appliance.models.ggml_types import F32, Q4_K
 from edgemoe_appliance.models.gguf import GgufHeader, ValueType, read_header
 from edgemoe_appliance.models.gguf_writer import TypedArray, TypedValue
@@ -78,11 +78,11 @@ def test_bytes_per_token(full: dict[str, GgufHeader]) -> None:
     experts = sum(t.n_bytes for name, t in tensors.items() if "_exps" in name)
     embedding = tensors["token_embd.weight"].n_bytes
     rest = sum(t.n_bytes for t in tensors.values()) - experts - embedding
-    assert olmoe.active_bytes_per_token == experts // 8 + rest
-    assert 0.70e9 < olmoe.active_bytes_per_token < 0.76e9
+    assert olmoe.work.read_bytes == experts // 8 + rest
+    assert 0.70e9 < olmoe.work.read_bytes < 0.76e9
     for model_id in ("llama-3.2-1b", "qwen2.5-1.5b", "gemma-2-2b"):
         dense = count_model(full[model_id])
-        assert dense.active_bytes_per_token == dense.weight_bytes  # the tied embedding is the head
+        assert dense.work.read_bytes == dense.weight_bytes  # the tied embedding is the head
         assert dense.expert_count == 0
 
 
@@ -98,7 +98,7 @@ def header_of(folder: Path, entries: files.Metadata, *tensors: tuple[str, int]) 
 def test_an_untied_embedding_is_not_read(tmp_path: Path) -> None:
     header = header_of(tmp_path, files.metadata(), ("token_embd.weight", 64), ("output.weight", 32))
     counts = count_model(header)
-    assert counts.active_bytes_per_token == 32 * 4
+    assert counts.work.read_bytes == 32 * 4
     assert counts.weight_bytes == 96 * 4
     assert counts.parameters_total == 96
 
@@ -188,7 +188,12 @@ def test_counts_of_a_small_mixture(tmp_path: Path) -> None:
     assert count_model(read_header(path)) == ModelCounts(
         parameters_total=2048 + 16,
         parameters_active=512 + 16,
-        active_bytes_per_token=288 + 64,
+        work=TokenWork(
+            read_bytes=288 + 64,
+            head_bytes=64,
+            multiplied_parameters=512 + 16,
+            attention_flops_per_position=2 * 4 * (64 + 64),
+        ),
         weight_bytes=1152 + 64,
         kv_bytes_per_token=2 * 64 * 2 * 2,
         expert_count=4,
@@ -228,7 +233,7 @@ def test_a_head_stored_twice_is_read_once(tmp_path: Path) -> None:
     assert count_model(header, is_head_stored_twice=False).parameters_total == 1_777_088_000
     assert count_model(header).parameters_total == 1_543_714_304  # known of this checkpoint
     counts = count_model(header, is_head_stored_twice=True)
-    assert counts.weight_bytes - counts.active_bytes_per_token == 2 * 151936 * 1536
+    assert counts.weight_bytes - counts.work.read_bytes == 2 * 151936 * 1536
 
 
 @pytest.mark.parametrize(
@@ -265,7 +270,7 @@ def test_what_a_token_reads(tmp_path: Path, name: str, shape: tuple[int, ...], r
     tensors = [output, files.tensor(name, shape, offset=128)]
     data = files.gguf_bytes(files.metadata(**more), tensors)
     counts = count_model(read_header(files.write(tmp_path, data)))
-    assert counts.active_bytes_per_token - output.n_bytes == tensors[1].n_bytes * read
+    assert counts.work.read_bytes - output.n_bytes == tensors[1].n_bytes * read
 
 
 @pytest.mark.parametrize(

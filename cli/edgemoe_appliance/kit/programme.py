@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from edgemoe_appliance.evaluation.config import Paces
-from edgemoe_appliance.models.arithmetic import active_bytes
+from edgemoe_appliance.models.arithmetic import count_work
 from edgemoe_appliance.models.layout import build_tensors, scaled_shape
 from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import (
@@ -97,7 +97,7 @@ def twin_sizes(configs: Configs, scale: TwinScale) -> dict[str, ModelSize]:
         tensors = build_tensors(entry.architecture, shape)
         found[name] = ModelSize(
             file_bytes=tensors[-1].offset + tensors[-1].n_bytes,
-            bytes_per_token=active_bytes(tensors, shape.expert_used_count, shape.expert_count),
+            bytes_per_token=count_work(tensors, shape).read_bytes,
         )
     return found
 

@@ -12,14 +12,34 @@ from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.models.gguf import GgufArray, GgufHeader, TensorInfo, check_is_model
 from edgemoe_appliance.models.tensor_rules import Read, TensorRole, find_role, prediction_blocks
 from edgemoe_appliance.models.tied_head import HEAD, is_of_tied_checkpoint
-from edgemoe_appliance.schema.configs import ModelEntry
+from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
 
 _KV_ELEMENT_BYTES = 2  # f16, the default cache type of llama.cpp
 # Far above any model; a number per block is kept, which must stay a small list.
 _MAX_BLOCKS = 4_096
 _MAX_WIDTH = 1_000_000
 _ACTIVE_TOLERANCE = 0.01
+# The second is the head where the two are tied.
+_HEADS = ("output", "token_embd")
 _FIX = "use a GGUF file that llama.cpp can load"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenWork:
+    """What one generated token asks of the weights, by the tensors and their own types.
+
+    `read_bytes` are the weights it needs (the used experts only; the head, which is the embedding
+    where the two are tied; not the one row of a table that is looked up), `head_bytes` those of
+    them that are the output head. `multiplied_parameters` are the parameters that it multiplies
+    with: a table that is looked up is none of them. `attention_flops_per_position` are the
+    operations of its attention scores and their weighted sum for each position of the context:
+    two for each element of a query and two for each of a value, in each block that attends.
+    """
+
+    read_bytes: int
+    head_bytes: int
+    multiplied_parameters: int
+    attention_flops_per_position: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +48,14 @@ class ModelCounts:
 
     `parameters_total` are all that the file holds, a tied head that is stored twice counted once;
     `parameters_active` leave out the experts that a token does not use and what plain generation
-    never reads (prediction layers, encoders, other heads). Of the bytes of one generated token,
-    `active_bytes_per_token` counts the weights it needs (the used experts only; the head, which is
-    the embedding where the two are tied; not the one row of a table that is looked up),
-    `weight_bytes` counts them all. `kv_bytes_per_token` is what the context grows by, in f16.
+    never reads (prediction layers, encoders, other heads). `work` is what one generated token asks
+    of the weights, `weight_bytes` counts them all. `kv_bytes_per_token` is what the context grows
+    by, in f16.
     """
 
     parameters_total: int
     parameters_active: int
-    active_bytes_per_token: int
+    work: TokenWork
     weight_bytes: int
     kv_bytes_per_token: int
     expert_count: int
@@ -67,7 +86,17 @@ class _Part:
         """Return those of them that work for a token: of a table that is looked up, all."""
         if self.role.read is Read.LOOKED_UP:
             return self.parameters
+        return self.multiplied_parameters
+
+    @property
+    def multiplied_parameters(self) -> int:
+        """Return those that a token multiplies with."""
         return self.parameters * self.used // self.of
+
+    @property
+    def is_head(self) -> bool:
+        """Return whether it is read for every token, and gives the logits."""
+        return self.role.block is None and self.role.part in _HEADS and self.used > 0
 
 
 def count_model(header: GgufHeader, *, is_head_stored_twice: bool | None = None) -> ModelCounts:
@@ -89,12 +118,13 @@ def count_model(header: GgufHeader, *, is_head_stored_twice: bool | None = None)
     if parameters_total <= 0:
         raise _unfit(header, "no weights in it, as in a file that holds a vocabulary only")
     count, used = _experts(header, [part.role for part in parts])
+    attention = _attention(header, parts)
     return ModelCounts(
         parameters_total=parameters_total,
         parameters_active=sum(part.active_parameters for part in parts) - twice,
-        active_bytes_per_token=sum(part.read_bytes for part in parts),
+        work=_work(parts, attention_flops_per_position=2 * attention.scored),
         weight_bytes=sum(tensor.n_bytes for tensor in header.tensors),
-        kv_bytes_per_token=_kv_bytes_per_token(header, parts),
+        kv_bytes_per_token=attention.kept * _KV_ELEMENT_BYTES,
         expert_count=count,
         expert_used_count=used,
     )
@@ -122,10 +152,25 @@ def published_difference(entry: ModelEntry, total: int, active: int) -> str | No
     return None
 
 
-def active_bytes(tensors: Sequence[TensorInfo], used: int, of: int) -> int:
-    """Return the weight bytes that one token needs where it uses `used` of `of` experts."""
-    roles = [find_role(tensor, "a twin") for tensor in tensors]
-    return sum(part.read_bytes for part in _shared_out(tensors, roles, used, of))
+def count_work(tensors: Sequence[TensorInfo], shape: ModelShape) -> TokenWork:
+    """Return what one token asks of the tensors of a published shape."""
+    parts = _shared_out(
+        tensors,
+        [find_role(tensor, "a twin") for tensor in tensors],
+        shape.expert_used_count,
+        shape.expert_count,
+    )
+    scored = shape.block_count * shape.head_count * (shape.key_length + shape.value_length)
+    return _work(parts, attention_flops_per_position=2 * scored)
+
+
+def _work(parts: Sequence[_Part], *, attention_flops_per_position: int) -> TokenWork:
+    return TokenWork(
+        read_bytes=sum(part.read_bytes for part in parts),
+        head_bytes=sum(part.read_bytes for part in parts if part.is_head),
+        multiplied_parameters=sum(part.multiplied_parameters for part in parts),
+        attention_flops_per_position=attention_flops_per_position,
+    )
 
 
 def _parts(header: GgufHeader) -> list[_Part]:
@@ -183,8 +228,19 @@ def _experts(header: GgufHeader, roles: Sequence[TensorRole]) -> tuple[int, int]
     return count, used
 
 
-def _kv_bytes_per_token(header: GgufHeader, parts: Sequence[_Part]) -> int:
-    """Return what the cache of keys and values grows by; blocks with a state instead add nothing.
+@dataclass(frozen=True, kw_only=True)
+class _Attention:
+    """Elements over all blocks: those a token adds to the cache, and those its queries score.
+
+    `scored` counts an element of a key and of a value for each head of the queries.
+    """
+
+    kept: int
+    scored: int
+
+
+def _attention(header: GgufHeader, parts: Sequence[_Part]) -> _Attention:
+    """Return what attention keeps and reads; blocks with a state instead do neither.
 
     Compressed keys (`key_length_mla` is in the file) stand for the values as well.
     """
@@ -196,11 +252,15 @@ def _kv_bytes_per_token(header: GgufHeader, parts: Sequence[_Part]) -> int:
     default = width // max([1, *heads])
     key = _number(header, f"{name}.attention.key_length", default)
     value = _number(header, f"{name}.attention.value_length", default)
+    scored = key + value
     if header.whole_number(f"{name}.attention.key_length_mla"):
         value = 0
     caching = _caching_blocks(header, parts, blocks)
-    kept = sum(number for block, number in enumerate(kv_heads) if block in caching)
-    return kept * (key + value) * _KV_ELEMENT_BYTES
+
+    def counted(numbers: Sequence[int]) -> int:
+        return sum(number for block, number in enumerate(numbers) if block in caching)
+
+    return _Attention(kept=counted(kv_heads) * (key + value), scored=counted(heads) * scored)
 
 
 def _number(header: GgufHeader, key: str, default: int) -> int:

@@ -165,8 +165,11 @@ def planned_model(model_id: str, entry: ModelEntry, file: ModelFile) -> PlannedM
         twin_scale=file.twin.scale.value if file.twin else None,
         parameters_total=counts.parameters_total,
         parameters_active=counts.parameters_active,
-        bytes_per_token=counts.active_bytes_per_token,
+        bytes_per_token=counts.work.read_bytes,
         kv_bytes_per_token=counts.kv_bytes_per_token,
+        head_bytes_per_token=counts.work.head_bytes,
+        parameters_multiplied=counts.work.multiplied_parameters,
+        attention_flops_per_position=counts.work.attention_flops_per_position,
     )
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.models.arithmetic import (
-    active_bytes,
     count_parameters,
+    count_work,
     published_difference,
 )
 from edgemoe_appliance.models.digests import Progress, ignore_progress, keep_sha256, kept_sha256
@@ -61,7 +61,7 @@ class TwinPlan:
     @property
     def active_bytes_per_token(self) -> int:
         """Return the weight bytes that one generated token reads."""
-        return active_bytes(self.tensors, self.shape.expert_used_count, self.shape.expert_count)
+        return count_work(self.tensors, self.shape).read_bytes
 
     @property
     def head(self) -> str:

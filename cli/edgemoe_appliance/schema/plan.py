@@ -48,6 +48,12 @@ ENGINE_PROGRAMS: Final = ("llama-completion", "llama-cli")
 NO_MMAP_ARGS: Final = ("--no-mmap",)
 # Made in any case where repetitions go by need: one alone tells no spread between repetitions.
 LEAST_REPETITIONS: Final = 2
+# Counts that plans of before did not hold; the digest of a plan is as it was.
+_COUNTED_LATER: Final = (
+    "head_bytes_per_token",
+    "parameters_multiplied",
+    "attention_flops_per_position",
+)
 
 
 class RunSpec(Frozen):
@@ -133,7 +139,12 @@ class EngineBuild(Frozen):
 
 
 class PlannedModel(Frozen):
-    """One model file as it will be run; a twin says so and at what scale."""
+    """One model file as it will be run; a twin says so and at what scale.
+
+    The last three are None in plans of before they were counted: the bytes of the output head
+    among those read for a token, the parameters that a token multiplies with (no table that is
+    looked up), and the operations of attention for each position of the context.
+    """
 
     id: Identifier
     name: str
@@ -148,6 +159,9 @@ class PlannedModel(Frozen):
     parameters_active: int = Field(gt=0)
     bytes_per_token: int = Field(gt=0)
     kv_bytes_per_token: int = Field(ge=0)
+    head_bytes_per_token: int | None = Field(default=None, ge=0)
+    parameters_multiplied: int | None = Field(default=None, ge=0)
+    attention_flops_per_position: int | None = Field(default=None, ge=0)
 
 
 class PlannedPrompt(Frozen):
@@ -269,6 +283,9 @@ class Plan(Frozen):
                 del engine["no_mmap_args"]
         for model in data["models"].values():
             del model["path"]
+            # What follows from the file, whose digest stands here.
+            for counted in _COUNTED_LATER:
+                del model[counted]
         # Fixed repetitions have the digest that they had before there were others.
         if data["precision"] is None:
             del data["precision"]

@@ -318,12 +318,31 @@ class Places(Frozen):
 
 
 class DevicePeaks(Frozen):
-    """What a device of the study can do at most, and where that is known from."""
+    """What a device of the study can do at most, and where that is known from.
+
+    `flops` is the peak rate of operations on the data type `flops_type`; another type has another
+    peak, so a share of it means nothing without its name.
+    """
 
     bandwidth_gb_s: Positive
     bandwidth_source: str
     flops: Positive
+    flops_type: str
     flops_source: str
+
+
+class MeanContext(Frozen):
+    """The mean number of positions that a generated token attends to, as far as it is known."""
+
+    low: Positive
+    high: Positive
+    source: str
+
+    @model_validator(mode="after")
+    def _ordered(self) -> MeanContext:
+        if self.low > self.high:
+            raise ValueError("low must not be above high")
+        return self
 
 
 class NodeCounts(Frozen):
@@ -373,3 +392,4 @@ class Paper(Frozen):
     stated: dict[FigureName, StatedFigure] = Field(default_factory=dict)
     peaks: dict[StudyDeviceId, DevicePeaks] = Field(default_factory=dict)
     graph: GraphFacts | None = None
+    mean_context_tokens: MeanContext | None = None

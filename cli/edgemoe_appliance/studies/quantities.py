@@ -32,6 +32,9 @@ class Quantity(str, Enum):
     ACTIVE_PARAMETERS = "active-parameters"
     ACTIVE_BYTES = "active-bytes"
     HEAD_BYTES = "head-bytes"
+    MULTIPLIED_PARAMETERS = "multiplied-parameters"
+    ATTENTION_FLOPS = "attention-flops"
+    MEAN_CONTEXT = "mean-context"
     CACHE_BYTES = "cache-bytes"
     CACHE_BYTES_PER_TOKEN = "cache-bytes-per-token"  # noqa: S105
     DEVICE_MEMORY = "device-memory"
@@ -62,6 +65,8 @@ class Quantity(str, Enum):
     PROBE_COST = "probe-cost"
     TOTAL_TRAFFIC_SHARE = "total-traffic-share"
     BANDWIDTH_USE = "bandwidth-use"
+    BANDWIDTH_USE_WITHOUT_HEAD = "bandwidth-use-without-head"
+    ARITHMETIC_USE = "arithmetic-use"
     IMPLIED_WINDOW = "implied-window"
     NODES_OUTSIDE = "nodes-outside"
 

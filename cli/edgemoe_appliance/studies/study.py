@@ -56,6 +56,7 @@ from edgemoe_appliance.studies.paper import (
     DevicePeaks,
     Energy,
     GraphFacts,
+    MeanContext,
     Memory,
     Paper,
     Places,
@@ -124,6 +125,7 @@ class Study:
     stated: Mapping[str, StatedFigure]
     peaks: Mapping[str, DevicePeaks]
     graph: GraphFacts | None
+    mean_context_tokens: MeanContext | None
     printed: PrintedFigures
     claims: Mapping[str, Claim]
     recomputed: tuple[Recomputation, ...]

@@ -92,6 +92,109 @@ def test_what_the_study_s_figures_cannot_mean(
     assert values(found)[key] == pytest.approx(value, rel=2e-4)
 
 
+# Bits of a weight in a super-block of 256: llama.cpp's Q4_K (144 bytes) and Q6_K (210 bytes).
+Q4_K_BITS, Q6_K_BITS = 4.5, 6.5625
+
+
+def weights_in_bytes(q4: float, q6: float, f32: float = 0) -> float:
+    """Return the bytes of so many weights in Q4_K, in Q6_K and in single precision."""
+    return (q4 * Q4_K_BITS + q6 * Q6_K_BITS) / 8 + 4 * f32
+
+
+def of_llama() -> tuple[float, float]:
+    """Return Llama-3.2-1B's bytes per token and those of its head, by hand from its config.json.
+
+    16 layers of width 2048, 32 heads of 64 over 8 for keys and values, feed-forward 8192, the
+    embedding of 128256 tokens tied to the head. Half of the layers have `attn_v` and `ffn_down` in
+    Q6_K, the head is in Q6_K, norms and the 32 factors of RoPE are in single precision.
+    """
+    width, inner, layers, keys = 2048, 8192, 16, 8 * 64
+    q4 = layers * (2 * width * width + width * keys + 2 * width * inner)
+    sensitive = layers * (width * keys + width * inner)
+    head = weights_in_bytes(0, 128256 * width)
+    norms = (2 * layers + 1) * width + 32
+    return weights_in_bytes(q4 + sensitive / 2, sensitive / 2, norms) + head, head
+
+
+def of_olmoe() -> tuple[float, float]:
+    """Return OLMoE-1B-7B's bytes per token and those of its head, by hand from its config.json.
+
+    16 layers of width 2048, 16 heads of 128, 8 of 64 experts of 1024 used, 50304 tokens, untied.
+    The router, its four norms a layer and the last norm are in single precision.
+    """
+    width, inner, layers = 2048, 1024, 16
+    q4 = layers * (3 * width * width + 8 * 2 * width * inner)
+    sensitive = layers * (width * width + 8 * width * inner)
+    head = weights_in_bytes(0, 50304 * width)
+    plain = layers * (64 * width + 4 * width) + width
+    return weights_in_bytes(q4 + sensitive / 2, sensitive / 2, plain) + head, head
+
+
+def test_bytes_of_a_token_count_each_tensor_in_its_own_type(
+    of_study: dict[str, AuditFinding],
+) -> None:
+    (llama, llama_head), (olmoe, olmoe_head) = of_llama(), of_olmoe()
+    # Not 0.172 and 0.7173, as a mean over the whole file would have it.
+    assert llama_head == pytest.approx(0.2155e9, rel=5e-4)
+    assert olmoe == pytest.approx(0.7407e9, rel=5e-4)
+    read = {
+        model: values(of_study[f"roofline.active.m2.{model}"])["bytes_per_token_gb"]
+        for model in (LLAMA, OLMOE)
+    }
+    assert read[LLAMA] * 1e9 == pytest.approx(llama, rel=1e-9)
+    assert read[OLMOE] * 1e9 == pytest.approx(olmoe, rel=1e-9)
+    layers = {
+        model: values(of_study[f"utilisation.m2.{model}"])["s_mbu_layers_pct"]
+        for model in (LLAMA, OLMOE)
+    }
+    assert layers[LLAMA] == pytest.approx(100 * 127.4 * (llama - llama_head) / 200e9, rel=1e-9)
+    assert layers[OLMOE] == pytest.approx(100 * 114.5 * (olmoe - olmoe_head) / 200e9, rel=1e-9)
+    assert {model: round(share, 1) for model, share in layers.items()} == {LLAMA: 37.2, OLMOE: 37.6}
+
+
+def test_s_mbu_with_cache_and_head_is_bounded_by_what_is_known_of_the_prompts(
+    of_study: dict[str, AuditFinding],
+) -> None:
+    found = of_study["utilisation.jetson.olmoe-1b-7b"]
+    numbers = {number.key: number for number in found.numbers}
+    olmoe, head = of_olmoe()
+    for key, weights in (("s_mbu_pct", olmoe), ("s_mbu_moe_cap_pct", olmoe - head)):
+        low, high = (
+            100 * rate * (weights + 131072 * context) / 68.3e9
+            for rate, context in ((22.85, 400), (22.95, 770))
+        )
+        assert numbers[key].low == pytest.approx(low, rel=1e-9)
+        assert numbers[key].high == pytest.approx(high, rel=1e-9)
+        assert low < numbers[key].value < high
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters", "scored", "rate", "share"),
+    [
+        # Parameters as published; the embedding is the head, so all of them are multiplied with.
+        (GEMMA, 2_614_341_888, 26 * 8 * (256 + 256), 15.4, 6.44),
+        (LLAMA, 1_235_814_400, 16 * 32 * (64 + 64), 33.4, 6.60),
+        # 8 of 64 experts; 50304 rows are looked up, and not multiplied with.
+        (OLMOE, 1_282_017_280 - 50304 * 2048, 16 * 16 * (128 + 128), 22.9, 4.32),
+    ],
+)
+def test_s_mfu_of_the_study(
+    of_study: dict[str, AuditFinding],
+    model: str,
+    parameters: int,
+    scored: int,
+    rate: float,
+    share: float,
+) -> None:
+    numbers = {n.key: n for n in of_study[f"utilisation.jetson.{model}"].numbers}
+    alone = 100 * rate * 2 * parameters / 1.25e12
+    assert numbers["s_mfu_parameters_pct"].value == pytest.approx(alone, rel=1e-9)
+    assert round(alone, 2) == share
+    with_scores = 100 * rate * (2 * parameters + 2 * scored * (400 + 770) / 2) / 1.25e12
+    assert numbers["s_mfu_pct"].value == pytest.approx(with_scores, rel=1e-9)
+    assert "FP32" in numbers["s_mfu_pct"].label
+
+
 def test_pooled_variation_of_the_study_lies_mostly_between_prompts(
     of_study: dict[str, AuditFinding],
 ) -> None:
@@ -201,9 +304,14 @@ def test_utilisation_counts_the_head_and_the_cache(tmp_path: Path) -> None:
     cache = 1024 * (12 + 128)  # bytes per token x (prompt + half of the generated tokens)
     traffic = 22.9 * (FILE_BYTES[OLMOE] // 2 + cache)
     assert numbers["s_mbu_pct"] == pytest.approx(100 * traffic / 68.3e9, rel=0.005)
-    assert numbers["s_mbu_without_head_pct"] < numbers["s_mbu_pct"]
-    # Twice the active parameters for each token.
-    flops = 2 * FILE_BYTES[OLMOE] * 22.9
+    without_head = traffic - 22.9 * (FILE_BYTES[OLMOE] // 16)
+    assert numbers["s_mbu_moe_cap_pct"] == pytest.approx(100 * without_head / 68.3e9, rel=0.005)
+    layers = without_head - 22.9 * cache
+    assert numbers["s_mbu_layers_pct"] == pytest.approx(100 * layers / 68.3e9, rel=0.005)
+    # Twice the parameters that are multiplied for each token, and attention at every position.
+    of_parameters = 22.9 * 2 * (FILE_BYTES[OLMOE] - 1000)
+    flops = of_parameters + 22.9 * 65536 * (12 + 128)
+    assert numbers["s_mfu_parameters_pct"] == pytest.approx(100 * of_parameters / 1.25e12, rel=5e-3)
     assert numbers["s_mfu_pct"] == pytest.approx(100 * flops / 1.25e12, rel=0.005)
 
 

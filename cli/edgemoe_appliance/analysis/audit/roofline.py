@@ -112,9 +112,9 @@ def _ceiling_reading(verdict: AuditVerdict, numbers: tuple[Number, ...], words: 
 
 
 def _utilisation(evidence: Evidence, place: Place, model: str) -> AuditFinding:
-    """Return S-MBU with the output head and the cache counted, and S-MFU.
+    """Return S-MBU with the output head, S-MBU in MoE-CAP's form, and S-MFU.
 
-    Source: MoE-CAP, arXiv 2412.07067; its traffic leaves the head out, given beside.
+    Source: MoE-CAP, arXiv 2412.07067. Its traffic leaves the head out; each form has its name.
     """
     subject = AuditSubject(
         id=f"utilisation.{place.id}.{model}",
@@ -123,64 +123,102 @@ def _utilisation(evidence: Evidence, place: Place, model: str) -> AuditFinding:
         where=place.label,
         source=evidence.source,
     )
-    bandwidth_used = _s_mbu(evidence, place, model)
-    if isinstance(bandwidth_used, Absent):
-        return subject.not_tested(bandwidth_used.reason)
-    head = _read(evidence, place, Quantity.HEAD_BYTES, model)
-    rate = _read(evidence, place, Quantity.GENERATION_RATE, model)
-    bandwidth = _read(evidence, place, Quantity.BANDWIDTH, model)
-    headless = applied(
-        lambda u, h, r, b: u - 100 * h * r / b, bandwidth_used, head, rate, bandwidth
-    )
-    arithmetic = _s_mfu(evidence, place, model)
+    used = _use(evidence, place, model, Quantity.BANDWIDTH_USE)
+    if isinstance(used, Absent):
+        return subject.not_tested(used.reason)
+    without_head = _use(evidence, place, model, Quantity.BANDWIDTH_USE_WITHOUT_HEAD)
+    arithmetic = _use(evidence, place, model, Quantity.ARITHMETIC_USE)
+    context = _read(evidence, place, Quantity.MEAN_CONTEXT, model)
+    cache = _in_gb(_use(evidence, place, model, Quantity.CACHE_BYTES))
+    peak = _peak_type(evidence, place)
     numbers = known_numbers(
-        ("s_mbu_pct", "S-MBU", "%", bandwidth_used),
-        ("s_mbu_without_head_pct", "S-MBU without the output head", "%", headless),
-        ("s_mfu_pct", "S-MFU", "%", arithmetic),
+        ("s_mbu_pct", "S-MBU, output head and cache counted", "%", used),
+        ("s_mbu_moe_cap_pct", "S-MBU in MoE-CAP's form, without the head", "%", without_head),
+        (
+            "s_mbu_layers_pct",
+            "the same without the cache: weights of the layers alone",
+            "%",
+            _layers_use(evidence, place, model),
+        ),
+        ("cache_gb", "cache read for a token, at the mean context", "GB", cache),
+        ("mean_context_tokens", "mean context", "tokens", context),
+        ("s_mfu_pct", f"S-MFU of the {peak} peak, attention's operations counted", "%", arithmetic),
+        (
+            "s_mfu_parameters_pct",
+            f"the same of the parameters alone, of the {peak} peak",
+            "%",
+            _parameters_use(evidence, place, model),
+        ),
     )
     others = _dense_median(evidence, place) if evidence.study.has_experts(model) else None
     if others is not None:
-        numbers += (plain_number("dense_s_mbu_pct", "S-MBU, median of the dense", "%", others),)
-    share = applied(lambda u: u / 100, bandwidth_used)
+        label = "S-MBU, head and cache counted, median of the dense"
+        numbers += (plain_number("dense_s_mbu_pct", label, "%", others),)
+    share = applied(lambda u: u / 100, used)
     verdict = _verdict(share) if isinstance(share, Estimate) else AuditVerdict.UNDECIDED
     told = Wording(
-        brief=f"{in_words(bandwidth_used.value)} % of the bandwidth",
-        reading=_utilisation_reading(bandwidth_used, arithmetic, others),
+        brief=f"{in_words(used.value)} % of the bandwidth",
+        reading=_utilisation_reading((used, without_head), (arithmetic, peak), others),
         sure=_sure(evidence, place, share),
     )
     return subject.finding(verdict, numbers, told)
 
 
-def _utilisation_reading(used: Estimate, arithmetic: MaybeEstimate, others: float | None) -> str:
-    text = f"S-MBU is {in_words(used.value)} %"
-    if isinstance(arithmetic, Estimate):
-        text += f", S-MFU {in_words(arithmetic.value)} %"
+def _utilisation_reading(
+    used: tuple[Estimate, MaybeEstimate],
+    arithmetic: tuple[MaybeEstimate, str],
+    others: float | None,
+) -> str:
+    whole, without_head = used
+    text = f"S-MBU with the output head and the cache is {in_words(whole.value)} %"
+    if isinstance(without_head, Estimate):
+        text += f", in MoE-CAP's form, without the head, {in_words(without_head.value)} %"
+    found, peak = arithmetic
+    if isinstance(found, Estimate):
+        text += f"; S-MFU is {in_words(found.value)} % of the {peak} peak"
     if others is None:
         return f"{text}."
-    compared = 100 * (used.value / others - 1)
+    compared = 100 * (whole.value / others - 1)
     side = "below" if compared < 0 else "above"
     return (
-        f"{text}: {abs(compared):.0f} % {side} the {in_words(others)} % of the dense models on the "
-        "same device, by the bytes that a token uses."
+        f"{text}. With head and cache that is {abs(compared):.0f} % {side} the "
+        f"{in_words(others)} % of the dense models on the same device, by the bytes that a token "
+        "uses."
     )
 
 
-def _s_mbu(evidence: Evidence, place: Place, model: str) -> MaybeEstimate:
-    return measure(evidence, place, Term(quantity=Quantity.BANDWIDTH_USE, model=model))
+def _use(evidence: Evidence, place: Place, model: str, quantity: Quantity) -> MaybeEstimate:
+    return measure(evidence, place, Term(quantity=quantity, model=model))
 
 
-def _s_mfu(evidence: Evidence, place: Place, model: str) -> MaybeEstimate:
+def _layers_use(evidence: Evidence, place: Place, model: str) -> MaybeEstimate:
+    return applied(
+        lambda r, w, h, b: 100 * r * (w - h) / b,
+        _read(evidence, place, Quantity.GENERATION_RATE, model),
+        _read(evidence, place, Quantity.ACTIVE_BYTES, model),
+        _read(evidence, place, Quantity.HEAD_BYTES, model),
+        _read(evidence, place, Quantity.BANDWIDTH, model),
+    )
+
+
+def _parameters_use(evidence: Evidence, place: Place, model: str) -> MaybeEstimate:
     return applied(
         lambda r, n, f: 100 * 2 * n * r / f,
         _read(evidence, place, Quantity.GENERATION_RATE, model),
-        _read(evidence, place, Quantity.ACTIVE_PARAMETERS, model),
+        _read(evidence, place, Quantity.MULTIPLIED_PARAMETERS, model),
         _read(evidence, place, Quantity.PEAK_FLOPS, model),
     )
 
 
+def _peak_type(evidence: Evidence, place: Place) -> str:
+    """Return the data type whose peak rate is known for a device."""
+    peaks = evidence.study.peaks.get(place.device or "")
+    return peaks.flops_type if peaks is not None else "device's"
+
+
 def _dense_median(evidence: Evidence, place: Place) -> float | None:
     dense = (model for model in evidence.models(place) if not evidence.study.has_experts(model))
-    found = [_s_mbu(evidence, place, model) for model in dense]
+    found = [_use(evidence, place, model, Quantity.BANDWIDTH_USE) for model in dense]
     values = [each.value for each in found if isinstance(each, Estimate)]
     return median(values) or None if values else None
 
@@ -207,7 +245,8 @@ def _sure(evidence: Evidence, place: Place, share: MaybeEstimate) -> tuple[Confi
     source = "bandwidth as declared in devices.yaml"
     peaks = evidence.study.peaks.get(place.device or "")
     if peaks is not None:
-        source = f"bandwidth: {peaks.bandwidth_source}; arithmetic: {peaks.flops_source}"
+        arithmetic = f"{peaks.flops_type}, {peaks.flops_source}"
+        source = f"bandwidth: {peaks.bandwidth_source}; arithmetic: {arithmetic}"
     if reason := first_absent(share):
         return Confidence.LOW, reason
     value = share.value if isinstance(share, Estimate) else 0.0

@@ -99,19 +99,56 @@ def _total_traffic_share(evidence: Evidence, place: Place, term: Term) -> MaybeE
     return applied(lambda r, s, b: r * s / b, rate, size, bandwidth)
 
 
-def _bandwidth_use(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
-    """Return traffic to peak bandwidth in per cent, the cache counted where its size is told.
+def _cache_bytes(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
+    return applied(
+        lambda per_token, context: per_token * context,
+        evidence.read(place, term.of(Quantity.CACHE_BYTES_PER_TOKEN)),
+        evidence.read(place, term.of(Quantity.MEAN_CONTEXT)),
+    )
 
-    Source: S-MBU of MoE-CAP (arXiv 2412.07067); here the output head is counted, as it is read
-    for every token, and the lookup of one input row is not.
+
+def _bandwidth_use(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
+    """Return traffic to peak bandwidth in per cent: weights with the head, cache at mean context.
+
+    Not MoE-CAP's form: its traffic leaves out the head, which is read for every token as well.
     """
-    cache = evidence.read(place, term.of(Quantity.CACHE_BYTES))
     return applied(
         lambda r, w, c, b: 100 * r * (w + c) / b,
         evidence.read(place, term.of(Quantity.GENERATION_RATE)),
         evidence.read(place, term.of(Quantity.ACTIVE_BYTES)),
-        exact(0.0) if isinstance(cache, Absent) else cache,
+        _cache_bytes(evidence, place, term),
         evidence.read(place, term.of(Quantity.BANDWIDTH)),
+    )
+
+
+def _bandwidth_use_without_head(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
+    """Return the same in the form of MoE-CAP: layers and cache, no head.
+
+    Source: S-MBU of MoE-CAP (arXiv 2412.07067).
+    """
+    return applied(
+        lambda r, w, h, c, b: 100 * r * (w - h + c) / b,
+        evidence.read(place, term.of(Quantity.GENERATION_RATE)),
+        evidence.read(place, term.of(Quantity.ACTIVE_BYTES)),
+        evidence.read(place, term.of(Quantity.HEAD_BYTES)),
+        _cache_bytes(evidence, place, term),
+        evidence.read(place, term.of(Quantity.BANDWIDTH)),
+    )
+
+
+def _arithmetic_use(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
+    """Return operations to the peak rate in per cent: two for each parameter, and attention's.
+
+    Source: S-MFU of MoE-CAP (arXiv 2412.07067), with the parameters counted in the tensors; a
+    table that is looked up is not multiplied with.
+    """
+    return applied(
+        lambda r, n, a, c, f: 100 * r * (2 * n + a * c) / f,
+        evidence.read(place, term.of(Quantity.GENERATION_RATE)),
+        evidence.read(place, term.of(Quantity.MULTIPLIED_PARAMETERS)),
+        evidence.read(place, term.of(Quantity.ATTENTION_FLOPS)),
+        evidence.read(place, term.of(Quantity.MEAN_CONTEXT)),
+        evidence.read(place, term.of(Quantity.PEAK_FLOPS)),
     )
 
 
@@ -142,7 +179,10 @@ _DERIVED: Mapping[Quantity, Callable[[Evidence, Place, Term], MaybeEstimate]] = 
     Quantity.BEHIND_FASTEST_DENSE: _behind_fastest_dense,
     Quantity.SLOWDOWN: _slowdown,
     Quantity.PROBE_COST: _probe_cost,
+    Quantity.CACHE_BYTES: _cache_bytes,
     Quantity.BANDWIDTH_USE: _bandwidth_use,
+    Quantity.BANDWIDTH_USE_WITHOUT_HEAD: _bandwidth_use_without_head,
+    Quantity.ARITHMETIC_USE: _arithmetic_use,
     Quantity.IMPLIED_WINDOW: _implied_window,
     Quantity.NODES_OUTSIDE: _nodes_outside,
     Quantity.TOTAL_TRAFFIC_SHARE: _total_traffic_share,

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from edgemoe_appliance.analysis.claims.estimates import Estimate, exact, ratio, scaled
+from edgemoe_appliance.analysis.claims.estimates import Estimate, exact, ratio
 from edgemoe_appliance.analysis.claims.evidence import Place, Statement
 from edgemoe_appliance.analysis.claims.sample_estimates import (
     mean_estimate,
@@ -22,8 +22,8 @@ from edgemoe_appliance.analysis.claims.sample_estimates import (
     variation_estimate,
 )
 from edgemoe_appliance.analysis.claims.session_statements import session_statements
-from edgemoe_appliance.analysis.claims.study_evidence import bandwidth_of
-from edgemoe_appliance.analysis.claims.weight_counts import count_weights
+from edgemoe_appliance.analysis.claims.study_evidence import bandwidth_of, quantity_of_work
+from edgemoe_appliance.analysis.claims.weight_counts import published_work
 from edgemoe_appliance.analysis.conditions import (
     Condition,
     ModelRuns,
@@ -40,6 +40,7 @@ from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.statistics import Absent, Sample
 from edgemoe_appliance.analysis.table_model import Source
 from edgemoe_appliance.schema.configs import Arm, Feeds, GitSource
+from edgemoe_appliance.schema.plan import PlannedModel
 from edgemoe_appliance.schema.records import Status
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.quantities import Quantity, QuantityStatistic, Term, facts_of
@@ -211,9 +212,11 @@ class SessionEvidence:
             Quantity.PROMPT_VARIANCE: lambda r: prompt_variance(sample_of(r.ok, "gen_tok_s")),
             Quantity.MEDIAN_ENERGY_PER_TOKEN: lambda r: _median(r, "j_per_token_study"),
             Quantity.LIKELY_PROMPT_VARIANCE: lambda _: Absent(reason="prompts were measured"),
-            Quantity.CACHE_BYTES_PER_TOKEN: self._cache_bytes_per_token,
-            Quantity.HEAD_BYTES: self._head_bytes,
-            Quantity.CACHE_BYTES: self._cache_bytes,
+            Quantity.CACHE_BYTES_PER_TOKEN: lambda r: exact(self._planned(r).kv_bytes_per_token),
+            Quantity.MEAN_CONTEXT: _mean_context,
+            Quantity.HEAD_BYTES: lambda r: self._of_file(r, quantity),
+            Quantity.MULTIPLIED_PARAMETERS: lambda r: self._of_file(r, quantity),
+            Quantity.ATTENTION_FLOPS: lambda r: self._of_file(r, quantity),
         }
         if quantity in special:
             return special[quantity](runs)
@@ -245,25 +248,36 @@ class SessionEvidence:
         found = ratio_estimate(samples[term.threads], samples[best])
         return found if isinstance(found, Absent) else _fall(found)
 
-    def _head_bytes(self, runs: ModelRuns) -> Estimate | Absent:
+    def _of_file(self, runs: ModelRuns, quantity: Quantity) -> Estimate | Absent:
+        """Return what the directory of the file that ran tells, as its plan counted it.
+
+        Plans of before it was counted are helped by the catalogue, where the file is a whole model.
+        """
+        planned = self._planned(runs)
+        counted = {
+            Quantity.HEAD_BYTES: planned.head_bytes_per_token,
+            Quantity.MULTIPLIED_PARAMETERS: planned.parameters_multiplied,
+            Quantity.ATTENTION_FLOPS: planned.attention_flops_per_position,
+        }[quantity]
+        if counted is not None:
+            return exact(counted)
+        if runs.twin_scale not in (None, "full"):
+            return Absent(reason="the plan of this session did not count it")
         entry = self.study.configs.models.models.get(runs.model)
-        if entry is None or entry.shape is None or runs.twin_scale not in (None, "full"):
-            return Absent(reason="the head of this file is not known apart")
-        weights = count_weights(entry.shape)
-        size = exact(float(runs.file["file_bytes"]))
-        return scaled(size, weights.head / weights.total)
+        return quantity_of_work(published_work(entry), quantity)
 
-    def _cache_bytes(self, runs: ModelRuns) -> Estimate | Absent:
-        """Return what a token reads of the cache, half of the generated tokens being there."""
-        tokens = runs.ok.readings("prompt_tokens") + runs.ok.readings("generated_tokens") / 2
-        if np.isnan(tokens).all():
-            return Absent(reason="the runs tell no number of tokens")
-        return scaled(self._cache_bytes_per_token(runs), max(1.0, float(np.nanmean(tokens))))
-
-    def _cache_bytes_per_token(self, runs: ModelRuns) -> Estimate:
+    def _planned(self, runs: ModelRuns) -> PlannedModel:
         """Return what the session's plan says of the model file."""
         planned = (session.plan.models.get(runs.model) for session in self._loaded.sessions)
-        return exact(next(m.kv_bytes_per_token for m in planned if m and m.sha256 == runs.sha256))
+        return next(model for model in planned if model and model.sha256 == runs.sha256)
+
+
+def _mean_context(runs: ModelRuns) -> Estimate | Absent:
+    """Return the mean over runs of the prompt and half of what was generated, in tokens."""
+    tokens = runs.ok.readings("prompt_tokens") + runs.ok.readings("generated_tokens") / 2
+    if np.isnan(tokens).all():
+        return Absent(reason="the runs tell no number of tokens")
+    return exact(max(1.0, float(np.nanmean(tokens))))
 
 
 def _mean_sample(runs: ModelRuns, quantity: Quantity) -> Sample | Absent:

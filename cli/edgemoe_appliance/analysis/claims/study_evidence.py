@@ -23,9 +23,10 @@ from edgemoe_appliance.analysis.claims.estimates import (
 )
 from edgemoe_appliance.analysis.claims.evidence import Place, Statement
 from edgemoe_appliance.analysis.claims.study_statements import printed_statements
-from edgemoe_appliance.analysis.claims.weight_counts import cache_bytes, count_weights
+from edgemoe_appliance.analysis.claims.weight_counts import cache_bytes, published_work
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.analysis.table_model import Source
+from edgemoe_appliance.models.arithmetic import TokenWork
 from edgemoe_appliance.schema.configs import Arm, Feeds, Target
 from edgemoe_appliance.schema.units import GB, GIB
 from edgemoe_appliance.studies import Study
@@ -34,7 +35,13 @@ from edgemoe_appliance.studies.quantities import Quantity, Term, facts_of
 
 NOT_PRINTED = "the study does not print it"
 _NO_PEAKS = "the study's folder names no peaks of this device"
-_OF_SHAPES = (Quantity.ACTIVE_BYTES, Quantity.HEAD_BYTES, Quantity.CACHE_BYTES_PER_TOKEN)
+_OF_SHAPES = (
+    Quantity.ACTIVE_BYTES,
+    Quantity.HEAD_BYTES,
+    Quantity.MULTIPLIED_PARAMETERS,
+    Quantity.ATTENTION_FLOPS,
+    Quantity.CACHE_BYTES_PER_TOKEN,
+)
 
 
 class StudyEvidence:
@@ -118,6 +125,8 @@ class StudyEvidence:
             return self._variance(device, term)
         if term.quantity in _OF_SHAPES:
             return self._of_shape(term)
+        if term.quantity is Quantity.MEAN_CONTEXT:
+            return self._mean_context()
         return Absent(reason=NOT_PRINTED)
 
     def _variance(self, device: StudyDeviceId, term: Term) -> Estimate | Absent:
@@ -192,17 +201,35 @@ class StudyEvidence:
             return "the study timed every node, no groups of them"
         return facts.not_printed
 
+    def _mean_context(self) -> Estimate | Absent:
+        """Return the mean context, between what the classes of prompts allow."""
+        bounds = self.study.mean_context_tokens
+        if bounds is None:
+            return Absent(reason="the study prints no number of tokens of its prompts")
+        return within(bounds.low, bounds.high, Basis.TOLERANCE)
+
     def _of_shape(self, term: Term) -> Estimate | Absent:
-        """Return bytes of the cache, or of weights: their share at the file's mean size."""
-        size = printed_estimate(self.study.printed, f"models/{term.model}/file_gb")
+        """Return what follows from the tensors of the model as its entry names them."""
         entry = self.study.configs.models.models.get(term.model or "")
-        if isinstance(size, Absent) or entry is None or entry.shape is None:
-            return Absent(reason="the shape of the model is not known")
         if term.quantity is Quantity.CACHE_BYTES_PER_TOKEN:
+            if entry is None or entry.shape is None:
+                return Absent(reason="the shape of the model is not known")
             return exact(cache_bytes(entry.shape))
-        weights = count_weights(entry.shape)
-        part = weights.head if term.quantity is Quantity.HEAD_BYTES else weights.read_per_token
-        return scaled(size, GB * part / weights.total)
+        return quantity_of_work(published_work(entry), term.quantity)
+
+
+def quantity_of_work(work: TokenWork | Absent, quantity: Quantity) -> Estimate | Absent:
+    """Return what one token asks of the weights, as the quantity that it is."""
+    if isinstance(work, Absent):
+        return work
+    return exact(
+        {
+            Quantity.ACTIVE_BYTES: work.read_bytes,
+            Quantity.HEAD_BYTES: work.head_bytes,
+            Quantity.MULTIPLIED_PARAMETERS: work.multiplied_parameters,
+            Quantity.ATTENTION_FLOPS: work.attention_flops_per_position,
+        }[quantity]
+    )
 
 
 def bandwidth_of(target: Target) -> Estimate | Absent:
