@@ -17,9 +17,7 @@ from typing import Any
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.about import Maker, read_maker
 from edgemoe_appliance.archive.bundle import ArchiveReceipt, ArchiveRequest, write_archive
-from edgemoe_appliance.archive.jsonfile import json_bytes
-from edgemoe_appliance.archive.layout import FileEntry
-from edgemoe_appliance.archive.manifest import build_manifest
+from edgemoe_appliance.archive.layout import FileEntry, build_manifest, json_bytes
 from edgemoe_appliance.archive.tarball import Member, TarReader, TarWriter
 from edgemoe_appliance.schema.journal import SAMPLES_FOLDER
 from edgemoe_appliance.schema.plan import ApplianceIdentity, RunSpec

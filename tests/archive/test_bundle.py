@@ -15,7 +15,7 @@ import pytest
 from edgemoe_appliance.archive import bundle, layout
 from edgemoe_appliance.archive.bundle import write_archive
 from edgemoe_appliance.archive.derived import DerivedInputs
-from edgemoe_appliance.archive.limits import ArchiveLimits
+from edgemoe_appliance.archive.layout import ArchiveLimits
 from edgemoe_appliance.archive.tarball import TarWriter
 from edgemoe_appliance.archive.verify import verify_archive
 from edgemoe_appliance.errors import ConfigError, HostError, RecordError

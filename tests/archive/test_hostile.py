@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.archive import layout
-from edgemoe_appliance.archive.limits import ArchiveLimits
+from edgemoe_appliance.archive.layout import ArchiveLimits
+from edgemoe_appliance.archive.reading import opened_session
 from edgemoe_appliance.archive.results import MismatchKind, Verification
-from edgemoe_appliance.archive.session import opened_session
 from edgemoe_appliance.archive.tarball import END, Member, TarWriter, header_of, is_safe_name
 from edgemoe_appliance.archive.verify import verify_archive
 from edgemoe_appliance.errors import HostError, VerificationError

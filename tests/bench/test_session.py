@@ -12,8 +12,7 @@ import pytest
 
 from edgemoe_appliance.bench.launcher import NativeLauncher, NativeMeasuring
 from edgemoe_appliance.bench.progress import BenchProgress
-from edgemoe_appliance.bench.resume import unfinished_session
-from edgemoe_appliance.bench.session import run_bench
+from edgemoe_appliance.bench.session import run_bench, unfinished_session
 from edgemoe_appliance.errors import (
     ConfigError,
     DigestError,

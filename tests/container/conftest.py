@@ -13,9 +13,9 @@ import yaml
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.container.client import DockerEngine, open_engine
 from edgemoe_appliance.container.context import BuildInputs, usual_inputs
-from edgemoe_appliance.container.engines import read_engines
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 from edgemoe_appliance.container.image import BuildOrder, build_image
+from edgemoe_appliance.container.image_files import read_engines
 from edgemoe_appliance.engine.source import PreparedSource, prepare_source
 from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.plan import EngineBuild

@@ -18,12 +18,12 @@ from docker.errors import APIError
 from edgemoe_appliance.container.builders import Builder, find_buildkit_client
 from edgemoe_appliance.container.client import DockerEngine, ImageStore
 from edgemoe_appliance.container.context import BuildInputs
-from edgemoe_appliance.container.engines import unpack_engines
 from edgemoe_appliance.container.identity import (
     parse_config_digest,
     read_identity,
 )
 from edgemoe_appliance.container.image import BuildOrder, build_image, image_tag
+from edgemoe_appliance.container.image_files import unpack_engines
 from edgemoe_appliance.container.tarstream import open_chunks
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from edgemoe_appliance.schema.imagelock import PinnedBy, lock_path, read_lock

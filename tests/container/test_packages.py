@@ -7,7 +7,7 @@ import pytest
 
 from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import ImageIdentity
-from edgemoe_appliance.container.packages import (
+from edgemoe_appliance.container.image_files import (
     parse_distribution,
     parse_dpkg_status,
     parse_python_folder,

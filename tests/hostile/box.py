@@ -22,8 +22,7 @@ from pathlib import Path
 
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.archive import bundle
-from edgemoe_appliance.bench.resume import unfinished_session
-from edgemoe_appliance.bench.session import run_bench
+from edgemoe_appliance.bench.session import run_bench, unfinished_session
 from edgemoe_appliance.container.file_transfer import BindExchange
 from edgemoe_appliance.container.launch import IMAGE_USER, User
 from edgemoe_appliance.errors import ApplianceError

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgemoe_appliance.measure.power.interface import PowerReading
-from edgemoe_appliance.measure.quantiles import percentile
+from edgemoe_appliance.measure.readings import percentile
 from edgemoe_appliance.measure.sampler import Sampler, next_due_ns
 from edgemoe_appliance.schema.configs import PowerSource
 from tests.measure.instruments_for_tests import Meter, Tree, a_heat, discovery, some_instruments

@@ -14,8 +14,8 @@ from edgemoe_appliance.app.console import print_json, say, say_error
 from edgemoe_appliance.app.options import DockerHostOption, StudyOption
 from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.bench.identity import read_identity
-from edgemoe_appliance.bench.images import exported_image
 from edgemoe_appliance.bench.paths import default_folders
+from edgemoe_appliance.container.export import exported_image
 from edgemoe_appliance.errors import ConfigError, VerificationError
 from edgemoe_appliance.schema.journal import find_kept_plan
 from edgemoe_appliance.schema.plan import StudyIdentity, read_plan

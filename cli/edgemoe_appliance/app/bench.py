@@ -33,9 +33,8 @@ from edgemoe_appliance.bench.prepare import (
     BenchSetup,
     prepare_bench,
 )
-from edgemoe_appliance.bench.resume import unfinished_session
 from edgemoe_appliance.bench.runtime import ImageOptions, NativeRuntime, open_runtime
-from edgemoe_appliance.bench.session import run_bench
+from edgemoe_appliance.bench.session import run_bench, unfinished_session
 from edgemoe_appliance.doctor import DockerCheck
 from edgemoe_appliance.errors import RunFailedError
 from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale

@@ -68,7 +68,7 @@ def compare(
 def _side(name: str) -> Side:
     from edgemoe_appliance.analysis import load_sessions  # noqa: PLC0415
     from edgemoe_appliance.analysis.comparison import Side  # noqa: PLC0415
-    from edgemoe_appliance.archive.session import opened_session  # noqa: PLC0415
+    from edgemoe_appliance.archive.reading import opened_session  # noqa: PLC0415
 
     with ExitStack() as archives:
         folders: list[Path] = []

@@ -4,7 +4,7 @@ r"""Archives: one file for one session, and the check that it says what its cont
 one form, so that equal content gives equal bytes; `ro-crate-metadata.json` describes it and
 `manifest-sha256.txt` lists its digests in the form of `sha256sum --check`.
 
->>> from edgemoe_appliance.archive.manifest import parse_manifest
+>>> from edgemoe_appliance.archive.layout import parse_manifest
 >>> parse_manifest(b"%s  raw/runs.jsonl\n" % (b"0" * 64))
 {'raw/runs.jsonl': '0000000000000000000000000000000000000000000000000000000000000000'}
 

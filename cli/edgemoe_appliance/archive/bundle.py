@@ -25,10 +25,14 @@ from edgemoe_appliance.archive.environment import build_sbom, read_environment
 from edgemoe_appliance.archive.facts import JournalFacts, read_journal_facts
 from edgemoe_appliance.archive.image import belongs_to
 from edgemoe_appliance.archive.imagefile import check_image_file
-from edgemoe_appliance.archive.jsonfile import json_bytes, parse_moment
-from edgemoe_appliance.archive.layout import FileEntry
-from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, ArchiveLimits
-from edgemoe_appliance.archive.manifest import build_manifest
+from edgemoe_appliance.archive.layout import (
+    DEFAULT_LIMITS,
+    ArchiveLimits,
+    FileEntry,
+    build_manifest,
+    json_bytes,
+    parse_moment,
+)
 from edgemoe_appliance.archive.tarball import CHUNK_BYTES, Member, TarWriter
 from edgemoe_appliance.archive.wheel import build_wheel, read_code, wheel_name
 from edgemoe_appliance.errors import ConfigError, HostError, RecordError

@@ -19,8 +19,7 @@ from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.about import About
 from edgemoe_appliance.archive.derived import model_source
 from edgemoe_appliance.archive.facts import JournalFacts, PeriodFacts
-from edgemoe_appliance.archive.jsonfile import json_bytes
-from edgemoe_appliance.archive.layout import FileEntry
+from edgemoe_appliance.archive.layout import FileEntry, json_bytes
 from edgemoe_appliance.schema.configs import GitSource, ModelsConfig
 from edgemoe_appliance.schema.plan import EngineBuild, Plan, PlannedModel
 

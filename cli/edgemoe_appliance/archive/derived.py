@@ -17,7 +17,7 @@ from edgemoe_appliance.analysis.claims import SessionEvidence, judge_claims
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.facts import JournalFacts
 from edgemoe_appliance.archive.image import build_image_files
-from edgemoe_appliance.archive.jsonfile import json_bytes
+from edgemoe_appliance.archive.layout import json_bytes
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.report.render import render_files
 from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig

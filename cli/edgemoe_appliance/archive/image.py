@@ -15,7 +15,7 @@ from edgemoe_appliance.archive.environment import (
     SystemPackage,
     build_sbom,
 )
-from edgemoe_appliance.archive.jsonfile import json_bytes, parse_moment
+from edgemoe_appliance.archive.layout import json_bytes, parse_moment
 from edgemoe_appliance.schema.configs import GitSource, SdistSource
 from edgemoe_appliance.schema.imagelock import ImageLock, ImagePackages, LockedBases
 from edgemoe_appliance.schema.plan import EngineBuild, Plan

@@ -1,12 +1,21 @@
-"""Which file of an archive lies where, and what every file of it is. Pure."""
+"""The form of an archive. Pure.
+
+Which file lies where and what it is, how large it may be, and how its manifest and its JSON
+documents are written.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
+from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, SAMPLES_FOLDER
+from edgemoe_appliance.schema.units import MIB
 from edgemoe_appliance.studies import Study
 
 ABOUT: Final = "about.json"
@@ -95,6 +104,7 @@ _BELOW: Final = {
 
 
 _STUDY_FILE: Final = re.compile(re.escape(STUDIES) + r"[a-z0-9][a-z0-9._-]{0,63}/[a-z]{1,32}\.yaml")
+_LINE: Final = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
 
 def is_of_study(name: str) -> bool:
@@ -131,3 +141,62 @@ def description(name: str) -> str:
     """Return what a file is, in one line."""
     folder = next((text for start, text in _BELOW.items() if name.startswith(start)), "")
     return _WHAT.get(name) or folder or "A file of the report"
+
+
+def build_manifest(entries: Sequence[FileEntry]) -> bytes:
+    """Return the manifest of files by name, in the form that sha256sum reads."""
+    lines = [f"{entry.sha256}  {entry.name}\n" for entry in entries]
+    return "".join(sorted(lines, key=lambda line: line[66:])).encode()
+
+
+def parse_manifest(content: bytes) -> dict[str, str]:
+    """Return the digests of a manifest by name.
+
+    Raises RecordError with the line that is none, or that names a file again or out of order.
+    """
+    digests: dict[str, str] = {}
+    lines = content.decode(errors="replace").split("\n")
+    for number, line in enumerate(lines[:-1], start=1):
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise RecordError(f"line {number} is not a digest and a name")
+        if found.group(2) in digests:
+            raise RecordError(f"line {number} names {found.group(2)} again")
+        digests[found.group(2)] = found.group(1)
+    if lines[-1]:
+        raise RecordError(f"line {len(lines)} is cut off")
+    if list(digests) != sorted(digests):
+        raise RecordError("its lines are not in the order of names")
+    return digests
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveLimits:
+    """Bounds for archives written and read: they bound the memory and disk of a verification.
+
+    `document_bytes` is for each file that is parsed as a whole; the journal is read line by line.
+    Both are copied to disk, and tables as long as all of them have no more than `tables_bytes`.
+    Samples, pictures and images are only streamed and have no bound.
+    """
+
+    entries: int = 100_000
+    journal_bytes: int = 256 * MIB
+    document_bytes: int = 64 * MIB
+    tables_bytes: int = 512 * MIB
+
+
+DEFAULT_LIMITS = ArchiveLimits()
+
+
+def json_bytes(value: object) -> bytes:
+    """Return a document as indented JSON with sorted keys: equal bytes for equal values."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode(errors="replace")
+
+
+def parse_moment(utc: str, where: str) -> datetime:
+    """Return a moment that a record tells. Raises RecordError where it is none."""
+    try:
+        return datetime.fromisoformat(utc.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise RecordError(f"{utc!r} is no moment", where=where) from error

@@ -1,7 +1,8 @@
 """Reading an archive that a stranger may have made: every digest, and the documents to check.
 
 Streams from beginning to end. Samples, pictures and images are only hashed; what is parsed later
-is copied below a folder of the caller's, under names of ours alone.
+is copied below a folder of the caller's, under names of ours alone. A verification says everything
+that is wrong; `opened_session` is for looking at the session of an archive beside others.
 """
 
 from __future__ import annotations
@@ -10,17 +11,24 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from edgemoe_appliance.archive import layout
-from edgemoe_appliance.archive.layout import FileEntry
-from edgemoe_appliance.archive.limits import ArchiveLimits
+from edgemoe_appliance.archive.checks import Stated, check_digests, check_listed
+from edgemoe_appliance.archive.layout import (
+    DEFAULT_LIMITS,
+    ArchiveLimits,
+    FileEntry,
+    parse_manifest,
+)
 from edgemoe_appliance.archive.results import Mismatch, MismatchKind
 from edgemoe_appliance.archive.tarball import Member, TarReader
 from edgemoe_appliance.archive.values import has_values
 from edgemoe_appliance.errors import HostError, RecordError, VerificationError
+from edgemoe_appliance.schema.files import scratch_folder
 
 # What is looked into; everything else is compared by its digest.
 _COPIED: Final = frozenset(
@@ -195,3 +203,33 @@ class _Reading:
 
 def _stop(name: str, what: str) -> VerificationError:
     return VerificationError(what, where=name)
+
+
+@contextmanager
+def opened_session(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[Path]:
+    """Give the session folder of an archive, without samples, for as long as the context is open.
+
+    Raises VerificationError where the archive is not whole or a file has another digest than its
+    manifest says, HostError where it cannot be read, RecordError where it has no manifest.
+    """
+    with scratch_folder("edgemoe-archive-") as folder:
+        read = read_archive(path, folder.resolve(), limits)
+        _require_digests(read, path)
+        yield (read.folder / layout.PLAN).parent
+
+
+def _require_digests(read: ReadArchive, path: Path) -> None:
+    wrong = read.mismatches or list(_wrong_digests(read))
+    if wrong:
+        raise VerificationError(
+            f"not what it says: {wrong[0]}",
+            where=str(path),
+            hint=f"edgemoe-appliance verify {path} lists everything",
+        )
+
+
+def _wrong_digests(read: ReadArchive) -> Iterator[Mismatch]:
+    digests = parse_manifest(read.content(layout.MANIFEST))
+    stated: Stated = {name: (digest, None) for name, digest in digests.items()}
+    yield from check_digests(read.entries, {layout.MANIFEST: stated})
+    yield from check_listed(read.entries, layout.MANIFEST, stated, (layout.MANIFEST,))

@@ -27,8 +27,7 @@ from edgemoe_appliance.archive.derived import DerivedInputs, derive_files
 from edgemoe_appliance.archive.environment import check_sbom
 from edgemoe_appliance.archive.facts import JournalFacts, read_journal_facts
 from edgemoe_appliance.archive.imagefile import check_image_file
-from edgemoe_appliance.archive.limits import DEFAULT_LIMITS, ArchiveLimits
-from edgemoe_appliance.archive.manifest import parse_manifest
+from edgemoe_appliance.archive.layout import DEFAULT_LIMITS, ArchiveLimits, parse_manifest
 from edgemoe_appliance.archive.reading import ReadArchive, read_archive, read_file
 from edgemoe_appliance.archive.results import (
     LevelOutcome,

@@ -24,7 +24,13 @@ from edgemoe_appliance.errors import (
     error_class_for,
 )
 from edgemoe_appliance.schema.files import try_lock
-from edgemoe_appliance.schema.journal import LOCK_NAME, PLAN_NAME, find_kept_plan
+from edgemoe_appliance.schema.journal import (
+    JOURNAL_NAME,
+    LOCK_NAME,
+    PLAN_NAME,
+    find_kept_plan,
+    read_progress,
+)
 from edgemoe_appliance.schema.plan import Plan, read_plan
 from edgemoe_appliance.schema.roots import LOCAL_NAME, discreet_plan, named_plan, plan_roots
 from edgemoe_appliance.schema.sessionfolder import SessionFolder, host_folder
@@ -173,3 +179,21 @@ def _locked(own: SessionFolder, folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def unfinished_session(plan: Plan, sessions: Path, prefix: str) -> str | None:
+    """Return the name of the newest session of the same plan with runs left, or None."""
+    names = sorted((path.name for path in sessions.glob(f"{prefix}*")), reverse=True)
+    return next((name for name in names if _can_resume(plan, sessions / name)), None)
+
+
+def _can_resume(plan: Plan, folder: Path) -> bool:
+    renamed = plan.model_copy(update={"session": folder.name})
+    try:
+        path = find_kept_plan(folder)
+        if path is None or read_plan(path).digest != renamed.digest:
+            return False
+        progress = read_progress(folder / JOURNAL_NAME)
+    except RecordError:
+        return False
+    return not all(progress.is_done(run.id) for run in plan.runs)

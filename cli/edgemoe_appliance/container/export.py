@@ -7,6 +7,8 @@ it. What the engine sends is checked against the digests in the image's config.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import gzip
 import hashlib
 import io
@@ -14,16 +16,20 @@ import json
 import os
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, cast
 
-from edgemoe_appliance.container.client import DockerEngine
-from edgemoe_appliance.container.identity import ImageIdentity
+from edgemoe_appliance.container.client import DockerEngine, open_engine
+from edgemoe_appliance.container.identity import ImageIdentity, read_identity
+from edgemoe_appliance.container.image import image_tag
 from edgemoe_appliance.container.tarstream import open_chunks, open_members
-from edgemoe_appliance.errors import DigestError, HostError
+from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from edgemoe_appliance.schema.base import canonical_json
 from edgemoe_appliance.schema.files import check_disk_space, scratch_folder, sync_folder
+from edgemoe_appliance.schema.journal import PLAN_NAME
+from edgemoe_appliance.schema.plan import Plan, read_plan
 
 _BLOCK_BYTES: Final = 1 << 20
 _GZIP: Final = b"\x1f\x8b"
@@ -36,6 +42,7 @@ _LAYER_TYPE: Final = "application/vnd.oci.image.layer.v1.tar"
 _MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 _INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 _NAME_ANNOTATION: Final = "org.opencontainers.image.ref.name"
+_FILE_NAME: Final = "image.tar"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,3 +264,42 @@ class _HashingWriter(io.RawIOBase):
     def write(self, block: Any) -> int:
         self.digest.update(block)
         return self._out.write(block)
+
+
+@contextlib.contextmanager
+def exported_image(session: Path, scratch: Path, docker_host: str | None) -> Iterator[Path]:
+    """Give the image of a session as a file below `scratch` for as long as the context is open.
+
+    Raises ConfigError for a session without a container, HostError where no engine answers or the
+    disk is too small, DigestError where the engine does not have that image any more.
+    """
+    plan = read_plan(session / PLAN_NAME)
+    scratch.mkdir(parents=True, exist_ok=True)
+    with (
+        open_engine(docker_host) as engine,
+        scratch_folder(".image-", scratch) as folder,
+    ):
+        yield export_image(engine, find_image(engine, plan), folder / _FILE_NAME).path
+
+
+def find_image(engine: DockerEngine, plan: Plan) -> ImageIdentity:
+    """Return the image of a plan under its usual name, by the digest of its config.
+
+    Raises ConfigError for a plan without one, DigestError where the engine does not have it.
+    """
+    if plan.image is None:
+        raise ConfigError(
+            f"session {plan.session} ran without a container: no image belongs to it",
+            hint="leave out --with-image",
+        )
+    usual = image_tag(plan.target_id)
+    # By its id where images are named by their config; else by what the usual tag stands for.
+    for reference in (plan.image, usual):
+        identity = read_identity(engine, reference)
+        if identity is not None and identity.config_sha256 == plan.image:
+            return dataclasses.replace(identity, reference=usual)
+    raise DigestError(
+        f"the image {plan.image[:19]}... of session {plan.session} is not on this engine",
+        where=engine.host,
+        hint="bring it back with `build --locked` or `build --pull`, or archive without it",
+    )

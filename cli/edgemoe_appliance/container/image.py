@@ -22,8 +22,8 @@ from edgemoe_appliance.container.context import (
     part_digests,
     recipe_digest,
 )
-from edgemoe_appliance.container.engines import read_engines
 from edgemoe_appliance.container.identity import RECIPE_LABEL, ImageIdentity, read_identity
+from edgemoe_appliance.container.image_files import read_engines
 from edgemoe_appliance.container.locking import (
     describe_image,
     refuse_differences,

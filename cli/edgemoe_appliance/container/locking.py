@@ -10,7 +10,7 @@ from typing import Final
 from edgemoe_appliance.container.bases import write_lock
 from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
-from edgemoe_appliance.container.packages import read_packages
+from edgemoe_appliance.container.image_files import read_packages
 from edgemoe_appliance.errors import DigestError
 from edgemoe_appliance.schema.imagelock import (
     BuildTools,

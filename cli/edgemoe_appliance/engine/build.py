@@ -20,7 +20,6 @@ from typing import Final, Literal
 from pydantic import Field, ValidationError
 
 from edgemoe_appliance.engine.dialect import Dialect, read_dialect
-from edgemoe_appliance.engine.lock import cache_lock
 from edgemoe_appliance.engine.nvidia import with_gpu_of_this_host
 from edgemoe_appliance.engine.source import PreparedSource, choose_pin, partial_folder
 from edgemoe_appliance.engine.toolchain import (
@@ -42,7 +41,7 @@ from edgemoe_appliance.schema.configs import (
     SdistSource,
     Sha256,
 )
-from edgemoe_appliance.schema.files import file_sha256, write_atomically
+from edgemoe_appliance.schema.files import cache_lock, file_sha256, write_atomically
 from edgemoe_appliance.schema.plan import ENGINE_PROGRAMS, NO_MMAP_ARGS, EngineBuild
 
 # Raised when the same inputs would be built in another way.

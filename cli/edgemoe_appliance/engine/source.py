@@ -18,7 +18,6 @@ from typing import Final, Literal
 
 from pydantic import ValidationError
 
-from edgemoe_appliance.engine.lock import cache_lock
 from edgemoe_appliance.engine.tools import ToolResult, require_tool, run_tool
 from edgemoe_appliance.engine.tree import is_work, tree_digest, unpack_subdirectory
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError, host_error
@@ -32,7 +31,12 @@ from edgemoe_appliance.schema.configs import (
     SdistSource,
     Sha256,
 )
-from edgemoe_appliance.schema.files import check_disk_space, file_sha256, write_atomically
+from edgemoe_appliance.schema.files import (
+    cache_lock,
+    check_disk_space,
+    file_sha256,
+    write_atomically,
+)
 
 # How long a git host may take to say anything at all before the fallback is used.
 _GIT_ANSWER_S: Final = 10.0

@@ -9,19 +9,21 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from edgemoe_appliance.engine.collect import LineCollector, StderrLine, TextChunk, TextCollector
-from edgemoe_appliance.engine.debugger import path_without_debugger
 from edgemoe_appliance.engine.guard import GroupGuard
 from edgemoe_appliance.errors import HostError, MeasureError
+from edgemoe_appliance.schema.files import scratch_folder
 from edgemoe_appliance.schema.units import KIB, NS_PER_S
 
 _READ_BYTES: Final = 64 * KIB
@@ -32,6 +34,7 @@ _TICK_S: Final = 0.05
 _TICK_WITHOUT_PIDFD_S: Final = 0.005
 # A process that the engine left behind may hold the pipes: it is killed, this is the wait for it.
 _DRAIN_S: Final = 1.0
+_DEBUGGERS: Final = ("gdb", "lldb")
 
 
 class EventKind(str, Enum):
@@ -365,3 +368,27 @@ def _reap(process: subprocess.Popen[bytes], options: int) -> _End | None:
         system_s=usage.ru_stime,
         max_rss_bytes=usage.ru_maxrss * unit_bytes,
     )
+
+
+@contextmanager
+def path_without_debugger() -> Iterator[str]:
+    """Give a PATH that holds for as long as the context: on it, debuggers that do nothing.
+
+    A failed assertion makes llama.cpp start gdb or lldb from PATH, which takes seconds of the run
+    and prints into the generated text. Where it finds neither, its forked copy runs the exit
+    handlers, which wait for threads that a copy does not have: the engine hangs for ever (seen
+    with b4404, b4447 and b5308). With a debugger that fails at once it prints its own backtrace
+    and aborts.
+
+    Raises HostError where there is no room for temporary files.
+    """
+    fails = shutil.which("false", path="/bin:/usr/bin") or "/bin/false"
+    with contextlib.ExitStack() as opened:
+        try:
+            folder = opened.enter_context(scratch_folder("edgemoe-path-"))
+        except OSError as error:
+            raise HostError(f"no temporary folder ({error.strerror})", hint="set TMPDIR") from error
+        for debugger in _DEBUGGERS:
+            # A link, as a file there could not be executed where /tmp is mounted noexec.
+            (folder / debugger).symlink_to(fails)
+        yield str(folder)

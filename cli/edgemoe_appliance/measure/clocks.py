@@ -8,8 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgemoe_appliance.measure.absences import Absences, line, number
-from edgemoe_appliance.measure.sysfs import SystemRoots, read_text
+from edgemoe_appliance.measure.sysfs import (
+    Absences,
+    SystemRoots,
+    first_line,
+    read_amount,
+    read_text,
+)
 from edgemoe_appliance.schema.hardware import Clock
 
 _KHZ = 1000
@@ -37,14 +42,16 @@ def read_clocks(absences: Absences) -> tuple[Clock, ...]:
 def _processor_clocks(roots: SystemRoots) -> Iterator[Clock]:
     """Yield a clock for each policy: processors that share one have one. Source: cpufreq docs."""
     for folder in roots.found("sys/devices/system/cpu/cpufreq/policy*"):
-        members = line(read_text(folder / "related_cpus")) or folder.name.removeprefix("policy")
+        members = first_line(read_text(folder / "related_cpus")) or folder.name.removeprefix(
+            "policy"
+        )
         yield Clock(
             kind="processor",
             name=members,
-            governor=line(read_text(folder / "scaling_governor")),
-            minimum_hz=number(folder / "scaling_min_freq", _KHZ),
-            maximum_hz=number(folder / "scaling_max_freq", _KHZ),
-            current_hz=number(folder / "scaling_cur_freq", _KHZ),
+            governor=first_line(read_text(folder / "scaling_governor")),
+            minimum_hz=read_amount(folder / "scaling_min_freq", _KHZ),
+            maximum_hz=read_amount(folder / "scaling_max_freq", _KHZ),
+            current_hz=read_amount(folder / "scaling_cur_freq", _KHZ),
         )
 
 
@@ -54,10 +61,10 @@ def _device_clocks(roots: SystemRoots) -> Iterator[Clock]:
         yield Clock(
             kind="device",
             name=folder.name,
-            governor=line(read_text(folder / "governor")),
-            minimum_hz=number(folder / "min_freq"),
-            maximum_hz=number(folder / "max_freq"),
-            current_hz=number(folder / "cur_freq"),
+            governor=first_line(read_text(folder / "governor")),
+            minimum_hz=read_amount(folder / "min_freq"),
+            maximum_hz=read_amount(folder / "max_freq"),
+            current_hz=read_amount(folder / "cur_freq"),
         )
 
 
@@ -67,9 +74,9 @@ def _memory_clock(roots: SystemRoots) -> Iterator[Clock]:
         yield Clock(
             kind="memory",
             name="EMC",
-            minimum_hz=number(folder / "min_rate"),
-            maximum_hz=number(folder / "max_rate"),
-            current_hz=number(folder / "rate"),
+            minimum_hz=read_amount(folder / "min_rate"),
+            maximum_hz=read_amount(folder / "max_rate"),
+            current_hz=read_amount(folder / "rate"),
         )
 
 

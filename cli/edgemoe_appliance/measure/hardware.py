@@ -10,18 +10,26 @@ from __future__ import annotations
 import platform
 import re
 import subprocess
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.measure.absences import Absences, line
 from edgemoe_appliance.measure.clocks import read_clocks
-from edgemoe_appliance.measure.cooling import read_cooling, read_fans
-from edgemoe_appliance.measure.sysfs import SystemRoots, read_text
+from edgemoe_appliance.measure.sysfs import (
+    Absences,
+    SystemRoots,
+    first_line,
+    read_amount,
+    read_text,
+)
 from edgemoe_appliance.schema.hardware import (
     DEVICE_TREE_MODEL,
     POWER_MODE_FILE,
     POWER_MODES_FILE,
     Accelerator,
+    CoolingState,
+    Fan,
     HardwareFacts,
     PowerMode,
     SwapArea,
@@ -69,12 +77,12 @@ def _read_device(absences: Absences) -> str | None:
     """Return the board's name: from its device tree, else from DMI, else from a Mac's kernel."""
     roots = absences.roots
     for path in (DEVICE_TREE_MODEL.lstrip("/"), "proc/device-tree/model"):
-        found = line((read_text(roots.below(path)) or "").strip("\0 "))
+        found = first_line((read_text(roots.below(path)) or "").strip("\0 "))
         if found:
             return found
     if platform.system() == "Darwin":
         return _read_mac_model(absences)
-    names = [line(read_text(roots.below(f"{_DMI}/{name}"))) for name in _PRODUCT_NAMES]
+    names = [first_line(read_text(roots.below(f"{_DMI}/{name}"))) for name in _PRODUCT_NAMES]
     known = list(dict.fromkeys(name for name in names if name))
     if not known:
         absences.missing("device", f"neither a device tree nor names in /{_DMI}")
@@ -95,7 +103,9 @@ def _read_mac_model(absences: Absences) -> str | None:
 def _read_firmware(absences: Absences) -> str | None:
     roots = absences.roots
     names = ("bios_vendor", "bios_version", "bios_date")
-    known = [text for name in names if (text := line(read_text(roots.below(f"{_DMI}/{name}"))))]
+    known = [
+        text for name in names if (text := first_line(read_text(roots.below(f"{_DMI}/{name}"))))
+    ]
     if not known:
         absences.missing("firmware", f"/{_DMI} names none")
     return " ".join(known) or None
@@ -106,7 +116,7 @@ def _read_release(absences: Absences) -> Release | None:
     text = absences.text("release", path)
     release = parse_release(text or "")
     if text and release is None:
-        absences.missing("release", f"/{path} says {line(text)!r}")
+        absences.missing("release", f"/{path} says {first_line(text)!r}")
     return release
 
 
@@ -134,7 +144,7 @@ def _read_power_mode(absences: Absences) -> PowerMode | None:
     match = re.search(r"pmode:(\d+)", status or "")
     if match is None:
         if status:
-            absences.missing("power mode", f"{POWER_MODE_FILE} says {line(status)!r}")
+            absences.missing("power mode", f"{POWER_MODE_FILE} says {first_line(status)!r}")
         return None
     mode_id = int(match[1])
     table = absences.text("name of the power mode", POWER_MODES_FILE.lstrip("/"))
@@ -194,3 +204,45 @@ def _known(temps_c: dict[str, float], absences: Absences) -> dict[str, float]:
     if not temps_c:
         absences.missing("temperatures", "no sensor gives a temperature")
     return temps_c
+
+
+def read_fans(absences: Absences) -> tuple[Fan, ...]:
+    """Read the fans of all hardware monitors. Source: the kernel's hwmon sysfs interface."""
+    fans = tuple(_fans(absences.roots))
+    if not fans:
+        absences.missing("fans", "no pwm or fan input below /sys/class/hwmon")
+    return fans
+
+
+def _fans(roots: SystemRoots) -> Iterator[Fan]:
+    for monitor in roots.found("sys/class/hwmon/hwmon*"):
+        name = first_line(read_text(monitor / "name")) or monitor.name
+        for channel in _channels(monitor):
+            pwm = read_amount(monitor / f"pwm{channel}")
+            rpm = read_amount(monitor / f"fan{channel}_input")
+            # A Jetson's tachometer calls its only value rpm.
+            rpm = read_amount(monitor / "rpm") if rpm is None and channel == "1" else rpm
+            yield Fan(name=f"{name} {channel}", pwm=pwm, rpm=rpm)
+
+
+def _channels(monitor: Path) -> list[str]:
+    found = {path.name.removeprefix("pwm") for path in monitor.glob("pwm[0-9]")}
+    found |= {path.name[len("fan") : -len("_input")] for path in monitor.glob("fan[0-9]_input")}
+    if (monitor / "rpm").exists():
+        found.add("1")
+    return sorted(found)
+
+
+def read_cooling(absences: Absences) -> tuple[CoolingState, ...]:
+    """Read the cooling devices, equal ones counted. Source: the kernel's thermal sysfs ABI."""
+    seen: Counter[tuple[str, int, int]] = Counter()
+    for folder in absences.roots.found("sys/class/thermal/cooling_device*"):
+        state, maximum = read_amount(folder / "cur_state"), read_amount(folder / "max_state")
+        if state is not None and maximum is not None:
+            seen[(first_line(read_text(folder / "type")) or "unnamed", state, maximum)] += 1
+    if not seen:
+        absences.missing("cooling devices", "none below /sys/class/thermal tells its state")
+    return tuple(
+        CoolingState(kind=kind, count=count, state=state, maximum=maximum)
+        for (kind, state, maximum), count in sorted(seen.items())
+    )

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edgemoe_appliance.measure.quantiles import percentile
-from edgemoe_appliance.measure.readings import Readings
+from edgemoe_appliance.measure.readings import Readings, percentile
 from edgemoe_appliance.measure.runsamples import RunSamples, highest, values
 from edgemoe_appliance.measure.sampler import SystemSample
 from edgemoe_appliance.measure.tree import TreeReading

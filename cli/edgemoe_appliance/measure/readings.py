@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
 
 class Readings:
@@ -25,3 +26,15 @@ class Readings:
         for key in keys:
             if key not in self.metrics:
                 self.absent[key] = reason
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """Return the nearest-rank quantile at a share (0-1) of the values, or None of none.
+
+    The value at rank ceil(share * n), so that it is always one that was measured.
+    """
+    if not values:
+        return None
+    # A product such as 0.95 * 100 can lie a rounding error above the whole number it stands for.
+    rank = math.ceil(share * len(values) - 1e-9)
+    return sorted(values)[max(1, rank) - 1]

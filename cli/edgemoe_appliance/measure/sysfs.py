@@ -1,6 +1,7 @@
 """Where the kernel shows its sensors, and how one of its numbers is read again and again.
 
-Only paths: what lies below the root is read as it is, and nothing here chooses another root.
+What lies below the root is read as it is, and nothing here chooses another root. `Absences` keeps
+the reason where a file is not there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from edgemoe_appliance.measure.procfs import ProcFile
 
 # Longer than any number the kernel prints; int() refuses thousands of digits on its own terms.
 _MAX_DIGITS = 20
+# More than any line that the kernel or a board's configuration shows.
+_MAX_CHARACTERS = 300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,3 +93,46 @@ def _natural(path: Path) -> list[tuple[str, int]]:
     """Return a key that puts thermal_zone10 after thermal_zone9."""
     heads = [(part, part.rstrip("0123456789")) for part in path.parts]
     return [(head, int(part[len(head) :] or 0)) for part, head in heads]
+
+
+class Absences:
+    """Reads facts below a root and gathers why some could not be read, by fact."""
+
+    def __init__(self, roots: SystemRoots) -> None:
+        """Begin with nothing absent."""
+        self.roots = roots
+        self.reasons: dict[str, str] = {}
+
+    def text(self, fact: str, *paths: str) -> str | None:
+        """Return the text of the first file that has any; else the fact is absent."""
+        tried: list[str] = []
+        for path in paths:
+            try:
+                content = self.roots.below(path).read_text(encoding="utf-8", errors="replace")
+            except OSError as error:
+                tried.append(f"/{path}: {error.strerror}")
+                continue
+            text = content.replace("\0", " ").strip()
+            if text:
+                return text
+            tried.append(f"/{path} is empty")
+        self.missing(fact, "; ".join(tried))
+        return None
+
+    def missing(self, fact: str, reason: str) -> None:
+        """Say why a fact is absent."""
+        self.reasons[fact] = reason
+
+
+def first_line(text: str | None) -> str | None:
+    """Return the first line of a text, cut to what a record can use."""
+    return text.splitlines()[0].strip()[:_MAX_CHARACTERS] if text else None
+
+
+def read_amount(path: Path, scale: int = 1) -> int | None:
+    """Return the number in a file times `scale`, or None where it has none or one below 0."""
+    try:
+        value = read_number(path)
+    except (OSError, ValueError):
+        return None
+    return value * scale if value >= 0 else None

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from edgemoe_appliance.engine.footer import Footer
-from edgemoe_appliance.measure.quantiles import percentile
-from edgemoe_appliance.measure.readings import Readings
+from edgemoe_appliance.measure.readings import Readings, percentile
 from edgemoe_appliance.schema.records import Caveat, Phase, Window
 from edgemoe_appliance.schema.units import NS_PER_S
 

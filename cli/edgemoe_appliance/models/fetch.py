@@ -31,10 +31,11 @@ from edgemoe_appliance.models.digests import (
     write_sidecar,
 )
 from edgemoe_appliance.models.downloads import ask_url, get_package_file, get_url
-from edgemoe_appliance.models.exclusive import check_room_for_model, open_exclusively
 from edgemoe_appliance.models.store import (
     ModelOrigin,
+    check_room_for_model,
     model_path,
+    open_exclusively,
     origin_path,
     pinned_sha256,
 )

@@ -1,15 +1,19 @@
 """The folder of model files: where each one lies, and what a file that lies there is.
 
-Reads what is there; it fetches and writes no model.
+Reads what is there; it fetches and writes no model. Whoever does opens the partial file here, so
+that one process at a time writes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedRandom
 from pathlib import Path
 
-from edgemoe_appliance.errors import ConfigError, DigestError, RecordError
+from edgemoe_appliance.errors import ConfigError, DigestError, HostError, RecordError
 from edgemoe_appliance.models.arithmetic import (
     ModelCounts,
     count_model,
@@ -28,8 +32,12 @@ from edgemoe_appliance.models.twin_mark import TwinMark, read_twin_mark
 from edgemoe_appliance.schema.base import Frozen
 from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, Sha256
+from edgemoe_appliance.schema.files import check_disk_space, try_lock
 from edgemoe_appliance.schema.plan import PlannedModel
 from edgemoe_appliance.schema.text import on_one_line
+
+# Left free besides the file itself: journals, samples and a report must still fit.
+_SPARE_BYTES = 200_000_000
 
 
 class ModelOrigin(Frozen):
@@ -212,3 +220,32 @@ def _check_counts(model_id: str, entry: ModelEntry, file: ModelFile, counts: Mod
             where=str(file.path),
             hint="correct the published counts in models.yaml, or leave them out",
         )
+
+
+@contextmanager
+def open_exclusively(path: Path) -> Iterator[BufferedRandom]:
+    """Open a file for writing behind what it already holds, and hold a lock on it.
+
+    Raises HostError where another process holds it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    with open(descriptor, "r+b") as file:  # noqa: PTH123  a descriptor, not a path
+        if not _take_lock(descriptor, path):
+            raise HostError(
+                "another process is writing this file", where=str(path), hint="wait for it to end"
+            )
+        file.seek(0, os.SEEK_END)
+        yield file
+
+
+def _take_lock(descriptor: int, path: Path) -> bool:
+    """Take the lock; return whether it is ours and the file has not got its final name since."""
+    try:
+        return try_lock(descriptor) and path.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def check_room_for_model(folder: Path, model_bytes: int) -> None:
+    """Raise HostError where a folder's disk has no room for so much more of a model."""
+    check_disk_space(folder, model_bytes + _SPARE_BYTES)

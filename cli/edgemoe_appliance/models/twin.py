@@ -20,7 +20,6 @@ from edgemoe_appliance.models.arithmetic import (
     published_difference,
 )
 from edgemoe_appliance.models.digests import Progress, ignore_progress, keep_sha256, kept_sha256
-from edgemoe_appliance.models.exclusive import check_room_for_model, open_exclusively
 from edgemoe_appliance.models.gguf import (
     DEFAULT_ALIGNMENT,
     TensorInfo,
@@ -34,7 +33,7 @@ from edgemoe_appliance.models.layout import (
     scaled_shape,
 )
 from edgemoe_appliance.models.metadata import build_metadata
-from edgemoe_appliance.models.store import twin_path
+from edgemoe_appliance.models.store import check_room_for_model, open_exclusively, twin_path
 from edgemoe_appliance.models.twin_mark import TWIN_FORMAT, TwinMark
 from edgemoe_appliance.models.vocabulary import TokenizerKind, build_vocabulary
 from edgemoe_appliance.schema.choices import TwinScale

@@ -1,4 +1,7 @@
-"""Files: written whole or not at all, so that they survive a power cut; read for their digest."""
+"""Files: written whole or not at all, so that they survive a power cut; read for their digest.
+
+Locks between processes are here too; the kernel gives them back on any death.
+"""
 
 from __future__ import annotations
 
@@ -197,3 +200,28 @@ def _kind_of(path: Path) -> int | None:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
             return None
         raise
+
+
+@contextmanager
+def cache_lock(entry: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock of a cache entry, which need not exist; wait while somebody else does.
+
+    The lock file stays: removing it would let two processes hold locks on different files.
+    """
+    path = entry.with_name(f".{entry.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise HostError(
+            f"cannot be written ({error.strerror})",
+            where=str(path),
+            hint="use another cache folder",
+        ) from error
+    try:
+        if not try_lock(descriptor):
+            on_wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.engine.lock import cache_lock
 from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.schema.files import cache_lock
 
 
 def test_the_second_waits_and_says_so(tmp_path: Path) -> None:

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.bench.images import exported_image, find_image
 from edgemoe_appliance.container.client import DockerEngine
+from edgemoe_appliance.container.export import exported_image, find_image
 from edgemoe_appliance.container.identity import read_identity
 from edgemoe_appliance.container.image import image_tag
 from edgemoe_appliance.errors import ConfigError, DigestError
 from edgemoe_appliance.schema.journal import PLAN_NAME
 from edgemoe_appliance.schema.plan import Plan
-from tests.container.conftest import base_image, docker_engine
 from tests.container.plans import plan
 
-__all__ = ["base_image", "docker_engine"]  # fixtures
 pytestmark = pytest.mark.container
 
 
