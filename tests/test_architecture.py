@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"analysis"},
     "container": {"engine", "models"},
     "archive": {"analysis", "report", "models"},
+    "ledger": {"analysis", "archive", "report"},
     "bench": {"engine", "models", "measure", "container", "doctor"},
     "evaluation": {"analysis", "archive", "bench", "doctor", "engine", "models", "report"},
     "kit": {"archive", "bench", "doctor", "engine", "evaluation", "measure", "models"},
@@ -44,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
         "bench",
         "evaluation",
         "kit",
+        "ledger",
     },
 }
 # What a small measuring image does not carry.

@@ -40,7 +40,7 @@ def table_csv(table: Table) -> bytes:
         for group in table.groups
         for row in group.rows
     ]
-    return _csv([[*header, "absent"], *rows])
+    return texts_csv([[*header, "absent"], *rows])
 
 
 def write_rows_csv(rows: Rows, target: BinaryIO) -> None:
@@ -101,7 +101,8 @@ def _plain(value: str | float) -> str:
     return str(value) if isinstance(value, int) else format(value, ".10g")
 
 
-def _csv(rows: Iterable[Sequence[str]]) -> bytes:
+def texts_csv(rows: Iterable[Sequence[str]]) -> bytes:
+    """Return rows of texts as CSV, the first being the header."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     for row in rows:

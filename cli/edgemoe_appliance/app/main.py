@@ -23,6 +23,7 @@ from edgemoe_appliance.app import (
     engine,
     evaluate,
     kit,
+    ledger,
     measure,
     models,
     report,
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 for group in (
     *(doctor, models, engine, bench, report, claims),
-    *(compare, archive, evaluate, kit, measure),
+    *(compare, archive, evaluate, kit, ledger, measure),
 ):
     group.register(app)
 

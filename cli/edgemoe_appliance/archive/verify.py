@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,16 @@ _TOLD: Final = 3
 ValueT = TypeVar("ValueT")
 
 
+@dataclass(frozen=True, kw_only=True)
+class VerifiedSession:
+    """The session of an archive that verified: its folder, plan and own study."""
+
+    folder: Path
+    plan: Plan
+    study: Study
+    ended_utc: str
+
+
 def verify_archive(
     path: Path, maker: Maker, limits: ArchiveLimits = DEFAULT_LIMITS
 ) -> Verification:
@@ -65,12 +76,24 @@ def verify_archive(
 
     `maker` is the appliance that runs here. Raises HostError where the file cannot be read.
     """
+    with verified_archive(path, maker, limits) as (found, _):
+        return found
+
+
+@contextmanager
+def verified_archive(
+    path: Path, maker: Maker, limits: ArchiveLimits = DEFAULT_LIMITS
+) -> Iterator[tuple[Verification, VerifiedSession | None]]:
+    """Check an archive, and give its session for as long as the context is open.
+
+    There is no session where a level failed, or where its numbers could not be checked.
+    """
     with scratch_folder("edgemoe-verify-") as folder:
         read = read_archive(path, folder.resolve(), limits)
         verifier = _Verifier(path, read, maker)
         if read.is_whole:
             verifier.run()
-        return verifier.result()
+        yield verifier.result(), verifier.session()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +139,19 @@ class _Verifier:
             mismatches=tuple(dict.fromkeys(self._mismatches)),
             differences=tuple(self._differences),
             notes=tuple(self._notes),
+        )
+
+    def session(self) -> VerifiedSession | None:
+        """Return the session, where everything that was asked of the archive holds."""
+        opened, result = self._opened, self.result()
+        is_checked = result.outcome_of(Level.NUMBERS) is not Outcome.UNCHECKED
+        if opened is None or not result.is_good or not is_checked:
+            return None
+        return VerifiedSession(
+            folder=(self._read.folder / layout.PLAN).parent,
+            plan=opened.plan,
+            study=opened.study,
+            ended_utc=opened.facts.ended_utc,
         )
 
     # -- the three levels

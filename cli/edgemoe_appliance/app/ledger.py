@@ -1,0 +1,45 @@
+"""`ledger`: which claims held where, from a folder of archives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgemoe_appliance.app.console import say
+from edgemoe_appliance.bench.identity import read_identity
+from edgemoe_appliance.bench.paths import default_folders
+
+_group = typer.Typer(help="Which claims held where, from archives.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(_group, name="ledger")
+
+
+@_group.command()
+def build(
+    folder: Annotated[Path, typer.Argument(help="A folder of archives.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where the pages go.  (default: results/ledger)")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write over a folder that is no ledger.")
+    ] = False,
+) -> None:
+    """Verify every archive, judge them together, and write static pages, JSON and CSV.
+
+    Built again with more archives, it verifies the new ones alone.
+    """
+    from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
+    from edgemoe_appliance.ledger.build import build_ledger  # noqa: PLC0415
+
+    out = out or default_folders().results / "ledger"
+    found = build_ledger(folder, out, read_maker(read_identity()), say, is_forced=force)
+    say(
+        f"{len(found.entries)} archives in the ledger ({found.verified} verified now, "
+        f"{found.known} known), {len(found.refusals)} refused"
+    )
+    say(f"ledger: {out / 'index.html'}")

@@ -1,0 +1,244 @@
+"""What one archive contributes to a ledger: what was measured, on what, and every claim judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import ValidationError
+
+from edgemoe_appliance.analysis import load_sessions
+from edgemoe_appliance.analysis.claims import (
+    ClaimVerdict,
+    Part,
+    Scope,
+    SessionEvidence,
+    Verdict,
+    judge_claims,
+)
+from edgemoe_appliance.analysis.conditions import device_of
+from edgemoe_appliance.analysis.semantics import SEMANTICS
+from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
+from edgemoe_appliance.archive.about import Maker
+from edgemoe_appliance.archive.results import Level, Verification
+from edgemoe_appliance.archive.verify import VerifiedSession, verified_archive
+from edgemoe_appliance.errors import RecordError
+from edgemoe_appliance.schema.base import Count, CountFromOne, Frozen, digest_of, on_one_line
+from edgemoe_appliance.schema.configs import GitSource, Identifier, Sha256
+from edgemoe_appliance.schema.plan import StudyIdentity
+from edgemoe_appliance.schema.records import HostFacts
+from edgemoe_appliance.studies.claims import Limits
+
+ENTRY_SCHEMA: Final = 1
+_MOST_LETTERS = 120
+
+
+class EntryPart(Frozen):
+    """One question of a claim: the number that was judged, the limits, and how it came out.
+
+    `value` is None where the part was not tested, `limits` where two numbers had to lie on the
+    same side of 1.
+    """
+
+    label: str
+    unit: str
+    asked: str
+    verdict: Verdict
+    value: float | None
+    low: float | None
+    high: float | None
+    limits: Limits | None
+
+
+class EntryClaim(Frozen):
+    """One claim as an archive's runs answer it."""
+
+    section: str
+    statement: str
+    verdict: Verdict
+    scope: Scope
+    brief: str
+    reasons: tuple[str, ...]
+    parts: tuple[EntryPart, ...]
+
+
+class LedgerEntry(Frozen):
+    """One archive that verified.
+
+    `board` tells one machine from another without naming it. Runs in a container know no name of
+    their machine; there it is the digest of what the machine is made of, so that two boards of one
+    kind count as one: never as more boards than there were. `session_key` is equal for two archives
+    of one session, whatever was added to it between them.
+    """
+
+    schema_version: Literal[1] = ENTRY_SCHEMA
+    archive: str
+    sha256: Sha256
+    archive_bytes: Count
+    code_sha256: Sha256
+    semantics: CountFromOne
+    levels: dict[Level, str]
+    study: StudyIdentity
+    study_title: str
+    session: Identifier
+    session_key: Sha256
+    ended_utc: str
+    device: str
+    board: Sha256
+    engine: str
+    backend: str
+    quantization: str
+    runtime: str
+    twins: str | None
+    runs_ok: Count
+    claims: dict[str, EntryClaim]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """An archive that the ledger does not take, and why."""
+
+    archive: str
+    sha256: str | None
+    why: str
+
+
+def read_entry(path: Path, maker: Maker) -> LedgerEntry | Refusal:
+    """Verify an archive and judge its session. `maker` is the appliance that runs here.
+
+    Raises HostError where the file cannot be read.
+    """
+    with verified_archive(path, maker) as (found, session):
+        if session is None:
+            return Refusal(archive=found.archive, sha256=found.sha256, why=_why_refused(found))
+        loaded = load_sessions([session.folder])
+        if not loaded.settings:
+            return Refusal(archive=found.archive, sha256=found.sha256, why="holds no finished run")
+        return _Described(found=found, session=session, loaded=loaded).entry(maker)
+
+
+def parse_entry(content: bytes, where: str) -> LedgerEntry:
+    """Parse an entry that a ledger keeps. Raises RecordError."""
+    try:
+        return LedgerEntry.model_validate_json(content)
+    except ValidationError as error:
+        raise RecordError("is no entry of a ledger of this version", where=where) from error
+
+
+def _why_refused(found: Verification) -> str:
+    failed = [each for each in found.levels if each.has_failed]
+    told = failed or [each for each in found.levels if each.level is Level.NUMBERS]
+    first = f": {found.mismatches[0]}" if found.mismatches else ""
+    return f"{told[0]}{first}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Described:
+    """A verified session that was read."""
+
+    found: Verification
+    session: VerifiedSession
+    loaded: LoadedSessions
+
+    @cached_property
+    def setting(self) -> Setting:
+        """Return the setting with the most runs: what the entry stands for."""
+        runs: dict[str, int] = {}
+        for lot in self.loaded.lots:
+            runs[lot.key.setting] = runs.get(lot.key.setting, 0) + lot.ok
+        most = max(runs, key=lambda setting: runs[setting]) if runs else "A"
+        return next(each for each in self.loaded.settings if each.id == most)
+
+    def entry(self, maker: Maker) -> LedgerEntry:
+        study, plan, setting = self.session.study, self.session.plan, self.setting
+        (facts,) = self.loaded.sessions
+        scales = sorted({each.twin_scale for each in plan.models.values() if each.twin_scale})
+        verdicts = judge_claims(SessionEvidence(self.loaded, study))
+        return LedgerEntry(
+            archive=self.found.archive,
+            sha256=self.found.sha256,
+            archive_bytes=self.found.archive_bytes,
+            code_sha256=maker.code_sha256,
+            semantics=SEMANTICS,
+            levels={each.level: each.outcome.value for each in self.found.levels},
+            study=study.identity,
+            study_title=study.source.title,
+            session=plan.session,
+            session_key=digest_of(facts.periods[0].model_dump(mode="json")),
+            ended_utc=self.session.ended_utc,
+            device=self._device(),
+            board=board_of(setting.host),
+            engine=_engine_label(setting),
+            backend=setting.target.backend.value,
+            quantization=self._quantization(),
+            runtime=plan.runtime,
+            twins=", ".join(scales) or None,
+            runs_ok=facts.ok,
+            claims={each.id: _entry_claim(each) for each in verdicts},
+        )
+
+    def _device(self) -> str:
+        """Return the study's name of the device, else what the machine says of itself."""
+        setting, study = self.setting, self.session.study
+        device = device_of(setting, study)
+        if device is not None:
+            return study.devices[device].label
+        hardware, host = setting.hardware, setting.host
+        named = (hardware.device if hardware else None) or host.cpu_model or host.machine
+        return on_one_line(named, _MOST_LETTERS)
+
+    def _quantization(self) -> str:
+        """Return the quantisations of the models, by the catalogue that the archive carries."""
+        models = self.session.study.configs.models.models
+        names = (models[name].quantization for name in self.session.plan.models if name in models)
+        return ", ".join(dict.fromkeys(names)) or "not known"
+
+
+def board_of(host: HostFacts) -> str:
+    """Return a digest that is equal for one machine, and in containers for one kind of machine."""
+    if not host.in_container:
+        return digest_of({"host": host.hostname_sha256})
+    kept = ("machine", "cpu_model", "cores_logical", "memory_bytes")
+    return digest_of({"kind": host.model_dump(mode="json", include=set(kept))})
+
+
+def _engine_label(setting: Setting) -> str:
+    source = setting.engine.source
+    commit = (
+        source.commit[:9] if isinstance(source, GitSource) else setting.engine.source_sha256[:9]
+    )
+    return f"{setting.engine.pin} ({commit})"
+
+
+def _entry_claim(verdict: ClaimVerdict) -> EntryClaim:
+    return EntryClaim(
+        section=verdict.section,
+        statement=verdict.statement,
+        verdict=verdict.verdict,
+        scope=verdict.scope,
+        brief=verdict.brief,
+        reasons=verdict.scope_reasons,
+        parts=tuple(map(_entry_part, verdict.parts)),
+    )
+
+
+def _entry_part(part: Part) -> EntryPart:
+    number = part.numbers[0] if part.numbers else None
+    return EntryPart(
+        label=number.label if number else "",
+        unit=number.unit if number else "",
+        asked=part.asked,
+        verdict=part.verdict,
+        value=number.value if number else None,
+        low=number.low if number else None,
+        high=number.high if number else None,
+        limits=part.limits,
+    )
+
+
+def newest_first(entries: Mapping[str, LedgerEntry]) -> list[LedgerEntry]:
+    """Return entries in a fixed order: the newest first, then by digest."""
+    return sorted(entries.values(), key=lambda each: (each.ended_utc, each.sha256), reverse=True)

@@ -1,0 +1,244 @@
+"""The pages of a ledger: claims by device, engine and quantisation, as static files. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from markupsafe import Markup
+
+from edgemoe_appliance import __version__
+from edgemoe_appliance.analysis.claims import Verdict
+from edgemoe_appliance.analysis.claims.formatting import in_words, with_unit
+from edgemoe_appliance.analysis.claims.verdicts import TOLD_ORDER
+from edgemoe_appliance.analysis.csvfile import texts_csv
+from edgemoe_appliance.analysis.statistics import Interval
+from edgemoe_appliance.ledger.cells import Cell, CellPart, PooledNumber, build_cells
+from edgemoe_appliance.ledger.entries import LedgerEntry, Refusal
+from edgemoe_appliance.report.range_plot import Axis, LimitBand, draw_row
+from edgemoe_appliance.report.render import environment_of
+from edgemoe_appliance.schema.resources import resource_folder
+
+INDEX_NAME: Final = "index.html"
+# Stands in the head of the index: by it a ledger knows its own folder again.
+MARK: Final = b'name="generator" content="edgemoe-appliance ledger"'
+_TEMPLATES: Final = "report_templates"
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
+_CSV_COLUMNS: Final = (
+    *("study", "claim", "device", "engine", "quantization", "verdict", "part", "asked"),
+    *("value", "low", "high", "unit", "interval_covers", "boards", "sessions"),
+    *("sd_between_boards", "sd_between_sessions", "archives"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The cells of a claim, a device or an engine, and the path of the page that shows them."""
+
+    title: str
+    path: str
+    cells: tuple[Cell, ...]
+
+    def alike(self, part: CellPart) -> tuple[CellPart, ...]:
+        """Return the parts of the page that ask the same: they are drawn on one axis."""
+        parts = (each for cell in self.cells for each in cell.parts)
+        asked = (part.label, part.asked, part.unit)
+        return tuple(each for each in parts if (each.label, each.asked, each.unit) == asked)
+
+    @property
+    def counts(self) -> Mapping[Verdict, int]:
+        """Return how many cells have which verdict, in the order in which they are told."""
+        found = [cell.verdict for cell in self.cells]
+        return {verdict: found.count(verdict) for verdict in TOLD_ORDER if verdict in found}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Everything that the pages of a ledger show."""
+
+    style: str
+    version: str
+    entries: tuple[LedgerEntry, ...]
+    refusals: tuple[Refusal, ...]
+    cells: tuple[Cell, ...]
+    claims: tuple[Group, ...]
+    devices: tuple[Group, ...]
+    engines: tuple[Group, ...]
+
+    @property
+    def boards(self) -> int:
+        """Return how many machines are told apart."""
+        return len({entry.board for entry in self.entries})
+
+    @property
+    def columns(self) -> tuple[tuple[str, str, str], ...]:
+        """Return device, engine and quantisation of each column of the overview."""
+        return tuple(dict.fromkeys(map(_column, self.cells)))
+
+    def at(self, claim: Group, column: tuple[str, str, str]) -> tuple[Cell, ...]:
+        """Return the cells of a claim in a column: one for each family of verdicts."""
+        return tuple(cell for cell in claim.cells if _column(cell) == column)
+
+
+def render_site(entries: Sequence[LedgerEntry], refusals: Sequence[Refusal]) -> dict[str, bytes]:
+    """Return the files of a ledger by relative path."""
+    folder = resource_folder(_TEMPLATES)
+    site = _site(entries, refusals, (folder / "report.css").read_text(encoding="utf-8"))
+    environment = environment_of(folder)
+    environment.filters.update(value=value_text, spread=spread_text, plot=plot_of)
+
+    def page(template: str, root: str, **values: object) -> bytes:
+        rendered = environment.get_template(template).render(site=site, root=root, **values)
+        return rendered.encode()
+
+    files = {INDEX_NAME: page("ledger.html.j2", "")}
+    for group in (*site.claims, *site.devices, *site.engines):
+        files[group.path] = page("ledger-group.html.j2", "../", group=group)
+    for entry in entries:
+        files[f"entries/{entry.sha256}.json"] = entry.model_dump_json(indent=1).encode() + b"\n"
+    files["ledger.json"] = _json(site)
+    files["ledger.csv"] = _csv(site.cells)
+    return files
+
+
+def value_text(part: CellPart) -> str:
+    """Return the number of a part with its unit, and its interval where it has one."""
+    if part.number is None:
+        return ""
+    text = with_unit(part.number.value, part.unit)
+    interval = part.number.interval
+    if not isinstance(interval, Interval):
+        return text
+    return f"{text} ({in_words(interval.low)} to {in_words(interval.high)})"
+
+
+def spread_text(number: PooledNumber) -> str:
+    """Return the standard deviations between boards and sessions, as far as there are any."""
+    parts = [
+        f"{in_words(spread)} between {what}"
+        for spread, what in (
+            (number.sd_between_boards, "boards"),
+            (number.sd_between_sessions, "sessions of a board"),
+        )
+        if spread is not None
+    ]
+    return f"standard deviation {', '.join(parts)}" if parts else ""
+
+
+def plot_of(part: CellPart, parts: Iterable[CellPart]) -> Markup:
+    """Return a part's interval as a drawing, on the axis that all of `parts` share."""
+    numbers = [each.number for each in parts if each.number is not None]
+    ends = [end for number in numbers for end in (number.value, *_bounds(number))]
+    limits = part.limits
+    asked = LimitBand(low=limits.low, high=limits.high) if limits else LimitBand(line=1.0)
+    axis = Axis.around(asked, ends)
+    if axis is None or part.number is None:
+        return Markup()
+    bounds = _bounds(part.number)
+    return draw_row(axis, part.number.value, (bounds[0], bounds[1]) if bounds else None)
+
+
+def _bounds(number: PooledNumber) -> tuple[float, ...]:
+    interval = number.interval
+    return (interval.low, interval.high) if isinstance(interval, Interval) else ()
+
+
+def _site(entries: Sequence[LedgerEntry], refusals: Sequence[Refusal], style: str) -> Site:
+    cells = build_cells(entries)
+    return Site(
+        style=style,
+        version=__version__,
+        entries=tuple(entries),
+        refusals=tuple(refusals),
+        cells=cells,
+        claims=_groups("claims", cells, lambda cell: f"{cell.key.claim} of {cell.key.study}"),
+        devices=_groups("devices", cells, lambda cell: cell.key.device),
+        engines=_groups("engines", cells, lambda cell: cell.key.engine),
+    )
+
+
+def _groups(folder: str, cells: Iterable[Cell], title: Callable[[Cell], str]) -> tuple[Group, ...]:
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        found.setdefault(title(cell), []).append(cell)
+    return tuple(
+        Group(title=name, path=f"{folder}/{_file_name(name)}.html", cells=tuple(own))
+        for name, own in found.items()
+    )
+
+
+def _file_name(title: str) -> str:
+    """Return a name for a file; titles hold what strangers wrote, so a digest tells them apart."""
+    plain = _NOT_IN_NAMES.sub("-", title).strip("-").lower()[:60]
+    return f"{plain}-{hashlib.sha256(title.encode()).hexdigest()[:8]}"
+
+
+def _column(cell: Cell) -> tuple[str, str, str]:
+    return (cell.key.device, cell.key.engine, cell.key.quantization)
+
+
+def _json(site: Site) -> bytes:
+    document = {
+        "kind": "edgemoe-appliance ledger",
+        "version": site.version,
+        "archives": [entry.sha256 for entry in site.entries],
+        "refused": [
+            {"archive": each.archive, "sha256": each.sha256, "why": each.why}
+            for each in site.refusals
+        ],
+        "cells": [_cell_document(cell) for cell in site.cells],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False).encode(errors="replace") + b"\n"
+
+
+def _cell_document(cell: Cell) -> dict[str, Any]:
+    key = cell.key
+    return {
+        "study": key.study,
+        "claim": key.claim,
+        "statement": cell.statement,
+        "device": key.device,
+        "engine": key.engine,
+        "quantization": key.quantization,
+        "family": key.family.value,
+        "verdict": cell.verdict.value,
+        "boards": cell.boards,
+        "sessions": cell.sessions,
+        "archives": [entry.sha256 for entry in cell.entries],
+        "parts": [_part_document(part) for part in cell.parts],
+    }
+
+
+def _part_document(part: CellPart) -> dict[str, Any]:
+    number = part.number
+    told: dict[str, Any] = {"label": part.label, "unit": part.unit, "asked": part.asked}
+    told["verdict"] = part.verdict.value
+    if number is not None:
+        bounds = _bounds(number)
+        told["value"] = number.value
+        told |= {"low": bounds[0], "high": bounds[1]} if bounds else {}
+        told["interval_covers"] = number.covers
+        told["sd_between_boards"] = number.sd_between_boards
+        told["sd_between_sessions"] = number.sd_between_sessions
+    return told
+
+
+def _csv(cells: Iterable[Cell]) -> bytes:
+    rows: list[Sequence[str]] = [_CSV_COLUMNS]
+    for cell in cells:
+        document = _cell_document(cell)
+        archives = " ".join(document["archives"])
+        for part in cell.parts:
+            row = document | _part_document(part) | {"part": part.label, "archives": archives}
+            rows.append(tuple(_plain(row.get(name)) for name in _CSV_COLUMNS))
+    return texts_csv(rows)
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return ""
+    return format(value, ".10g") if isinstance(value, float) else str(value)
