@@ -228,7 +228,7 @@ def _entry_claim(verdict: ClaimVerdict) -> EntryClaim:
 def _entry_part(part: Part) -> EntryPart:
     number = part.numbers[0] if part.numbers else None
     return EntryPart(
-        label=number.label if number else "",
+        label=number.label if number else part.missing,
         unit=number.unit if number else "",
         asked=part.asked,
         verdict=part.verdict,

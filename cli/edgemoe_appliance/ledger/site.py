@@ -12,13 +12,15 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from edgemoe_appliance import __version__
-from edgemoe_appliance.analysis.claims import Verdict
-from edgemoe_appliance.analysis.claims.formatting import in_words, with_unit
+from edgemoe_appliance.analysis.claims import Number, Verdict
+from edgemoe_appliance.analysis.claims.estimates import Basis
+from edgemoe_appliance.analysis.claims.formatting import in_words, number_in_words, with_unit
 from edgemoe_appliance.analysis.claims.verdicts import TOLD_ORDER
 from edgemoe_appliance.analysis.csvfile import texts_csv
-from edgemoe_appliance.analysis.statistics import Interval
+from edgemoe_appliance.analysis.statistics import Absent, Interval
 from edgemoe_appliance.ledger.cells import Cell, CellPart, PooledNumber, build_cells
 from edgemoe_appliance.ledger.entries import LedgerEntry, Refusal
+from edgemoe_appliance.report.palette import css_variables
 from edgemoe_appliance.report.range_plot import Axis, LimitBand, draw_row
 from edgemoe_appliance.report.render import environment_of
 from edgemoe_appliance.schema.resources import resource_folder
@@ -27,6 +29,7 @@ INDEX_NAME: Final = "index.html"
 # Stands in the head of the index: by it a ledger knows its own folder again.
 MARK: Final = b'name="generator" content="edgemoe-appliance ledger"'
 _TEMPLATES: Final = "report_templates"
+_STYLES: Final = ("report.css", "ledger.css")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
 _CSV_COLUMNS: Final = (
     *("study", "claim", "device", "engine", "quantization", "verdict", "part", "asked"),
@@ -87,9 +90,10 @@ class Site:
 def render_site(entries: Sequence[LedgerEntry], refusals: Sequence[Refusal]) -> dict[str, bytes]:
     """Return the files of a ledger by relative path."""
     folder = resource_folder(_TEMPLATES)
-    site = _site(entries, refusals, (folder / "report.css").read_text(encoding="utf-8"))
+    style = css_variables() + "".join((folder / name).read_text("utf-8") for name in _STYLES)
+    site = _site(entries, refusals, style)
     environment = environment_of(folder)
-    environment.filters.update(value=value_text, spread=spread_text, plot=plot_of)
+    environment.filters.update(value=value_text, covers=covers_text, plot=plot_of)
 
     def page(template: str, root: str, **values: object) -> bytes:
         rendered = environment.get_template(template).render(site=site, root=root, **values)
@@ -109,15 +113,25 @@ def value_text(part: CellPart) -> str:
     """Return the number of a part with its unit, and its interval where it has one."""
     if part.number is None:
         return ""
-    text = with_unit(part.number.value, part.unit)
     interval = part.number.interval
     if not isinstance(interval, Interval):
-        return text
-    return f"{text} ({in_words(interval.low)} to {in_words(interval.high)})"
+        return with_unit(part.number.value, part.unit)
+    number = Number(
+        key="",
+        label=part.label,
+        unit=part.unit,
+        value=part.number.value,
+        low=interval.low,
+        high=interval.high,
+        basis=Basis.INTERVAL,
+    )
+    return number_in_words(number)
 
 
-def spread_text(number: PooledNumber) -> str:
-    """Return the standard deviations between boards and sessions, as far as there are any."""
+def covers_text(number: PooledNumber) -> str:
+    """Return between what an interval is, or why there is none, and how much what scatters."""
+    interval = number.interval
+    told = f"no interval: {interval.reason}" if isinstance(interval, Absent) else number.covers
     parts = [
         f"{in_words(spread)} between {what}"
         for spread, what in (
@@ -126,7 +140,7 @@ def spread_text(number: PooledNumber) -> str:
         )
         if spread is not None
     ]
-    return f"standard deviation {', '.join(parts)}" if parts else ""
+    return f"{told}; standard deviation {', '.join(parts)}" if parts else told
 
 
 def plot_of(part: CellPart, parts: Iterable[CellPart]) -> Markup:
@@ -221,7 +235,7 @@ def _part_document(part: CellPart) -> dict[str, Any]:
         bounds = _bounds(number)
         told["value"] = number.value
         told |= {"low": bounds[0], "high": bounds[1]} if bounds else {}
-        told["interval_covers"] = number.covers
+        told["interval_covers"] = number.covers if bounds else ""
         told["sd_between_boards"] = number.sd_between_boards
         told["sd_between_sessions"] = number.sd_between_sessions
     return told

@@ -1,0 +1,94 @@
+"""Archives judged together."""
+
+from __future__ import annotations
+
+from statistics import stdev
+
+import pytest
+
+from edgemoe_appliance.analysis.claims import Verdict
+from edgemoe_appliance.analysis.claims.verdicts import Family
+from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.ledger.cells import Cell, build_cells, estimate_over
+from tests.ledger.entries import ledger_entry
+
+
+def only(*entries: object) -> Cell:
+    (cell,) = build_cells(entries)  # type: ignore[arg-type]
+    return cell
+
+
+def test_one_session_keeps_its_verdict_and_its_own_interval() -> None:
+    cell = only(ledger_entry("a", 0.69))
+    assert (cell.verdict, cell.boards, cell.sessions) == (Verdict.REPRODUCED, 1, 1)
+    number = cell.parts[0].number
+    assert number is not None
+    assert number.covers == "within one session only"
+    assert isinstance(number.interval, Interval)
+    assert number.interval.low == pytest.approx(0.68)
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ((0.69, 0.70), Verdict.REPRODUCED),  # both say so, without an interval over boards
+        ((0.69, 0.60), Verdict.INCONCLUSIVE),  # one of each
+        ((0.60, 0.59), Verdict.NOT_REPRODUCED),
+    ],
+)
+def test_two_sessions_decide_only_where_they_agree(
+    values: tuple[float, ...], verdict: Verdict
+) -> None:
+    cell = only(*(ledger_entry(f"b{n}", value) for n, value in enumerate(values)))
+    assert cell.verdict is verdict
+    assert cell.parts[0].number is not None
+    assert isinstance(cell.parts[0].number.interval, Absent)
+
+
+def test_boards_that_differ_more_than_their_own_intervals_leave_a_claim_open() -> None:
+    """Each is reproduced for itself; over boards the mean is not known well enough."""
+    boards = [ledger_entry(f"b{n}", value) for n, value in enumerate((0.655, 0.69, 0.728))]
+    assert [only(each).verdict for each in boards] == [Verdict.REPRODUCED] * 3
+    cell = only(*boards)
+    assert cell.verdict is Verdict.INCONCLUSIVE
+    number = cell.parts[0].number
+    assert number is not None
+    assert number.covers == "between 3 boards"
+    # Student's t of two degrees of freedom, 90 %: 2.919986.
+    half = 2.919986 * stdev((0.655, 0.69, 0.728)) / 3**0.5
+    assert isinstance(number.interval, Interval)
+    assert number.interval.half_width == pytest.approx(half, rel=1e-5)
+
+
+def test_sessions_of_a_board_count_once_over_boards() -> None:
+    """A board with many sessions must not outvote the others."""
+    many = {f"a{n}": [0.70] for n in range(2)} | {"b": [0.60, 0.61, 0.59, 0.60, 0.60]}
+    found = estimate_over(many)
+    assert found.value == pytest.approx((0.70 + 0.70 + 0.60) / 3)
+    assert found.sd_between_boards == pytest.approx(stdev((0.70, 0.70, 0.60)))
+    assert found.sd_between_sessions == pytest.approx(stdev((0.60, 0.61, 0.59, 0.60, 0.60)))
+    assert isinstance(found.interval, Interval)
+    assert found.interval.sessions == 3
+
+
+def test_three_sessions_of_one_board_say_nothing_of_other_boards() -> None:
+    found = estimate_over({"a": [0.69, 0.70, 0.71]})
+    assert found.covers == "between 3 sessions of one board only"
+    assert found.sd_between_boards is None
+
+
+def test_families_engines_and_studies_share_no_cell() -> None:
+    entries = [
+        ledger_entry("a", 0.69),
+        ledger_entry("b", 0.69, family=Family.ELSEWHERE),
+        ledger_entry("c", 0.69, engine="b2 (111111111)"),
+        ledger_entry("d", 0.69, quantization="Q8_0"),
+        ledger_entry("e", 0.69, study={"id": "study", "sha256": "f" * 64}),
+    ]
+    assert len(build_cells(entries)) == len(entries)
+
+
+def test_what_no_archive_tested_has_no_cell() -> None:
+    entry = ledger_entry("a", 0.69)
+    claim = entry.claims["c1"].model_copy(update={"verdict": Verdict.NOT_TESTED})
+    assert build_cells([entry.model_copy(update={"claims": {"c1": claim}})]) == ()
