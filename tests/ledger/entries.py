@@ -9,7 +9,7 @@ from edgemoe_appliance.analysis.claims import Scope
 from edgemoe_appliance.analysis.claims.estimates import Basis, Bounds
 from edgemoe_appliance.analysis.claims.judging import verdict_of
 from edgemoe_appliance.analysis.claims.verdicts import Family
-from edgemoe_appliance.archive.results import Level
+from edgemoe_appliance.archive.results import VerificationLevel
 from edgemoe_appliance.ledger.entries import EntryClaim, EntryPart, LedgerEntry
 from edgemoe_appliance.schema.plan import StudyIdentity
 from edgemoe_appliance.studies.claims import Limits
@@ -63,7 +63,7 @@ def ledger_entry(
         "archive_bytes": 1,
         "code_sha256": digest("code"),
         "semantics": 1,
-        "levels": {Level.INTEGRITY: "passed"},
+        "levels": {VerificationLevel.INTEGRITY: "passed"},
         "study": StudyIdentity(id="study", sha256=digest("study")),
         "study_title": "A study",
         "session": f"s-{session}",

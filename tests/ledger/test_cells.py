@@ -9,11 +9,11 @@ import pytest
 from edgemoe_appliance.analysis.claims import Verdict
 from edgemoe_appliance.analysis.claims.verdicts import Family
 from edgemoe_appliance.analysis.statistics import Absent, Interval
-from edgemoe_appliance.ledger.cells import Cell, build_cells, estimate_over
+from edgemoe_appliance.ledger.cells import LedgerCell, build_cells, estimate_over
 from tests.ledger.entries import ledger_entry
 
 
-def only(*entries: object) -> Cell:
+def only(*entries: object) -> LedgerCell:
     (cell,) = build_cells(entries)  # type: ignore[arg-type]
     return cell
 

@@ -144,7 +144,7 @@ class _Verifier:
     def session(self) -> VerifiedSession | None:
         """Return the session, where everything that was asked of the archive holds."""
         opened, result = self._opened, self.result()
-        is_checked = result.outcome_of(Level.NUMBERS) is not Outcome.UNCHECKED
+        is_checked = result.outcome_of(VerificationLevel.NUMBERS) is not LevelOutcome.UNCHECKED
         if opened is None or not result.is_good or not is_checked:
             return None
         return VerifiedSession(

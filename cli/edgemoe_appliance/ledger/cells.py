@@ -50,7 +50,7 @@ _FAMILY_OF: Mapping[Verdict, Family] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellKey:
+class LedgerKey:
     """What the archives of a cell have in common; verdicts of two families share no cell."""
 
     study: str
@@ -77,7 +77,7 @@ class PooledNumber:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellPart:
+class LedgerPart:
     """One question of a claim, over the archives of a cell."""
 
     label: str
@@ -89,14 +89,14 @@ class CellPart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class LedgerCell:
     """One claim on one device, engine and quantisation, judged over all archives of it."""
 
-    key: CellKey
+    key: LedgerKey
     section: str
     statement: str
     verdict: Verdict
-    parts: tuple[CellPart, ...]
+    parts: tuple[LedgerPart, ...]
     boards: int
     entries: tuple[LedgerEntry, ...]
 
@@ -106,14 +106,14 @@ class Cell:
         return len(self.entries)
 
     @property
-    def deciding(self) -> CellPart | None:
+    def deciding(self) -> LedgerPart | None:
         """Return the first part that came out as the claim did."""
         return next((part for part in self.parts if part.verdict is self.verdict), None)
 
 
-def build_cells(entries: Iterable[LedgerEntry]) -> tuple[Cell, ...]:
+def build_cells(entries: Iterable[LedgerEntry]) -> tuple[LedgerCell, ...]:
     """Return the cells of all claims that any archive tested, in a fixed order."""
-    groups: dict[CellKey, list[LedgerEntry]] = {}
+    groups: dict[LedgerKey, list[LedgerEntry]] = {}
     for entry in entries:
         for claim_id, claim in entry.claims.items():
             family = _FAMILY_OF.get(claim.verdict)
@@ -161,8 +161,8 @@ def _within(groups: Iterable[Sequence[float]]) -> float | None:
     return math.sqrt(sum(variance(v) * (len(v) - 1) for v in several) / freedom)
 
 
-def _key(entry: LedgerEntry, claim_id: str, family: Family) -> CellKey:
-    return CellKey(
+def _key(entry: LedgerEntry, claim_id: str, family: Family) -> LedgerKey:
+    return LedgerKey(
         study=entry.study.label,
         claim=claim_id,
         device=entry.device,
@@ -172,17 +172,17 @@ def _key(entry: LedgerEntry, claim_id: str, family: Family) -> CellKey:
     )
 
 
-def _order(key: CellKey) -> tuple[object, ...]:
+def _order(key: LedgerKey) -> tuple[object, ...]:
     number = int("".join(filter(str.isdigit, key.claim)) or 0)
     return (key.study, number, key.claim, key.device, key.engine, key.quantization, key.family)
 
 
-def _cell(key: CellKey, entries: Sequence[LedgerEntry]) -> Cell:
+def _cell(key: LedgerKey, entries: Sequence[LedgerEntry]) -> LedgerCell:
     claims = [entry.claims[key.claim] for entry in entries]
     parts = tuple(_part(key.family, asked, entries, claims) for asked in _asked(claims))
     outcomes = {_plain(part.verdict) for part in parts}
     verdict = next(each for each in _WORST_FIRST if each in outcomes)
-    return Cell(
+    return LedgerCell(
         key=key,
         section=claims[0].section,
         statement=claims[0].statement,
@@ -203,7 +203,7 @@ def _part(
     asked: tuple[str, str],
     entries: Sequence[LedgerEntry],
     claims: Sequence[EntryClaim],
-) -> CellPart:
+) -> LedgerPart:
     found = [
         (entry.board, part)
         for entry, claim in zip(entries, claims, strict=True)
@@ -216,7 +216,7 @@ def _part(
         if part.value is not None:
             values.setdefault(board, []).append(part.value)
     number = estimate_over(values) if values else None
-    return CellPart(
+    return LedgerPart(
         label=asked[0],
         unit=parts[0].unit,
         asked=asked[1],

@@ -23,13 +23,14 @@ from edgemoe_appliance.analysis.conditions import device_of
 from edgemoe_appliance.analysis.semantics import SEMANTICS
 from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
 from edgemoe_appliance.archive.about import Maker
-from edgemoe_appliance.archive.results import Level, Verification
+from edgemoe_appliance.archive.results import Verification, VerificationLevel
 from edgemoe_appliance.archive.verify import VerifiedSession, verified_archive
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.schema.base import Count, CountFromOne, Frozen, digest_of, on_one_line
+from edgemoe_appliance.schema.base import Count, CountFromOne, Frozen, digest_of
 from edgemoe_appliance.schema.configs import GitSource, Identifier, Sha256
 from edgemoe_appliance.schema.plan import StudyIdentity
 from edgemoe_appliance.schema.records import HostFacts
+from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.studies.claims import Limits
 
 ENTRY_SCHEMA: Final = 1
@@ -80,7 +81,7 @@ class LedgerEntry(Frozen):
     archive_bytes: Count
     code_sha256: Sha256
     semantics: CountFromOne
-    levels: dict[Level, str]
+    levels: dict[VerificationLevel, str]
     study: StudyIdentity
     study_title: str
     session: Identifier
@@ -130,7 +131,7 @@ def parse_entry(content: bytes, where: str) -> LedgerEntry:
 
 def _why_refused(found: Verification) -> str:
     failed = [each for each in found.levels if each.has_failed]
-    told = failed or [each for each in found.levels if each.level is Level.NUMBERS]
+    told = failed or [each for each in found.levels if each.level is VerificationLevel.NUMBERS]
     first = f": {found.mismatches[0]}" if found.mismatches else ""
     return f"{told[0]}{first}"
 

@@ -18,10 +18,10 @@ from edgemoe_appliance.analysis.claims.formatting import in_words, number_in_wor
 from edgemoe_appliance.analysis.claims.verdicts import TOLD_ORDER
 from edgemoe_appliance.analysis.csvfile import texts_csv
 from edgemoe_appliance.analysis.statistics import Absent, Interval
-from edgemoe_appliance.ledger.cells import Cell, CellPart, PooledNumber, build_cells
+from edgemoe_appliance.ledger.cells import LedgerCell, LedgerPart, PooledNumber, build_cells
 from edgemoe_appliance.ledger.entries import LedgerEntry, Refusal
 from edgemoe_appliance.report.palette import css_variables
-from edgemoe_appliance.report.range_plot import Axis, LimitBand, draw_row
+from edgemoe_appliance.report.range_plot import LimitBand, ValueAxis, draw_row
 from edgemoe_appliance.report.render import environment_of
 from edgemoe_appliance.schema.resources import resource_folder
 
@@ -39,14 +39,14 @@ _CSV_COLUMNS: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class LedgerPage:
     """The cells of a claim, a device or an engine, and the path of the page that shows them."""
 
     title: str
     path: str
-    cells: tuple[Cell, ...]
+    cells: tuple[LedgerCell, ...]
 
-    def alike(self, part: CellPart) -> tuple[CellPart, ...]:
+    def alike(self, part: LedgerPart) -> tuple[LedgerPart, ...]:
         """Return the parts of the page that ask the same: they are drawn on one axis."""
         parts = (each for cell in self.cells for each in cell.parts)
         asked = (part.label, part.asked, part.unit)
@@ -60,17 +60,17 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
+class LedgerSite:
     """Everything that the pages of a ledger show."""
 
     style: str
     version: str
     entries: tuple[LedgerEntry, ...]
     refusals: tuple[Refusal, ...]
-    cells: tuple[Cell, ...]
-    claims: tuple[Group, ...]
-    devices: tuple[Group, ...]
-    engines: tuple[Group, ...]
+    cells: tuple[LedgerCell, ...]
+    claims: tuple[LedgerPage, ...]
+    devices: tuple[LedgerPage, ...]
+    engines: tuple[LedgerPage, ...]
 
     @property
     def boards(self) -> int:
@@ -82,7 +82,7 @@ class Site:
         """Return device, engine and quantisation of each column of the overview."""
         return tuple(dict.fromkeys(map(_column, self.cells)))
 
-    def at(self, claim: Group, column: tuple[str, str, str]) -> tuple[Cell, ...]:
+    def at(self, claim: LedgerPage, column: tuple[str, str, str]) -> tuple[LedgerCell, ...]:
         """Return the cells of a claim in a column: one for each family of verdicts."""
         return tuple(cell for cell in claim.cells if _column(cell) == column)
 
@@ -109,7 +109,7 @@ def render_site(entries: Sequence[LedgerEntry], refusals: Sequence[Refusal]) -> 
     return files
 
 
-def value_text(part: CellPart) -> str:
+def value_text(part: LedgerPart) -> str:
     """Return the number of a part with its unit, and its interval where it has one."""
     if part.number is None:
         return ""
@@ -143,13 +143,13 @@ def covers_text(number: PooledNumber) -> str:
     return f"{told}; standard deviation {', '.join(parts)}" if parts else told
 
 
-def plot_of(part: CellPart, parts: Iterable[CellPart]) -> Markup:
+def plot_of(part: LedgerPart, parts: Iterable[LedgerPart]) -> Markup:
     """Return a part's interval as a drawing, on the axis that all of `parts` share."""
     numbers = [each.number for each in parts if each.number is not None]
     ends = [end for number in numbers for end in (number.value, *_bounds(number))]
     limits = part.limits
     asked = LimitBand(low=limits.low, high=limits.high) if limits else LimitBand(line=1.0)
-    axis = Axis.around(asked, ends)
+    axis = ValueAxis.around(asked, ends)
     if axis is None or part.number is None:
         return Markup()
     bounds = _bounds(part.number)
@@ -161,9 +161,9 @@ def _bounds(number: PooledNumber) -> tuple[float, ...]:
     return (interval.low, interval.high) if isinstance(interval, Interval) else ()
 
 
-def _site(entries: Sequence[LedgerEntry], refusals: Sequence[Refusal], style: str) -> Site:
+def _site(entries: Sequence[LedgerEntry], refusals: Sequence[Refusal], style: str) -> LedgerSite:
     cells = build_cells(entries)
-    return Site(
+    return LedgerSite(
         style=style,
         version=__version__,
         entries=tuple(entries),
@@ -175,12 +175,14 @@ def _site(entries: Sequence[LedgerEntry], refusals: Sequence[Refusal], style: st
     )
 
 
-def _groups(folder: str, cells: Iterable[Cell], title: Callable[[Cell], str]) -> tuple[Group, ...]:
-    found: dict[str, list[Cell]] = {}
+def _groups(
+    folder: str, cells: Iterable[LedgerCell], title: Callable[[LedgerCell], str]
+) -> tuple[LedgerPage, ...]:
+    found: dict[str, list[LedgerCell]] = {}
     for cell in cells:
         found.setdefault(title(cell), []).append(cell)
     return tuple(
-        Group(title=name, path=f"{folder}/{_file_name(name)}.html", cells=tuple(own))
+        LedgerPage(title=name, path=f"{folder}/{_file_name(name)}.html", cells=tuple(own))
         for name, own in found.items()
     )
 
@@ -191,11 +193,11 @@ def _file_name(title: str) -> str:
     return f"{plain}-{hashlib.sha256(title.encode()).hexdigest()[:8]}"
 
 
-def _column(cell: Cell) -> tuple[str, str, str]:
+def _column(cell: LedgerCell) -> tuple[str, str, str]:
     return (cell.key.device, cell.key.engine, cell.key.quantization)
 
 
-def _json(site: Site) -> bytes:
+def _json(site: LedgerSite) -> bytes:
     document = {
         "kind": "edgemoe-appliance ledger",
         "version": site.version,
@@ -209,7 +211,7 @@ def _json(site: Site) -> bytes:
     return json.dumps(document, indent=1, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
-def _cell_document(cell: Cell) -> dict[str, Any]:
+def _cell_document(cell: LedgerCell) -> dict[str, Any]:
     key = cell.key
     return {
         "study": key.study,
@@ -227,7 +229,7 @@ def _cell_document(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _part_document(part: CellPart) -> dict[str, Any]:
+def _part_document(part: LedgerPart) -> dict[str, Any]:
     number = part.number
     told: dict[str, Any] = {"label": part.label, "unit": part.unit, "asked": part.asked}
     told["verdict"] = part.verdict.value
@@ -241,7 +243,7 @@ def _part_document(part: CellPart) -> dict[str, Any]:
     return told
 
 
-def _csv(cells: Iterable[Cell]) -> bytes:
+def _csv(cells: Iterable[LedgerCell]) -> bytes:
     rows: list[Sequence[str]] = [_CSV_COLUMNS]
     for cell in cells:
         document = _cell_document(cell)
