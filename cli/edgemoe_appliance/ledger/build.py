@@ -7,7 +7,7 @@ what lies in the folder beside archives is not looked at. Links are not followed
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,13 +25,13 @@ from edgemoe_appliance.ledger.site import INDEX_NAME, MARK, render_site
 from edgemoe_appliance.schema.files import file_sha256, write_atomically
 from edgemoe_appliance.schema.outputs import check_output_folder
 from edgemoe_appliance.schema.sessionfolder import SessionFolder
+from edgemoe_appliance.schema.streams import Say
 
 ENTRIES_FOLDER: Final = "entries"
 _FOLDERS: Final = (ENTRIES_FOLDER, "claims", "devices", "engines")
 _SUFFIX: Final = ".tar"
 _MOST_ARCHIVES: Final = 100_000
 _MOST_ENTRY_BYTES: Final = 16 * 1024 * 1024
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
