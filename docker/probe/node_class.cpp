@@ -167,19 +167,41 @@ void pass_named(std::string_view base, NodeClass cls, Passed& passed) {
     passed.at_norm = base == kInputNorm;
 }
 
+NodeRole role_of(std::string_view base) {
+    if (base == "ffn_moe_logits") return NodeRole::kLogits;
+    return base == "ffn_moe_topk" ? NodeRole::kChosen : NodeRole::kNone;
+}
+
+// Of a view or a reshape of a tensor it is that of the tensor.
+std::int32_t layer_of(std::string_view name) {
+    name = name.substr(0, name.find(" ("));
+    const std::string_view stem = without_digits(name);
+    const std::string_view digits = name.substr(stem.size());
+    if (digits.empty() || digits.size() > 6 || stem.empty() || stem.back() != '-') return -1;
+    std::int32_t layer = 0;
+    for (char c : digits) layer = 10 * layer + (c - '0');
+    return layer;
+}
+
 void assign_own_classes(PlannedNode* nodes, std::size_t count) {
     Passed passed;
     for (std::size_t i = 0; i < count; ++i) {
         const Judgement found = judge_at(nodes, count, i);
+        const std::string_view base = base_of(nodes[i].name);
         nodes[i].unknown = found.naming == Naming::kUnknown;
+        nodes[i].role = role_of(base);
+        nodes[i].layer = layer_of(nodes[i].name);
+        const bool combined = passed.combining;
         if (found.naming == Naming::kUnnamed) {
             place_unnamed(nodes, count, i, passed);
         } else if (found.naming == Naming::kHelper) {
             nodes[i].own = class_ahead(nodes, count, i + 1);
         } else {
             nodes[i].own = found.cls;
-            pass_named(base_of(nodes[i].name), found.cls, passed);
+            pass_named(base, found.cls, passed);
         }
+        nodes[i].projection = nodes[i].own == NodeClass::kExpertFfn && !combined &&
+                              base != "ffn_moe_out";
         passed.cls = nodes[i].own;
         passed.unknown = nodes[i].unknown;
     }

@@ -18,6 +18,10 @@ inline constexpr const char* kClassNames[kClasses] = {"routing", "expert_ffn", "
 inline constexpr std::size_t kMaxName = 64;
 inline constexpr std::size_t kMaxNodes = 16384;
 
+// What else than its time is asked of a node: the router's logits tell how many experts there are,
+// the chosen ids which of them a token takes.
+enum class NodeRole : std::uint8_t { kNone, kLogits, kChosen };
+
 struct PlannedNode {
     char name[kMaxName];
     const void* tensor;  // identity only, to see that the scheduler keeps the graph's order
@@ -27,6 +31,9 @@ struct PlannedNode {
     bool softmax;        // in a MoE block only routing takes one
     bool unknown;        // has a name that is in no table, or none and no position that tells
     bool edge;           // boundary mode synchronises after this node
+    bool projection;     // of the experts, up to their down projection: no weighting, no sum
+    NodeRole role;
+    std::int32_t layer;  // the number at the end of its name, -1 without one
 };
 
 // The part of a node's name that says what it is: `ffn_moe_probs-3 (reshaped)` is
@@ -41,7 +48,7 @@ void note_operation(PlannedNode& node, std::string_view operation);
 // The name under which an unknown node is reported: its own, or that it has none.
 const char* told_name(const PlannedNode& node);
 
-// Fills own, charged, unknown and edge of `count` nodes from their name, product and softmax.
+// Fills all the rest of `count` nodes from their name, product and softmax.
 void classify(PlannedNode* nodes, std::size_t count);
 
 }  // namespace edgemoe_probe

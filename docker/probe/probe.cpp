@@ -44,6 +44,10 @@ struct Engine {
     decltype(&::ggml_graph_node) graph_node;
     decltype(&::ggml_get_name) node_name;
     decltype(&::ggml_op_desc) node_operation;
+    decltype(&::ggml_nelements) elements;
+    decltype(&::ggml_nrows) rows;
+    decltype(&::ggml_nbytes) bytes;
+    decltype(&::ggml_backend_tensor_get) read_tensor;
     KvCells kv_cells;  // renamed, later withdrawn; null in pins that have neither
 };
 
@@ -57,6 +61,7 @@ struct Current {
     Decode record;
     std::int64_t mark_ns;   // when the last timed stretch ended
     std::size_t next_node;  // that the scheduler will ask about
+    std::size_t experts;    // of the router whose logits were computed last
     bool broken;            // the order was not kept: stop timing this decode
 };
 
@@ -67,6 +72,7 @@ Current current;
 thread_local bool decoding;  // this thread is inside llama_decode and `current` is its
 std::atomic<bool> foreign_callback;
 std::atomic<const llama_context*> only_context;
+std::int32_t chosen_ids[1 << 18];  // some rows of chosen experts at a time
 std::uint64_t turns[2];  // decodes so far of each kind, for the rotation
 
 // Every order of the three modes, so that none profits from its place or its predecessor.
@@ -124,6 +130,7 @@ void note_nodes(ggml_cgraph* graph) {
         node.tensor = engine.graph_node(graph, static_cast<int>(i));
         current.record.nodes[static_cast<std::size_t>(node.own)] += 1;
         current.record.charged[static_cast<std::size_t>(per_node ? node.own : node.charged)] += 1;
+        if (node.projection) current.record.projections += 1;
         if (node.unknown && !per_node) note_unknown(report, told_name(node), -1);
     }
 }
@@ -150,14 +157,90 @@ bool wants(const ggml_tensor* tensor) {
     return current.record.mode == Mode::kPerNode || node.edge;
 }
 
-void charge() {
+void charge_node(const PlannedNode& node, std::int64_t spent) {
+    Decode& record = current.record;
+    if (node.projection) record.projections_ns += spent;
+    if (node.own == NodeClass::kRouting && node.charged != node.own) record.moved_ns += spent;
+    if (node.unknown) note_unknown(report, told_name(node), spent);
+}
+
+// ---- the chosen experts ----
+
+// How chosen ids lie in memory: `count` of a token side by side, `stride` from token to token.
+struct Chosen {
+    std::size_t tokens;
+    std::size_t count;
+    std::size_t stride;
+};
+
+// From ggml's functions alone, see the README. False for what is not rows of 32-bit ids.
+bool lay_out(const ggml_tensor* tensor, Chosen& chosen) {
+    constexpr std::size_t kId = sizeof(std::int32_t);
+    chosen.tokens = static_cast<std::size_t>(engine.rows(tensor));
+    const auto ids = static_cast<std::size_t>(engine.elements(tensor));
+    if (chosen.tokens == 0) return true;  // a part of a prompt that nothing is asked of
+    chosen.count = ids / chosen.tokens;
+    const std::size_t bytes = engine.bytes(tensor);
+    if (chosen.count == 0 || bytes < chosen.count * kId) return false;
+    // The last row ends where its ids end.
+    const std::size_t ahead = bytes - chosen.count * kId;
+    chosen.stride = chosen.tokens > 1 ? ahead / (chosen.tokens - 1) : chosen.count * kId;
+    return chosen.stride % kId == 0 && chosen.stride >= chosen.count * kId &&
+           chosen.stride <= sizeof(chosen_ids) && ahead == chosen.stride * (chosen.tokens - 1);
+}
+
+bool read_chosen(const ggml_tensor* tensor, std::size_t layer, LayerUse& use) {
+    Chosen chosen{};
+    if (!lay_out(tensor, chosen)) return false;
+    constexpr std::size_t kId = sizeof(std::int32_t);
+    const std::size_t row_bytes = chosen.count * kId;
+    for (std::size_t done = 0; done < chosen.tokens;) {
+        const std::size_t fit = (sizeof(chosen_ids) - row_bytes) / chosen.stride + 1;
+        const std::size_t rows = fit < chosen.tokens - done ? fit : chosen.tokens - done;
+        engine.read_tensor(tensor, chosen_ids, done * chosen.stride,
+                           (rows - 1) * chosen.stride + row_bytes);
+        for (std::size_t row = 0; row < rows; ++row) {
+            const std::int32_t* ids = chosen_ids + row * chosen.stride / kId;
+            if (!note_chosen(report.use, use, layer, ids, chosen.count)) return false;
+        }
+        done += rows;
+    }
+    return true;
+}
+
+// A copy of a few bytes, on some backends with a wait of its own: hence only where every node is
+// waited for anyway, where no other mode is to be compared with, and outside of all nodes' times.
+void look_at_experts(const PlannedNode& node, const ggml_tensor* tensor) {
+    if (node.role == NodeRole::kNone || report.mode != Mode::kPerNode) return;
+    const std::int64_t begin_ns = now_ns();
+    if (node.role == NodeRole::kLogits) {
+        const std::int64_t rows = engine.rows(tensor);
+        current.experts = rows > 0 ? static_cast<std::size_t>(engine.elements(tensor) / rows) : 0;
+        return;
+    }
+    const auto layer = static_cast<std::size_t>(node.layer);
+    bool good = node.layer >= 0 && layer < kMaxLayers && current.experts <= kMaxExperts;
+    if (good && engine.rows(tensor) > 0) {
+        report.use.experts[layer] = static_cast<std::uint32_t>(current.experts);
+        const bool decodes = current.record.tokens == 1;
+        good = read_chosen(tensor, layer,
+                           decodes ? report.use.decode[layer] : report.use.prompt[layer]);
+    }
+    if (!good) note(report, Failure::kExpertsUnread);
+    current.record.reading_ns += now_ns() - begin_ns;
+}
+
+void charge(const ggml_tensor* tensor) {
     const std::int64_t now = now_ns();
     const std::int64_t spent = now - current.mark_ns;
     const PlannedNode& node = plan.nodes[current.next_node - 1];
     const bool per_node = current.record.mode == Mode::kPerNode;
-    current.record.class_ns[static_cast<std::size_t>(per_node ? node.own : node.charged)] += spent;
+    const auto cls = static_cast<std::size_t>(per_node ? node.own : node.charged);
+    current.record.class_ns[cls] += spent;
+    current.record.class_syncs[cls] += 1;
     current.record.syncs += 1;
-    if (per_node && node.unknown) note_unknown(report, told_name(node), spent);
+    if (per_node) charge_node(node, spent);
+    if (per_node) look_at_experts(node, tensor);
     current.mark_ns = now_ns();
 }
 
@@ -165,7 +248,7 @@ void charge() {
 // wanted, waits for it, and calls again with ask false.
 bool on_node(ggml_tensor* tensor, bool ask, void* /*user_data*/) {
     if (ask) return wants(tensor);
-    if (!current.broken) charge();
+    if (!current.broken) charge(tensor);
     return true;
 }
 
@@ -202,6 +285,7 @@ void begin(const llama_context* context, std::int32_t tokens) {
     current.record.tokens = tokens;
     current.record.mode = mode_of_call(tokens);
     current.record.kv_cells = engine.kv_cells != nullptr ? engine.kv_cells(context) : -1;
+    if (current.record.kv_cells == 0) begin_sequence(report.use);
     current.record.start_ns = now_ns();
 }
 
@@ -366,6 +450,10 @@ void find_engine() {
     engine.graph_node = EDGEMOE_ANYWHERE(ggml_graph_node);
     engine.node_name = EDGEMOE_ANYWHERE(ggml_get_name);
     engine.node_operation = EDGEMOE_ANYWHERE(ggml_op_desc);
+    engine.elements = EDGEMOE_ANYWHERE(ggml_nelements);
+    engine.rows = EDGEMOE_ANYWHERE(ggml_nrows);
+    engine.bytes = EDGEMOE_ANYWHERE(ggml_nbytes);
+    engine.read_tensor = EDGEMOE_ANYWHERE(ggml_backend_tensor_get);
     for (const char* name : {"llama_get_kv_cache_used_cells", "llama_kv_self_used_cells"}) {
         if (engine.kv_cells == nullptr) engine.kv_cells = look_up<KvCells>(RTLD_DEFAULT, name);
     }

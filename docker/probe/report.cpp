@@ -15,6 +15,7 @@ constexpr const char* kModeNames[] = {"off", "bare", "boundary", "per-node", "ro
 constexpr const char* kFailureNames[kFailures] = {
     "bad-mode",        "symbol-missing", "callback-taken",  "concurrent-call", "several-contexts",
     "graph-too-large", "order-mismatch", "decodes-dropped", "unknown-merged",
+    "experts-unread",
 };
 #if defined(__APPLE__)
 constexpr const char* kClockName = "CLOCK_UPTIME_RAW";
@@ -162,6 +163,33 @@ void write_unknown(JsonFile& file, const Report& report) {
     file.raw("]");
 }
 
+std::size_t layers_used(const LayerUse* of_layers) {
+    std::size_t used = 0;
+    for (std::size_t i = 0; i < kMaxLayers; ++i) used += of_layers[i].tokens > 0 ? 1 : 0;
+    return used;
+}
+
+void write_layer_use(JsonFile& file, const char* kind, std::size_t layer, std::uint32_t experts,
+                     const LayerUse& use) {
+    file.raw("{");
+    file.key("chosen_in", true);
+    file.text(kind);
+    file.field("layer", static_cast<std::int64_t>(layer));
+    file.field("tokens", static_cast<std::int64_t>(use.tokens));
+    file.field("pairs", static_cast<std::int64_t>(use.pairs));
+    file.field("reused", static_cast<std::int64_t>(use.reused));
+    file.numbers("counts", use.counts, experts);
+    file.raw("}\n");
+}
+
+void write_use(JsonFile& file, const char* kind, const ExpertUse& use, const LayerUse* of_layers) {
+    for (std::size_t i = 0; i < kMaxLayers; ++i) {
+        if (of_layers[i].tokens > 0) {
+            write_layer_use(file, kind, i, use.experts[i], of_layers[i]);
+        }
+    }
+}
+
 void write_head(JsonFile& file, const Report& report, const char* reason, std::size_t count) {
     file.raw("{");
     file.key("schema", true);
@@ -172,6 +200,8 @@ void write_head(JsonFile& file, const Report& report, const char* reason, std::s
     file.field("pid", getpid());
     file.field("clock", kClockName);
     file.field("decodes", static_cast<std::int64_t>(count));
+    file.field("layers_used", static_cast<std::int64_t>(layers_used(report.use.prompt) +
+                                                       layers_used(report.use.decode)));
     file.field("discarded", report.discarded.load());
     file.flag("in_decode", report.in_decode.load());
     file.key("classes");
@@ -203,6 +233,13 @@ void write_decode(JsonFile& file, const Decode& decode) {
         file.numbers("class_ns", decode.class_ns, kClasses);
         file.numbers("nodes", decode.nodes, kClasses);
         file.numbers("charged", decode.charged, kClasses);
+        file.numbers("class_syncs", decode.class_syncs, kClasses);
+        file.field("projections", decode.projections);
+    }
+    if (decode.timed && decode.mode == Mode::kPerNode) {
+        file.field("projections_ns", decode.projections_ns);
+        file.field("moved_ns", decode.moved_ns);
+        file.field("reading_ns", decode.reading_ns);
     }
     file.raw("}\n");
 }
@@ -214,6 +251,8 @@ bool write_to(const char* path, const Report& report, const char* reason) {
     const std::size_t count = report.count.load();
     write_head(file, report, reason, count);
     for (std::size_t i = 0; i < count; ++i) write_decode(file, report.decodes[i]);
+    write_use(file, "prompt", report.use, report.use.prompt);
+    write_use(file, "decode", report.use, report.use.decode);
     const bool good = file.finish();
     return close(fd) == 0 && good;
 }
@@ -264,11 +303,34 @@ void append(Report& report, const Decode& decode) {
     report.count.store(count + 1);
 }
 
+bool note_chosen(ExpertUse& use, LayerUse& layer_use, std::size_t layer, const std::int32_t* ids,
+                 std::size_t count) {
+    bool* previous = use.previous[layer];
+    for (std::size_t i = 0; i < count; ++i) {
+        if (ids[i] < 0 || static_cast<std::uint32_t>(ids[i]) >= use.experts[layer]) return false;
+    }
+    layer_use.tokens += 1;
+    for (std::size_t i = 0; i < count; ++i) {
+        layer_use.counts[ids[i]] += 1;
+        if (use.has_previous[layer] && previous[ids[i]]) layer_use.reused += 1;
+    }
+    if (use.has_previous[layer]) layer_use.pairs += count;
+    std::memset(previous, 0, sizeof(use.previous[layer]));
+    for (std::size_t i = 0; i < count; ++i) previous[ids[i]] = true;
+    use.has_previous[layer] = true;
+    return true;
+}
+
+void begin_sequence(ExpertUse& use) {
+    std::memset(use.has_previous, 0, sizeof(use.has_previous));
+}
+
 void discard(Report& report) {
     report.discarded.fetch_add(static_cast<std::int64_t>(report.count.load()));
     report.count.store(0);
     report.unknown_count.store(0);
     std::memset(report.unknown, 0, sizeof(report.unknown));
+    report.use = ExpertUse{};
     report.changed.store(true);
 }
 

@@ -1,5 +1,6 @@
 // Reads "operation<TAB>name" lines in graph order; prints for each its class, the class that gets
-// its time in boundary mode, whether boundary mode synchronises after it, whether it is unknown.
+// its time in boundary mode, whether boundary mode synchronises after it, whether it is unknown,
+// whether it is one of the experts' projections, its role and its layer.
 #include <cstdio>
 #include <cstring>
 #include <iostream>
@@ -17,9 +18,10 @@ int main() {
     }
     edgemoe_probe::classify(nodes, count);
     for (std::size_t i = 0; i < count; ++i) {
-        std::printf("%s\t%s\t%d\t%d\n",
+        std::printf("%s\t%s\t%d\t%d\t%d\t%d\t%d\n",
                     edgemoe_probe::kClassNames[static_cast<std::size_t>(nodes[i].own)],
                     edgemoe_probe::kClassNames[static_cast<std::size_t>(nodes[i].charged)],
-                    nodes[i].edge, nodes[i].unknown);
+                    nodes[i].edge, nodes[i].unknown, nodes[i].projection,
+                    static_cast<int>(nodes[i].role), nodes[i].layer);
     }
 }

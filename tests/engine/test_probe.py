@@ -69,7 +69,7 @@ def _captured(name: str) -> ProbeReport:
 
 def test_the_captured_reports_have_no_failures() -> None:
     names = sorted(path.stem for path in CAPTURED.glob("*.jsonl"))
-    assert len(names) == 6
+    assert len(names) == 8
     for name in names:
         assert _captured(name).head.failures == ()
         assert _captured(name).head.unknown == ()
@@ -225,6 +225,150 @@ def test_a_failed_call_is_in_no_sum() -> None:
     assert (decode.calls, decode.wall_ns) == (1, 50)
 
 
+# ---- the study's nodes, the cost of a synchronisation, the bracket of boundary mode ----
+
+
+# Ten routing nodes of 100 ns, ten projections of 900 ns and ten other expert nodes of 90 ns; each
+# synchronisation costs 50 ns on top. Boundary mode has three of them, and charges two of routing's
+# nodes to the experts.
+_PER_NODE = {
+    "syncs": 30,
+    "class_ns": [10 * 150, 10 * 950 + 10 * 140, 0, 0, 0],
+    "nodes": [10, 20, 0, 0, 0],
+    "charged": [10, 20, 0, 0, 0],
+    "class_syncs": [10, 20, 0, 0, 0],
+    "projections": 10,
+    "projections_ns": 10 * 950,
+    "moved_ns": 2 * 150,
+    "reading_ns": 7777,
+}
+_BOUNDARY = {
+    "syncs": 3,
+    "class_ns": [8 * 100 + 50, 2 * 100 + 9000 + 900 + 100, 0, 0, 0],
+    "nodes": [10, 20, 0, 0, 0],
+    "charged": [8, 22, 0, 0, 0],
+    "class_syncs": [1, 2, 0, 0, 0],
+    "projections": 10,
+}
+
+
+def _in_turn(drift_ns: int = 0) -> list[dict[str, object]]:
+    work_ns = 20_000 + drift_ns
+    return [
+        _call("bare", work_ns),
+        _call("boundary", work_ns + 3 * 50, **_BOUNDARY),
+        _call("per-node", work_ns + 30 * 50 + 7777, **_PER_NODE),
+    ]
+
+
+def test_a_synchronisation_costs_what_lies_between_the_two_modes() -> None:
+    report = _rotated([_in_turn(drift_ns=400 * i) for i in range(50)])
+    cost = report.sync_ns
+    assert cost is not None
+    assert (cost.low, cost.value, cost.high) == (50, 50, 50)
+    slowdown = report.slowdown(CallMode.PER_NODE)
+    assert slowdown is not None
+    assert slowdown.value < 1.08  # the reading of the chosen experts is not in it
+
+
+def test_shares_without_synchronising_are_those_of_the_work() -> None:
+    report = _rotated([_in_turn()] * 8)
+    assert report.unsynced_share(projections_only=True) == pytest.approx(1000 / (1000 + 9000))
+    assert report.unsynced_share(projections_only=False) == pytest.approx(1000 / 10_900)
+    figures = report.figures(PassKind.DECODE, CallMode.PER_NODE)
+    assert figures is not None
+    assert figures.median_projection_share is not None
+    assert figures.median_projection_share.value == pytest.approx(1500 / 11_000)
+    assert (figures.projections, figures.projections_ns) == (80, 8 * 9500)
+
+
+def test_boundary_mode_leaves_a_bracket_that_holds_the_share() -> None:
+    bounds = _rotated([_in_turn()] * 8).boundary_share_bounds
+    assert bounds is not None
+    assert bounds[0] == pytest.approx(850 / 11_050)
+    assert bounds[1] == pytest.approx(1150 / 11_050)
+    assert bounds[0] < 1000 / 10_900 < bounds[1]
+
+
+def test_where_nodes_cannot_hold_the_cost_there_is_no_share() -> None:
+    block = [_call("bare", 1000), _call("boundary", 2000, **_BOUNDARY)]
+    block.append(_call("per-node", 2000 + 27 * 500, **_PER_NODE))
+    block[1]["class_ns"] = [100, 100, 0, 0, 0]
+    report = _rotated([block] * 8)
+    assert report.sync_ns is not None
+    assert report.sync_ns.value > 150  # more than a routing node took
+    assert report.unsynced_share(projections_only=True) is None
+
+
+def test_reports_of_schema_1_tell_what_they_hold() -> None:
+    report = _captured("b4447-olmoe-full-rotate")
+    assert report.head.version == 1
+    assert report.sync_ns is not None
+    assert report.unsynced_share(projections_only=False) is None
+    assert report.boundary_share_bounds is None
+    decode = _captured("b4404-olmoe-tiny-per-node").decode
+    assert decode is not None
+    assert (decode.projections, decode.median_projection_share) == (None, None)
+
+
+def test_the_captured_rotation_has_both_node_sets() -> None:
+    report = _captured("b4447-olmoe-tiny-rotate-2")
+    figures = report.figures(PassKind.DECODE, CallMode.PER_NODE)
+    assert figures is not None
+    assert figures.projections == figures.calls * 2 * 5
+    every, counted = figures.median_routing_share, figures.median_projection_share
+    assert every is not None
+    assert counted is not None
+    assert every.value < counted.value  # fewer nodes in the divisor
+
+
+# ---- which experts were chosen ----
+
+
+def _choice(counts: list[int], **changed: object) -> dict[str, object]:
+    row = {"chosen_in": "decode", "layer": 0, "tokens": 4, "pairs": 6, "reused": 3}
+    return {**row, "counts": counts} | changed
+
+
+def _chosen(*rows: dict[str, object]) -> ProbeReport:
+    head = {**_head("per-node", 0), "version": 2, "layers_used": len(rows)}
+    return parse_probe_report(_document(head, list(rows)), "made up")
+
+
+@pytest.mark.parametrize(
+    ("counts", "distinct", "entropy_bits"),
+    [([2, 2, 2, 2], 4, 2.0), ([4, 4, 0, 0], 2, 1.0), ([8, 0, 0, 0], 1, 0.0), ([4, 2, 2], 3, 1.5)],
+)
+def test_use_of_experts_by_hand(counts: list[int], distinct: int, entropy_bits: float) -> None:
+    (choice,) = _chosen(_choice(counts)).choices
+    assert choice.distinct == distinct
+    assert choice.entropy_bits == pytest.approx(entropy_bits)
+    assert choice.reuse == 0.5
+
+
+def test_a_single_token_reuses_nothing() -> None:
+    (choice,) = _chosen(_choice([1, 1], tokens=1, pairs=0, reused=0)).choices
+    assert choice.reuse is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"reused": 7}, "more experts reused than chosen"),
+        ({"pairs": 99}, "more experts reused than chosen"),
+        ({"counts": [0, 0], "pairs": 0, "reused": 0}, "tokens without an expert"),
+        ({"counts": []}, "counts"),
+        ({"counts": [1] * 513}, "counts"),
+        ({"layer": 128}, "layer"),
+        ({"tokens": 0}, "tokens"),
+        ({"chosen_in": "dream"}, "chosen_in"),
+    ],
+)
+def test_a_damaged_choice_is_refused(changed: dict[str, object], message: str) -> None:
+    with pytest.raises(RecordError, match=message):
+        _chosen(_choice([4, 4, 4, 4]) | changed)
+
+
 # ---- damaged and foreign reports ----
 
 
@@ -243,10 +387,12 @@ def _changed_head(**changed: object) -> bytes:
         (b"[]", "line"),
         (b"{}", "schema: Field required"),
         (_changed_head(schema="other"), "schema: Input should be 'edgemoe-probe'"),
-        (_changed_head(version=2), "reads up to 1"),
-        (_changed_head(decodes=1), "0 calls where the head says 1"),
+        (_changed_head(version=3), "reads up to 2"),
+        (_changed_head(decodes=1), "0 lines where the head says 1"),
         (_changed_head(decodes=10**9), "decodes"),
         (_changed_head(decodes=True), "decodes"),
+        (_changed_head(layers_used=2), "0 lines where the head says 2"),
+        (_changed_head(layers_used=257), "layers_used"),
         (_changed_head(pid=-1), "pid"),
         (_changed_head(classes=["routing"]), "classes are not those"),
         (_changed_head(surprise=1), "surprise"),
@@ -274,6 +420,8 @@ def test_a_damaged_head_is_refused(content: bytes, message: str) -> None:
         ({"class_ns": None}, "timed and the times disagree"),
         ({"class_ns": [1, 1]}, "class_ns"),
         ({"nodes": [1, 1, 1, 1, 2]}, "nodes and charged nodes disagree"),
+        ({"projections_ns": 2}, "projections took longer than the experts"),
+        ({"moved_ns": 2}, "some of routing's nodes took longer than all"),
         ({"mode": "warp"}, "mode"),
         ({"result": 2**40}, "result"),
     ],

@@ -27,6 +27,9 @@ class Classified:
     charged: str
     edge: bool
     unknown: bool
+    projection: bool
+    role: int
+    layer: int
 
 
 Classifier = Callable[[list[tuple[str, str]]], list[Classified]]
@@ -50,8 +53,19 @@ def classify(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
         shown = subprocess.run([program], input=lines, capture_output=True, text=True, check=True)
         rows = [line.split("\t") for line in shown.stdout.splitlines()]
         return [
-            Classified(name=name, own=own, charged=to, edge=edge == "1", unknown=unknown == "1")
-            for (_, name), (own, to, edge, unknown) in zip(nodes, rows, strict=True)
+            Classified(
+                name=name,
+                own=own,
+                charged=to,
+                edge=edge == "1",
+                unknown=unknown == "1",
+                projection=projection == "1",
+                role=int(role),
+                layer=int(layer),
+            )
+            for (_, name), (own, to, edge, unknown, projection, role, layer) in zip(
+                nodes, rows, strict=True
+            )
         ]
 
     return run
@@ -113,6 +127,30 @@ def test_the_graph_of_olmoe_has_the_counts_of_the_full_model(classify: Classifie
     assert len(found) == 950
     assert own == {"routing": 96, "expert_ffn": 336, "attention": 434, "head": 3, "other": 81}
     assert not any(node.unknown for node in found)
+
+
+def test_the_study_counted_six_and_five_nodes_of_a_layer(classify: Classifier) -> None:
+    found = classify(_olmoe_graph())
+    projections = [node.name.partition("-")[0] for node in found if node.projection]
+    names = ("up", "gate", "silu", "gate_par", "down")
+    assert Counter(projections) == {f"ffn_moe_{name}": LAYERS for name in names}
+    routing = sum(node.own == "routing" for node in found)
+    # 6240 and 5200 in the study: 65 graphs.
+    assert (65 * routing, 65 * len(projections)) == (6240, 5200)
+
+
+def test_logits_and_chosen_experts_are_found_in_every_layer(classify: Classifier) -> None:
+    found = classify(_olmoe_graph())
+    for role, name in ((1, "ffn_moe_logits"), (2, "ffn_moe_topk")):
+        layers = [(node.name, node.layer) for node in found if node.role == role]
+        assert layers == [(f"{name}-{layer}", layer) for layer in range(LAYERS)]
+
+
+def test_a_view_is_of_its_tensor_s_layer_and_other_numbers_are_of_none(
+    classify: Classifier,
+) -> None:
+    names = ["ffn_moe_probs-12 (reshaped)", "node_43", " (view)", "norm", "x-1234567"]
+    assert [n.layer for n in classify([("ADD", name) for name in names])] == [12, -1, -1, -1, -1]
 
 
 def test_boundary_mode_synchronises_three_times_a_layer_and_at_the_end(

@@ -131,6 +131,55 @@ def test_per_node_counts_the_nodes_of_each_class(probed: Probed, tmp_path: Path)
     assert report.head.unknown == ()
 
 
+def test_per_node_tells_the_nodes_that_the_study_counted(probed: Probed, tmp_path: Path) -> None:
+    report = probed.run(probed.argv("olmoe-1b-7b"), ProbeMode.PER_NODE, tmp_path).report
+    decode = report.decode
+    assert decode is not None
+    assert decode.projections is not None
+    assert decode.projections_ns is not None
+    assert decode.moved_ns is not None
+    assert 2 * 3 <= decode.projections / decode.calls <= 2 * 5  # later engines fuse some
+    assert 0 < decode.projections_ns < decode.class_ns[NodeClass.EXPERT_FFN]
+    assert decode.moved_ns < decode.class_ns[NodeClass.ROUTING]
+    assert all(call.reading_ns is not None for call in report.calls)
+
+
+def test_the_chosen_experts_are_read_of_every_token(probed: Probed, tmp_path: Path) -> None:
+    report = probed.run(probed.argv("olmoe-1b-7b"), ProbeMode.PER_NODE, tmp_path).report
+    assert report.prompt is not None
+    assert report.decode is not None
+    chosen = {(each.chosen_in, each.layer): each for each in report.choices}
+    assert len(chosen) == 4  # two layers, prompt and generation
+    for (kind, layer), choice in chosen.items():
+        # The last layer of a prompt computes what is asked for: its last token.
+        tokens = report.decode.tokens if kind is PassKind.DECODE else report.prompt.tokens
+        if (kind, layer) == (PassKind.PROMPT, 1):
+            tokens = 1
+        assert choice.tokens == tokens
+        assert len(choice.counts) == 16
+        assert sum(choice.counts) == 2 * tokens
+        assert choice.pairs == 2 * (tokens if kind is PassKind.DECODE else tokens - 1)
+
+
+def test_a_prompt_in_parts_chooses_as_one_in_a_piece(probed: Probed, tmp_path: Path) -> None:
+    argv = probed.argv("olmoe-1b-7b", 4)
+    whole = probed.run(argv, ProbeMode.PER_NODE, tmp_path).report
+    (tmp_path / "parts").mkdir()
+    parts = probed.run([*argv, "-ub", "8"], ProbeMode.PER_NODE, tmp_path / "parts").report
+    first, cut = whole.choices[0], parts.choices[0]
+    assert (first.layer, cut.layer) == (0, 0)
+    assert (first.tokens, first.pairs) == (cut.tokens, cut.pairs)
+    # Sums in another order may turn a choice between near equals.
+    assert sum(abs(a - b) for a, b in zip(first.counts, cut.counts, strict=True)) <= 4
+
+
+@pytest.mark.parametrize("mode", [ProbeMode.BOUNDARY, ProbeMode.ROTATE, ProbeMode.OFF])
+def test_other_modes_read_no_experts(probed: Probed, mode: ProbeMode, tmp_path: Path) -> None:
+    report = probed.run(probed.argv("olmoe-1b-7b", 8), mode, tmp_path).report
+    assert report.choices == ()
+    assert not any(call.reading_ns for call in report.calls)
+
+
 def test_boundary_synchronises_at_edges_only(probed: Probed, tmp_path: Path) -> None:
     decode = probed.run(probed.argv("olmoe-1b-7b"), ProbeMode.BOUNDARY, tmp_path).report.decode
     assert decode is not None
@@ -191,6 +240,11 @@ def test_rotation_gives_every_mode_the_same_number_of_calls(probed: Probed, tmp_
     assert slowdown.low is not None
     assert slowdown.high is not None
     assert slowdown.low <= slowdown.value <= slowdown.high
+    assert report.sync_ns is not None
+    assert report.sync_ns.n == 20
+    assert report.boundary_share_bounds is not None
+    low, high = report.boundary_share_bounds
+    assert low <= high
 
 
 def test_an_interrupt_still_yields_a_report(probed: Probed, tmp_path: Path) -> None:

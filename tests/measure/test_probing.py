@@ -21,7 +21,7 @@ def _content(name: str) -> bytes:
 
 def _put(content: bytes | None) -> tuple[Readings, list[str]]:
     readings = Readings()
-    caveats = put_probe(readings, content)
+    caveats, _ = put_probe(readings, content)
     return readings, [caveat.code for caveat in caveats]
 
 
@@ -56,6 +56,49 @@ def test_a_single_mode_tells_its_share_and_not_what_it_costs() -> None:
     assert 0 < readings.metrics["routing_share_decode_pct"] < 100
     for key in ("probe_slowdown_boundary_pct", "routing_share_decode_boundary_pct"):
         assert readings.absent[key] == "only the arm probe-rotate tells"
+
+
+def test_every_node_timed_tells_both_sets_of_nodes_and_the_chosen_experts() -> None:
+    content = _content("b4447-olmoe-tiny-per-node-2")
+    readings, caveats = _put(content)
+    assert caveats == []
+    metrics = readings.metrics
+    assert metrics["probe_routing_nodes_per_decode"] == 2 * 6
+    assert metrics["probe_projection_nodes_per_decode"] == 2 * 5
+    assert metrics["probe_expert_nodes_per_decode"] == 2 * 9  # two experts used
+    assert 0 < metrics["expert_projections_decode_s"] < metrics["expert_ffn_decode_s"]
+    assert 0 < metrics["routing_moved_prompt_s"] < metrics["routing_prompt_s"]
+    assert metrics["experts_per_layer"] == 16
+    for part in ("prompt", "decode"):
+        assert 1 <= metrics[f"experts_entropy_{part}_bits"] <= 4
+        assert 2 <= metrics[f"experts_distinct_{part}"] <= 16
+        assert 0 <= metrics[f"experts_reuse_{part}_pct"] <= 100
+    _, use = put_probe(Readings(), content)
+    assert use is not None
+    assert [layer.tokens for layer in use.prompt] == [96, 1]
+    # The second layer computes the last token of the prompt only, and is in no mean.
+    assert metrics["experts_distinct_prompt"] == use.prompt[0].distinct
+
+
+def test_modes_in_turn_tell_what_a_synchronisation_costs() -> None:
+    readings, _ = _put(_content("b4447-olmoe-tiny-rotate-2"))
+    metrics = readings.metrics
+    assert 0 < metrics["probe_sync_s"] < 1e-5
+    for nodes in ("", "projections_"):
+        bare = metrics[f"routing_share_{nodes}decode_unsynced_pct"]
+        assert 0 < bare < metrics[f"routing_share_{nodes}decode_per_node_pct"]
+    assert (
+        metrics["routing_share_decode_boundary_pct"]
+        < metrics["routing_share_decode_boundary_high_pct"]
+    )
+    assert readings.absent["experts_per_layer"] == "only the arm probe-per-node reads them"
+
+
+def test_a_report_of_an_earlier_probe_gives_no_figure_of_the_study_s_nodes() -> None:
+    readings, _ = _put(_content("b4404-olmoe-tiny-per-node"))
+    assert "expert_ffn_decode_s" in readings.metrics
+    for key in ("expert_projections_decode_s", "probe_projection_nodes_per_decode"):
+        assert readings.absent[key] == "the probe is of a version that did not count them"
 
 
 def test_a_rotated_dense_model_has_costs_and_no_share() -> None:

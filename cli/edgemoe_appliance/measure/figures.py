@@ -36,7 +36,7 @@ from edgemoe_appliance.measure.timing import (
     timing_windows,
 )
 from edgemoe_appliance.schema.plan import RunSpec
-from edgemoe_appliance.schema.records import Caveat, EngineFacts, Status, Window
+from edgemoe_appliance.schema.records import Caveat, EngineFacts, ExpertUse, Status, Window
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -78,6 +78,7 @@ class Figures:
     windows: tuple[Window, ...]
     caveats: tuple[Caveat, ...]
     engine: EngineFacts
+    expert_use: ExpertUse | None
 
 
 def derive_figures(raw: RawRun, setting: SamplingSetup) -> Figures:
@@ -97,11 +98,12 @@ def derive_figures(raw: RawRun, setting: SamplingSetup) -> Figures:
     readings.put("model_file_bytes", raw.model_file_bytes, "")
     put_timing(readings, timeline, footer, "no footer: " + (detail or status.value))
     put_buffers(readings, account.facts.buffers)
+    probed, expert_use = _put_probe(readings, raw, account) if spec.arm.is_probed else ((), None)
     caveats = (
         *_put_samples(readings, raw, setting),
         *_put_power(readings, raw, setting, windows),
         *put_pause(readings, raw.pause),
-        *(_put_probe(readings, raw, account) if spec.arm.is_probed else ()),
+        *probed,
         *_check_text(spec, timeline, footer),
         *(difference.caveat for difference in differences),
     )
@@ -112,12 +114,15 @@ def derive_figures(raw: RawRun, setting: SamplingSetup) -> Figures:
         windows=windows,
         caveats=caveats,
         engine=account.facts,
+        expert_use=expert_use,
     )
 
 
-def _put_probe(readings: Readings, raw: RawRun, account: Account) -> tuple[Caveat, ...]:
-    backend = raw.planned.target.backend
-    return (*put_probe(readings, raw.probe_report), *check_backend(backend, account))
+def _put_probe(
+    readings: Readings, raw: RawRun, account: Account
+) -> tuple[tuple[Caveat, ...], ExpertUse | None]:
+    caveats, expert_use = put_probe(readings, raw.probe_report)
+    return (*caveats, *check_backend(raw.planned.target.backend, account)), expert_use
 
 
 def _differences(

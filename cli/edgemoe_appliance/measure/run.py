@@ -133,6 +133,7 @@ def execute_run(
         samples=kept.get(f"{name}.json"),
         probe_report=kept.get(f"{name}.probe.jsonl"),
         engine=figures.engine,
+        expert_use=figures.expert_use,
         ended_utc=utc_now(),
     )
 

@@ -28,6 +28,7 @@ class Unit(str, Enum):
     JOULES_PER_TOKEN = "J/tok"  # noqa: S105  a unit, not a password
     WATTS = "W"
     CELSIUS = "C"
+    BITS = "bit"
 
 
 class MetricFacts(Frozen):
@@ -73,6 +74,7 @@ GENERATION_METRICS = frozenset(
         *(key for key in METRICS if key.startswith(("power_process_", "power_study_"))),
         *(key for key in METRICS if key.startswith("j_per_token_")),
         *(key for key in METRICS if "_decode_" in key and key.endswith(("_s", "_pct"))),
+        *(key for key in METRICS if key.startswith("experts_") and "_decode" in key),
     }
 )
 

@@ -137,6 +137,33 @@ class EngineFacts(Frozen):
     buffers: tuple[BufferFacts, ...]
 
 
+class LayerUse(Frozen):
+    """Which experts the tokens of a part of a run took in one layer.
+
+    `distinct` of `experts` were taken by any of `tokens`; `entropy_bits` is that of their shares
+    of all choices; `reuse` is the mean share of a token's experts that the token before took, None
+    where no token follows another.
+    """
+
+    layer: Count
+    experts: CountFromOne
+    tokens: CountFromOne
+    distinct: CountFromOne
+    entropy_bits: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    reuse: Annotated[float, Field(ge=0, le=1)] | None
+
+
+# As many as the probe keeps.
+LayerUses = Annotated[tuple[LayerUse, ...], Field(max_length=128)]
+
+
+class ExpertUse(Frozen):
+    """Which experts a run took, by layer, in its prompt pass and in generation."""
+
+    prompt: LayerUses
+    decode: LayerUses
+
+
 class HostFacts(Frozen):
     """What the measuring process found out about its machine; None where not readable.
 
@@ -275,7 +302,8 @@ class SampleFile(Frozen):
 class EndRecord(Frozen):
     """Closes a run. A metric is either in `metrics` or, with its reason, in `absent`.
 
-    `engine` is None in records of before it was kept.
+    `engine` is None in records of before it was kept; `expert_use` is there where the probe read
+    the chosen experts, and the reason for its absence is that of the metric `experts_per_layer`.
     """
 
     schema_version: Literal[2] = RECORD_SCHEMA
@@ -296,6 +324,7 @@ class EndRecord(Frozen):
     samples: SampleFile | None
     probe_report: SampleFile | None = None
     engine: EngineFacts | None = None
+    expert_use: ExpertUse | None = None
     ended_utc: str
 
     @field_validator("metrics", "absent")
