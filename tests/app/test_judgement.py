@@ -16,7 +16,14 @@ from edgemoe_appliance.analysis.claims import (
     Verdict,
     judge_claims,
 )
-from edgemoe_appliance.app.judgement import claim_in_full, finding_in_full, matching, overview
+from edgemoe_appliance.analysis.claims.verdicts import count_verdicts
+from edgemoe_appliance.app.judgement import (
+    claim_in_full,
+    family_lines,
+    finding_in_full,
+    matching,
+    overview,
+)
 from edgemoe_appliance.studies import read_study
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -111,3 +118,19 @@ def test_ids_are_found_by_name_and_by_family() -> None:
     assert matching(["c1"], ids) == (["c1"], [])
     assert matching(["roofline", "c10", "c10"], ids) == ([*ids[2:], "c10"], [])
     assert matching(["roof", "c2"], ids) == ([], ["roof", "c2"])
+
+
+def test_the_terminal_counts_what_the_verdicts_count(judged: Judged) -> None:
+    verdicts, _ = judged
+    mixed = tuple(
+        replace(each, verdict=verdict)
+        for each, verdict in zip(
+            verdicts, [*Verdict] * (1 + len(verdicts) // len(Verdict)), strict=False
+        )
+    )
+    counted = count_verdicts(mixed)
+    assert sum(n for counts in counted.values() for n in counts.values()) == len(mixed)
+    told = list(family_lines(mixed))
+    assert len(told) == len(counted)
+    for line, counts in zip(told, counted.values(), strict=True):
+        assert [int(word) for word in line.split() if word.isdigit()] == list(counts.values())

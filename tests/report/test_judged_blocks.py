@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgemoe_appliance.analysis.audit import AuditFinding, AuditVerdict
+from edgemoe_appliance.analysis.audit import AuditFinding, AuditVerdict, count_causes
 from edgemoe_appliance.analysis.claims import Scope, Verdict
 from edgemoe_appliance.report.audit_blocks import build_audits, weightiest
 from edgemoe_appliance.report.claim_blocks import build_answer, build_claims
@@ -89,13 +89,25 @@ def test_every_finding_is_shown_and_has_an_anchor_of_its_own(own: Judgement) -> 
     assert all(mark.shape in ("fails", "open") for mark in marks)
 
 
-def test_key_audits_are_those_that_do_not_fit_one_of_a_test(own: Judgement) -> None:
+def test_key_audits_are_those_that_do_not_fit_one_of_a_cause(own: Judgement) -> None:
     key, others = weightiest(own.findings, 6)
     assert 0 < len(key) <= 6
-    assert len({finding.test for finding in key}) == len(key)
+    assert len({finding.cause for finding in key}) == len(key)
     assert all(finding.verdict is AuditVerdict.INCONSISTENT for finding in key)
     asks = (AuditVerdict.INCONSISTENT, AuditVerdict.UNDECIDED)
-    assert others == sum(finding.verdict in asks for finding in own.findings) - len(key)
+    figures = [finding for finding in own.findings if not finding.cause.is_hypothesis]
+    assert others == sum(finding.verdict in asks for finding in figures) - len(key)
+
+
+def test_the_page_groups_what_the_terminal_counts(own: Judgement) -> None:
+    groups = build_audits("all", own.findings).groups
+    counted = count_causes(own.findings)
+    assert len(groups) == sum(each.causes for each in counted)
+    asking = [each for each in counted if each.verdict is AuditVerdict.INCONSISTENT]
+    first = [group.tallies[0] for group in groups]
+    assert sum(tally.mark.shape == "fails" for tally in first) == sum(e.causes for e in asking)
+    shown = sum(tally.count for tally in first if tally.mark.shape == "fails")
+    assert shown == sum(each.figures for each in asking)
 
 
 def test_anchors_of_strange_names_are_plain_and_differ(own: Judgement) -> None:

@@ -7,8 +7,7 @@ cut and kept on its line.
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -17,7 +16,7 @@ from edgemoe_appliance.schema.text import on_one_line
 
 # Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
-    from edgemoe_appliance.analysis.audit import AuditFinding
+    from edgemoe_appliance.analysis.audit import AuditFinding, CauseCount, CauseFindings
     from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Part
 
 _MOST_CHARACTERS = 1500
@@ -39,9 +38,9 @@ _CLAIM_GROUPS = {
 }
 # Whose verdicts these are, in the order of the groups above: they are never counted together.
 _FAMILIES = {
-    "under the study's conditions": ("not_reproduced", "inconclusive", "reproduced"),
-    "elsewhere": ("opposite_direction", "no_direction_seen", "same_direction"),
-    "the printed figures": ("not_consistent", "left_open_by_the_digits", "consistent"),
+    "conditions": "under the study's conditions",
+    "elsewhere": "elsewhere",
+    "printed": "the printed figures",
 }
 # Claims of these are told with the number alone.
 _HELD = ("reproduced", "same_direction", "consistent")
@@ -51,6 +50,11 @@ _AUDIT_WORDS = {
     "consistent": ("fits", "green"),
     "not_tested": ("not tested", "dim"),
 }
+_HYPOTHESIS_WORDS = _AUDIT_WORDS | {
+    "inconsistent": ("excluded", "cyan"),
+    "consistent": ("possible", "cyan"),
+}
+_ASKING = ("inconsistent", "undecided")
 
 
 def overview(
@@ -95,9 +99,11 @@ def claim_in_full(verdict: ClaimVerdict, width: int) -> Iterator[Text]:
 
 def finding_in_full(finding: AuditFinding, width: int) -> Iterator[Text]:
     """Yield everything about one finding."""
-    word, style = _AUDIT_WORDS[finding.verdict.value]
+    word, style = _audit_words(finding.verdict.value, is_hypothesis=finding.cause.is_hypothesis)
     yield Text.assemble((on_one_line(finding.id), "bold"), "  ", (word, f"bold {style}"))
     yield from _wrapped(f"{finding.test}: {finding.subject}", width, "  ", style="bold")
+    what = "hypothesis" if finding.cause.is_hypothesis else "cause"
+    yield from _wrapped(f"{what}: {finding.cause.title}", width, "  ")
     yield from _wrapped(finding.reading, width, "  ")
     for number in finding.numbers:
         yield from _wrapped(f"{number.label}: {_in_words(number)}", width, "    ")
@@ -109,19 +115,17 @@ def _title(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Text]:
     is_study = all(verdict.source == "study" for verdict in verdicts)
     what = "on its own printed figures" if is_study else "on your runs"
     yield from _wrapped(f"The study's {len(verdicts)} claims, tested {what}", width, "", "bold")
-    counts = Counter(verdict.verdict.value for verdict in verdicts)
-    for line in family_lines(counts):
+    for line in family_lines(verdicts):
         yield from _wrapped(line, width, "")
 
 
-def family_lines(counts: Mapping[str, int]) -> Iterator[str]:
+def family_lines(verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
     """Yield how many claims have which verdict, a line for each family that has any."""
-    for family, values in _FAMILIES.items():
-        told = [f"{counts[v]} {_CLAIM_GROUPS[v][0]}" for v in values if counts.get(v)]
-        if told:
-            yield f"{family}: {', '.join(told)}"
-    if counts.get(_NOT_TESTED):
-        yield f"{counts[_NOT_TESTED]} not tested"
+    from edgemoe_appliance.analysis.claims.verdicts import count_verdicts  # noqa: PLC0415
+
+    for family, counts in count_verdicts(verdicts).items():
+        told = ", ".join(f"{n} {_CLAIM_GROUPS[v.value][0]}" for v, n in counts.items())
+        yield told if family is None else f"{_FAMILIES[family.value]}: {told}"
 
 
 def _notes(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Text]:
@@ -165,22 +169,42 @@ def _part_lines(part: Part, width: int) -> Iterator[Text]:
 
 
 def _audit_lines(findings: Sequence[AuditFinding], width: int) -> Iterator[Text]:
-    counts = Counter(finding.verdict.value for finding in findings)
-    told = [f"{counts[v]} {_plural(v, counts[v])}" for v in _AUDIT_WORDS if counts[v]]
+    from edgemoe_appliance.analysis.audit import by_cause  # noqa: PLC0415
+
     yield Text("AUDITS: can the figures mean what is said?", style="bold")
-    yield from _wrapped(", ".join(told), width, "")
-    for test in dict.fromkeys(finding.test for finding in findings):
-        group = [finding for finding in findings if finding.test == test]
-        if any(finding.verdict.value in ("inconsistent", "undecided") for finding in group):
-            yield from _group_lines(test, group, width)
+    for line in audit_count_lines(findings):
+        yield from _wrapped(line, width, "")
+    asking = [each for each in by_cause(findings) if each.verdict.value in _ASKING]
+    for is_hypothesis in (False, True):
+        groups = [each for each in asking if each.cause.is_hypothesis is is_hypothesis]
+        if groups and is_hypothesis:
+            yield Text()
+            title = "HYPOTHESES put to the test on these figures, none of them"
+            yield from _wrapped(title, width, "", style="bold")
+        for group in groups:
+            yield from _cause_lines(group, width)
 
 
-def _group_lines(test: str, group: Sequence[AuditFinding], width: int) -> Iterator[Text]:
+def audit_count_lines(findings: Sequence[AuditFinding]) -> Iterator[str]:
+    """Yield how many causes came out how, and how many figures they touch; hypotheses apart."""
+    from edgemoe_appliance.analysis.audit import count_causes  # noqa: PLC0415
+
+    for is_hypothesis, title in ((False, "causes"), (True, "hypotheses")):
+        told = [
+            f"{each.causes} {_plural(each, is_hypothesis=is_hypothesis)} ({_figures(each.figures)})"
+            for each in count_causes(findings)
+            if each.is_hypothesis is is_hypothesis
+        ]
+        if told:
+            yield f"{title}: {', '.join(told)}"
+
+
+def _cause_lines(group: CauseFindings, width: int) -> Iterator[Text]:
     yield Text()
-    yield from _wrapped(f"{test} ({len(group)} tested)", width, "", style="bold")
-    for value in ("inconsistent", "undecided"):
-        word, style = _AUDIT_WORDS[value]
-        found = [finding for finding in group if finding.verdict.value == value]
+    yield from _wrapped(f"{group.cause.title} ({_figures(group.figures)})", width, "", "bold")
+    for value in _ASKING:
+        word, style = _audit_words(value, is_hypothesis=group.cause.is_hypothesis)
+        found = [finding for finding in group.findings if finding.verdict.value == value]
         for finding in found[:_MOST_ALIKE]:
             text = f"{finding.subject}: {finding.brief}"
             yield from _wrapped(text, width, f"  {word}: ", style=style)
@@ -189,9 +213,20 @@ def _group_lines(test: str, group: Sequence[AuditFinding], width: int) -> Iterat
             yield Text(f"  {word}: {len(found) - _MOST_ALIKE} more (--show {family})", style=style)
 
 
-def _plural(value: str, count: int) -> str:
-    word = _AUDIT_WORDS[value][0]
-    return {"does not fit": "do not fit", "fits": "fit"}.get(word, word) if count != 1 else word
+def _figures(count: int) -> str:
+    return f"{count} {'figure' if count == 1 else 'figures'}"
+
+
+def _plural(count: CauseCount, *, is_hypothesis: bool) -> str:
+    word = _audit_words(count.verdict.value, is_hypothesis=is_hypothesis)[0]
+    return (
+        {"does not fit": "do not fit", "fits": "fit"}.get(word, word) if count.causes != 1 else word
+    )
+
+
+def _audit_words(value: str, *, is_hypothesis: bool) -> tuple[str, str]:
+    """Return a verdict in a word and its style: a hypothesis is excluded, a figure does not fit."""
+    return (_HYPOTHESIS_WORDS if is_hypothesis else _AUDIT_WORDS)[value]
 
 
 def _value(number: Number) -> str:

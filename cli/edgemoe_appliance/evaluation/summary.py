@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.claims import Verdict
-from edgemoe_appliance.analysis.claims.verdicts import FAMILIES, Family
+from edgemoe_appliance.analysis.claims.verdicts import Family, count_verdicts
 from edgemoe_appliance.evaluation.forecast import Outline
 from edgemoe_appliance.evaluation.notices import twins_note
 from edgemoe_appliance.evaluation.pipeline import EvaluationOutcome
@@ -16,8 +15,8 @@ from edgemoe_appliance.schema.units import human_bytes, human_duration
 
 _FEWEST = 30
 _TITLES = {
-    "under the study's conditions": Family.CONDITIONS,
-    "under other conditions": Family.ELSEWHERE,
+    Family.CONDITIONS: "under the study's conditions",
+    Family.ELSEWHERE: "under other conditions",
 }
 
 
@@ -27,8 +26,7 @@ def ending_lines(
     """Yield the end of an evaluation as lines of text; claims are cut to `width` characters."""
     yield from _verdict_lines(done, width)
     yield ""
-    counts = Counter(verdict.verdict for verdict in done.verdicts)
-    yield from _count_lines(counts)
+    yield from _count_lines(done)
     if evaluation.bench.twins is not None:
         yield twins_note(evaluation.bench.twins)
     yield f"why, with the numbers: edgemoe-appliance claims {evaluation.bench.session} --long"
@@ -49,13 +47,14 @@ def _verdict_lines(done: EvaluationOutcome, width: int) -> Iterator[str]:
         yield head + on_one_line(verdict.statement, max(_FEWEST, width - len(head) - len("...")))
 
 
-def _count_lines(counts: Mapping[Verdict, int]) -> Iterator[str]:
+def _count_lines(done: EvaluationOutcome) -> Iterator[str]:
     """Yield how many claims have which verdict, each family on a line of its own."""
-    for title, family in _TITLES.items():
-        told = [f"{counts[v]} {_words(v.value)}" for v in FAMILIES[family] if counts[v]]
-        if told:
-            yield f"claims {title}: {', '.join(told)}"
-    yield f"claims not tested: {counts[Verdict.NOT_TESTED]}"
+    counts = count_verdicts(done.verdicts)
+    for family, title in _TITLES.items():
+        if family in counts:
+            told = ", ".join(f"{n} {_words(v.value)}" for v, n in counts[family].items())
+            yield f"claims {title}: {told}"
+    yield f"claims not tested: {counts.get(None, {}).get(Verdict.NOT_TESTED, 0)}"
 
 
 def _time_lines(outline: Outline, done: EvaluationOutcome) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Findings of the audits by test, what asks for attention first."""
+"""Findings of the audits by cause, what asks for attention first."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edgemoe_appliance.analysis.audit import AuditFinding, AuditVerdict, Confidence
+from edgemoe_appliance.analysis.audit import (
+    AuditFinding,
+    AuditVerdict,
+    CauseFindings,
+    Confidence,
+    by_cause,
+)
 from edgemoe_appliance.report.filters import VerdictMark, mark_of
 
-_ORDER = (
-    AuditVerdict.INCONSISTENT,
-    AuditVerdict.UNDECIDED,
-    AuditVerdict.CONSISTENT,
-    AuditVerdict.NOT_TESTED,
-)
 _ASKS = (AuditVerdict.INCONSISTENT, AuditVerdict.UNDECIDED)
 
 
@@ -29,7 +29,7 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditGroup:
-    """The findings of one test: those that ask for attention, the others folded away."""
+    """The findings of one cause: those that ask for attention, the others folded away."""
 
     title: str
     tallies: tuple[Tally, ...]
@@ -47,16 +47,14 @@ class Audits:
 
 
 def build_audits(title: str, findings: Sequence[AuditFinding]) -> Audits:
-    """Return findings by test, the tests in their order."""
-    tests = dict.fromkeys(finding.test for finding in findings)
-    groups = ([f for f in findings if f.test == test] for test in tests)
-    return Audits(title=title, groups=tuple(map(_group, groups)))
+    """Return findings by cause, hypotheses last."""
+    return Audits(title=title, groups=tuple(map(_group, by_cause(findings))))
 
 
-def _group(findings: Sequence[AuditFinding]) -> AuditGroup:
-    ordered = sorted(findings, key=lambda finding: _ORDER.index(finding.verdict))
+def _group(group: CauseFindings) -> AuditGroup:
+    ordered, cause = group.findings, group.cause
     return AuditGroup(
-        title=findings[0].test,
+        title=f"A hypothesis, no figure: {cause.title}" if cause.is_hypothesis else cause.title,
         tallies=tallies_of(mark_of(finding.verdict) for finding in ordered),
         shown=tuple(f for f in ordered if f.verdict in _ASKS),
         folded=tuple(f for f in ordered if f.verdict not in _ASKS),
@@ -69,10 +67,14 @@ def tallies_of(marks: Iterable[VerdictMark]) -> tuple[Tally, ...]:
 
 
 def weightiest(findings: Sequence[AuditFinding], most: int) -> tuple[tuple[AuditFinding, ...], int]:
-    """Return one finding per test that does not fit, the surest first, and how many are left."""
+    """Return one finding per cause that does not fit, the surest first, and how many are left.
+
+    Hypotheses are none of the figures, and not among them.
+    """
+    findings = [finding for finding in findings if not finding.cause.is_hypothesis]
     asks = [finding for finding in findings if finding.verdict in _ASKS]
     failed = [finding for finding in asks if finding.verdict is AuditVerdict.INCONSISTENT]
     surest = sorted(failed, key=lambda finding: list(Confidence).index(finding.confidence))
-    by_test = {(f.source, f.test): f for f in reversed(surest)}
-    kept = tuple(f for f in surest if by_test[f.source, f.test] is f)[:most]
+    by_name = {(f.source, f.cause): f for f in reversed(surest)}
+    kept = tuple(f for f in surest if by_name[f.source, f.cause] is f)[:most]
     return kept, len(asks) - len(kept)

@@ -324,7 +324,8 @@ class Recomputation(Frozen):
     `said` and `parts` name figures; `*` in `said` stands for any key, `{1}`, `{2}` in parts for
     what it stood for; a part without `/` stands beside `said`; `published/MODEL/total` and
     `/active` are the counts of models.yaml, in billions. The result is multiplied by `factor`.
-    `id` has `{1}`, `{2}` where `said` has `*`.
+    `id` has `{1}`, `{2}` where `said` has `*`. `cause` names the one of `causes` that a difference
+    is put down to; `other_reading` says how figure and parts can both be right though they differ.
     """
 
     id: str
@@ -334,6 +335,8 @@ class Recomputation(Frozen):
     by: Operation
     parts: tuple[str, ...] = Field(min_length=1)
     factor: float = Field(default=1.0, gt=0)
+    cause: Identifier | None = None
+    other_reading: str = ""
 
     def part_names(self, said: str, captures: Sequence[str]) -> list[str]:
         """Return the full names of the parts of one figure that `said` fits."""
@@ -368,12 +371,27 @@ def filled_in(text: str, captures: Sequence[str]) -> str:
     return text
 
 
+class AuditCause(Frozen):
+    """Why figures may not be what is said; a hypothesis is a reading put to the test."""
+
+    title: str
+    is_hypothesis: bool = False
+
+
 class ClaimsConfig(Frozen):
-    """claims.yaml: the claims by id, and figures to work out again."""
+    """claims.yaml: the claims by id, figures to work out again, and why these may differ."""
 
     claims: dict[ClaimId, Claim]
+    causes: dict[Identifier, AuditCause] = Field(default_factory=dict)
     recomputed: tuple[Recomputation, ...] = ()
     units: tuple[UnitCheck, ...] = ()
+
+    @model_validator(mode="after")
+    def _known_causes(self) -> ClaimsConfig:
+        named = {entry.cause for entry in self.recomputed if entry.cause is not None}
+        if unknown := sorted(named - set(self.causes)):
+            raise ValueError(f"no such cause: {', '.join(unknown)}")
+        return self
 
 
 def terms_of(check: Check) -> tuple[TermSpec, ...]:

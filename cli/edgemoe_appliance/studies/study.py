@@ -45,6 +45,7 @@ from edgemoe_appliance.schema.plan import StudyIdentity
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.yamlfile import KeyPath, YamlDocument, read_yaml, validate
 from edgemoe_appliance.studies.claims import (
+    AuditCause,
     Claim,
     ClaimsConfig,
     Recomputation,
@@ -128,6 +129,7 @@ class Study:
     mean_context_tokens: MeanContext | None
     printed: PrintedFigures
     claims: Mapping[str, Claim]
+    causes: Mapping[str, AuditCause]
     recomputed: tuple[Recomputation, ...]
     units: tuple[UnitCheck, ...]
     experiments: Mapping[str, Experiment]
@@ -292,6 +294,7 @@ def _read_folder(folder: Path, root: Path, catalogue: Catalogue) -> Study:
         **{name: getattr(paper, name) for name in Paper.model_fields},
         printed=parse_printed(files[PAPER_FILE].decode()),
         claims=claims.claims,
+        causes=claims.causes,
         recomputed=claims.recomputed,
         units=claims.units,
         experiments=experiments.experiments,

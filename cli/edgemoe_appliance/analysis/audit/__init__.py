@@ -8,10 +8,21 @@ from dataclasses import dataclass
 from edgemoe_appliance.analysis.audit.document import judgement_document
 from edgemoe_appliance.analysis.audit.energy import check_windows
 from edgemoe_appliance.analysis.audit.findings import (
+    BANDWIDTH,
+    ENERGY_WINDOW,
+    NODE_COUNTS,
+    PARTS,
+    POOLED_PROMPTS,
+    RESIDENT,
+    TIMING,
     AuditFinding,
     AuditSubject,
     AuditVerdict,
+    CauseCount,
+    CauseFindings,
     Confidence,
+    by_cause,
+    count_causes,
 )
 from edgemoe_appliance.analysis.audit.memory import check_memory
 from edgemoe_appliance.analysis.audit.nodes import check_nodes
@@ -19,9 +30,19 @@ from edgemoe_appliance.analysis.audit.observer import check_observer
 from edgemoe_appliance.analysis.audit.recomputed import check_statements
 from edgemoe_appliance.analysis.audit.roofline import check_roofline
 from edgemoe_appliance.analysis.audit.stability import check_stability
-from edgemoe_appliance.analysis.claims.evidence import Evidence
+from edgemoe_appliance.analysis.claims.evidence import Cause, Evidence
 
-__all__ = ["AuditFinding", "AuditVerdict", "Confidence", "audit", "judgement_document"]
+__all__ = [
+    "AuditFinding",
+    "AuditVerdict",
+    "CauseCount",
+    "CauseFindings",
+    "Confidence",
+    "audit",
+    "by_cause",
+    "count_causes",
+    "judgement_document",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +52,7 @@ class _Audit:
     id: str
     test: str
     check: Callable[[Evidence], Iterable[AuditFinding]]
+    cause: Cause
     lacks: Callable[[Evidence], str] = lambda _: ""
 
     def findings(self, evidence: Evidence) -> Iterable[AuditFinding]:
@@ -39,7 +61,12 @@ class _Audit:
         if not reason:
             return self.check(evidence)
         subject = AuditSubject(
-            id=self.id, test=self.test, subject=self.test, where="", source=evidence.source
+            id=self.id,
+            test=self.test,
+            subject=self.test,
+            where="",
+            source=evidence.source,
+            cause=self.cause,
         )
         return (subject.not_tested(reason),)
 
@@ -66,23 +93,30 @@ _AUDITS = (
         id="energy-window",
         test="energy x rate / power",
         check=check_windows,
+        cause=ENERGY_WINDOW,
         lacks=_lacks_energy,
     ),
-    _Audit(id="roofline", test="rate against the bandwidth", check=check_roofline),
-    _Audit(id="resident", test="resident against physical memory", check=check_memory),
+    _Audit(id="roofline", test="rate against the bandwidth", check=check_roofline, cause=BANDWIDTH),
+    _Audit(
+        id="resident", test="resident against physical memory", check=check_memory, cause=RESIDENT
+    ),
     _Audit(
         id="observer",
         test="observer effect of the routing measurement",
         check=check_observer,
+        cause=TIMING,
         lacks=_lacks_routing,
     ),
-    _Audit(id="nodes", test="counts of nodes", check=check_nodes, lacks=_lacks_nodes),
+    _Audit(
+        id="nodes", test="counts of nodes", check=check_nodes, lacks=_lacks_nodes, cause=NODE_COUNTS
+    ),
     _Audit(
         id="variation",
         test="variation between prompts and between repetitions",
         check=check_stability,
+        cause=POOLED_PROMPTS,
     ),
-    _Audit(id="recomputed", test="figure and its parts", check=check_statements),
+    _Audit(id="recomputed", test="figure and its parts", check=check_statements, cause=PARTS),
 )
 
 

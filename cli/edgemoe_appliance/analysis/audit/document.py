@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from edgemoe_appliance.analysis.audit.findings import AuditFinding
+from edgemoe_appliance.analysis.audit.findings import AuditFinding, CauseFindings, by_cause
 from edgemoe_appliance.analysis.claims.estimates import Basis
 from edgemoe_appliance.analysis.claims.verdicts import ClaimVerdict, Number, Part
 
@@ -17,13 +17,15 @@ _DIGITS = 10
 def judgement_document(
     verdicts: Sequence[ClaimVerdict], findings: Sequence[AuditFinding]
 ) -> dict[str, Any]:
-    """Return `{"claims": [...], "audits": [...]}`.
+    """Return `{"claims": [...], "audits": [...], "causes": [...]}`.
 
+    A cause has the ids of its findings; what is counted are causes, with the figures they touch.
     `numbers` maps a name to a value; bounds stand beside it as NAME.low and NAME.high.
     """
     return {
         "claims": [_claim(verdict) for verdict in verdicts],
         "audits": [_audit(finding) for finding in findings],
+        "causes": [_cause(group) for group in by_cause(findings)],
     }
 
 
@@ -64,10 +66,23 @@ def _part(part: Part) -> dict[str, Any]:
     }
 
 
+def _cause(group: CauseFindings) -> dict[str, Any]:
+    return {
+        "id": group.cause.id,
+        "title": group.cause.title,
+        "kind": "hypothesis" if group.cause.is_hypothesis else "figures",
+        "source": group.source,
+        "verdict": group.verdict.value,
+        "figures": group.figures,
+        "audits": [finding.id for finding in group.findings],
+    }
+
+
 def _audit(finding: AuditFinding) -> dict[str, Any]:
     return {
         "id": finding.id,
         "verdict": finding.verdict.value,
+        "cause": finding.cause.id,
         "test": finding.test,
         "subject": finding.subject,
         "where": finding.where,

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.audit.findings import (
+    ENERGY_WINDOW,
     AuditFinding,
     AuditSubject,
     AuditVerdict,
@@ -85,6 +86,7 @@ def _subject(evidence: Evidence, place: Place, window: _Window, model: str | Non
         subject=f"energy per token{name}, {window.words}, {place.label}",
         where=place.label,
         source=evidence.source,
+        cause=ENERGY_WINDOW,
     )
 
 
@@ -204,6 +206,7 @@ def _ratio_finding(evidence: Evidence, place: Place) -> AuditFinding:
         subject=f"energy per token, {name(study.subject)} / {name(study.baseline)}, {place.label}",
         where=place.label,
         source=evidence.source,
+        cause=ENERGY_WINDOW,
     )
 
     counted, least, most = _energy_ratios(evidence, place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.audit.findings import (
+    RESIDENT,
     AuditFinding,
     AuditSubject,
     AuditVerdict,
@@ -44,6 +45,7 @@ def _subject(
         subject=f"{words} of {evidence.study.model_name(model)}, {place.label}",
         where=place.label,
         source=evidence.source,
+        cause=RESIDENT,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.audit.findings import (
+    NODE_COUNTS,
     AuditFinding,
     AuditSubject,
     AuditVerdict,
@@ -64,9 +65,10 @@ def _evaluations(
     subject = AuditSubject(
         id=f"nodes.{kind}",
         test="counts of nodes",
-        subject=f"{words} nodes of a patched run",
+        subject=f"{words} nodes, as counted",
         where=f"section {graph.stated.section}",
         source=evidence.source,
+        cause=NODE_COUNTS,
     )
     evaluations, wanted = count / per_graph, evidence.study.procedure.max_new_tokens
     numbers = (
@@ -81,14 +83,19 @@ def _evaluations(
         f"A graph has {per_graph} such nodes, so {count:g} are {in_words(evaluations)} evaluations "
         f"of it; a run of {wanted} tokens makes {wanted}, with {wanted * per_graph} nodes"
     )
-    reading += "." if fits else ": these are the nodes of a shorter run, if of a run at all."
+    if not fits:
+        reading += (
+            ": these are the nodes of a shorter run, if of one run. What they are counted over is "
+            "not said, so they contradict nothing"
+        )
+    reading += "."
     told = Wording(
         brief=f"{count:g} are {in_words(evaluations)} evaluations; {wanted} tokens take {wanted}",
         reading=reading,
         sure=(Confidence.MEDIUM, f"the graph: {graph.source}; runs may stop early"),
     )
     return subject.finding(
-        AuditVerdict.CONSISTENT if fits else AuditVerdict.INCONSISTENT, numbers, told
+        AuditVerdict.CONSISTENT if fits else AuditVerdict.UNDECIDED, numbers, told
     )
 
 
@@ -100,6 +107,7 @@ def _others(evidence: Evidence, graph: GraphFacts, place: Place) -> AuditFinding
         subject="nodes outside the MoE blocks to those inside",
         where=f"section {graph.stated.section}" if evidence.source == "study" else place.label,
         source=evidence.source,
+        cause=NODE_COUNTS,
     )
     moe = evidence.study.subject
     every = evidence.read(place, Term(quantity=Quantity.GRAPH_NODES, model=moe))

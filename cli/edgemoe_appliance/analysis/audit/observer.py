@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.audit.findings import (
+    TIMING,
     AuditFinding,
     AuditSubject,
     AuditVerdict,
@@ -76,6 +77,7 @@ def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> 
         f"{place.label}",
         where=place.label,
         source=evidence.source,
+        cause=TIMING,
     )
     times = _times(evidence, place, model, stratum)
     if isinstance(times, Absent):
@@ -91,8 +93,8 @@ def _finding(evidence: Evidence, place: Place, model: str, stratum: Stratum) -> 
     verdict, reading = _judged(times, sparse, is_decode=is_decode)
     if evenly:
         reading += (
-            " Were the added time the same for every node, the share would be "
-            f"{in_words(evenly[0].value)} %."
+            " A hypothesis, no figure: were the added time the same for every node, "
+            f"the share would be {in_words(evenly[0].value)} %."
         )
     why = "the added time is that of generation; a prompt pass is slowed down too"
     sure = Confidence.MEDIUM if is_decode else Confidence.LOW

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.audit.findings import (
+    PARTS,
+    UNITS,
     AuditFinding,
     AuditSubject,
     AuditVerdict,
@@ -29,14 +31,16 @@ def check_statements(evidence: Evidence) -> Iterator[AuditFinding]:
     """Yield a finding for every figure that is said to follow from others."""
     for statement in evidence.statements():
         family, test = ("recomputed", "figure and its parts")
+        cause = statement.cause or PARTS
         if statement.numerals is not None:
-            family, test = ("units", "units of the parts")
+            family, test, cause = ("units", "units of the parts", UNITS)
         subject = AuditSubject(
             id=f"{family}.{statement.id}",
             test=test,
             subject=statement.subject,
             where=statement.where,
             source=evidence.source,
+            cause=cause,
         )
         if isinstance(statement.again, Absent):
             yield subject.not_tested(statement.again.reason)
@@ -57,17 +61,22 @@ def _finding(subject: AuditSubject, statement: Statement, again: Estimate) -> Au
     result = number_of("again", f"the same, from {statement.how}", statement.unit, again)
     agree = meet(statement.said, again)
     begin = f"{_said(statement)}; {statement.how} gives "
-    end = "the two agree"
+    end, verdict, sure = "the two agree", AuditVerdict.CONSISTENT, _SURE
     if not agree:
         is_rounded = Basis.ROUNDING in (said.basis, result.basis)
         end = "no rounding brings the two together" if is_rounded else "the two differ"
+        verdict = AuditVerdict.INCONSISTENT
+        if statement.other_reading:
+            verdict = AuditVerdict.UNDECIDED
+            end += f", but both can be right: {statement.other_reading}"
+            sure = (Confidence.MEDIUM, "another reading of the figure explains the difference")
     return subject.finding(
-        AuditVerdict.CONSISTENT if agree else AuditVerdict.INCONSISTENT,
+        verdict,
         (said, result, *_parts(statement)),
         Wording(
             brief=f"said {_said(statement)}; comes to {with_unit(again.value, statement.unit)}",
             reading=f"{_SAID[subject.source]} {begin}{number_in_words(result)}: {end}.",
-            sure=_SURE,
+            sure=sure,
         ),
     )
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from statistics import median
 
 from edgemoe_appliance.analysis.audit.findings import (
+    ALL_WEIGHTS,
+    BANDWIDTH,
     AuditFinding,
     AuditSubject,
     AuditVerdict,
@@ -55,6 +57,7 @@ def _without_bandwidth(evidence: Evidence, place: Place, absent: Absent) -> Audi
         subject=f"generation rates, {place.label}",
         where=place.label,
         source=evidence.source,
+        cause=BANDWIDTH,
     )
     return subject.not_tested(absent.reason)
 
@@ -69,6 +72,7 @@ def _ceiling(evidence: Evidence, place: Place, model: str, *, total: bool) -> Au
         f"{words} read for every token",
         where=place.label,
         source=evidence.source,
+        cause=ALL_WEIGHTS if total else BANDWIDTH,
     )
     rate = _read(evidence, place, Quantity.GENERATION_RATE, model)
     bandwidth = _read(evidence, place, Quantity.BANDWIDTH, model)
@@ -122,6 +126,7 @@ def _utilisation(evidence: Evidence, place: Place, model: str) -> AuditFinding:
         subject=f"utilisation of the device by {evidence.study.model_name(model)}, {place.label}",
         where=place.label,
         source=evidence.source,
+        cause=BANDWIDTH,
     )
     used = _use(evidence, place, model, Quantity.BANDWIDTH_USE)
     if isinstance(used, Absent):

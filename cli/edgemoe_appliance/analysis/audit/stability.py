@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgemoe_appliance.analysis.audit.findings import (
+    POOLED_PROMPTS,
     AuditFinding,
     AuditSubject,
     AuditVerdict,
@@ -36,6 +37,7 @@ def _finding(evidence: Evidence, place: Place, model: str) -> AuditFinding:
         subject=f"variation of the rate of {evidence.study.model_name(model)}, {place.label}",
         where=place.label,
         source=evidence.source,
+        cause=POOLED_PROMPTS,
     )
     term = Term(quantity=Quantity.PROMPT_VARIANCE, model=model)
     share = evidence.read(place, term)
@@ -49,20 +51,18 @@ def _finding(evidence: Evidence, place: Place, model: str) -> AuditFinding:
     is_floor = evidence.source == "study"
     verdict, reading = _judged(share, is_floor=is_floor)
     likely = evidence.read(place, term.of(Quantity.LIKELY_PROMPT_VARIANCE))
-    told_likely = ""
     if isinstance(likely, Estimate):
         category = evidence.study.procedure.long_category
-        told_likely = f", likely {in_words(likely.value)} %,"
         label = f"the same, were the {category} prompts as slow as the long one"
         numbers += known_numbers(("likely_variance_pct", label, "%", likely))
         reading += (
-            f" Were the {category} prompts as slow as the long one, it would be "
-            f"{in_words(likely.value)} %."
+            f" A hypothesis, no figure: were the {category} prompts as slow as the long one, "
+            f"it would be {in_words(likely.value)} %."
         )
     least = "at least " if is_floor else ""
     why = "from the means of the three lengths alone" if is_floor else "a share without interval"
     told = Wording(
-        brief=f"{least}{in_words(share.value)} %{told_likely} of the variance lies between prompts",
+        brief=f"{least}{in_words(share.value)} % of the variance lies between prompts",
         reading=reading,
         sure=(Confidence.MEDIUM, why),
     )

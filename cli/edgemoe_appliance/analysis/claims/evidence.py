@@ -58,12 +58,25 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cause:
+    """Why figures may not mean what is said of them: one cause may touch many.
+
+    A hypothesis is a reading that is put to the test on the figures, and is none of them.
+    """
+
+    id: str
+    title: str
+    is_hypothesis: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statement:
     """A number that is said to follow from others, and what follows from them.
 
     `said_text` is the number as it stands there. `how` says in words how `again` was worked out,
     `parts` are the numbers by name. Where units are in question `again` is in like units and
-    `numerals` is what comes out without them.
+    `numerals` is what comes out without them. `cause` is why the two may differ, where that is
+    known; `other_reading` says how both can be right, so that a difference decides nothing.
     """
 
     id: str
@@ -76,6 +89,8 @@ class Statement:
     how: str
     parts: tuple[tuple[str, float], ...] = ()
     numerals: Estimate | Absent | None = None
+    cause: Cause | None = None
+    other_reading: str = ""
 
 
 class Evidence(Protocol):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from edgemoe_appliance.analysis.claims.estimates import Basis, exact, within
-from edgemoe_appliance.analysis.claims.evidence import Statement
+from edgemoe_appliance.analysis.claims.evidence import Cause, Statement
 from edgemoe_appliance.analysis.claims.formatting import in_words
 from edgemoe_appliance.analysis.conditions import Pool, pools
 from edgemoe_appliance.analysis.sessions import LoadedSessions
@@ -23,6 +23,8 @@ from edgemoe_appliance.studies import Study
 # Footers round times to 10 us; in a run of a few tokens that reaches the third digit.
 _TOLERANCE = 0.01
 _BILLION = 1e9
+_MISSING_RUNS = Cause(id="missing-runs", title="runs are missing from a mean")
+_OTHER_MODEL = Cause(id="other-model", title="a file is not of the published model")
 _RUN_KEYS = ["experiment", "prompt", "prompt_sha256", "repetition"]
 
 
@@ -115,6 +117,7 @@ def _counts(pool: Pool, study: Study) -> Iterator[Statement]:
             unit="runs",
             how="different prompts and repetitions that any model of the condition was given",
             parts=(("not_ok", float(models.not_ok)),),
+            cause=_MISSING_RUNS,
         )
 
 
@@ -143,4 +146,5 @@ def _parameters(loaded: LoadedSessions, study: Study) -> Iterator[Statement]:
             ),
             unit="billion",
             how="the published count of the original model",
+            cause=_OTHER_MODEL,
         )

@@ -12,7 +12,7 @@ from edgemoe_appliance.analysis.claims.estimates import (
     ratio,
     scaled,
 )
-from edgemoe_appliance.analysis.claims.evidence import Statement
+from edgemoe_appliance.analysis.claims.evidence import Cause, Statement
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.units import GB, GIB
@@ -75,7 +75,16 @@ def _recomputed(
         unit=figure_unit(name),
         how=_in_words(entry, texts),
         parts=_by_name(names, parts),
+        cause=_cause(study, entry.cause),
+        other_reading=entry.other_reading,
     )
+
+
+def _cause(study: Study, name: str | None) -> Cause | None:
+    if name is None:
+        return None
+    declared = study.causes[name]
+    return Cause(id=name, title=declared.title, is_hypothesis=declared.is_hypothesis)
 
 
 def _in_like_units(

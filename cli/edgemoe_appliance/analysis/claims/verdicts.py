@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -62,6 +63,24 @@ FAMILIES: Mapping[Family, tuple[Verdict, Verdict, Verdict]] = {
 }
 # All verdicts in the order in which they are told.
 TOLD_ORDER = (*(verdict for family in FAMILIES.values() for verdict in family), Verdict.NOT_TESTED)
+
+
+def count_verdicts(
+    verdicts: Iterable[ClaimVerdict],
+) -> Mapping[Family | None, Mapping[Verdict, int]]:
+    """Return how many claims have which verdict, by family, in the order in which they are told.
+
+    None holds those that were not tested. Families and verdicts that no claim has are left out.
+    Every place that tells such numbers takes them from here.
+    """
+    counts = Counter(each.verdict for each in verdicts)
+    rows: dict[Family | None, tuple[Verdict, ...]] = dict(FAMILIES.items())
+    rows[None] = (Verdict.NOT_TESTED,)
+    return {
+        family: {verdict: counts[verdict] for verdict in told if counts[verdict]}
+        for family, told in rows.items()
+        if any(counts[verdict] for verdict in told)
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,7 @@ _CLAIM_COLUMNS = (
 _AUDIT_COLUMNS = (
     Column(key="audit", title="Audit"),
     Column(key="test", title="Test"),
+    Column(key="cause", title="Cause"),
     Column(key="subject", title="Subject"),
     Column(key="verdict", title="Verdict"),
     Column(key="confidence", title="Confidence"),
@@ -121,6 +122,7 @@ def _finding_rows(finding: AuditFinding) -> Iterator[Row]:
     head = {
         "audit": text(finding.id),
         "test": text(finding.test),
+        "cause": text(finding.cause.title),
         "subject": text(finding.subject),
         "verdict": text(finding.verdict.value),
         "confidence": text(finding.confidence.value),
