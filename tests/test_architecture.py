@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -128,10 +129,45 @@ def test_what_runs_elsewhere_loads_nothing_heavy(program: str) -> None:
     assert done.stdout.decode().strip() == "[]"
 
 
-def test_the_command_line_starts_without_pandas() -> None:
-    code = "import sys, edgemoe_appliance.app; print('pandas' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    assert done.stdout.decode().strip() == "False"
+# What parsing a command line takes, of ours; everything else is loaded by the command that uses it.
+PARSING = {"app", "errors", "schema.choices", "schema.text", "schema.units"}
+# Of the libraries; typer itself takes pydantic where it looks at a command's options.
+LATE = {*HEAVY, "yaml", "psutil", "asyncio", "ssl"} - {"typer", "rich"}
+LOADED = """
+import json, sys
+from edgemoe_appliance.app import main
+sys.argv = ["edgemoe-appliance", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print(json.dumps(sorted(sys.modules)), file=sys.__stderr__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        (("--help",), 0),
+        (("--version",), 0),
+        (("bench", "--help"), 0),
+        (("evaluate", "--twins", "huge"), 2),
+        (("models", "fetch", "--unknown"), 2),
+        (("archive",), 2),
+        (("nothing",), 2),
+    ],
+)
+def test_a_command_line_is_parsed_without_what_commands_use(
+    arguments: tuple[str, ...], exit_code: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments], capture_output=True, check=False
+    )
+    loaded = json.loads(done.stderr.splitlines()[-1])
+    late = LATE | ({"pydantic"} if arguments == ("--help",) else set())
+    assert done.returncode == exit_code
+    assert {name.split(".")[0] for name in loaded} & late == set()
+    ours = {name.removeprefix(f"{NAME}.") for name in loaded if name.startswith(f"{NAME}.")}
+    assert {name for name in ours if room(f"{NAME}.{name}") != "app"} <= PARSING | {"schema"}
 
 
 def public_types(path: Path) -> Iterator[str]:

@@ -17,7 +17,7 @@ import sys
 def main() -> None:
     """Run the command line and exit; an interrupt while it is being loaded has nothing to undo."""
     try:
-        from edgemoe_appliance.app.main import main as run  # noqa: PLC0415
+        from edgemoe_appliance.app.main import main as run
     except KeyboardInterrupt:
         sys.exit(130)
     run()

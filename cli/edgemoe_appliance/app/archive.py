@@ -9,23 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgemoe_appliance.app.asmade import verify_as_made
 from edgemoe_appliance.app.console import print_json, say, say_error
 from edgemoe_appliance.app.options import DockerHostOption, StudyOption
 from edgemoe_appliance.app.report import session_folders
-from edgemoe_appliance.bench.identity import read_identity
-from edgemoe_appliance.bench.paths import default_folders
-from edgemoe_appliance.container.export import exported_image
 from edgemoe_appliance.errors import ConfigError, VerificationError
-from edgemoe_appliance.schema.journal import find_kept_plan
-from edgemoe_appliance.schema.plan import StudyIdentity, read_plan
 from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import human_bytes
-from edgemoe_appliance.studies import read_planned_study
 
-# Loading pandas takes a second: only the commands themselves pay for it.
 if TYPE_CHECKING:
     from edgemoe_appliance.archive.results import Verification
+    from edgemoe_appliance.schema.plan import StudyIdentity
 
 
 def register(app: typer.Typer) -> None:
@@ -54,12 +47,15 @@ def archive(
     ] = False,
 ) -> None:
     """Write one file with everything of a session: raw runs, report, verdicts, provenance."""
-    from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
-    from edgemoe_appliance.archive.bundle import (  # noqa: PLC0415
+    from edgemoe_appliance.archive.about import read_maker
+    from edgemoe_appliance.archive.bundle import (
         ArchiveRequest,
         check_archive_place,
         write_archive,
     )
+    from edgemoe_appliance.bench.identity import read_identity
+    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.studies import read_planned_study
 
     folders = default_folders()
     (folder,) = session_folders([session], folders)
@@ -90,6 +86,9 @@ def archive(
 
 def _planned(folder: Path) -> Iterator[StudyIdentity | None]:
     """Yield the study of a session's plan; what is wrong with a session is told by who opens it."""
+    from edgemoe_appliance.schema.journal import find_kept_plan
+    from edgemoe_appliance.schema.plan import read_plan
+
     kept = find_kept_plan(folder)
     if kept is not None:
         yield read_plan(kept).study
@@ -105,6 +104,8 @@ def _image_file(
         return
     if given is not None:
         raise ConfigError("--with-image and --image-archive name the same thing", hint="leave one")
+    from edgemoe_appliance.container.export import exported_image
+
     with exported_image(session, scratch, docker_host) as exported:
         yield exported
 
@@ -127,9 +128,10 @@ def verify(
     Integrity is every digest, size and schema; numbers are tables and verdicts made again from the
     raw runs by the archive's own study; bytes are asked of archives that the same code made.
     """
-    from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
-    from edgemoe_appliance.archive.results import LevelOutcome, VerificationLevel  # noqa: PLC0415
-    from edgemoe_appliance.archive.verify import verify_archive  # noqa: PLC0415
+    from edgemoe_appliance.archive.about import read_maker
+    from edgemoe_appliance.archive.results import LevelOutcome, VerificationLevel
+    from edgemoe_appliance.archive.verify import verify_archive
+    from edgemoe_appliance.bench.identity import read_identity
 
     found = verify_archive(file, read_maker(read_identity()))
     if as_json:
@@ -137,6 +139,8 @@ def verify(
     else:
         _print(found)
     if as_made is not None and found.outcome_of(VerificationLevel.INTEGRITY) is LevelOutcome.PASSED:
+        from edgemoe_appliance.app.asmade import verify_as_made
+
         for line in verify_as_made(file, as_made, docker_host):
             (say_error if as_json else say)(line)
     if not found.is_good:

@@ -58,7 +58,7 @@ def verify_as_made(path: Path, image: str, docker_host: str | None) -> Iterator[
 @contextmanager
 def _extracted_wheel(path: Path) -> Iterator[Path]:
     """Give the wheel of an archive as a file, readable by anybody."""
-    from edgemoe_appliance.archive.reading import find_wheel, read_file  # noqa: PLC0415
+    from edgemoe_appliance.archive.reading import find_wheel, read_file
 
     name = find_wheel(path)
     if name is None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime, timezone
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,20 +24,12 @@ from edgemoe_appliance.app.options import (
     precision_rule,
 )
 from edgemoe_appliance.app.report import report_sessions
-from edgemoe_appliance.bench.paths import Folders, default_folders, session_name
-from edgemoe_appliance.bench.preflight import check_host, require_fit
-from edgemoe_appliance.bench.prepare import (
-    BenchRequest,
-    BenchSetup,
-    prepare_bench,
-)
-from edgemoe_appliance.bench.runtime import ImageOptions, NativeRuntime, open_runtime
-from edgemoe_appliance.bench.session import run_bench, unfinished_session
-from edgemoe_appliance.doctor import DockerCheck
 from edgemoe_appliance.errors import RunFailedError
 from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
-from edgemoe_appliance.schema.configs import find_catalogue
-from edgemoe_appliance.studies import read_study
+
+if TYPE_CHECKING:
+    from edgemoe_appliance.bench.paths import Folders
+    from edgemoe_appliance.bench.prepare import BenchSetup
 
 _DEMO_PREFIX = "demo-"
 
@@ -87,6 +77,14 @@ def bench(
     ] = False,
 ) -> None:
     """Measure experiments on a target; what a session holds already is not measured again."""
+    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.bench.preflight import check_host, require_fit
+    from edgemoe_appliance.bench.prepare import BenchRequest, prepare_bench
+    from edgemoe_appliance.bench.runtime import ImageOptions, open_runtime
+    from edgemoe_appliance.doctor import DockerCheck
+    from edgemoe_appliance.schema.configs import find_catalogue
+    from edgemoe_appliance.studies import read_study
+
     precision = precision_rule(until_precise, at_most)
     chosen = read_study(study, catalogue=find_catalogue(models, devices))
     experiments = tuple(experiment or chosen.suites.bench)
@@ -136,6 +134,14 @@ def demo(
     portable: PortableOption = False,
 ) -> None:
     """Run the study's matrix in miniature on this machine: 4 models x 15 prompts x 3 runs."""
+    from datetime import datetime, timezone
+
+    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.bench.prepare import BenchRequest, prepare_bench
+    from edgemoe_appliance.bench.runtime import NativeRuntime
+    from edgemoe_appliance.bench.session import unfinished_session
+    from edgemoe_appliance.studies import read_study
+
     chosen = read_study(study)
     folders = default_folders()
     now = f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
@@ -166,6 +172,8 @@ def several_sessions(session: str, number: int) -> tuple[str, ...]:
 
 
 def _named(prepared: BenchSetup, session: str) -> BenchSetup:
+    from dataclasses import replace
+
     return replace(prepared, plan=prepared.plan.model_copy(update={"session": session}))
 
 
@@ -179,6 +187,8 @@ def default_session(
     by_need: bool = False,
 ) -> str:
     """Return the name under which the same command finds its session again."""
+    from edgemoe_appliance.bench.paths import session_name
+
     parts = [target, *experiments]
     parts += [f"{twins.value}-twins"] if twins else []
     parts += [runtime.value] if runtime is RuntimeKind.CONTAINER else []
@@ -197,6 +207,8 @@ def _measure_all(prepared: BenchSetup, folders: Folders) -> RunFailedError | Non
 
 
 def _measure(prepared: BenchSetup, folders: Folders) -> None:
+    from edgemoe_appliance.bench.session import run_bench
+
     plan = prepared.plan
     with shown_measuring(plan) as on_progress:
         folder = folders.sessions / plan.session

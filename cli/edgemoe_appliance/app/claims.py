@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgemoe_appliance.app.console import print_json, say, show_text, terminal_width
-from edgemoe_appliance.app.judgement import claim_in_full, finding_in_full, matching, overview
 from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.app.report import session_folders
-from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.studies import read_planned_study, read_study
 
-# Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
     from edgemoe_appliance.analysis.audit import AuditFinding
     from edgemoe_appliance.analysis.claims import ClaimVerdict, Evidence
@@ -40,8 +36,9 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Judge the study's claims and audit the figures; whatever comes out, the exit code is 0."""
-    from edgemoe_appliance.analysis.audit import audit, judgement_document  # noqa: PLC0415
-    from edgemoe_appliance.analysis.claims import judge_claims  # noqa: PLC0415
+    from edgemoe_appliance.analysis.audit import audit, judgement_document
+    from edgemoe_appliance.analysis.claims import judge_claims
+    from edgemoe_appliance.app.judgement import overview
 
     evidence = _evidence(sessions or [], study)
     verdicts, findings = judge_claims(evidence), audit(evidence)
@@ -59,11 +56,13 @@ def claims(
 
 
 def _evidence(sessions: Sequence[str], study: str | None) -> Evidence:
-    from edgemoe_appliance.analysis import load_sessions  # noqa: PLC0415
-    from edgemoe_appliance.analysis.claims import (  # noqa: PLC0415
+    from edgemoe_appliance.analysis import load_sessions
+    from edgemoe_appliance.analysis.claims import (
         SessionEvidence,
         StudyEvidence,
     )
+    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.studies import read_planned_study, read_study
 
     if not sessions:
         return StudyEvidence(read_study(study))
@@ -76,6 +75,8 @@ def _shown(
     wanted: Sequence[str], verdicts: Sequence[ClaimVerdict], findings: Sequence[AuditFinding]
 ) -> tuple[tuple[ClaimVerdict, ...], tuple[AuditFinding, ...]]:
     """Return those that are asked for; raises ConfigError for a name that is none of them."""
+    from edgemoe_appliance.app.judgement import matching
+
     ids = [verdict.id for verdict in verdicts] + [finding.id for finding in findings]
     found, unknown = matching(wanted, ids)
     if unknown:
@@ -91,6 +92,8 @@ def _shown(
 
 
 def _print_in_full(verdicts: Sequence[ClaimVerdict], findings: Sequence[AuditFinding]) -> None:
+    from edgemoe_appliance.app.judgement import claim_in_full, finding_in_full
+
     blocks = (
         *(claim_in_full(verdict, terminal_width()) for verdict in verdicts),
         *(finding_in_full(finding, terminal_width()) for finding in findings),

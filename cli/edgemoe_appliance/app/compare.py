@@ -8,21 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from edgemoe_appliance.app.console import print_json, say, show_table
 from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.app.report import session_folders
-from edgemoe_appliance.bench.paths import default_folders
-from edgemoe_appliance.schema.files import is_file
-from edgemoe_appliance.schema.metrics import METRICS
 from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import GIB
-from edgemoe_appliance.studies import read_planned_study
 
-# Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from edgemoe_appliance.analysis.comparison import Comparison, Result, Side
 
 _STYLES = {
@@ -51,10 +46,11 @@ def compare(
     A side of three or more sessions (names with commas between them) can say that results differ;
     single sessions can only say that these two do.
     """
-    from edgemoe_appliance.analysis.comparison import (  # noqa: PLC0415
+    from edgemoe_appliance.analysis.comparison import (
         compare_sides,
         comparison_document,
     )
+    from edgemoe_appliance.studies import read_planned_study
 
     sides = (_side(a), _side(b))
     planned = (session.plan.study for side in sides for session in side.loaded.sessions)
@@ -66,9 +62,11 @@ def compare(
 
 
 def _side(name: str) -> Side:
-    from edgemoe_appliance.analysis import load_sessions  # noqa: PLC0415
-    from edgemoe_appliance.analysis.comparison import Side  # noqa: PLC0415
-    from edgemoe_appliance.archive.reading import opened_session  # noqa: PLC0415
+    from edgemoe_appliance.analysis import load_sessions
+    from edgemoe_appliance.analysis.comparison import Side
+    from edgemoe_appliance.archive.reading import opened_session
+    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.schema.files import is_file
 
     with ExitStack() as archives:
         folders: list[Path] = []
@@ -89,7 +87,10 @@ def _print(compared: Comparison) -> None:
 
 
 def _print_differences(compared: Comparison) -> None:
-    from edgemoe_appliance.analysis.comparison import Area  # noqa: PLC0415
+    from rich.table import Table
+    from rich.text import Text
+
+    from edgemoe_appliance.analysis.comparison import Area
 
     table = Table(box=None, pad_edge=False)
     for title in ("made with", "", "A", "B"):
@@ -105,7 +106,9 @@ def _print_differences(compared: Comparison) -> None:
 
 
 def _print_results(compared: Comparison) -> None:
-    from edgemoe_appliance.analysis.comparison import ComparisonOutcome, rule_in_words  # noqa: PLC0415
+    from rich.table import Table
+
+    from edgemoe_appliance.analysis.comparison import ComparisonOutcome, rule_in_words
 
     results = compared.results
     table = Table(box=None, pad_edge=False)
@@ -129,6 +132,8 @@ def _print_results(compared: Comparison) -> None:
 
 def _not_compared(rows: tuple[Result, ...]) -> Iterator[str]:
     """Yield why results are not compared, each reason once with what it holds for."""
+    from edgemoe_appliance.schema.metrics import METRICS
+
     titles: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         if row.ratio is None:
@@ -143,7 +148,10 @@ def _not_compared(rows: tuple[Result, ...]) -> Iterator[str]:
 
 
 def _result_cells(row: Result) -> list[str | Text]:
-    from edgemoe_appliance.analysis.statistics import Interval  # noqa: PLC0415
+    from rich.text import Text
+
+    from edgemoe_appliance.analysis.statistics import Interval
+    from edgemoe_appliance.schema.metrics import METRICS
 
     metric = METRICS[row.metric]
     scale, unit = (GIB, "GiB") if metric.unit.value == "B" else (1.0, metric.unit.value)

@@ -15,20 +15,23 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, TextIO, cast
+from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
-from edgemoe_appliance.bench.progress import BenchProgress
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.schema.text import printable
 from edgemoe_appliance.schema.units import human_duration
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from edgemoe_appliance.bench.progress import BenchProgress
+    from edgemoe_appliance.schema.plan import Plan
 
 # Where nobody watches (a log, CI), progress is a line now and then instead of a moving bar.
 _PLAIN_STEPS = 10
@@ -175,6 +178,14 @@ class BenchBoard:
 
     def __init__(self) -> None:
         """Prepare the bar."""
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -191,6 +202,8 @@ class BenchBoard:
         if not _OUT.is_terminal:
             yield self
             return
+        from rich.live import Live
+
         with Live(console=_OUT, refresh_per_second=4, transient=True) as self._live:
             yield self
 
@@ -220,6 +233,8 @@ def shown_measuring(plan: Plan) -> Iterator[Callable[[BenchProgress], None]]:
 
 
 def _board(bar: Progress, progress: BenchProgress) -> Table:
+    from rich.table import Table
+
     grid = Table.grid(padding=(0, 2))
     grid.add_row(bar)
     if progress.current is not None:
@@ -255,6 +270,8 @@ class PercentBar:
 
     def __init__(self, title: str) -> None:
         """Prepare the bar."""
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),

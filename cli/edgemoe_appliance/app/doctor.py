@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from edgemoe_appliance.app.console import print_json, show_table
 from edgemoe_appliance.app.options import (
@@ -16,19 +14,15 @@ from edgemoe_appliance.app.options import (
     RuntimeOption,
     StudyOption,
 )
-from edgemoe_appliance.bench.paths import default_folders
-from edgemoe_appliance.bench.prepare import expected_model_bytes, used_models
-from edgemoe_appliance.bench.trial import check_engines
-from edgemoe_appliance.container.manifest_check import check_bases
-from edgemoe_appliance.doctor import DockerCheck, check_target
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.choices import RuntimeKind
-from edgemoe_appliance.schema.configs import find_catalogue
-from edgemoe_appliance.schema.findings import Finding, Level
-from edgemoe_appliance.schema.resources import work_root
-from edgemoe_appliance.studies import read_study
 
-_STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red", Level.UNKNOWN: "dim"}
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from edgemoe_appliance.schema.findings import Finding
+
+_STYLES = {"ok": "green", "warn": "yellow", "fail": "red", "unknown": "dim"}
 
 
 def register(app: typer.Typer) -> None:
@@ -52,6 +46,15 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Check this host for a target: what is fine, what disturbs figures, what is missing."""
+    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.bench.prepare import expected_model_bytes, used_models
+    from edgemoe_appliance.bench.trial import check_engines
+    from edgemoe_appliance.container.manifest_check import check_bases
+    from edgemoe_appliance.doctor import DockerCheck, check_target
+    from edgemoe_appliance.schema.configs import find_catalogue
+    from edgemoe_appliance.schema.resources import work_root
+    from edgemoe_appliance.studies import read_study
+
     if images:
         _show(list(check_bases(default_folders().images)), "the base images", as_json=as_json)
         return
@@ -69,6 +72,8 @@ def doctor(
 
 def _show(findings: list[Finding], target: str, *, as_json: bool) -> None:
     """Show findings. Raises HostError where a check has failed."""
+    from edgemoe_appliance.schema.findings import Level
+
     if as_json:
         document = {"target": target, "findings": [f.model_dump(mode="json") for f in findings]}
         print_json(document)
@@ -83,10 +88,13 @@ def _show(findings: list[Finding], target: str, *, as_json: bool) -> None:
 
 def findings_table(findings: list[Finding]) -> Table:
     """Return findings as a table for a terminal."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False)
     for title in ("", "check", "seen", "what to do"):
         table.add_column(title, overflow="fold")
     for finding in findings:
-        level = Text(finding.level.value, style=_STYLES[finding.level])
+        level = Text(finding.level.value, style=_STYLES[finding.level.value])
         table.add_row(level, finding.check, finding.seen, finding.hint)
     return table

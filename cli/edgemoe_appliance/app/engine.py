@@ -18,11 +18,7 @@ from edgemoe_appliance.app.options import (
     RuntimeImageOption,
     RuntimeOption,
 )
-from edgemoe_appliance.bench.paths import default_folders
-from edgemoe_appliance.bench.runtime import EngineRequest, ImageOptions, open_runtime
 from edgemoe_appliance.schema.choices import RuntimeKind
-from edgemoe_appliance.schema.configs import find_catalogue, read_configs
-from edgemoe_appliance.schema.resources import resource_folder
 
 
 def register(app: typer.Typer) -> None:
@@ -53,6 +49,11 @@ def build(
     ] = None,
 ) -> None:
     """Build llama.cpp by pin with a target's flags; with --runtime container, the image too."""
+    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.bench.runtime import EngineRequest, ImageOptions, open_runtime
+    from edgemoe_appliance.schema.configs import find_catalogue, read_configs
+    from edgemoe_appliance.schema.resources import resource_folder
+
     configs = read_configs(resource_folder("configs"), find_catalogue(devices=devices))
     options = ImageOptions(
         base=base_image,

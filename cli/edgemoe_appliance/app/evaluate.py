@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from edgemoe_appliance.app.console import (
     TerminalSteps,
@@ -17,7 +16,6 @@ from edgemoe_appliance.app.console import (
     shown_measuring,
     terminal_width,
 )
-from edgemoe_appliance.app.doctor import findings_table
 from edgemoe_appliance.app.options import (
     BaseOption,
     DevicesOption,
@@ -30,21 +28,15 @@ from edgemoe_appliance.app.options import (
     RuntimeOption,
     StudyOption,
 )
-from edgemoe_appliance.bench.paths import default_folders
-from edgemoe_appliance.bench.progress import BenchProgress
-from edgemoe_appliance.bench.runtime import ImageOptions, open_runtime
-from edgemoe_appliance.doctor import DockerCheck
-from edgemoe_appliance.evaluation.request import EvaluationOptions
 from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
-from edgemoe_appliance.schema.configs import find_catalogue
-from edgemoe_appliance.schema.findings import Finding
-from edgemoe_appliance.schema.plan import Plan
-from edgemoe_appliance.studies import read_study
 
-# Loading pandas takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
+    from edgemoe_appliance.bench.progress import BenchProgress
+    from edgemoe_appliance.bench.runtime import ImageOptions
     from edgemoe_appliance.evaluation.config import StepId
     from edgemoe_appliance.evaluation.setup import Opening
+    from edgemoe_appliance.schema.findings import Finding
+    from edgemoe_appliance.schema.plan import Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -90,8 +82,13 @@ def evaluate(
     ] = False,
 ) -> None:
     """Check, build, measure, report, judge and archive: an artifact evaluation in one command."""
-    from edgemoe_appliance.evaluation.forecast import outline_lines  # noqa: PLC0415
-    from edgemoe_appliance.evaluation.setup import open_evaluation  # noqa: PLC0415
+    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.bench.runtime import ImageOptions
+    from edgemoe_appliance.evaluation.forecast import outline_lines
+    from edgemoe_appliance.evaluation.request import EvaluationOptions
+    from edgemoe_appliance.evaluation.setup import open_evaluation
+    from edgemoe_appliance.schema.configs import find_catalogue
+    from edgemoe_appliance.studies import read_study
 
     asked = EvaluationOptions(
         target=target,
@@ -116,8 +113,10 @@ def evaluate(
 def _perform(
     opening: Opening, options: ImageOptions, docker_host: str | None, *, force: bool
 ) -> None:
-    from edgemoe_appliance.evaluation.pipeline import Performance  # noqa: PLC0415
-    from edgemoe_appliance.evaluation.summary import ending_lines  # noqa: PLC0415
+    from edgemoe_appliance.bench.runtime import open_runtime
+    from edgemoe_appliance.doctor import DockerCheck
+    from edgemoe_appliance.evaluation.pipeline import Performance
+    from edgemoe_appliance.evaluation.summary import ending_lines
 
     kind = opening.evaluation.runtime
     performance = Performance(
@@ -143,11 +142,15 @@ class _TerminalAudience(TerminalSteps):
 
     def begin(self, step: StepId) -> None:
         """Print the name of a step."""
+        from rich.text import Text
+
         say("")
         show_text(Text(step.value, style="bold"))
 
     def findings(self, findings: tuple[Finding, ...]) -> None:
         """Print the findings of the host checks."""
+        from edgemoe_appliance.app.doctor import findings_table
+
         show_table(findings_table(list(findings)))
 
     def measuring(self, plan: Plan) -> AbstractContextManager[Callable[[BenchProgress], None]]:

@@ -230,13 +230,13 @@ def _audit_words(value: str, *, is_hypothesis: bool) -> tuple[str, str]:
 
 
 def _value(number: Number) -> str:
-    from edgemoe_appliance.analysis.claims.formatting import with_unit  # noqa: PLC0415
+    from edgemoe_appliance.analysis.claims.formatting import with_unit
 
     return with_unit(number.value, number.unit)
 
 
 def _in_words(number: Number) -> str:
-    from edgemoe_appliance.analysis.claims.formatting import number_in_words  # noqa: PLC0415
+    from edgemoe_appliance.analysis.claims.formatting import number_in_words
 
     plain = number.low is None and not number.why_unbound
     return _value(number) if plain else number_in_words(number)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from edgemoe_appliance.app.console import say
 from edgemoe_appliance.app.options import StudyOption
-from edgemoe_appliance.bench.identity import read_identity
-from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.kit.contents import Architecture
-from edgemoe_appliance.kit.parcel import take_parcel
-from edgemoe_appliance.schema.resources import work_root
 from edgemoe_appliance.schema.units import human_bytes
-from edgemoe_appliance.studies.study import read_study
+
+if TYPE_CHECKING:
+    from edgemoe_appliance.kit.contents import Architecture
 
 kit = typer.Typer(
     help="Measure on a borrowed machine without network: make a kit, take what it brings back.",
@@ -52,7 +48,13 @@ def make(
     out: Annotated[Path | None, typer.Option(help="The file to write.  (default: in dist)")] = None,
 ) -> None:
     """Write one tar with all that building and measuring need on a machine without network."""
-    from edgemoe_appliance.kit.bundle import KitRequest, write_kit  # noqa: PLC0415
+    import platform
+
+    from edgemoe_appliance.bench.identity import read_identity
+    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.kit.bundle import KitRequest, write_kit
+    from edgemoe_appliance.schema.resources import work_root
+    from edgemoe_appliance.studies.study import read_study
 
     chosen = read_study(study)
     configs = chosen.configs
@@ -79,9 +81,11 @@ def make(
 
 
 def _architecture(name: str) -> Architecture:
+    from edgemoe_appliance.kit.contents import Architecture
+
     for known in get_args(Architecture):
         if name == known:
-            return cast(Architecture, known)
+            return cast("Architecture", known)
     raise ConfigError(f"no kit for {name!r}", hint="name x86_64 or aarch64")
 
 
@@ -90,7 +94,9 @@ def take(
     file: Annotated[Path, typer.Argument(help="The tar that came back, or the folder --out.")],
 ) -> None:
     """Make sessions of what came back from a visit; whatever is not as announced is refused."""
-    from edgemoe_appliance.kit.workplace import pack_visit  # noqa: PLC0415
+    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.kit.parcel import take_parcel
+    from edgemoe_appliance.kit.workplace import pack_visit
 
     parcel = pack_visit(file).path if file.is_dir() else file
     taken = take_parcel(parcel, default_folders().sessions)

@@ -8,8 +8,6 @@ from typing import Annotated
 import typer
 
 from edgemoe_appliance.app.console import say
-from edgemoe_appliance.bench.identity import read_identity
-from edgemoe_appliance.bench.paths import default_folders
 
 _group = typer.Typer(help="Which claims held where, from archives.", no_args_is_help=True)
 
@@ -33,8 +31,10 @@ def build(
 
     Built again with more archives, it verifies the new ones alone.
     """
-    from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
-    from edgemoe_appliance.ledger.build import build_ledger  # noqa: PLC0415
+    from edgemoe_appliance.archive.about import read_maker
+    from edgemoe_appliance.bench.identity import read_identity
+    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.ledger.build import build_ledger
 
     out = out or default_folders().results / "ledger"
     found = build_ledger(folder, out, read_maker(read_identity()), say, is_forced=force)

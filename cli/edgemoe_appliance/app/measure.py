@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from edgemoe_appliance.measure.__main__ import main as measure_main
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -20,4 +18,6 @@ def measure(
     out: Annotated[Path, typer.Option(help="The session folder.")],
 ) -> None:
     """Make the runs of a plan that are not done yet (what `bench` starts; rarely typed)."""
+    from edgemoe_appliance.measure.__main__ import main as measure_main
+
     raise typer.Exit(measure_main(["--plan", str(plan), "--out", str(out)]))

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from edgemoe_appliance.app.console import TerminalSteps, print_json, say, show_table
 from edgemoe_appliance.app.options import ModelsOption
-from edgemoe_appliance.bench.paths import default_folders
-from edgemoe_appliance.bench.prepare import obtain_model
 from edgemoe_appliance.errors import DigestError
-from edgemoe_appliance.models.inventory import FileState, ModelFinding, list_models, verify_models
 from edgemoe_appliance.schema.choices import TwinScale
-from edgemoe_appliance.schema.configs import Configs, find_catalogue, read_configs
-from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.units import human_bytes
+
+if TYPE_CHECKING:
+    from edgemoe_appliance.bench.paths import Folders
+    from edgemoe_appliance.models.inventory import ModelFinding
+    from edgemoe_appliance.schema.configs import Configs
 
 commands = typer.Typer(
     help="List, fetch and verify the models, or write twins that stand in for them.",
@@ -36,7 +35,11 @@ def register(app: typer.Typer) -> None:
 @commands.command("list")
 def list_(models: ModelsOption = None, as_json: JsonFlag = False) -> None:
     """List the models of the study and what lies here of each."""
-    configs, folder = _configs(models), default_folders().models
+    from rich.table import Table
+
+    from edgemoe_appliance.models.inventory import list_models
+
+    configs, folder = _configs(models), _folders().models
     listings = list_models(configs.models, folder)
     if as_json:
         print_json(
@@ -75,9 +78,9 @@ def fetch(
     ] = False,
 ) -> None:
     """Fetch models; resumes, and checks size and sha256 before a file has its name."""
-    from edgemoe_appliance.models.fetch import fetch_model  # noqa: PLC0415  (loads the hub client)
+    from edgemoe_appliance.models.fetch import fetch_model
 
-    configs, folder = _configs(models), default_folders().models
+    configs, folder = _configs(models), _folders().models
     steps = TerminalSteps()
     for name in names or list(configs.models.models):
         with steps.step(f"model {name}") as on_share:
@@ -90,7 +93,11 @@ def fetch(
 @commands.command()
 def verify(models: ModelsOption = None, as_json: JsonFlag = False) -> None:
     """Read every model file and twin here again and compare it with what it must be."""
-    configs, folder = _configs(models), default_folders().models
+    from rich.table import Table
+
+    from edgemoe_appliance.models.inventory import FileState, verify_models
+
+    configs, folder = _configs(models), _folders().models
     findings = list(verify_models(configs.models, folder))
     if as_json:
         print_json([_as_data(finding) for finding in findings])
@@ -112,14 +119,25 @@ def twin(
     scale: Annotated[TwinScale, typer.Option(help="tiny, thin or full size.")] = TwinScale.THIN,
 ) -> None:
     """Write twins: the exact tensors of a model with random weights, for speed and memory only."""
-    configs, folders = _configs(models), default_folders()
+    from edgemoe_appliance.bench.prepare import obtain_model
+
+    configs, folders = _configs(models), _folders()
     for name in names or list(configs.models.models):
         model = obtain_model(configs, name, scale, folders, TerminalSteps())
         say(f"{model.path}  {human_bytes(model.file_bytes)}  sha256 {model.sha256}")
 
 
 def _configs(models: Path | None) -> Configs:
+    from edgemoe_appliance.schema.configs import find_catalogue, read_configs
+    from edgemoe_appliance.schema.resources import resource_folder
+
     return read_configs(resource_folder("configs"), find_catalogue(models))
+
+
+def _folders() -> Folders:
+    from edgemoe_appliance.bench.paths import default_folders
+
+    return default_folders()
 
 
 def _by_share(on_share: Callable[[float], None]) -> Callable[[int, int], None]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from pydantic import ValidationError
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.choices import RuntimeKind
-from edgemoe_appliance.schema.plan import LEAST_REPETITIONS, PrecisionRule
+
+if TYPE_CHECKING:
+    from edgemoe_appliance.schema.plan import PrecisionRule
 
 # With as many, an experiment of a single prompt has the ten samples that the rule asks for.
 USUAL_MOST: Final = 10
@@ -108,6 +109,10 @@ def precision_rule(until_precise: str | None, at_most: int | None) -> PrecisionR
     percent = _PERCENT.fullmatch(until_precise.strip())
     if percent is None:
         raise ConfigError(f"--until-precise {until_precise!r} is no percentage", hint="as in 2%")
+    from pydantic import ValidationError
+
+    from edgemoe_appliance.schema.plan import LEAST_REPETITIONS, PrecisionRule
+
     most = USUAL_MOST if at_most is None else at_most
     try:
         return PrecisionRule(within=float(percent[1]) / 100, at_most=most)

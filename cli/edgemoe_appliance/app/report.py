@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from edgemoe_appliance.app.console import say, show_table
 from edgemoe_appliance.app.options import StudyOption
-from edgemoe_appliance.bench.paths import Folders, default_folders, require_session_name
-from edgemoe_appliance.schema.files import is_folder
-from edgemoe_appliance.studies import Study, read_planned_study, read_study
 
-# Loading pandas and matplotlib takes a second: only the commands that need them pay for it.
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from edgemoe_appliance.analysis import LoadedSessions
     from edgemoe_appliance.analysis.summary import SummaryRow
     from edgemoe_appliance.analysis.table_model import Cell
+    from edgemoe_appliance.bench.paths import Folders
     from edgemoe_appliance.report import ReportPaths
+    from edgemoe_appliance.studies import Study
 
 _REFERENCE_NAME = "study"
 # Names of sessions in the name of a folder, and rows on a terminal: a fleet has hundreds.
@@ -47,6 +46,9 @@ def report(
     ] = False,
 ) -> None:
     """Render a report: the paper's tables with your figures beside the study's."""
+    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.studies import read_study
+
     folders = default_folders()
     if sessions:
         paths = report_sessions(sessions, folders, study, out, is_forced=force)
@@ -70,8 +72,9 @@ def report_sessions(
 
     The journals are read once for both.
     """
-    from edgemoe_appliance.analysis import load_sessions  # noqa: PLC0415
-    from edgemoe_appliance.report import check_report_place, write_report  # noqa: PLC0415
+    from edgemoe_appliance.analysis import load_sessions
+    from edgemoe_appliance.report import check_report_place, write_report
+    from edgemoe_appliance.studies import read_planned_study
 
     paths = session_folders(sessions, folders)
     out = out or folders.results / _joined(paths)
@@ -93,7 +96,7 @@ def _joined(paths: Sequence[Path]) -> str:
 
 def _print_summary(loaded: LoadedSessions, study: Study) -> None:
     """Print a table of rates and memory by model."""
-    from edgemoe_appliance.analysis.summary import summary_rows  # noqa: PLC0415
+    from edgemoe_appliance.analysis.summary import summary_rows
 
     rows = summary_rows(loaded, study)
     if rows:
@@ -113,6 +116,9 @@ def session_folders(sessions: Sequence[str], folders: Folders) -> list[Path]:
 
 
 def _session_folder(name: str, folders: Folders) -> Path:
+    from edgemoe_appliance.bench.paths import require_session_name
+    from edgemoe_appliance.schema.files import is_folder
+
     for folder in (Path(name), folders.sessions / name):
         if name and is_folder(folder):
             return folder
@@ -121,12 +127,14 @@ def _session_folder(name: str, folders: Folders) -> Path:
 
 
 def _write_reference_report(study: Study, out: Path, *, is_forced: bool) -> ReportPaths:
-    from edgemoe_appliance.report import render_reference_report  # noqa: PLC0415
+    from edgemoe_appliance.report import render_reference_report
 
     return render_reference_report(out, study, is_forced=is_forced)
 
 
 def _summary_table(rows: Sequence[SummaryRow], study: Study) -> Table:
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, title_justify="left")
     table.add_column("model")
     for title in (
