@@ -121,7 +121,7 @@ def _title(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Text]:
 
 def family_lines(verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
     """Yield how many claims have which verdict, a line for each family that has any."""
-    from edgemoe_appliance.analysis.claims.verdicts import count_verdicts  # noqa: PLC0415
+    from edgemoe_appliance.analysis.claims.verdicts import count_verdicts
 
     for family, counts in count_verdicts(verdicts).items():
         told = ", ".join(f"{n} {_CLAIM_GROUPS[v.value][0]}" for v, n in counts.items())
@@ -169,7 +169,7 @@ def _part_lines(part: Part, width: int) -> Iterator[Text]:
 
 
 def _audit_lines(findings: Sequence[AuditFinding], width: int) -> Iterator[Text]:
-    from edgemoe_appliance.analysis.audit import by_cause  # noqa: PLC0415
+    from edgemoe_appliance.analysis.audit import by_cause
 
     yield Text("AUDITS: can the figures mean what is said?", style="bold")
     for line in audit_count_lines(findings):
@@ -187,7 +187,7 @@ def _audit_lines(findings: Sequence[AuditFinding], width: int) -> Iterator[Text]
 
 def audit_count_lines(findings: Sequence[AuditFinding]) -> Iterator[str]:
     """Yield how many causes came out how, and how many figures they touch; hypotheses apart."""
-    from edgemoe_appliance.analysis.audit import count_causes  # noqa: PLC0415
+    from edgemoe_appliance.analysis.audit import count_causes
 
     for is_hypothesis, title in ((False, "causes"), (True, "hypotheses")):
         told = [
