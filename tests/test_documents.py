@@ -111,7 +111,7 @@ def test_make_targets_that_the_readme_names_are_there() -> None:
 def test_every_claim_and_every_experiment_of_a_claim_has_a_row(configs: Configs) -> None:
     block = TEXT.split("<!-- claims:begin -->")[1].split("<!-- claims:end -->")[0]
     costs = TEXT.split("<!-- costs:begin -->")[1].split("<!-- costs:end -->")[0]
-    rows = re.findall(r"^\| (c\d+) \|", block, re.MULTILINE)
+    rows = re.findall(r"^\| (c\d+[a-z]?) \|", block, re.MULTILINE)
     assert rows == list(read_study().claims)
     named = set(re.findall(r"`(\w+)`", block))
     assert named <= set(re.findall(r"^\| `(\w+)`", costs, re.MULTILINE))

@@ -99,8 +99,8 @@ def test_claims_print_one_document_whatever_the_verdicts() -> None:
 
 
 def test_one_claim_is_told_in_full() -> None:
-    done = run("claims", "--show", "c6")
+    done = run("claims", "--show", "c6c")
     assert done.returncode == 0
-    assert done.stdout.startswith("c6  not consistent  (section 4.2)\n")
+    assert done.stdout.startswith("c6c  not consistent  (section 4.2)\n")
     assert "c7" not in done.stdout
     assert len(json.loads(run("claims", "--show", "roofline", "--json").stdout)["audits"]) == 10

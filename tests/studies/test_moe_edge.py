@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from edgemoe_appliance.models.layout import build_tensors
 from edgemoe_appliance.schema.configs import Arm, Feeds, Order
 from edgemoe_appliance.schema.plan import expand_prompts, expand_runs
 from edgemoe_appliance.studies import Study, read_study
@@ -84,6 +85,14 @@ def test_arms_differ_from_the_study_in_one_thing_only(study: Study) -> None:
     pins = study.experiment("engine_arm").pins
     assert len(pins) == 2
     assert study.experiment("thread_sweep").threads == (4, 6, 8, 10)
+
+
+def test_the_sizes_of_the_experts_are_those_that_the_quantiser_makes(study: Study) -> None:
+    entry = study.configs.model(study.subject)
+    assert study.experts is not None
+    for file_type, size in study.experts.bytes_by_file_type.items():
+        tensors = build_tensors(entry.architecture, entry.shape_of(study.subject), file_type)
+        assert sum(each.n_bytes for each in tensors if "_exps" in each.name) == size, file_type
 
 
 # Prompts

@@ -54,6 +54,12 @@ def claims_table(study: Study) -> str:
     return _table(titles, rows)
 
 
+def revised_table(study: Study) -> str:
+    """Return the claims whose test was another before, and which."""
+    rows = [(name, claim.revised) for name, claim in study.claims.items() if claim.revised]
+    return _table(("claim", "how it was tested before"), rows)
+
+
 def experiments_table(study: Study) -> str:
     """Return what each experiment takes, by target."""
     config = read_evaluation(resource_folder("configs"))
@@ -89,6 +95,7 @@ def appendix_blocks() -> dict[str, str]:
     study = read_study()
     return {
         "claims": claims_table(study),
+        "revised": revised_table(study),
         "costs": experiments_table(study),
         "paper": paper_table(study),
     }

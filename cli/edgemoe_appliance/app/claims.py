@@ -29,7 +29,7 @@ def claims(
     ] = None,
     show: Annotated[
         list[str] | None,
-        typer.Option(help="Tell a claim (c6) or an audit (roofline) in full; repeatable."),
+        typer.Option(help="Tell a claim (c2) or an audit (roofline) in full; repeatable."),
     ] = None,
     long: Annotated[bool, typer.Option("--long", help="Tell all of them in full.")] = False,
     study: StudyOption = None,
@@ -52,7 +52,7 @@ def claims(
         for line in overview(verdicts, findings, terminal_width()):
             show_text(line)
         say("")
-        say("--show c6 tells a claim or an audit in full, --long all; --json for programs")
+        say("--show c2 tells a claim or an audit in full, --long all; --json for programs")
 
 
 def _evidence(sessions: Sequence[str], study: str | None) -> Evidence:

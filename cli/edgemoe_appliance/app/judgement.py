@@ -95,6 +95,8 @@ def claim_in_full(verdict: ClaimVerdict, width: int) -> Iterator[Text]:
         )
     for caution in verdict.cautions:
         yield from _wrapped(f"note: {caution}", width, "  ", style="yellow")
+    for text in _undermining(verdict):
+        yield from _wrapped(text, width, "  ", style="yellow")
 
 
 def finding_in_full(finding: AuditFinding, width: int) -> Iterator[Text]:
@@ -139,9 +141,17 @@ def _claim_lines(verdict: ClaimVerdict, width: int) -> Iterator[Text]:
     name = f"  {verdict.id}".ljust(_ID_WIDTH) + " "
     if verdict.verdict.value in _HELD:
         yield from _wrapped(f"{verdict.statement} ({_held(verdict)})", width, name)
-        return
-    yield from _wrapped(verdict.statement, width, name)
-    yield from _wrapped(verdict.brief, width, " " * len(name), style="dim")
+    else:
+        yield from _wrapped(verdict.statement, width, name)
+        yield from _wrapped(verdict.brief, width, " " * len(name), style="dim")
+    for text in _undermining(verdict):
+        yield from _wrapped(text, width, " " * len(name), style="yellow")
+
+
+def _undermining(verdict: ClaimVerdict) -> Iterator[str]:
+    """Yield what audits leave of the study's number."""
+    for each in verdict.undermined_by:
+        yield f"audit {each.audit.value}: {each.says}"
 
 
 def _missing_lines(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Text]:

@@ -227,7 +227,8 @@ def _common_notes(verdicts: Sequence[ClaimVerdict]) -> tuple[str, ...]:
 
 
 def _notes(verdict: ClaimVerdict) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*verdict.scope_reasons, *verdict.cautions)))
+    audits = (f"audit {each.audit.value}: {each.says}" for each in verdict.undermined_by)
+    return tuple(dict.fromkeys((*verdict.scope_reasons, *verdict.cautions, *audits)))
 
 
 def _judged_numbers(part: Part) -> tuple[Number, ...]:

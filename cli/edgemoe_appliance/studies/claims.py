@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -24,7 +25,8 @@ from edgemoe_appliance.studies.paper import (
 )
 from edgemoe_appliance.studies.quantities import Quantity, Term, facts_of
 
-ClaimId = Annotated[str, Field(pattern=r"^c[1-9][0-9]*$")]
+# A claim that turned out to be several keeps its number: c6a, c6b.
+ClaimId = Annotated[str, Field(pattern=r"^c[1-9][0-9]*[a-z]?$")]
 Devices = Annotated[tuple[StudyDeviceId, ...], Field(min_length=1)]
 Models = tuple[Identifier, ...]
 
@@ -75,9 +77,9 @@ class LimitSpec(Frozen):
     """Limits as a claim declares them: each a number, or the name of one that the study prints.
 
     A printed number is brought to the unit of the check; `complement` says that its per cents are
-    what the ratio lacks to 1. A tolerance is in the unit of the printed number, a share of it in
-    per cent (`tolerance_pct`), or how far two printed numbers lie apart (`tolerance_span`); a
-    one-sided limit is widened by it.
+    what the ratio lacks to 1, `share_pct` that the limit is so much of it. A tolerance is in the
+    unit of the printed number, a share of it in per cent (`tolerance_pct`), or how far two printed
+    numbers lie apart (`tolerance_span`); a one-sided limit is widened by it.
     """
 
     about: float | FigureName | None = None
@@ -89,6 +91,7 @@ class LimitSpec(Frozen):
     tolerance_pct: float | None = Field(default=None, gt=0, lt=100)
     tolerance_span: tuple[FigureName, FigureName] | None = None
     complement: bool = False
+    share_pct: float | None = Field(default=None, gt=0, lt=100)
 
     @model_validator(mode="after")
     def _one_tolerance(self) -> LimitSpec:
@@ -125,6 +128,7 @@ class LimitSpec(Frozen):
         if not isinstance(end, str):
             return end
         value = _printed(end, printed) * self._factor(end, unit)
+        value *= 1 if self.share_pct is None else self.share_pct / 100
         return 1 - value if self.complement else value
 
     def _width(
@@ -160,7 +164,11 @@ def _printed(name: str, printed: Mapping[str, float]) -> float:
 
 
 class TermSpec(Frozen):
-    """A number by its quantity; model and device are filled in from the check where absent."""
+    """A number by its quantity; model and device are filled in from the check where absent.
+
+    `highest_of` and `lowest_of` are models in place of one: that with the highest or the lowest
+    such number is taken. `file_type` and `stated` are those of `Term`.
+    """
 
     of: Quantity
     model: Identifier | None = None
@@ -168,6 +176,16 @@ class TermSpec(Frozen):
     length: LengthClass | None = None
     stratum: Stratum | None = None
     threads: ThreadCount | None = None
+    highest_of: Models = ()
+    lowest_of: Models = ()
+    file_type: str | None = None
+    stated: FigureName | None = None
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> TermSpec:
+        if sum(map(bool, (self.model, self.highest_of, self.lowest_of))) > 1:
+            raise ValueError("takes one of model, highest_of, lowest_of")
+        return self
 
     def term(self, model: str | None) -> Term:
         """Return the term, of `model` where it names none."""
@@ -177,6 +195,8 @@ class TermSpec(Frozen):
             length=self.length,
             stratum=self.stratum,
             threads=self.threads,
+            file_type=self.file_type,
+            stated=self.stated,
         )
 
 
@@ -194,10 +214,11 @@ class _Check(Frozen):
 
 
 class LevelCheck(_Check):
-    """A number within limits."""
+    """A number within limits; `over` names a figure of the study's text that it is divided by."""
 
     kind: Literal["level"]
     term: TermSpec
+    over: FigureName | None = None
     asked: LimitSpec
 
 
@@ -243,17 +264,26 @@ class SameOrderCheck(Frozen):
 
 
 class ProductCheck(_Check):
-    """The ratio of one quantity between two models, explained by the ratios of others.
+    """The ratio of one quantity, explained by the ratios of others.
 
-    Judged is the product of the factors over the whole.
+    It is that between two models, `top` and `bottom`, or that of each of `models` between two
+    devices. Judged is the product of the factors over the whole.
     """
 
     kind: Literal["product"]
     whole: Quantity
-    factors: tuple[Quantity, ...] = Field(min_length=2)
-    top: Identifier
-    bottom: Identifier
+    factors: tuple[Quantity, ...] = Field(min_length=1)
+    top: Identifier | None = None
+    bottom: Identifier | None = None
+    between: tuple[StudyDeviceId, StudyDeviceId] | None = None
     asked: LimitSpec
+
+    @model_validator(mode="after")
+    def _two_sides(self) -> ProductCheck:
+        of_models = self.top is not None and self.bottom is not None
+        if of_models == (self.between is not None) or (self.between and not self.models):
+            raise ValueError("needs top and bottom, or two devices to be between and models")
+        return self
 
 
 Check = Annotated[
@@ -262,12 +292,32 @@ Check = Annotated[
 ]
 
 
+class AuditFamily(str, Enum):
+    """The families of audits that a claim may name, by what their findings' names begin with."""
+
+    ENERGY_WINDOW = "energy-window"
+    ENERGY_RATIO = "energy-ratio"
+    ROOFLINE = "roofline"
+    RESIDENT = "resident"
+    OBSERVER = "observer"
+    NODES = "nodes"
+    VARIATION = "variation"
+
+
+class Undermining(Frozen):
+    """An audit that takes ground from a claim's number, and `says` in words what it leaves."""
+
+    audit: AuditFamily
+    says: str
+
+
 class Claim(Frozen):
     """A conclusion of the study: its words, its numbers, and how it is tested or why it cannot be.
 
     `section` is where the study makes it, `says` is in this project's words, `printed` are the
     numbers that the study gives with it; `why` says what the tolerance rests on. All checks must
-    hold.
+    hold. `undermined_by` are audits that the number does not survive unharmed. `revised` says how
+    the claim was tested before, where that was otherwise.
     """
 
     section: str
@@ -276,6 +326,8 @@ class Claim(Frozen):
     why: str
     checks: tuple[Check, ...] = ()
     untestable: str | None = None
+    undermined_by: tuple[Undermining, ...] = ()
+    revised: str = ""
 
     @model_validator(mode="after")
     def _either(self) -> Claim:
@@ -300,7 +352,7 @@ def _plain(error: ValueError) -> str:
 def check_unit(check: Check) -> str:
     """Return the unit of the number that a check is about."""
     if isinstance(check, LevelCheck):
-        return facts_of(check.term.of).unit
+        return "ratio" if check.over else facts_of(check.term.of).unit
     if isinstance(check, DifferenceCheck):
         own = facts_of(check.top.of).unit
         return "points" if own == "%" else own
@@ -404,6 +456,22 @@ def terms_of(check: Check) -> tuple[TermSpec, ...]:
 def models_of(check: Check) -> Iterator[str]:
     """Yield the models that a check names."""
     yield from check.models
-    yield from (term.model for term in terms_of(check) if term.model)
+    for term in terms_of(check):
+        yield from (*filter(None, (term.model,)), *term.highest_of, *term.lowest_of)
     if isinstance(check, ProductCheck):
-        yield from (check.top, check.bottom)
+        yield from filter(None, (check.top, check.bottom))
+
+
+def devices_of(check: Check) -> Iterator[str]:
+    """Yield the devices that a check names."""
+    yield from check.devices
+    yield from (term.device for term in terms_of(check) if term.device)
+    if isinstance(check, ProductCheck):
+        yield from check.between or ()
+
+
+def figures_of(check: Check) -> Iterator[str]:
+    """Yield the figures of the study's text that a check names."""
+    yield from (term.stated for term in terms_of(check) if term.stated)
+    if isinstance(check, LevelCheck) and check.over:
+        yield check.over

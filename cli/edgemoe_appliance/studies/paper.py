@@ -23,7 +23,7 @@ Stratum = Identifier
 FigureName = Annotated[
     str,
     Field(
-        pattern=r"^[a-z0-9_]+_(pct|pp|ratio|tok_s|ms|s|w|c|gib|gb|runs|nodes|prompts|repetitions)$"
+        pattern=r"^[a-z0-9_]+_(pct|pp|ratio|tok_s|ms|s|w|c|gib_per_gb|gib|gb|runs|nodes|prompts|repetitions)$"
     ),
 ]
 # The unit that the end of a figure's name stands for, longest endings first.
@@ -34,6 +34,7 @@ _UNITS = {
     "_pct": "%",
     "_pp": "points",
     "_ratio": "ratio",
+    "_gib_per_gb": "GiB/GB",
     "_gib": "GiB",
     "_gb": "GB",
     "_ms": "ms",
@@ -56,6 +57,7 @@ _FACTORS: Mapping[tuple[str, str], float] = {
     ("%", "ratio"): 0.01,
     ("GB", "B"): GB,
     ("GiB", "B"): GIB,
+    ("GiB/GB", "ratio"): GIB / GB,
     ("ms", "s"): 1e-3,
     ("billion", "1"): 1e9,
 }
@@ -358,12 +360,14 @@ class GraphFacts(Frozen):
     """The nodes of the subject's graph for one token, and where that is known from.
 
     `routing_per_layer` and `expert_per_layer` are those that carry the names which the study's
-    patch looks for. `stated` names what the study prints of them.
+    patch looks for, `block_per_layer` all that lie inside a layer's MoE block, whatever their
+    names. `stated` names what the study prints of them.
     """
 
     nodes: int = Field(gt=0)
     routing_per_layer: int = Field(gt=0)
     expert_per_layer: int = Field(gt=0)
+    block_per_layer: int | None = Field(default=None, gt=0)
     source: str
     stated: NodeCounts
 
@@ -372,12 +376,20 @@ class GraphFacts(Frozen):
         return layers * (self.routing_per_layer + self.expert_per_layer)
 
 
+class ExpertFacts(Frozen):
+    """Bytes of all experts of the subject by the type of file, and where they are known from."""
+
+    bytes_by_file_type: dict[str, int]
+    source: str
+
+
 class Paper(Frozen):
     """study.yaml: what was studied, and every figure that is printed.
 
     `subject` is the model that the study is about, `baseline` the one that its ratios refer to;
     `roles` are the titles of what models stand for, `places` say where the study describes how it
-    was made. `graph` is there where the study counts the nodes of its subject's graph.
+    was made. `graph` is there where the study counts the nodes of its subject's graph, `experts`
+    where it speaks of other quantisations of them.
     """
 
     source: StudySource
@@ -393,3 +405,4 @@ class Paper(Frozen):
     peaks: dict[StudyDeviceId, DevicePeaks] = Field(default_factory=dict)
     graph: GraphFacts | None = None
     mean_context_tokens: MeanContext | None = None
+    experts: ExpertFacts | None = None

@@ -69,6 +69,20 @@ class Quantity(str, Enum):
     ARITHMETIC_USE = "arithmetic-use"
     IMPLIED_WINDOW = "implied-window"
     NODES_OUTSIDE = "nodes-outside"
+    NODES_OUTSIDE_BLOCKS = "nodes-outside-blocks"
+    LOADING_SHARE = "loading-share"
+    WINDOW_TIME = "window-time"
+    HELD_MEMORY = "held-memory"
+    CACHE_BYTES_PER_VALUE = "cache-bytes-per-value"
+    EXPERT_BYTES = "expert-bytes"
+    ROUTING_TIME_PER_TOKEN = "routing-time-per-token"  # noqa: S105
+    CORRECTED_ROUTING_TIME_PER_TOKEN = "corrected-routing-time-per-token"  # noqa: S105
+    CORRECTED_ROUTING_SHARE = "corrected-routing-share"
+    TIME_BEHIND_BASELINE = "time-behind-baseline"
+
+
+# What a device has, whatever runs on it.
+OF_DEVICES = (Quantity.BANDWIDTH, Quantity.PEAK_FLOPS, Quantity.PHYSICAL_MEMORY)
 
 
 class QuantityStatistic(str, Enum):
@@ -149,19 +163,25 @@ def facts_of(quantity: Quantity) -> QuantityFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """One number: a quantity and of what. `arm` is that of the probe, by default per node."""
+    """One number: a quantity and of what.
+
+    `arm` is that of the probe, by default per node; `file_type` names a quantisation, `stated` the
+    figure of the study's text that prints this number where no table does.
+    """
 
     quantity: Quantity
     model: str | None = None
     length: LengthClass | None = None
     stratum: Stratum | None = None
     threads: int | None = None
+    file_type: str | None = None
+    stated: str | None = None
     arm: Arm = Arm.PROBE_PER_NODE
 
     @property
     def key(self) -> str:
         """Return a name for machines: `length-rate.olmoe-1b-7b.long`."""
-        parts = (self.model, self.length, self.stratum)
+        parts = (self.model, self.length, self.stratum, self.file_type)
         return ".".join([self.quantity.value, *(part for part in parts if part)])
 
     def of(self, quantity: Quantity) -> Term:

@@ -50,12 +50,15 @@ from edgemoe_appliance.studies.claims import (
     ClaimsConfig,
     Recomputation,
     UnitCheck,
+    devices_of,
+    figures_of,
     models_of,
     terms_of,
 )
 from edgemoe_appliance.studies.paper import (
     DevicePeaks,
     Energy,
+    ExpertFacts,
     GraphFacts,
     MeanContext,
     Memory,
@@ -127,6 +130,7 @@ class Study:
     peaks: Mapping[str, DevicePeaks]
     graph: GraphFacts | None
     mean_context_tokens: MeanContext | None
+    experts: ExpertFacts | None
     printed: PrintedFigures
     claims: Mapping[str, Claim]
     causes: Mapping[str, AuditCause]
@@ -414,11 +418,14 @@ def _of_claims(study: Study) -> Iterator[_Reference]:
     for claim_id, claim in study.claims.items():
         for place, check in enumerate(claim.checks):
             terms = terms_of(check)
+            file_types = study.experts.bytes_by_file_type if study.experts else ()
             names: tuple[tuple[str, Iterable[str | None], Iterable[str]], ...] = (
                 ("model", models_of(check), study.models),
-                ("device", (*check.devices, *(term.device for term in terms)), study.devices),
+                ("device", devices_of(check), study.devices),
                 ("length", (term.length for term in terms), lengths),
                 ("stratum", (term.stratum for term in terms), strata),
+                ("type of file", (term.file_type for term in terms), file_types),
+                ("stated figure", figures_of(check), study.stated),
             )
             at: KeyPath = ("claims", claim_id, "checks", place)
             for kind, given, allowed in names:

@@ -112,7 +112,7 @@ def test_the_two_families_are_never_mixed(tmp_path: Path) -> None:
     found = judged(evidence_of(tmp_path, (ELSEWHERE, with_rates(rates))))
     conditions = set(FAMILIES[Family.CONDITIONS])
     # What the model files alone decide is the same on any hardware.
-    of_files = {"c18", "c29", "c38"}
+    of_files = {"c18", "c29", "c38a", "c38b", "c41"}
     assert {name for name, each in found.items() if each.verdict in conditions} <= of_files
     directions = [each for name, each in found.items() if name not in of_files]
     assert not {part.verdict for each in directions for part in each.parts} & conditions
@@ -206,8 +206,8 @@ def test_a_software_device_bears_no_verdict_and_is_named(tmp_path: Path) -> None
 def test_cut_prompts_bear_nothing_about_length(tmp_path: Path) -> None:
     cut = replace(ELSEWHERE, prompt_scale=0.06)
     found = judged(evidence_of(tmp_path, (cut, with_rates(RATES))))
-    assert found["c8"].verdict is Verdict.NOT_TESTED
-    assert "cut to 6 % of their words" in found["c8"].missing[0]
+    assert found["c8a"].verdict is Verdict.NOT_TESTED
+    assert "cut to 6 % of their words" in found["c8a"].missing[0]
     assert found["c1"].verdict is Verdict.SAME_DIRECTION
 
 
@@ -226,7 +226,7 @@ def test_falls_with_length_are_judged_from_three_repetitions(tmp_path: Path) -> 
 
     # The claim is of both devices, so both are asked for.
     evidence = evidence_of(tmp_path, (JETSON, falling), (M2, falling))
-    assert judged(evidence)["c8"].verdict is Verdict.REPRODUCED
+    assert judged(evidence)["c8a"].verdict is Verdict.REPRODUCED
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_a_sweep_of_threads(tmp_path: Path) -> None:
 
 def test_routing_is_read_from_the_probed_runs_by_stratum(tmp_path: Path) -> None:
     routed = replace(JETSON, experiments={"router_overhead": ROUTING})
-    found = judged(evidence_of(tmp_path, (routed, routing)))
+    found = judged(evidence_of(tmp_path, (routed, with_rates(RATES, routing))))
     assert found["c14"].verdict is Verdict.REPRODUCED
     share = found["c14"].parts[0].numbers[0]
     assert share.value == pytest.approx(100 * 0.65 / 7.35, rel=0.01)
@@ -266,7 +266,12 @@ def test_routing_is_read_from_the_probed_runs_by_stratum(tmp_path: Path) -> None
     on_m2, on_jetson = found["c23"].parts
     assert on_m2.missing == "no runs of router_overhead on M2"
     assert on_jetson.verdict is Verdict.REPRODUCED
-    assert found["c36"].verdict is Verdict.REPRODUCED
+    assert found["c36a"].verdict is Verdict.REPRODUCED
+    assert found["c36b"].verdict is Verdict.NOT_REPRODUCED
+    # The rates of the headline are those of other runs in the same session.
+    assert found["c43"].verdict is Verdict.REPRODUCED
+    timed = found["c43"].parts[0].numbers[0]
+    assert timed.value == pytest.approx(0.65 / 256 / (1 / 22.9 - 1 / 33.4), rel=0.03)
 
 
 def test_every_verdict_of_a_session_says_what_it_rests_on(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def _claim(verdict: ClaimVerdict) -> dict[str, Any]:
         "numbers": _values(verdict.numbers),
         "units": {number.key: number.unit for number in verdict.numbers},
         "cautions": list(verdict.cautions),
+        "undermined_by": [each.model_dump(mode="json") for each in verdict.undermined_by],
         "missing": list(verdict.missing),
         "parts": [_part(part) for part in verdict.parts],
     }

@@ -13,7 +13,10 @@ from edgemoe_appliance.analysis.claims.estimates import (
 )
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.studies.quantities import Quantity, Term
+
+_NO_GRAPH = "the nodes of the subject's graph are not known"
 
 
 def measure(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
@@ -166,11 +169,128 @@ def _implied_window(evidence: Evidence, place: Place, term: Term) -> MaybeEstima
 
 
 def _nodes_outside(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
-    inside = evidence.study.nodes_inside
+    return _outside(evidence, place, (term, evidence.study.nodes_inside))
+
+
+def _nodes_outside_blocks(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
+    study = evidence.study
+    per_layer = study.graph.block_per_layer if study.graph else None
+    inside = per_layer * study.layers(study.subject) if per_layer else None
+    return _outside(evidence, place, (term, inside))
+
+
+def _outside(evidence: Evidence, place: Place, known: tuple[Term, int | None]) -> MaybeEstimate:
+    term, inside = known
     if inside is None:
-        return Absent(reason="the nodes of the subject's graph are not known")
+        return Absent(reason=_NO_GRAPH)
     nodes = evidence.read(place, term.of(Quantity.GRAPH_NODES))
     return applied(lambda every: (every - inside) / inside, nodes)
+
+
+def _window_time(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
+    """Return how long the window of the energy is, shared out over the tokens: energy / power."""
+    return ratio_of(
+        evidence.read(place, term.of(Quantity.ENERGY_PER_TOKEN)),
+        evidence.read(place, term.of(Quantity.AVERAGE_POWER)),
+    )
+
+
+def _held_memory(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
+    """Return what no dropping of file pages would free: the rest of the peak, swap, the device's.
+
+    Memory of a graphics processor lies outside the resident memory of its process.
+    """
+    return applied(
+        lambda peak, dropped, swapped, device: peak - dropped + swapped + device,
+        *(
+            evidence.read(place, term.of(quantity))
+            for quantity in (
+                Quantity.PEAK_MEMORY,
+                Quantity.FILE_BACKED_MEMORY,
+                Quantity.SWAP,
+                Quantity.DEVICE_MEMORY,
+            )
+        ),
+    )
+
+
+def _cache_bytes_per_value(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
+    """Return the cache of a token over the keys and values that the model's shape has for it."""
+    entry = evidence.study.configs.models.models.get(term.model or "")
+    if entry is None or entry.shape is None:
+        return Absent(reason="the shape of the model is not known")
+    shape = entry.shape
+    values = shape.block_count * shape.head_count_kv * (shape.key_length + shape.value_length)
+    return ratio_of(evidence.read(place, term.of(Quantity.CACHE_BYTES_PER_TOKEN)), exact(values))
+
+
+def _expert_bytes(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
+    study = evidence.study
+    if study.experts is None or term.model != study.subject or term.file_type is None:
+        return Absent(reason="the sizes of the experts by type of file are not known")
+    return exact(study.experts.bytes_by_file_type[term.file_type])
+
+
+def _routing_time_per_token(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
+    tokens = evidence.read(place, _plain(term, Quantity.GENERATED_TOKENS))
+    return ratio_of(evidence.read(place, term.of(Quantity.ROUTING_TIME)), tokens)
+
+
+def _corrected_routing_time_per_token(
+    evidence: Evidence, place: Place, term: Term
+) -> MaybeEstimate:
+    per_token = _routing_time_per_token(evidence, place, term)
+    added = _added_per_token(evidence, place, term)
+    return applied(lambda time, more: max(0.0, time - more), per_token, added)
+
+
+def _corrected_routing_share(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
+    """Return the share of routing were the time that timing adds the same for every node."""
+    graph = evidence.study.graph
+    if graph is None:
+        return Absent(reason=_NO_GRAPH)
+    tokens = evidence.read(place, _plain(term, Quantity.GENERATED_TOKENS))
+    expert_nodes = graph.expert_per_layer / graph.routing_per_layer
+
+    def share_pct(routing: float, experts: float, added: float, n: float) -> float:
+        left = max(0.0, routing - added * n)
+        return 100 * left / (left + max(0.0, experts - added * expert_nodes * n))
+
+    return applied(
+        share_pct,
+        evidence.read(place, term.of(Quantity.ROUTING_TIME)),
+        evidence.read(place, term.of(Quantity.EXPERT_TIME)),
+        _added_per_token(evidence, place, term),
+        tokens,
+    )
+
+
+def _added_per_token(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
+    """Return what timing adds to the routing nodes of a token, every node costing the same."""
+    graph, study = evidence.study.graph, evidence.study
+    if graph is None:
+        return Absent(reason=_NO_GRAPH)
+    share = graph.routing_per_layer * study.layers(study.subject) / graph.nodes
+    whole = Term(quantity=Quantity.PROBE_COST, model=term.model)
+    return applied(lambda cost: share * cost, _probe_cost(evidence, place, whole))
+
+
+def _plain(term: Term, quantity: Quantity) -> Term:
+    """Return a quantity of the same model over all its prompts."""
+    return Term(quantity=quantity, model=term.model)
+
+
+def _time_behind_baseline(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
+    """Return how much longer a token takes than one of the baseline, by the headline rates."""
+    headline = next((p for p in evidence.places(Feeds.HEADLINE) if p.id == place.id), None)
+    if headline is None:
+        return Absent(reason=f"no headline rates of {place.label}")
+    rate = Quantity.GENERATION_RATE
+    own, other = (
+        evidence.read(headline, Term(quantity=rate, model=model))
+        for model in (term.model, evidence.study.baseline)
+    )
+    return applied(lambda a, b: 1 / a - 1 / b, own, other)
 
 
 _DERIVED: Mapping[Quantity, Callable[[Evidence, Place, Term], MaybeEstimate]] = {
@@ -186,4 +306,13 @@ _DERIVED: Mapping[Quantity, Callable[[Evidence, Place, Term], MaybeEstimate]] = 
     Quantity.IMPLIED_WINDOW: _implied_window,
     Quantity.NODES_OUTSIDE: _nodes_outside,
     Quantity.TOTAL_TRAFFIC_SHARE: _total_traffic_share,
+    Quantity.NODES_OUTSIDE_BLOCKS: _nodes_outside_blocks,
+    Quantity.WINDOW_TIME: _window_time,
+    Quantity.HELD_MEMORY: _held_memory,
+    Quantity.CACHE_BYTES_PER_VALUE: _cache_bytes_per_value,
+    Quantity.EXPERT_BYTES: _expert_bytes,
+    Quantity.ROUTING_TIME_PER_TOKEN: _routing_time_per_token,
+    Quantity.CORRECTED_ROUTING_TIME_PER_TOKEN: _corrected_routing_time_per_token,
+    Quantity.CORRECTED_ROUTING_SHARE: _corrected_routing_share,
+    Quantity.TIME_BEHIND_BASELINE: _time_behind_baseline,
 }

@@ -131,6 +131,7 @@ def _judge(evidence: Evidence, claim_id: str, claim: Claim) -> ClaimVerdict:
         brief=_brief(verdict, parts),
         tolerance=claim.why,
         parts=tuple(replace(part, verdict=part.verdict.within(family)) for part in parts),
+        undermined_by=claim.undermined_by,
         scope_reasons=tuple(dict.fromkeys(r for stage in stages for r in stage.reasons)),
         cautions=tuple(dict.fromkeys(c for stage in stages for c in stage.cautions)),
         missing=tuple(dict.fromkeys(part.missing for part in parts if part.missing)),
@@ -157,6 +158,7 @@ def _untestable(evidence: Evidence, claim_id: str, claim: Claim) -> ClaimVerdict
         brief=f"not testable: {reason}",
         tolerance=claim.why,
         parts=(),
+        undermined_by=claim.undermined_by,
         missing=(reason,),
     )
 
@@ -178,7 +180,7 @@ def _answer(evidence: Evidence, question: Question, named: Sequence[StudyDeviceI
     places = tuple(place.id for place in stage.places.values())
     stood_in = stage.scope is Scope.DIRECTION and len(set(places)) == 1
     # On hardware that stands for both devices the same question is asked once.
-    terms = tuple(a.term for a in question.terms) if stood_in else question.terms
+    terms = tuple((a.term, a.choice) for a in question.terms) if stood_in else question.terms
     return _JudgedPart(
         part=part, stage=stage, key=(question.about, terms, places, limits.model_dump_json())
     )

@@ -79,9 +79,13 @@ class StudyEvidence:
         if reason := self._why_absent(place, term):
             return Absent(reason=reason)
         facts = facts_of(term.quantity)
-        if facts.printed:
-            name = facts.printed.format(
-                device=place.device, model=term.model, length=term.length, stratum=term.stratum
+        if facts.printed or term.stated:
+            name = (
+                f"stated/{term.stated}"
+                if term.stated
+                else facts.printed.format(
+                    device=place.device, model=term.model, length=term.length, stratum=term.stratum
+                )
             )
             figure = printed_estimate(self.study.printed, name)
             factor = unit_factor(figure_unit(name), facts.unit)
@@ -133,7 +137,8 @@ class StudyEvidence:
         """Return the part of the variance between prompts: at least, or as long ones let expect."""
         procedure = self.study.procedure
         if term.quantity is Quantity.PROMPT_VARIANCE:
-            return self._prompt_variance(device, term, more_long=0)
+            found = self._prompt_variance(device, term, more_long=0)
+            return found if isinstance(found, Absent) else _at_least(found)
         if procedure.long_category is None:
             return Absent(reason="no category of the study's prompts is known to be long")
         # Categories of equal size; that of the long prompts is one of them.
@@ -195,7 +200,8 @@ class StudyEvidence:
         facts = facts_of(term.quantity)
         if device is not None and facts.is_energy and not device.energy_reported:
             return f"the study reports no energy on {place.label}"
-        if term.length and facts.printed and "{length}" not in facts.printed:
+        in_text = term.stated is not None
+        if term.length and facts.printed and "{length}" not in facts.printed and not in_text:
             return "the study does not print it by length of prompt"
         if term.arm is not Arm.PROBE_PER_NODE:
             return "the study timed every node, no groups of them"
@@ -230,6 +236,11 @@ def quantity_of_work(work: TokenWork | Absent, quantity: Quantity) -> Estimate |
             Quantity.ATTENTION_FLOPS: work.attention_flops_per_position,
         }[quantity]
     )
+
+
+def _at_least(part: Estimate) -> Estimate:
+    """Return a part of a whole in per cent of which only the least is known."""
+    return within(low_of(part), max(100.0, high_of(part)), Basis.ROUNDING, value=part.value)
 
 
 def bandwidth_of(target: Target) -> Estimate | Absent:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from edgemoe_appliance.analysis.claims.derived import (
     applied,
@@ -14,9 +14,18 @@ from edgemoe_appliance.analysis.claims.derived import (
     ratio_at,
     ratio_of,
 )
-from edgemoe_appliance.analysis.claims.estimates import MaybeEstimate
+from edgemoe_appliance.analysis.claims.estimates import (
+    Basis,
+    Estimate,
+    MaybeEstimate,
+    printed_estimate,
+    scaled,
+    within,
+)
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
+from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.claims import (
     Claim,
     DifferenceCheck,
@@ -29,8 +38,8 @@ from edgemoe_appliance.studies.claims import (
     TermSpec,
     check_unit,
 )
-from edgemoe_appliance.studies.paper import StudyDeviceId
-from edgemoe_appliance.studies.quantities import Quantity, Term, facts_of
+from edgemoe_appliance.studies.paper import StudyDeviceId, figure_unit, unit_factor
+from edgemoe_appliance.studies.quantities import OF_DEVICES, Quantity, Term, facts_of
 
 PlacesByDevice = Mapping[StudyDeviceId, Place]
 _ABOVE_ONE = Limits(above=1)
@@ -39,10 +48,29 @@ _ABOVE_ZERO = Limits(above=0)
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceTerm:
-    """A term on a device."""
+    """A term on a device.
+
+    With `choice` the term names no model: it is of that of the named models which has the highest
+    number, or the lowest.
+    """
 
     device: StudyDeviceId
     term: Term
+    choice: Literal["highest", "lowest"] | None = None
+    among: tuple[str, ...] = ()
+
+    def settled(self, evidence: Evidence, places: PlacesByDevice) -> DeviceTerm:
+        """Return the same of the chosen model, the first where none has a number."""
+        if self.choice is None:
+            return self
+        values: dict[str, float] = {}
+        for model in self.among:
+            found = measure(evidence, places[self.device], replace(self.term, model=model))
+            if isinstance(found, Estimate):
+                values[model] = found.value
+        pick = max if self.choice == "highest" else min
+        chosen = pick(values, key=lambda model: values[model]) if values else self.among[0]
+        return DeviceTerm(device=self.device, term=replace(self.term, model=chosen))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,9 +156,10 @@ def _question(
     model: str | None,
 ) -> Question:
     if isinstance(check, ProductCheck):
-        return _product_question(check, held, device)
+        return _product_question(check, held, device, model)
     if isinstance(check, LevelCheck):
-        return _level_question(held, _asked(check.term, device, model))
+        asked = _asked(check.term, device, model)
+        return _over_figure_question(held, asked, check.over) if check.over else _level(held, asked)
     top, bottom = _asked(check.top, device, model), _asked(check.bottom, device, model)
     if isinstance(check, RatioCheck):
         return _ratio_question(top, bottom, held)
@@ -138,12 +167,49 @@ def _question(
 
 
 def _asked(spec: TermSpec, device: StudyDeviceId, model: str | None) -> DeviceTerm:
-    return DeviceTerm(device=spec.device or device, term=spec.term(model))
+    choice: Literal["highest", "lowest"] | None = "highest" if spec.highest_of else None
+    if spec.lowest_of:
+        choice = "lowest"
+    return DeviceTerm(
+        device=spec.device or device,
+        term=spec.term(None if choice else model),
+        choice=choice,
+        among=spec.highest_of or spec.lowest_of,
+    )
 
 
-def _level_question(held: _HeldTo, asked: DeviceTerm) -> Question:
+def _over_figure_question(held: _HeldTo, asked: DeviceTerm, figure: str) -> Question:
+    """Return a question about a number over a figure that stands in the study's text."""
+
     def answer(evidence: Evidence, places: PlacesByDevice) -> Answer:
-        shown = _shown(evidence, places, asked)
+        study, shown = evidence.study, _shown(evidence, places, asked)
+        factor = unit_factor(figure_unit(figure), shown.unit)
+        found = ratio_of(shown.found, scaled(_stated(study, figure), factor))
+        whole = NamedEstimate(
+            key=f"ratio.{asked.term.key}/{figure}@{_where(places, asked)}",
+            label=f"{shown.label} / {study.stated[figure].of}",
+            unit="ratio",
+            found=found,
+        )
+        return found, (whole, shown)
+
+    return replace(_level(held, asked), about="over-figure", unit="ratio", answer=answer)
+
+
+def _stated(study: Study, figure: str) -> Estimate:
+    """Return a figure of the text; a range is taken as it stands, not for two rounded numbers."""
+    stated = study.stated[figure]
+    if stated.low is not None and stated.high is not None:
+        return within(stated.low, stated.high, Basis.TOLERANCE)
+    found = printed_estimate(study.printed, f"stated/{figure}")
+    if isinstance(found, Absent):
+        raise KeyError(figure)  # the study was read well: every name is that of a figure
+    return found
+
+
+def _level(held: _HeldTo, asked: DeviceTerm) -> Question:
+    def answer(evidence: Evidence, places: PlacesByDevice) -> Answer:
+        shown = _shown(evidence, places, asked.settled(evidence, places))
         return shown.found, (shown,)
 
     return Question(
@@ -160,9 +226,10 @@ def _level_question(held: _HeldTo, asked: DeviceTerm) -> Question:
 
 def _ratio_question(top: DeviceTerm, bottom: DeviceTerm, held: _HeldTo) -> Question:
     def answer(evidence: Evidence, places: PlacesByDevice) -> Answer:
-        found = _ratio(evidence, places, top, bottom)
-        whole = _shown_pair(evidence, places, (top, bottom), found)
-        return found, (whole, *(_shown(evidence, places, each) for each in (top, bottom)))
+        pair = (top.settled(evidence, places), bottom.settled(evidence, places))
+        found = _ratio(evidence, places, *pair)
+        whole = _shown_pair(evidence, places, pair, found)
+        return found, (whole, *(_shown(evidence, places, each) for each in pair))
 
     return Question(
         about="ratio",
@@ -181,11 +248,12 @@ def _difference_question(held: _HeldTo, top: DeviceTerm, bottom: DeviceTerm) -> 
     unit = "points" if own == "%" else own
 
     def answer(evidence: Evidence, places: PlacesByDevice) -> Answer:
-        parts = [_shown(evidence, places, each) for each in (top, bottom)]
+        pair = (top.settled(evidence, places), bottom.settled(evidence, places))
+        parts = [_shown(evidence, places, each) for each in pair]
         found = applied(lambda a, b: a - b, *(part.found for part in parts))
         whole = NamedEstimate(
-            key=f"difference.{_pair_key(places, top, bottom)}",
-            label=_pair_label(evidence, places, (top, bottom), "less"),
+            key=f"difference.{_pair_key(places, *pair)}",
+            label=_pair_label(evidence, places, pair, "less"),
             unit=unit,
             found=found,
         )
@@ -203,11 +271,16 @@ def _difference_question(held: _HeldTo, top: DeviceTerm, bottom: DeviceTerm) -> 
     )
 
 
-def _product_question(check: ProductCheck, held: _HeldTo, device: StudyDeviceId) -> Question:
+def _product_question(
+    check: ProductCheck, held: _HeldTo, device: StudyDeviceId, model: str | None
+) -> Question:
     def pair(quantity: Quantity) -> tuple[DeviceTerm, DeviceTerm]:
+        above, below = check.between or (device, device)
+        models = (check.top or model, check.bottom or model)
+        top, bottom = (None, None) if quantity in OF_DEVICES else models
         return (
-            DeviceTerm(device=device, term=Term(quantity=quantity, model=check.top)),
-            DeviceTerm(device=device, term=Term(quantity=quantity, model=check.bottom)),
+            DeviceTerm(device=above, term=Term(quantity=quantity, model=top)),
+            DeviceTerm(device=below, term=Term(quantity=quantity, model=bottom)),
         )
 
     whole, factors = pair(check.whole), [pair(each) for each in check.factors]
@@ -219,9 +292,11 @@ def _product_question(check: ProductCheck, held: _HeldTo, device: StudyDeviceId)
         ]
         found = applied(lambda of, *parts: math.prod(parts) / of, *(each.found for each in shown))
         names = " x ".join(facts_of(each).title for each in check.factors)
+        names = names if len(check.factors) == 1 else f"({names})"
+        of_model = f" of {evidence.study.model_name(model)}" if model else ""
         explained = NamedEstimate(
-            key=f"explained.{check.whole.value}",
-            label=f"({names}) / {facts_of(check.whole).title}, as ratios",
+            key=".".join(["explained", check.whole.value, *([model] if model else [])]),
+            label=f"{names} / {facts_of(check.whole).title}{of_model}, as ratios",
             unit="ratio",
             found=found,
         )
@@ -326,7 +401,7 @@ def _pair_key(places: PlacesByDevice, top: DeviceTerm, bottom: DeviceTerm) -> st
     if above.quantity is not below.quantity:
         return f"{above.key}/{below.quantity.value}@{where}"
     if above.model == below.model:
-        return f"{above.key}/{below.stratum or below.length}@{where}"
+        return f"{above.key}/{below.stratum or below.length or below.file_type}@{where}"
     return f"{above.key}/{below.model}@{where}"
 
 
@@ -342,7 +417,7 @@ def _label(evidence: Evidence, places: PlacesByDevice, asked: DeviceTerm) -> str
     words = facts_of(term.quantity).title
     if term.model:
         words += f" of {evidence.study.model_name(term.model)}"
-    if kind := term.length or term.stratum:
+    if kind := term.length or term.stratum or term.file_type:
         words += f" ({kind})"
     return f"{words} on {places[asked.device].label}" if len(places) > 1 else words
 
@@ -356,11 +431,12 @@ def _pair_label(
     title, name = facts_of(above.quantity).title, evidence.study.model_name
     if top.device != bottom.device:
         one, other = places[top.device].label, places[bottom.device].label
-        return f"{title} of {name(above.model)}, {one} {sign} {other}"
+        of_model = f" of {name(above.model)}" if above.model else ""
+        return f"{title}{of_model}, {one} {sign} {other}"
     if above.quantity is not below.quantity:
         return f"{title} {sign} {facts_of(below.quantity).title}, {name(above.model)}"
     if above.model == below.model:
-        kinds = [term.stratum or term.length for term in (above, below)]
+        kinds = [term.stratum or term.length or term.file_type for term in (above, below)]
         return f"{title} of {name(above.model)}, {kinds[0]} {sign} {kinds[1]}"
     where = f" on {places[top.device].label}" if len(places) > 1 else ""
     return f"{title}, {name(above.model)} {sign} {name(below.model)}{where}"

@@ -12,7 +12,7 @@ from edgemoe_appliance.analysis.claims.evidence import Scope
 from edgemoe_appliance.analysis.claims.repetitions import MoreRuns
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.analysis.table_model import Source
-from edgemoe_appliance.studies.claims import Limits
+from edgemoe_appliance.studies.claims import Limits, Undermining
 
 
 class Family(str, Enum):
@@ -126,7 +126,8 @@ class ClaimVerdict:
     `statement` is the claim in this project's words, `tolerance` what its limits rest on, `brief`
     the number that decides, or what is missing, on one line.
     `scope_reasons` say why it is the direction only, `cautions` are to be read with the verdict,
-    `missing` is what was not there.
+    `missing` is what was not there, `undermined_by` the audits that the study's number does not
+    survive unharmed.
     """
 
     id: str
@@ -142,6 +143,7 @@ class ClaimVerdict:
     scope_reasons: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    undermined_by: tuple[Undermining, ...] = ()
 
     @property
     def numbers(self) -> tuple[Number, ...]:
