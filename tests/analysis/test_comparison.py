@@ -179,7 +179,7 @@ def test_other_files_hosts_engines_and_threads_are_named(
         model_sha256={"olmoe-1b-7b": "1" * 64},
     )
     compared = compare(Synthetic(), b)
-    assert {each.fact for each in compared.of(Area.HOST)} == {"machine", "memory"}
+    assert {each.fact for each in compared.of(Area.HOST)} == {"Machine", "Memory"}
     assert {"pin", "llama-cli"} <= {each.fact for each in compared.of(Area.ENGINE)}
     assert {each.fact for each in compared.of(Area.TARGET)} == {"threads"}
     (olmoe, *_) = compared.of(Area.MODELS)
@@ -270,7 +270,7 @@ def test_the_document_is_plain_data_of_the_same_content(
 ) -> None:
     compared = compare(Synthetic(), Synthetic(host_name="b"), changes_b=scaled(gen_tok_s=2.0))
     document = json.loads(json.dumps(comparison_document(compared), allow_nan=False))
-    assert document["differences"]["host"][0]["fact"] == "machine"
+    assert document["differences"]["host"][0]["fact"] == "Machine"
     assert document["results"][0]["outcome"] == "sessions_differ"
     assert document["results"][0]["ratio"] == pytest.approx(2.0)
     assert len(document["results"]) == len(compared.results.rows)
@@ -306,6 +306,6 @@ def test_another_power_mode_is_named_and_what_moves_by_itself_is_not(tmp_path: P
         found += load_sessions([folder]).sessions
     told = {each.fact: (each.a, each.b) for each in differences(*found)}
     assert told == {
-        "power mode": ("15W", "25W"),
-        "clocks": ("device gpu 306 to 612 MHz", "device gpu 306 to 918 MHz"),
+        "Power mode": ("15W", "25W"),
+        "Device clocks": ("gpu: 306 to 612 MHz", "gpu: 306 to 918 MHz"),
     }

@@ -19,7 +19,7 @@ from docker.errors import DockerException
 from edgemoe_appliance.app.faults import as_ours, usage_error
 from edgemoe_appliance.app.main import _invoke
 from edgemoe_appliance.app.report import session_folders
-from edgemoe_appliance.bench.paths import default_folders, session_name
+from edgemoe_appliance.bench.paths import default_folders, default_session
 from edgemoe_appliance.bench.prepare import BenchRequest
 from edgemoe_appliance.errors import (
     ApplianceError,
@@ -28,6 +28,7 @@ from edgemoe_appliance.errors import (
     RecordError,
     VerificationError,
 )
+from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
 from edgemoe_appliance.schema.text import printable
 from tests.analysis.journals import write_session
 
@@ -105,8 +106,20 @@ def test_a_name_longer_than_any_file_s_is_one_line(work: Path) -> None:
 @pytest.mark.parametrize("count", [1, 4, 40])
 def test_names_from_many_parts_can_be_kept_and_told_apart(count: int) -> None:
     parts = [f"experiment-{number}" for number in range(count)]
-    names = {session_name(parts), session_name([*parts, "x"]), session_name([*parts[::-1], "y"])}
-    assert len(names) == 3
+    native, container = RuntimeKind
+    names = [
+        *(
+            default_session(each, twins=None, runtime=native)
+            for each in (parts, [*parts, "x"], [*parts[::-1], "y"])
+        ),
+        # Whatever makes another plan makes another name, in whichever command it is said.
+        *(default_session(parts, twins=twins, runtime=native) for twins in TwinScale),
+        default_session(parts, twins=None, runtime=container),
+        default_session(parts, twins=None, runtime=native, pin="b4404"),
+        default_session(parts, twins=None, runtime=native, portable=True),
+        default_session(parts, twins=None, runtime=native, by_need=True),
+    ]
+    assert len(set(names)) == len(names)
     assert all(len(name) <= 64 for name in names)
 
 

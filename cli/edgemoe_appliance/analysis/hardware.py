@@ -18,6 +18,8 @@ _NAMES = (
     *("Processor clocks", "Device clocks", "Memory clock", "Swap areas", "Fans"),
     *("Cooling devices", "Temperatures at the start"),
 )
+# What a machine does, beside what it is.
+_MOVING = ("Kernel", "Fans", "Cooling devices", "Temperatures at the start")
 # Where the target computes on another device than the processor.
 _ACCELERATORS = "Accelerators"
 _PWM_MAXIMUM = 255
@@ -40,8 +42,12 @@ def _cores(physical: int | None, logical: int) -> str:
     return f"{logical} logical" if physical is None else f"{physical} physical, {logical} logical"
 
 
-def describe_hardware(facts: HardwareFacts | None) -> HardwareTexts:
-    """Return a hardware record in words; None is a journal of before there was one."""
+def describe_hardware(facts: HardwareFacts | None, *, is_lasting: bool = False) -> HardwareTexts:
+    """Return a hardware record in words; None is a journal of before there was one.
+
+    With `is_lasting`, without what moves from moment to moment: what clocks, fans and temperatures
+    were, and how much swap was in use.
+    """
     if facts is None:
         return dict.fromkeys(_NAMES, _OLDER)
     why = facts.absent
@@ -49,22 +55,27 @@ def describe_hardware(facts: HardwareFacts | None) -> HardwareTexts:
     def told(text: str | None, fact: str) -> str | Absent:
         return text or Absent(reason=why.get(fact, NOT_TOLD))
 
+    now = {"current_hz": None} if is_lasting else {}
+    clocks = [clock.model_copy(update=now) for clock in facts.clocks]
+    swap = [_swap_area(area, is_lasting=is_lasting) for area in facts.swap]
     values = (
         told(facts.device, "device"),
         told(facts.firmware, "firmware"),
         told(_release(facts), "release"),
         facts.kernel,
         told(facts.system, "system"),
-        told(_power_mode(facts), "power mode"),
-        told(_clocks(facts.clocks, "processor"), "processor clocks"),
-        told(_clocks(facts.clocks, "device"), "device clocks"),
-        told(_clocks(facts.clocks, "memory"), "memory clock"),
-        told("; ".join(map(_swap_area, facts.swap)) or _none_unless(why, "swap"), "swap"),
+        told(_power_mode(facts, is_lasting=is_lasting), "power mode"),
+        told(_clocks(clocks, "processor"), "processor clocks"),
+        told(_clocks(clocks, "device"), "device clocks"),
+        told(_clocks(clocks, "memory"), "memory clock"),
+        told("; ".join(swap) or _none_unless(why, "swap"), "swap"),
         told("; ".join(map(_fan, facts.fans)), "fans"),
         told(_cooling(facts), "cooling devices"),
         told(_temperatures(facts.temps_c), "temperatures"),
     )
     told_of = dict(zip(_NAMES, values, strict=True))
+    if is_lasting:
+        told_of = {name: text for name, text in told_of.items() if name not in _MOVING}
     if facts.accelerators or _ACCELERATORS.lower() in why:
         devices = "; ".join(map(describe_accelerator, facts.accelerators))
         told_of[_ACCELERATORS] = told(devices, _ACCELERATORS.lower())
@@ -89,10 +100,13 @@ def _release(facts: HardwareFacts) -> str | None:
     return f"{facts.release} (JetPack {jetpack})"
 
 
-def _power_mode(facts: HardwareFacts) -> str | None:
+def _power_mode(facts: HardwareFacts, *, is_lasting: bool) -> str | None:
+    """Return the mode by name; the id of one that has a name differs between firmwares."""
     mode = facts.power_mode
     if mode is None:
         return None
+    if mode.name and is_lasting:
+        return mode.name
     return f"{mode.name} (id {mode.id})" if mode.name else f"id {mode.id}, its name is not known"
 
 
@@ -126,10 +140,11 @@ def _range(low_hz: int | None, high_hz: int | None) -> str:
     return f"{low} MHz" if low == high else f"{low} to {high} MHz"
 
 
-def _swap_area(area: SwapArea) -> str:
+def _swap_area(area: SwapArea, *, is_lasting: bool) -> str:
     packed = f", compressed in memory ({area.compression})" if area.compression else ""
-    used = f"{gib(area.used_bytes):.2f} of {gib(area.size_bytes):.2f} GiB used"
-    return f"{area.name}: {used}, priority {area.priority}{packed}"
+    size = f"{gib(area.size_bytes):.2f} GiB"
+    size = size if is_lasting else f"{gib(area.used_bytes):.2f} of {size} used"
+    return f"{area.name}: {size}, priority {area.priority}{packed}"
 
 
 def _fan(fan: Fan) -> str:

@@ -77,7 +77,7 @@ def bench(
     ] = False,
 ) -> None:
     """Measure experiments on a target; what a session holds already is not measured again."""
-    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.bench.paths import default_folders, default_session
     from edgemoe_appliance.bench.preflight import check_host, require_fit
     from edgemoe_appliance.bench.prepare import BenchRequest, prepare_bench
     from edgemoe_appliance.bench.runtime import ImageOptions, open_runtime
@@ -97,10 +97,10 @@ def bench(
         session=session
         if session is not None
         else default_session(
-            target,
-            (*experiments, *(model or ())),
-            twins,
-            runtime,
+            (target, *experiments, *(model or ())),
+            twins=twins,
+            runtime=runtime,
+            pin=pin,
             portable=portable,
             by_need=precision is not None,
         ),
@@ -175,26 +175,6 @@ def _named(prepared: BenchSetup, session: str) -> BenchSetup:
     from dataclasses import replace
 
     return replace(prepared, plan=prepared.plan.model_copy(update={"session": session}))
-
-
-def default_session(
-    target: str,
-    experiments: tuple[str, ...],
-    twins: TwinScale | None,
-    runtime: RuntimeKind,
-    *,
-    portable: bool = False,
-    by_need: bool = False,
-) -> str:
-    """Return the name under which the same command finds its session again."""
-    from edgemoe_appliance.bench.paths import session_name
-
-    parts = [target, *experiments]
-    parts += [f"{twins.value}-twins"] if twins else []
-    parts += [runtime.value] if runtime is RuntimeKind.CONTAINER else []
-    parts += ["portable"] if portable else []
-    parts += ["by-need"] if by_need else []
-    return session_name(parts)
 
 
 def _measure_all(prepared: BenchSetup, folders: Folders) -> RunFailedError | None:

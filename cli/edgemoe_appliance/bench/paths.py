@@ -11,6 +11,7 @@ from typing import Final
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.base import digest_of
+from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
 from edgemoe_appliance.schema.configs import IDENTIFIER_PATTERN
 from edgemoe_appliance.schema.resources import resource_folder, work_root
 from edgemoe_appliance.schema.roots import CACHE, MODELS, WORK
@@ -70,7 +71,27 @@ def require_session_name(name: str) -> None:
         )
 
 
-def session_name(parts: Sequence[str]) -> str:
-    """Return a name for what has these parts; equal parts have equal names."""
-    name = "-".join(parts)
+def default_session(
+    parts: Sequence[str],
+    *,
+    twins: TwinScale | None,
+    runtime: RuntimeKind,
+    pin: str | None = None,
+    portable: bool = False,
+    by_need: bool = False,
+) -> str:
+    """Return the name under which the same command finds its session again.
+
+    Whatever makes another plan makes another name; `parts` say what is measured and where.
+    """
+    name = "-".join(
+        (
+            *parts,
+            *([pin] if pin else []),
+            *([f"{twins.value}-twins"] if twins else []),
+            *([runtime.value] if runtime is RuntimeKind.CONTAINER else []),
+            *(["portable"] if portable else []),
+            *(["by-need"] if by_need else []),
+        )
+    )
     return name if len(name) <= _LONGEST else f"{name[:_KEPT]}-{digest_of(name)[:8]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgemoe_appliance.bench.paths import session_name
+from edgemoe_appliance.bench.paths import default_session
 from edgemoe_appliance.bench.prepare import BenchRequest
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EvaluationConfig
@@ -91,10 +91,11 @@ def _evaluation(
 
 
 def _session(asked: EvaluationOptions, target: str, twins: TwinScale | None) -> str:
-    parts = [_KICK if asked.kick_the_tires else f"{_PREFIX}-{target}"]
-    parts += asked.experiments
-    parts += [asked.pin] if asked.pin else []
-    parts += ["portable"] if asked.portable else []
-    parts += [f"{twins.value}-twins"] if twins else []
-    parts += [asked.runtime.value] if asked.runtime is RuntimeKind.CONTAINER else []
-    return session_name(parts)
+    head = _KICK if asked.kick_the_tires else f"{_PREFIX}-{target}"
+    return default_session(
+        (head, *asked.experiments),
+        twins=twins,
+        runtime=asked.runtime,
+        pin=asked.pin,
+        portable=asked.portable,
+    )

@@ -37,7 +37,7 @@ from edgemoe_appliance.analysis.conditions import (
     with_prompts_of,
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions
-from edgemoe_appliance.analysis.statistics import Absent, Sample
+from edgemoe_appliance.analysis.statistics import Absent, Sample, against_best
 from edgemoe_appliance.analysis.table_model import Source
 from edgemoe_appliance.schema.configs import Arm, Feeds, GitSource
 from edgemoe_appliance.schema.plan import PlannedModel
@@ -234,18 +234,19 @@ class SessionEvidence:
     def _thread_loss(self, place: Place, term: Term) -> Estimate | Absent:
         """Return by how much a number of threads stays below the best one, in per cent."""
         counts = sorted(threads for _, threads in self._of(place).pools)
-        samples: dict[int, Sample] = {}
+        samples: dict[int | None, Sample] = {}
         for threads in counts:
             one = replace(term, quantity=Quantity.GENERATION_RATE, threads=threads)
             sample = self._sample(place, one)
             if isinstance(sample, Sample):
                 samples[threads] = sample
-        if term.threads not in samples or len(samples) < 2:
+        pair = against_best(samples, term.threads)
+        if isinstance(pair, Absent):
             return Absent(reason=f"no sweep of threads with {term.threads} among them")
-        best = max(samples, key=lambda threads: float(samples[threads].values.mean()))
-        if best == term.threads:
+        own, best = pair
+        if own is best:
             return exact(0.0)
-        found = ratio_estimate(samples[term.threads], samples[best])
+        found = ratio_estimate(own, best)
         return found if isinstance(found, Absent) else _fall(found)
 
     def _of_file(self, runs: ModelRuns, quantity: Quantity) -> Estimate | Absent:

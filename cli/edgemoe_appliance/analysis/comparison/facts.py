@@ -9,11 +9,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from edgemoe_appliance.analysis.hardware import HardwareTexts, describe_hardware, describe_host
 from edgemoe_appliance.analysis.sessions import PlanFacts, SessionFacts
 from edgemoe_appliance.schema.base import digest_of
-from edgemoe_appliance.schema.hardware import Clock, HardwareFacts, PowerMode, SwapArea
 from edgemoe_appliance.schema.plan import EngineBuild, PlannedModel
-from edgemoe_appliance.schema.units import gib
 
 NOT_THERE = "not in this session"
 _DIGEST_SHOWN = 16
@@ -80,53 +79,25 @@ def _facts(session: SessionFacts, experiments: Collection[str]) -> Mapping[Area,
 def _host(session: SessionFacts) -> FactTexts:
     hosts = [period.host for period in session.periods]
     powers = [period.power for period in session.periods if period.power is not None]
+    found = [period.hardware for period in session.periods if period.hardware is not None]
     return {
         # A container has a host name of its own, which says nothing about the machine.
-        "machine": _each(
+        "Machine": _each(
             "in a container, not known" if host.in_container else _short(host.hostname_sha256)
             for host in hosts
         ),
-        "processor": _each(host.cpu_model for host in hosts),
-        "cores": _each(f"{host.cores_physical}, {host.cores_logical} logical" for host in hosts),
-        "memory": _each(f"{gib(host.memory_bytes):.2f} GiB" for host in hosts),
-        "swap": _each(f"{gib(host.swap_bytes):.2f} GiB" for host in hosts),
-        "system": _each(f"{host.system} {host.release}, {host.machine}" for host in hosts),
-        "governor": _each(host.governor for host in hosts),
+        **_of_periods([describe_host(host) for host in hosts]),
         "Python": _each(host.python for host in hosts),
-        "power source": _each(power.primary.value if power.primary else "none" for power in powers),
-        **_hardware([s.hardware for s in session.periods if s.hardware is not None]),
+        "Power source": _each(power.primary.value if power.primary else "none" for power in powers),
+        **_of_periods([describe_hardware(each, is_lasting=True) for each in found]),
     }
 
 
-def _hardware(found: Sequence[HardwareFacts]) -> FactTexts:
-    """Return what the machine said of itself, without what moves from moment to moment."""
-    return {
-        "device": _each(each.device for each in found),
-        "firmware": _each(each.firmware for each in found),
-        "Jetson Linux": _each(each.release for each in found),
-        "distribution": _each(each.system for each in found),
-        "power mode": _each(_power_mode(each.power_mode) for each in found),
-        "clocks": _each(", ".join(map(_clock, each.clocks)) or None for each in found),
-        "swap areas": _each(", ".join(map(_swap_area, each.swap)) or "none" for each in found),
-    }
-
-
-def _power_mode(mode: PowerMode | None) -> str | None:
-    return None if mode is None else mode.name or f"number {mode.id}"
-
-
-def _clock(clock: Clock) -> str:
-    """Return the range that a clock may move in, in MHz."""
-    low, high = (
-        "?" if hz is None else f"{hz / 1e6:g}" for hz in (clock.minimum_hz, clock.maximum_hz)
-    )
-    governor = f" {clock.governor}" if clock.governor else ""
-    return f"{clock.kind} {clock.name} {low} to {high} MHz{governor}"
-
-
-def _swap_area(area: SwapArea) -> str:
-    kind = f" compressed ({area.compression})" if area.compression else ""
-    return f"{gib(area.size_bytes):.2f} GiB{kind}"
+def _of_periods(periods: Sequence[HardwareTexts]) -> FactTexts:
+    """Return the facts of all measuring periods by name, in the words of the hardware record."""
+    names = dict.fromkeys(name for period in periods for name in period)
+    values = {name: [period.get(name) for period in periods] for name in names}
+    return {name: _each(v if isinstance(v, str) else None for v in values[name]) for name in names}
 
 
 def _target(plan: PlanFacts) -> FactTexts:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from edgemoe_appliance.analysis.statistics.results import Absent
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
+KeyT = TypeVar("KeyT", bound=Hashable)
 
 
 class Sample:
@@ -98,6 +99,19 @@ def on_common_prompts(*samples: Sample) -> tuple[Sample, ...]:
     """Return the samples without the prompts that not all of them have."""
     common = set.intersection(*(set(sample.by_prompt) for sample in samples))
     return tuple(sample.of_prompts(common) for sample in samples)
+
+
+def against_best(samples: Mapping[KeyT, Sample], own: KeyT) -> tuple[Sample, Sample] | Absent:
+    """Return one of several samples and the one with the highest mean, on the prompts of all.
+
+    They are the same sample where `own` is the best one. Empty samples do not count.
+    """
+    kept = {key: sample for key, sample in samples.items() if sample.n}
+    common = dict(zip(kept, on_common_prompts(*kept.values()), strict=True)) if kept else {}
+    if own not in common or len(common) < 2 or not common[own].n:
+        return Absent(reason="nothing else with these prompts to compare with")
+    best = max(common.values(), key=lambda sample: float(sample.values.mean()))
+    return common[own], best
 
 
 @dataclass(frozen=True, kw_only=True)

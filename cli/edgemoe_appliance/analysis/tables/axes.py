@@ -23,6 +23,7 @@ from edgemoe_appliance.analysis.statistics import (
     Absent,
     Difference,
     Ratio,
+    against_best,
     difference_of_means,
     on_common_prompts,
     ratio_of_means,
@@ -242,14 +243,11 @@ class FileSweep:
 
     def _ratio_to_best(self, own: ModelRuns, reading: RunReading) -> Ratio | Absent | None:
         """Return the same for the step with the highest mean, on the prompts that all have run."""
-        samples = {models: reading.sample(models) for models in self.runs if models}
-        kept = {models: sample for models, sample in samples.items() if sample.n}
-        common = dict(zip(kept, on_common_prompts(*kept.values()), strict=True)) if kept else {}
-        if len(kept) < 2 or own not in kept or not all(sample.n for sample in common.values()):
-            noun = self.axis.noun
-            return Absent(reason=f"no other {noun} with these prompts to compare with")
-        best = max(common, key=lambda models: float(common[models].values.mean()))
-        return None if own is best else ratio_of_means(common[own], common[best])
+        pair = against_best({m: reading.sample(m) for m in self.runs if m}, own)
+        if isinstance(pair, Absent):
+            return Absent(reason=f"no other {self.axis.noun} with these prompts to compare with")
+        sample, best = pair
+        return None if sample is best else ratio_of_means(sample, best)
 
     @property
     def own_ratio(self) -> Cell:
