@@ -6,7 +6,7 @@ RUN := $(BIN)/edgemoe-appliance
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-container test-cgroup-v2 pins-smoke bench-harness lint format lock report \
+.PHONY: help demo test test-container test-cgroup-v2 vulkan-smoke pins-smoke bench-harness lint format lock report \
         host-bench jetson-bench m2-bench evaluate kick-the-tires archive compare kit kit-check clean
 
 help: ## show this list
@@ -38,6 +38,9 @@ test-container: $(VENV)/.ready-dev ## tests on a real Docker engine (started whe
 
 pins-smoke: $(VENV)/.ready-dev ## every pin of engines.yaml built and run on tiny twins (minutes for each)
 	@EDGEMOE_PINS_SMOKE=1 $(BIN)/pytest tests/engine/test_pins_smoke.py
+
+vulkan-smoke: $(VENV)/.ready-dev ## an accelerator's whole path on a software Vulkan device, with tiny twins
+	@EDGEMOE_VULKAN_SMOKE=1 $(BIN)/pytest -q tests/engine/test_vulkan_smoke.py
 
 test-cgroup-v2: $(VENV)/.ready-dev ## the cgroup reader on real version 2 kernels, in emulated machines
 	@EDGEMOE_VM_TESTS=1 $(BIN)/pytest tests/cgroup_v2
