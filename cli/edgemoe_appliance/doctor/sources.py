@@ -25,7 +25,7 @@ _INA3221_FILES: Final = "sys/bus/i2c/drivers/ina3221/*/hwmon/hwmon*/*_input"
 def check_sources(target: Target, root: Path, *, is_container: bool = False) -> Iterator[Finding]:
     """Open what a run on a target reads, as this user, and say what will be absent in it."""
     roots = SystemRoots(root=root)
-    with open_instruments(target.power_sources, roots) as instruments:
+    with open_instruments(target.power_sources, roots, meter=target.meter) as instruments:
         yield from _power(target, instruments.power)
         yield _temperature(instruments.heat)
         yield _throttling(instruments.heat)
@@ -101,6 +101,13 @@ def _hidden_in_containers(target: Target, roots: SystemRoots) -> Iterator[Findin
             level=Level.WARN,
             seen="engines from 28.0.2 on hide the counters of thermal_throttle",
             hint="throttling will be absent there, not 0; --runtime native sees it",
+        )
+    if target.meter is not None:
+        yield Finding(
+            check="power in a container",
+            level=Level.WARN,
+            seen="a container sees no outside meter",
+            hint="it will be absent there; measure with --runtime native",
         )
     shut = [p for p in roots.found(_INA3221_FILES) if not p.stat().st_mode & stat.S_IROTH]
     if PowerSource.INA3221 in target.power_sources and shut:

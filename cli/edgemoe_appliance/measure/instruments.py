@@ -32,7 +32,7 @@ from edgemoe_appliance.measure.power.interface import AbsentSource, PowerMeter, 
 from edgemoe_appliance.measure.power.nvml import NvmlMeter
 from edgemoe_appliance.measure.procfs import parse_oom_kills
 from edgemoe_appliance.measure.sysfs import SystemRoots
-from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.configs import OutsideMeter, PowerSource
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +64,13 @@ class Instruments:
         if self.power.primary is None:
             return None
         return max(rail.refresh_s for rail in total_rails(self.power.primary.rails))
+
+    @property
+    def power_arrives_s(self) -> float:
+        """Return how long after its moment the slowest reading that is compared can be had."""
+        compared = (self.power.primary, self.power.cross_check)
+        rails = [rail for meter in compared if meter is not None for rail in meter.rails]
+        return max((rail.arrives_s for rail in rails), default=0.0)
 
     def read_die_c(self) -> float | None:
         """Return the hottest temperature on the die; None where no sensor is on it."""
@@ -100,13 +107,19 @@ class Instruments:
 
 @contextlib.contextmanager
 def open_instruments(
-    order: Sequence[PowerSource], roots: SystemRoots | None = None
+    order: Sequence[PowerSource],
+    roots: SystemRoots | None = None,
+    *,
+    meter: OutsideMeter | None = None,
 ) -> Iterator[Instruments]:
-    """Open what this machine has; `order` are the target's power sources, best first."""
+    """Open what this machine has; `order` are the target's power sources, best first.
+
+    Opening an outside meter takes some seconds, and loads every core for some of them.
+    """
     where = roots or SystemRoots()
     with contextlib.ExitStack() as stack:
         host = stack.enter_context(contextlib.closing(open_host(where.below("proc"))))
-        power = _open_meters(discover_power_sources(order, where), order, stack)
+        power = _open_meters(discover_power_sources(order, where, meter=meter), order, stack)
         primary = power.primary
         read_more = primary.read_temps_c if isinstance(primary, NvmlMeter) else None
         cgroup, cgroup_reader = _open_cgroup(where, stack)

@@ -39,7 +39,9 @@ class Pause:
 def margin_s(instruments: Instruments, period_s: float) -> float:
     """Return how long power is read beyond the edges of a run; 0 where it is not read."""
     refresh_s = instruments.power_refresh_s
-    return 0.0 if refresh_s is None else max(period_s, 2 * refresh_s, _LEAST_MARGIN_S)
+    if refresh_s is None:
+        return 0.0
+    return max(period_s, 2 * refresh_s, _LEAST_MARGIN_S) + instruments.power_arrives_s
 
 
 class Pauses:

@@ -93,7 +93,7 @@ def _open_context(
     """Check and open all that the runs need; everything is closed afterwards."""
     check_inputs(plan)
     probes = read_probes(plan)
-    with open_instruments(plan.target.power_sources, roots) as instruments:
+    with open_instruments(plan.target.power_sources, roots, meter=plan.target.meter) as instruments:
         write_prompts(plan, scratch)
         yield RunContext(
             plan=plan,

@@ -155,6 +155,45 @@ class PowerSource(str, Enum):
     TEGRASTATS = "tegrastats"
     RAPL = "rapl"
     NVML = "nvml"
+    METER = "meter"  # outside the machine, declared under `meters`
+
+
+class OutsideMeter(Frozen):
+    """A meter outside the machine: a command that prints readings, or a CSV file that grows.
+
+    Each line holds a time and a power in watts, in columns counted from 0 that commas, semicolons,
+    tabs or blanks part; lines without numbers are headings. Times are numbers in `time_unit_s` of
+    any clock, or in the form of ISO 8601: the appliance finds out by a load of its own how that
+    clock stands to the machine's. `covers` is what the meter sees: `device` is the whole machine
+    with its power supply. `rank` says whether the target's own sources check it or it checks them.
+    The bounds are the meter's own, None where its maker publishes none.
+    """
+
+    command: tuple[str, ...] = ()
+    file: str | None = None
+    covers: Literal["module", "processor", "gpu", "device"] = "device"
+    rank: Literal["primary", "cross-check"] = "primary"
+    time_column: int = Field(default=0, ge=0, le=99)
+    watts_column: int = Field(default=1, ge=0, le=99)
+    time_unit_s: float = Field(default=1.0, gt=0, le=3600)
+    step_w: float = Field(default=0.001, gt=0)
+    offset_bound_w: float | None = Field(default=None, ge=0)
+    gain_bound: float | None = Field(default=None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> OutsideMeter:
+        if bool(self.command) == (self.file is not None):
+            raise ValueError("needs a command, as a list of words, or a file")
+        if self.time_column == self.watts_column:
+            raise ValueError("time and watts are in one column")
+        return self
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return the command; of a file, what follows it from its end on, as it grows or turns."""
+        if self.file is None:
+            return self.command
+        return ("tail", "-n", "0", "-F", "--", self.file)
 
 
 class Target(Frozen):
@@ -176,6 +215,14 @@ class Target(Frozen):
     bandwidth_gb_s: float | None = Field(default=None, gt=0)
     study_device: Identifier | None = None
     container: ContainerProfile | None = None
+    meter: OutsideMeter | None = None
+
+    def with_meter(self, meter: OutsideMeter) -> Target:
+        """Return the target with an outside meter before or after its own power sources."""
+        own = tuple(source for source in self.power_sources if source is not PowerSource.METER)
+        is_first = meter.rank == "primary"
+        sources = (PowerSource.METER, *own) if is_first else (*own, PowerSource.METER)
+        return self.model_copy(update={"meter": meter, "power_sources": sources})
 
     @property
     def is_jetson(self) -> bool:
@@ -191,9 +238,16 @@ class Target(Frozen):
 
 
 class DevicesConfig(Frozen):
-    """devices.yaml: the targets."""
+    """devices.yaml: the targets, and the outside meters of a laboratory by the target's name."""
 
-    targets: dict[Identifier, Target]
+    targets: dict[Identifier, Target] = Field(default_factory=dict)
+    meters: dict[Identifier, OutsideMeter] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_something(self) -> DevicesConfig:
+        if not self.targets and not self.meters:
+            raise ValueError("names neither targets nor meters")
+        return self
 
 
 class ModelShape(Frozen):
@@ -448,8 +502,13 @@ class Configs(Frozen):
     models: ModelsConfig
 
     def target(self, name: str) -> Target:
-        """Return a target by name, or raise ConfigError that lists the known ones."""
-        return pick(self.devices.targets, name, "target", "devices.yaml")
+        """Return a target by name, or raise ConfigError that lists the known ones.
+
+        Its outside meter, where one is declared, is among its power sources.
+        """
+        target = pick(self.devices.targets, name, "target", "devices.yaml")
+        meter = self.devices.meters.get(name)
+        return target if meter is None else target.with_meter(meter)
 
     def model(self, name: str) -> ModelEntry:
         """Return a model by id, or raise ConfigError that lists the known ones."""
@@ -504,9 +563,13 @@ def read_configs(folder: Path, catalogue: Catalogue = NO_CATALOGUE) -> Configs:
     models = validate(read_yaml(folder / "models.yaml"), ModelsConfig)
     for path in catalogue.devices:
         document = read_yaml(path)
-        added = validate(document, DevicesConfig).targets
-        _check_new(document, "targets", added, devices.targets)
-        devices = DevicesConfig(targets={**devices.targets, **added})
+        added = validate(document, DevicesConfig)
+        _check_new(document, "targets", added.targets, devices.targets)
+        _check_new(document, "meters", added.meters, devices.meters)
+        targets = {**devices.targets, **added.targets}
+        for name in added.meters:
+            pick(targets, name, "target", f"{document.path}:{document.line_of(('meters', name))}")
+        devices = DevicesConfig(targets=targets, meters={**devices.meters, **added.meters})
     for path in catalogue.models:
         document = read_yaml(path)
         entries = validate(document, ModelsConfig).models

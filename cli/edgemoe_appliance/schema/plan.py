@@ -289,6 +289,8 @@ class Plan(Frozen):
         # Fixed repetitions have the digest that they had before there were others.
         if data["precision"] is None:
             del data["precision"]
+        if data["target"]["meter"] is None:
+            del data["target"]["meter"]
         return data
 
     def has_room_for(self, run: RunSpec) -> bool:

@@ -137,7 +137,7 @@ def test_stopping_in_order_leaves_no_death_and_no_process(tmp_path: Path) -> Non
 def test_a_child_that_does_not_listen_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgemoe_appliance.measure.power.tegrastats._STOP_S", 0.1)
+    monkeypatch.setattr("edgemoe_appliance.measure.power.child._STOP_S", 0.1)
     body = f"trap '' TERM\necho $$ > '{tmp_path}/pid'\n{ENDLESS}"
     with found(tmp_path, body) as meter:
         read_until(meter, lambda known: len(known) >= 3)

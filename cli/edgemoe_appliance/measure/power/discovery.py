@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from edgemoe_appliance.measure.power.ina3221 import find_ina3221
 from edgemoe_appliance.measure.power.interface import AbsentSource, PowerMeter
 from edgemoe_appliance.measure.power.nvml import NvmlLibrary, find_nvml, load_nvml
+from edgemoe_appliance.measure.power.outside import find_outside
 from edgemoe_appliance.measure.power.rapl import find_rapl
 from edgemoe_appliance.measure.power.tegrastats import find_tegrastats
 from edgemoe_appliance.measure.sysfs import SystemRoots
-from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.schema.configs import OutsideMeter, PowerSource
 
 Find = Callable[[], PowerMeter | AbsentSource]
 
@@ -48,6 +49,7 @@ def discover_power_sources(
     order: Sequence[PowerSource],
     roots: SystemRoots | None = None,
     *,
+    meter: OutsideMeter | None = None,
     nvml: Callable[[], NvmlLibrary | None] = load_nvml,
     system: str | None = None,
 ) -> Discovery:
@@ -58,6 +60,7 @@ def discover_power_sources(
         PowerSource.TEGRASTATS: lambda: find_tegrastats(where),
         PowerSource.RAPL: lambda: find_rapl(where),
         PowerSource.NVML: lambda: find_nvml(nvml),
+        PowerSource.METER: lambda: find_outside(meter),
     }
     found = [find[source]() for source in order]
     return build_discovery(found, system or platform.system())

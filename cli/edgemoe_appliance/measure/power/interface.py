@@ -29,6 +29,7 @@ class PowerScope(str, Enum):
     MODULE = "module input"
     PROCESSOR = "processor packages and memory"
     GPU = "graphics boards"
+    DEVICE = "whole device"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,8 @@ class Rail:
 
     A sensor that averages follows the power like a first-order filter with the time constant
     `lag_s`, known to within `lag_bound_s` either way; 0 where every reading stands for its own
-    moment. `late_s` is how much older than its time stamp a reading may be besides.
+    moment. `late_s` is how much older than its time stamp a reading may be besides,
+    `arrives_s` how long after its moment it can be had.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Rail:
     lag_s: float = 0.0
     lag_bound_s: float = 0.0
     late_s: float = 0.0
+    arrives_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
