@@ -20,7 +20,7 @@ from edgemoe_appliance.errors import ConfigError, MeasureError
 from edgemoe_appliance.measure.energy import WindowEnergy, window_energy
 from edgemoe_appliance.measure.power import outside
 from edgemoe_appliance.measure.power.alignment import Alignment
-from edgemoe_appliance.measure.power.child import Line
+from edgemoe_appliance.measure.power.child import ChildLine
 from edgemoe_appliance.measure.power.discovery import discover_power_sources
 from edgemoe_appliance.measure.power.interface import (
     AbsentSource,
@@ -30,7 +30,7 @@ from edgemoe_appliance.measure.power.interface import (
     PowerScope,
 )
 from edgemoe_appliance.measure.power.outside import (
-    CoreLoad,
+    BusyCores,
     OutsideMeterSource,
     find_outside,
     parse_reading,
@@ -242,7 +242,7 @@ LINES = [
 @pytest.mark.parametrize(("settings", "text", "expected"), LINES)
 def test_lines(settings: dict[str, float], text: str, expected: tuple[float, float] | None) -> None:
     meter = OutsideMeter.model_validate({"command": ["meter"], **settings})
-    found = parse_reading(meter, Line(t_mono_ns=1, text=text))
+    found = parse_reading(meter, ChildLine(t_mono_ns=1, text=text))
     assert (None if found is None else (found.time_s, found.power_w)) == expected
 
 
@@ -288,7 +288,7 @@ def test_configuration_gives_it_its_rank(
 
 
 def test_the_load_of_all_cores_is_held_let_go_and_ended() -> None:
-    with CoreLoad() as load:
+    with BusyCores() as load:
         processes = list(load._processes)
         assert processes
         wait_for(lambda: all(state(p.pid) == "T" for p in processes))

@@ -26,7 +26,7 @@ _NEWER_LIBRARY: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class ChildLine:
     """A line and the moment at which it arrived."""
 
     t_mono_ns: int
@@ -34,7 +34,7 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
-class End:
+class ChildEnd:
     """The end of the output that nobody asked for."""
 
     t_mono_ns: int
@@ -46,7 +46,7 @@ class LineChild:
 
     def __init__(self, command: Sequence[str], name: str) -> None:
         """Start both. Raises OSError where the program cannot be started."""
-        self.arrived: queue.SimpleQueue[Line | End] = queue.SimpleQueue()
+        self.arrived: queue.SimpleQueue[ChildLine | ChildEnd] = queue.SimpleQueue()
         self._name = name
         self._stopping = threading.Event()
         # A session of its own: Ctrl-C is for the bench, which stops its children in order.
@@ -61,7 +61,7 @@ class LineChild:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the process, by force if it does not listen, and the thread."""
+        """ChildEnd the process, by force if it does not listen, and the thread."""
         self._stopping.set()
         self._process.terminate()
         try:
@@ -78,9 +78,9 @@ class LineChild:
         last = ""
         while stdout is not None and (content := stdout.readline(_MAX_LINE_BYTES)):
             last = content.decode(errors="replace").strip()
-            self.arrived.put(Line(t_mono_ns=time.monotonic_ns(), text=last))
+            self.arrived.put(ChildLine(t_mono_ns=time.monotonic_ns(), text=last))
         if not self._stopping.is_set():
-            self.arrived.put(End(t_mono_ns=time.monotonic_ns(), reason=self._obituary(last)))
+            self.arrived.put(ChildEnd(t_mono_ns=time.monotonic_ns(), reason=self._obituary(last)))
 
     def _obituary(self, last: str) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):

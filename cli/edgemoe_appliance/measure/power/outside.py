@@ -28,7 +28,7 @@ from typing import Final, Protocol
 from edgemoe_appliance.errors import MeasureError
 from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.measure.power.alignment import Alignment, align
-from edgemoe_appliance.measure.power.child import MAX_QUOTE, End, Line, LineChild
+from edgemoe_appliance.measure.power.child import MAX_QUOTE, ChildEnd, ChildLine, LineChild
 from edgemoe_appliance.measure.power.interface import (
     AbsentSource,
     DeadReading,
@@ -69,10 +69,10 @@ _DRIFT_WINDOW: Final = 30
 _SEPARATORS: Final = re.compile(r"\s*[,;\t]\s*|\s+")
 
 
-class Load(Protocol):
+class SwitchableLoad(Protocol):
     """A load that the appliance can switch; it is there inside its `with` block only."""
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> SwitchableLoad:
         """Prepare it, switched off."""
 
     def __exit__(
@@ -81,20 +81,20 @@ class Load(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End it."""
+        """ChildEnd it."""
 
     def switch(self, on: bool) -> None:
         """Switch it on or off; done when this returns."""
 
 
-class CoreLoad:
+class BusyCores:
     """A busy loop on every core, held and let go by signals, whose edges take microseconds."""
 
     def __init__(self) -> None:
         """Start nothing yet."""
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def __enter__(self) -> CoreLoad:
+    def __enter__(self) -> BusyCores:
         """Start a loop for each core and hold it."""
         try:
             for _ in range(usable_cores()):
@@ -121,7 +121,7 @@ class CoreLoad:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End all loops."""
+        """ChildEnd all loops."""
         self._end()
 
     def switch(self, on: bool) -> None:
@@ -150,7 +150,7 @@ class RawReading:
         return self.arrived_ns / NS_PER_S - self.time_s
 
 
-def parse_reading(meter: OutsideMeter, line: Line) -> RawReading | None:
+def parse_reading(meter: OutsideMeter, line: ChildLine) -> RawReading | None:
     """Parse a line of a meter; None for one that holds no two numbers where they should be."""
     words = _SEPARATORS.split(line.text.strip())
     try:
@@ -177,7 +177,7 @@ class OutsideMeterSource:
 
     source = PowerSource.METER
 
-    def __init__(self, meter: OutsideMeter, load: Callable[[], Load] = CoreLoad) -> None:
+    def __init__(self, meter: OutsideMeter, load: Callable[[], SwitchableLoad] = BusyCores) -> None:
         """Keep what to start; nothing is started yet."""
         self._meter = meter
         self._load = load
@@ -230,7 +230,7 @@ class OutsideMeterSource:
         readings: list[MeterReading] = []
         while self._child is not None and not self._child.arrived.empty():
             arrival = self._child.arrived.get_nowait()
-            if isinstance(arrival, End):
+            if isinstance(arrival, ChildEnd):
                 readings.append(_dead(arrival.t_mono_ns, arrival.reason))
             elif (reading := parse_reading(self._meter, arrival)) is None:
                 why = f"not a reading: {arrival.text[:MAX_QUOTE]!r}"
@@ -305,7 +305,7 @@ class _Clock:
         return None
 
 
-def switch_pattern(load: Load, step_s: float) -> tuple[float, ...]:
+def switch_pattern(load: SwitchableLoad, step_s: float) -> tuple[float, ...]:
     """Switch a load by the pattern and return when: on, off, on, ... in seconds of our clock."""
     edges_s: list[float] = []
     on = False
@@ -326,7 +326,7 @@ def _first_readings(meter: OutsideMeter, child: LineChild) -> list[RawReading]:
     while len(found) < _FIRST_LINES and (left_s := deadline_s - time.monotonic()) > 0:
         with contextlib.suppress(queue.Empty):
             arrival = child.arrived.get(timeout=left_s)
-            if isinstance(arrival, End):
+            if isinstance(arrival, ChildEnd):
                 raise MeasureError(arrival.reason)
             last = arrival.text
             reading = parse_reading(meter, arrival)
@@ -343,7 +343,7 @@ def _first_readings(meter: OutsideMeter, child: LineChild) -> list[RawReading]:
 def _drained(meter: OutsideMeter, child: LineChild) -> Iterator[RawReading]:
     while not child.arrived.empty():
         arrival = child.arrived.get_nowait()
-        if isinstance(arrival, End):
+        if isinstance(arrival, ChildEnd):
             raise MeasureError(arrival.reason)
         reading = parse_reading(meter, arrival)
         if reading is not None:

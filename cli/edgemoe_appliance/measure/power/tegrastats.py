@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final
 
 from edgemoe_appliance.errors import MeasureError
-from edgemoe_appliance.measure.power.child import MAX_QUOTE, End, Line, LineChild
+from edgemoe_appliance.measure.power.child import MAX_QUOTE, ChildEnd, ChildLine, LineChild
 from edgemoe_appliance.measure.power.ina3221 import (
     GAIN_BOUND,
     MODULE_INPUT_RAILS,
@@ -94,7 +94,7 @@ class TegrastatsMeter:
         readings: list[MeterReading] = []
         while self._child is not None and not self._child.arrived.empty():
             arrival = self._child.arrived.get_nowait()
-            if isinstance(arrival, Line):
+            if isinstance(arrival, ChildLine):
                 readings += line_readings(arrival.text, arrival.t_mono_ns, self._rails)
             else:
                 readings += [_dead(arrival.t_mono_ns, r, arrival.reason) for r in self._rails]
@@ -150,7 +150,7 @@ def _wait_for_rails(child: LineChild) -> tuple[str, ...] | AbsentSource:
             arrival = child.arrived.get(timeout=left_s)
         except queue.Empty:
             break
-        if isinstance(arrival, End):
+        if isinstance(arrival, ChildEnd):
             return _absent(arrival.reason)
         last = arrival.text
         if rails := parse_tegrastats_line(last).rails:
