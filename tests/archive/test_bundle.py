@@ -88,6 +88,19 @@ def test_raw_files_that_no_record_names_are_left_out_and_told(
     assert any("unfinished" in note.file for note in found.notes)
 
 
+def test_runs_that_were_planned_for_another_study_are_told(session: Path, tmp_path: Path) -> None:
+    journal = session / JOURNAL_NAME
+    first, *others = journal.read_text().splitlines(keepends=True)
+    other = {"id": "other", "sha256": "1" * 64}
+    journal.write_text(json.dumps({**json.loads(first), "study": other}) + "\n" + "".join(others))
+    written = archive(session, tmp_path / "a.tar")
+    told = written.about.cautions[layout.STUDIES]
+    assert told == "the runs were planned for another: other 111111111111"
+    found = verify_archive(written.path, maker())
+    assert not found.mismatches
+    assert told in {note.what for note in found.notes}
+
+
 def test_a_session_that_measured_nothing_is_refused(session: Path, tmp_path: Path) -> None:
     (session / JOURNAL_NAME).write_bytes(b"")
     with pytest.raises(RecordError, match="nothing was measured"):

@@ -113,6 +113,7 @@ def test_it_is_measured_reported_judged_archived_and_verified(
     folder = tmp_path / "pocket"
     run_bench(plan, folder, launcher, lambda _: None)
     loaded = load_sessions([folder])
+    assert [session.studies for session in loaded.sessions] == [(study.identity,)]
     files = render_files(loaded, study)
     assert study.report.heading in files["report.html"].decode()
     assert files["tables/throughput.csv"].count(b"reader,") == 3

@@ -138,6 +138,14 @@ class SessionFacts:
     commands: tuple[ExampleCommand, ...]
 
     @property
+    def studies(self) -> tuple[StudyIdentity, ...]:
+        """Return the studies that the measuring periods name, else that of the plan, if any."""
+        named = (period.study for period in self.periods)
+        planned = (self.plan.study,)
+        known = [each for each in named if each] or [each for each in planned if each]
+        return tuple(dict.fromkeys(known))
+
+    @property
     def plan_matches(self) -> bool:
         """Return whether the plan beside the journal is the one the journal names."""
         return all(period.plan_digest == self.plan.digest for period in self.periods)

@@ -67,7 +67,7 @@ def _evidence(sessions: Sequence[str], study: str | None) -> Evidence:
     if not sessions:
         return StudyEvidence(read_study(study))
     loaded = load_sessions(session_folders(sessions, default_folders()))
-    planned = (session.plan.study for session in loaded.sessions)
+    planned = [each for session in loaded.sessions for each in session.studies]
     return SessionEvidence(loaded, read_planned_study(study, planned))
 
 

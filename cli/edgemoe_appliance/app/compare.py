@@ -53,7 +53,8 @@ def compare(
     from edgemoe_appliance.studies import read_planned_study
 
     sides = (_side(a), _side(b))
-    planned = (session.plan.study for side in sides for session in side.loaded.sessions)
+    loaded = (session for side in sides for session in side.loaded.sessions)
+    planned = (each for session in loaded for each in session.studies)
     compared = compare_sides(*sides, read_planned_study(study, planned))
     if as_json:
         print_json(comparison_document(compared))

@@ -80,7 +80,9 @@ def report_sessions(
     out = out or folders.results / _joined(paths)
     check_report_place(out, is_forced=is_forced)
     loaded = load_sessions(paths)
-    chosen = read_planned_study(study, (session.plan.study for session in loaded.sessions))
+    chosen = read_planned_study(
+        study, (each for session in loaded.sessions for each in session.studies)
+    )
     written = write_report(loaded, out, chosen, is_forced=is_forced)
     _print_summary(loaded, chosen)
     return written

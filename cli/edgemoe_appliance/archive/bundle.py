@@ -239,9 +239,13 @@ class _Collector:
             yield layout.JOURNAL, what
         if any(map(tells_folders, paths_of(plan))):
             yield layout.PLAN, what
-        study = self._request.study.identity
-        if plan.study is not None and plan.study != study:
-            yield layout.STUDIES, f"the plan was made with another: {plan.study.label}"
+        own = self._request.study.identity
+        others = dict.fromkeys(
+            each for each in (plan.study, *facts.studies) if each not in (None, own)
+        )
+        if others:
+            names = ", ".join(each.label for each in others if each)
+            yield layout.STUDIES, f"the runs were planned for another: {names}"
 
     def _add_plan(self, folder: Path) -> Plan:
         """Add the plan as it was read: whoever writes the folder may exchange it later."""

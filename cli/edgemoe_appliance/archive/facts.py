@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.schema.journal import JournalLine, iterate_journal
+from edgemoe_appliance.schema.plan import StudyIdentity
 from edgemoe_appliance.schema.records import (
     EndRecord,
     HeaderRecord,
@@ -35,12 +36,16 @@ class PeriodFacts:
 class JournalFacts:
     """The measuring periods of a journal, its raw files by name, the images of its runs.
 
+    `studies` are those that its periods were planned for; periods of before they were named have
+    none.
+
     `tells_folders` is true of journals of before records named roots in place of paths.
     """
 
     periods: tuple[PeriodFacts, ...]
     raw: dict[str, SampleFile]
     images: tuple[str, ...]
+    studies: tuple[StudyIdentity, ...]
     tells_folders: bool
 
     @property
@@ -64,6 +69,7 @@ def read_journal_facts(path: Path) -> JournalFacts:
         periods=tuple(builder.periods),
         raw=builder.raw,
         images=tuple(dict.fromkeys(builder.images)),
+        studies=tuple(dict.fromkeys(p.record.study for p in builder.periods if p.record.study)),
         tells_folders=builder.tells_folders,
     )
 

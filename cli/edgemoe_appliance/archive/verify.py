@@ -343,6 +343,10 @@ class _Verifier:
             what = f"is {study.identity.label}, but {layout.ABOUT} says {about.study.label}"
             self._add(f"{layout.STUDIES}{study.id}", MismatchKind.CONTENT, what)
         self._note_other_study(study)
+        others = [each.label for each in opened.facts.studies if each != study.identity]
+        if others and layout.STUDIES not in about.cautions:
+            what = f"its runs were planned for another study: {', '.join(others)}"
+            self._note(layout.JOURNAL, what)
         for name in (layout.CONFIGS + name for name in layout.CONFIG_NAMES):
             own = resource_folder("configs") / name.removeprefix(layout.CONFIGS)
             entry = self._read.entries.get(name)
