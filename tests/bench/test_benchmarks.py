@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgemoe_appliance.analysis.claims import Verdict
 from edgemoe_appliance.schema.units import NS_PER_S
-from tests.bench import adaptive_repetitions
+from tests.bench import adaptive_repetitions, faithful_reruns
 from tests.bench.adaptive_repetitions import by_prompt, needed
 from tests.bench.intervals import bootstrap_median
 from tests.bench.known_loads import Row, describe, found
@@ -92,3 +93,22 @@ def test_spreads_are_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert spread.noise == pytest.approx(0.05, rel=0.05)
     assert spread.shared == pytest.approx(0.03, rel=0.1)
     assert spread.own == pytest.approx(0.02, rel=0.15)
+
+
+@pytest.mark.parametrize(("name", "held"), [("as the study prints", 30), ("clearly otherwise", 0)])
+def test_a_simulated_rerun_is_judged_by_the_truth_that_it_was_drawn_from(
+    name: str, held: int
+) -> None:
+    world = faithful_reruns.WORLDS[name]()
+    truths = {
+        each.id: faithful_reruns.truth_of(each)
+        for each in faithful_reruns.judge_rerun(world, faithful_reruns.NONE, 0)
+    }
+    verdicts = faithful_reruns.judge_rerun(world, faithful_reruns.Scatter(), 1)
+    reproduced = {each.id for each in verdicts if each.verdict is Verdict.REPRODUCED}
+    assert len(reproduced) >= held
+    assert not [claim for claim in reproduced if truths[claim] is False]
+    if held:
+        assert truths["c2"] is True
+        assert truths["c4"] is False
+        assert not [each.id for each in verdicts if each.verdict is Verdict.NOT_TESTED]

@@ -100,6 +100,8 @@ class QuantityFacts(Frozen):
 
     `feeds` is the table of runs that it is read from, `metrics` what a run has of it and
     `statistic` what is taken of them; `instead` stands in where no run has the first metric.
+    `u95` is the metric with the expanded uncertainty that the sensor leaves of `u95_of`: the
+    quantity has the same, relative to itself.
     `printed` is the name of the figure in study.yaml, with what it is of in braces. One without
     metrics, or that is not printed, follows from others or stands elsewhere.
     """
@@ -112,13 +114,16 @@ class QuantityFacts(Frozen):
     instead: str = ""
     statistic: QuantityStatistic = QuantityStatistic.MEAN
     probed: bool = False
+    u95: str = ""
+    u95_of: str = ""
     printed: str = ""
     not_printed: str = ""
 
     @model_validator(mode="after")
     def _known_metrics(self) -> QuantityFacts:
         if self.statistic is not QuantityStatistic.FILE:
-            named = (*self.metrics, *self.under, *filter(None, (self.instead,)))
+            single = (self.instead, self.u95, self.u95_of)
+            named = (*self.metrics, *self.under, *filter(None, single))
             unknown = [name for name in named if name not in METRICS]
             if unknown:
                 raise ValueError(f"no such metric: {', '.join(unknown)}")

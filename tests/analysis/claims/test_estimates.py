@@ -20,6 +20,7 @@ from edgemoe_appliance.analysis.claims.estimates import (
     printed_estimate,
     ratio,
     scaled,
+    widened,
     within,
 )
 from edgemoe_appliance.analysis.claims.formatting import in_words, limits_in_words, with_unit
@@ -253,3 +254,16 @@ def test_too_few_units_are_told_how_many_are_missing() -> None:
     assert more is not None
     assert more.text == "1 more prompt would give it an interval"
     assert more_runs(exact(1.0), Limits(below=1)) is None
+
+
+def test_what_all_runs_share_widens_bounds_as_a_square() -> None:
+    known = within(95.0, 108.0, Basis.INTERVAL, value=100.0)
+    found = widened(known, 0.03, 0.04)
+    assert isinstance(found, Estimate)
+    assert isinstance(found.bounds, Bounds)
+    assert found.bounds.low == pytest.approx(100 - math.hypot(5, 5))
+    assert found.bounds.high == pytest.approx(100 + math.hypot(8, 5))
+    assert widened(known) == known
+    peak = widened(exact(10.0), 0.1)
+    assert isinstance(peak, Estimate)
+    assert peak.bounds == Bounds(low=9.0, high=11.0, basis=Basis.INTERVAL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,7 @@ from tests.analysis.claims.sessions import (
     RATES,
     ROUTING,
     SWEEP,
+    Metrics,
     evidence_of,
     judged,
     routing,
@@ -303,3 +305,43 @@ def test_device_memory_is_known_from_the_engine_where_no_kernel_counts_it(
         return {key: share * FILE_BYTES[spec.model] for key, share in metrics.items()}
 
     assert judged(evidence_of(tmp_path, (JETSON, of_files)))["c33"].verdict.value == verdict
+
+
+def energy(share: float) -> Metrics:
+    """Return energies of a ratio of 2.1 and peaks of 13 W, with a sensor's relative uncertainty."""
+
+    def metrics(spec: RunSpec) -> dict[str, float]:
+        per_token = {OLMOE: 0.945, LLAMA: 0.45}.get(spec.model, 0.6) * scatter(spec)
+        process = 256 * per_token
+        return {
+            "j_per_token_study": per_token,
+            "power_study_peak_w": 13.0,
+            "energy_process_j": process,
+            **({"energy_process_u95_j": share * process} if share else {}),
+        }
+
+    return metrics
+
+
+@pytest.mark.parametrize(
+    ("share", "repetitions", "verdict"),
+    [
+        (0.0, 3, Verdict.REPRODUCED),
+        (0.02, 3, Verdict.REPRODUCED),
+        (0.12, 3, Verdict.INCONCLUSIVE),
+        (0.12, 9, Verdict.INCONCLUSIVE),  # more runs tell no more of a sensor
+    ],
+)
+def test_the_sensor_widens_energies_and_peaks(
+    tmp_path: Path, share: float, repetitions: int, verdict: Verdict
+) -> None:
+    board = replace(JETSON, repetitions=repetitions)
+    found = judged(evidence_of(tmp_path, (board, energy(share))))
+    assert found["c11"].verdict is verdict
+    assert found["c35"].verdict is verdict
+    ratio, peak = found["c11"].parts[0].numbers[0], found["c35"].parts[0].numbers[0]
+    assert ratio.low is not None
+    assert peak.low is not None
+    each = share * 1.645 / 2
+    assert peak.value - peak.low == pytest.approx(13 * each, abs=1e-6)
+    assert (ratio.value - ratio.low) / ratio.value >= math.hypot(each, each)

@@ -128,6 +128,25 @@ def scaled(part: Estimate, factor: float) -> Estimate:
     return replace(part, value=part.value * factor, bounds=bounds)
 
 
+def widened(part: MaybeEstimate, *shares: float) -> MaybeEstimate:
+    """Return a number whose bounds take in errors that all its runs share, as shares of it.
+
+    They add to the interval as squares, whatever the number of runs behind it (MOVER, as above).
+    """
+    share = math.hypot(*shares)
+    if isinstance(part, Absent) or isinstance(part.bounds, Absent) or not share:
+        return part
+    swing = abs(part.value) * share
+    return replace(
+        part,
+        bounds=Bounds(
+            low=part.value - math.hypot(part.value - part.bounds.low, swing),
+            high=part.value + math.hypot(part.bounds.high - part.value, swing),
+            basis=Basis.INTERVAL,
+        ),
+    )
+
+
 def _combined_bounds(
     function: Callable[..., float], parts: Sequence[Estimate], value: float
 ) -> Bounds | Absent:

@@ -116,5 +116,11 @@ class Evidence(Protocol):
     def ratio(self, place: Place, top: Term, bottom: Term) -> Estimate | Absent:
         """Return a ratio of two such numbers; what prompts do to both cancels where it can."""
 
+    def sensor_share(self, place: Place, term: Term) -> float:
+        """Return how far the sensor leaves a number open, in all runs alike, as a share of it.
+
+        With 90 %, as intervals are; 0 where no sensor is in it or none told.
+        """
+
     def statements(self) -> Sequence[Statement]:
         """Return the numbers that are said to follow from others."""

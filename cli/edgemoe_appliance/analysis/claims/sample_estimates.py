@@ -14,6 +14,7 @@ from edgemoe_appliance.analysis.statistics import (
     Sample,
     mean_interval,
     median_interval,
+    prompt_variance_interval,
     ratio_of_means,
     student_t,
     summarise,
@@ -80,7 +81,8 @@ def prompt_variance(sample: Sample) -> Estimate | Absent:
     if isinstance(summary.sd, Absent) or isinstance(summary.sd_within, Absent) or not summary.sd:
         return Absent(reason="no spread, or no repeated prompt")
     share = max(0.0, 1 - (summary.sd_within / summary.sd) ** 2)
-    return Estimate(value=100 * share, bounds=Absent(reason="not worked out for a share"))
+    interval = prompt_variance_interval(sample)
+    return Estimate(value=100 * share, bounds=_as_bounds(interval))
 
 
 def _as_bounds(interval: Interval | Absent) -> Bounds | Absent:

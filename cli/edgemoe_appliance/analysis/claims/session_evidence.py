@@ -45,6 +45,8 @@ from edgemoe_appliance.schema.records import Status
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.quantities import Quantity, QuantityStatistic, Term, facts_of
 
+# From a sensor's expanded uncertainty, 2 standard ones (95.45 %), to the 90 % of intervals.
+_TO_INTERVAL = 1.645 / 2.0
 _PROBED = (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY, Arm.PROBE_ROTATE)
 
 
@@ -91,6 +93,16 @@ class SessionEvidence:
     def ratio(self, place: Place, top: Term, bottom: Term) -> Estimate | Absent:
         """Return a ratio; where both sides are means of runs, their prompts are paired."""
         return self._ratios(place, top, bottom)
+
+    def sensor_share(self, place: Place, term: Term) -> float:
+        """Return the mean relative uncertainty of the runs, however many they are."""
+        facts = facts_of(term.quantity)
+        runs = self._runs(place, term) if facts.u95 else None
+        if not isinstance(runs, ModelRuns):
+            return 0.0
+        of = runs.ok.readings(facts.u95_of)
+        shares = runs.ok.readings(facts.u95) / np.where(of > 0, of, np.nan)
+        return 0.0 if np.isnan(shares).all() else _TO_INTERVAL * float(np.nanmean(shares))
 
     def statements(self) -> Sequence[Statement]:
         """Return the metrics of runs that follow from others, and the counts of runs."""

@@ -101,6 +101,10 @@ class StudyEvidence:
             return above
         return below if isinstance(below, Absent) else ratio(above, below)
 
+    def sensor_share(self, place: Place, term: Term) -> float:
+        """Return 0: a study prints no uncertainty of its sensor."""
+        return 0.0
+
     def statements(self) -> Sequence[Statement]:
         """Return the printed figures that follow from others."""
         return tuple(printed_statements(self.study))

@@ -20,6 +20,7 @@ from edgemoe_appliance.analysis.claims.estimates import (
     MaybeEstimate,
     printed_estimate,
     scaled,
+    widened,
     within,
 )
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
@@ -227,7 +228,7 @@ def _level(held: _HeldTo, asked: DeviceTerm) -> Question:
 def _ratio_question(top: DeviceTerm, bottom: DeviceTerm, held: _HeldTo) -> Question:
     def answer(evidence: Evidence, places: PlacesByDevice) -> Answer:
         pair = (top.settled(evidence, places), bottom.settled(evidence, places))
-        found = _ratio(evidence, places, *pair)
+        found = _ratio_with_sensor(evidence, places, *pair)
         whole = _shown_pair(evidence, places, pair, found)
         return found, (whole, *(_shown(evidence, places, each) for each in pair))
 
@@ -369,13 +370,32 @@ def _ratio(
     )
 
 
+def _ratio_with_sensor(
+    evidence: Evidence, places: PlacesByDevice, top: DeviceTerm, bottom: DeviceTerm
+) -> MaybeEstimate:
+    """Return a ratio, open as far as the sensor leaves it.
+
+    Between models the errors of one sensor are taken for independent: the gain of both is the same
+    and cancels, what lag and edges do to either is not, and records do not tell them apart. Of two
+    quantities of one model they cancel.
+    """
+    found = _ratio(evidence, places, top, bottom)
+    if top.term.quantity is not bottom.term.quantity:
+        return found
+    both = (evidence.sensor_share(places[each.device], each.term) for each in (top, bottom))
+    return widened(found, *both)
+
+
 def _shown(evidence: Evidence, places: PlacesByDevice, asked: DeviceTerm) -> NamedEstimate:
     facts = facts_of(asked.term.quantity)
     return NamedEstimate(
         key=f"{asked.term.key}@{_where(places, asked)}",
         label=_label(evidence, places, asked),
         unit=facts.unit,
-        found=measure(evidence, places[asked.device], asked.term),
+        found=widened(
+            measure(evidence, places[asked.device], asked.term),
+            evidence.sensor_share(places[asked.device], asked.term),
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from edgemoe_appliance.analysis.statistics.intervals import (
     mean_interval,
     median_interval,
+    prompt_variance_interval,
     variation_interval,
 )
 from edgemoe_appliance.analysis.statistics.pairs import (
@@ -50,6 +51,7 @@ __all__ = [
     "mean_interval",
     "median_interval",
     "on_common_prompts",
+    "prompt_variance_interval",
     "ratio_of_means",
     "spread",
     "student_t",

@@ -69,6 +69,39 @@ def median_interval(sample: Sample, confidence: float = CONFIDENCE) -> Interval 
     )
 
 
+def prompt_variance_interval(sample: Sample, confidence: float = CONFIDENCE) -> Interval | Absent:
+    """Return the interval of the part of the variance that lies between prompts, in per cent.
+
+    Prompts are left out one after another, as for a variation: it is that of the logarithm of all
+    variance over that within prompts, which has no ends.
+    """
+    groups = list(sample.by_prompt.values())
+    if len(groups) < _MIN_LEFT_OUT:
+        count = counted(len(groups), "prompt")
+        return Absent(reason=f"{count}; an interval of a variance needs {_MIN_LEFT_OUT}")
+    keys = list(sample.by_prompt)
+    logs = [_log_variance_ratio(sample.of_prompts(set(keys) - {key})) for key in (None, *keys)]
+    known = [each for each in logs if each is not None]
+    if len(known) < len(logs):
+        return Absent(reason="runs of one prompt without any spread, or none repeated")
+    whole, rest = known[0], np.array(known[1:])
+    error = math.sqrt((rest.size - 1) * float(rest.var()))
+    swing = student_t(1 - (1 - confidence) / 2, rest.size - 1) * error
+    low, high = (100 * max(0.0, 1 - math.exp(-end)) for end in (whole - swing, whole + swing))
+    return Interval(low=low, high=high, confidence=confidence)
+
+
+def _log_variance_ratio(sample: Sample) -> float | None:
+    """Return the logarithm of all variance over that within prompts, None where either is 0."""
+    summary = summarise(sample)
+    if isinstance(summary, Absent):
+        return None
+    every, within = summary.sd, summary.sd_within
+    if isinstance(every, Absent) or isinstance(within, Absent) or not every or not within:
+        return None
+    return 2 * math.log(every / within)
+
+
 def variation_interval(sample: Sample, confidence: float = CONFIDENCE) -> Interval | Absent:
     """Return the interval of the coefficient of variation over all runs, in per cent.
 
