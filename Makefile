@@ -6,8 +6,9 @@ RUN := $(BIN)/edgemoe-appliance
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-container test-cgroup-v2 vulkan-smoke pins-smoke bench-harness lint format lock report \
-        host-bench jetson-bench m2-bench evaluate kick-the-tires archive compare kit kit-check clean
+.PHONY: help demo test test-container test-cgroup-v2 vulkan-smoke probe-macos pins-smoke \
+        bench-harness lint format lock report host-bench jetson-bench m2-bench evaluate \
+        kick-the-tires archive compare kit kit-check clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ pins-smoke: $(VENV)/.ready-dev ## every pin of engines.yaml built and run on tin
 vulkan-smoke: $(VENV)/.ready-dev ## an accelerator's whole path on a software Vulkan device, with tiny twins
 	@EDGEMOE_VULKAN_SMOKE=1 $(BIN)/pytest -q tests/engine/test_vulkan_smoke.py
 
+probe-macos: $(VENV)/.ready ## compile the routing probe for a Mac (an 81 MB compiler goes to .cache)
+	@sh tests/tools/probe-macos.sh $(or $(EDGEMOE_CACHE),.cache) $(BIN)/pip $(or $(EDGEMOE_CACHE),.cache)/sources/*/tree
+
 test-cgroup-v2: $(VENV)/.ready-dev ## the cgroup reader on real version 2 kernels, in emulated machines
 	@EDGEMOE_VM_TESTS=1 $(BIN)/pytest tests/cgroup_v2
 
@@ -75,8 +79,7 @@ jetson-bench: $(VENV)/.ready ## the study on a Jetson Orin Nano, in a container
 	@$(RUN) report jetson-study
 
 m2-bench: $(VENV)/.ready ## the study on an Apple M2, native (a container cannot reach the GPU)
-	@docker/m2/bench.sh $(STUDY) --session m2-study $(BENCH_FLAGS) || test $$? = 5
-	@$(RUN) report m2-study
+	@$(RUN) evaluate --target m2 $(FLAGS)
 
 report: $(VENV)/.ready ## the study's own figures as a report; SESSION=name for one of yours
 	@$(RUN) report $(SESSION)

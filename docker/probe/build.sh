@@ -9,7 +9,11 @@ output=$2
 compiler=${3:-${CXX:-c++}}
 
 case $(uname -s) in
-    Darwin) kind="-dynamiclib -undefined dynamic_lookup" ;;
+    Darwin)
+        kind="-dynamiclib -undefined dynamic_lookup"
+        # What a program for x86 starts on an Apple chip builds for x86, too.
+        if [ "$(sysctl -n sysctl.proc_translated 2>/dev/null)" = 1 ]; then kind="$kind -arch arm64"; fi
+        ;;
     *) kind="-shared -Wl,--as-needed -ldl" ;;
 esac
 

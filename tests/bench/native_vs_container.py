@@ -20,14 +20,18 @@ from edgemoe_appliance.bench.runtime import (
     EngineRequest,
     ImageOptions,
     NativeRuntime,
-    container_profile,
 )
 from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.container.client import open_engine
 from edgemoe_appliance.models.store import planned_model, read_model_file
 from edgemoe_appliance.models.twin import write_twin
 from edgemoe_appliance.schema.choices import TwinScale
-from edgemoe_appliance.schema.configs import Configs, DevicesConfig, read_configs
+from edgemoe_appliance.schema.configs import (
+    Configs,
+    DevicesConfig,
+    read_configs,
+    require_container,
+)
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, iterate_journal
 from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.schema.records import EndRecord
@@ -42,7 +46,7 @@ _Z_95 = 1.96
 def portable(configs: Configs) -> Configs:
     """Return configs whose host target is built natively with the image's flags."""
     host = configs.target("host")
-    flags = {**host.cmake, **container_profile("host", host).cmake}
+    flags = {**host.cmake, **require_container("host", host).cmake}
     targets = configs.devices.targets | {"host": host.model_copy(update={"cmake": flags})}
     return configs.model_copy(update={"devices": DevicesConfig(targets=targets)})
 

@@ -38,6 +38,10 @@ def test_equal_questions_get_equal_sessions(
     ("asked", "words"),
     [
         (EvaluationOptions(target="toaster"), "unknown target 'toaster'"),
+        (
+            EvaluationOptions(target="m2", runtime=RuntimeKind.CONTAINER),
+            "m2 cannot be measured in a container",
+        ),
         (EvaluationOptions(kick_the_tires=True, target="jetson"), "on target host, bare"),
         (
             EvaluationOptions(kick_the_tires=True, runtime=RuntimeKind.CONTAINER),

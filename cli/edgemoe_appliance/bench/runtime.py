@@ -35,7 +35,13 @@ from edgemoe_appliance.engine.tools import require_tool
 from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.models.ggml_types import GgmlType, read_type_table
 from edgemoe_appliance.schema.choices import RuntimeKind
-from edgemoe_appliance.schema.configs import Backend, Configs, ContainerProfile, Target
+from edgemoe_appliance.schema.configs import (
+    Backend,
+    Configs,
+    ContainerProfile,
+    Target,
+    require_container,
+)
 from edgemoe_appliance.schema.hardware import POWER_MODE_FILE, POWER_MODES_FILE
 from edgemoe_appliance.schema.plan import EngineBuild, ProbeFacts
 
@@ -167,7 +173,7 @@ class ContainerRuntime:
         """
         target_id = wanted.target_id
         target = configs.target(target_id)
-        profile = container_profile(target_id, target)
+        profile = require_container(target_id, target)
         sources = obtain_sources(configs, wanted.pins, self._folders, steps)
         built = self._image(target_id, target, profile, sources, steps)
         board = find_board_files(self._engine) if target.is_jetson else None
@@ -269,16 +275,6 @@ def find_render_nodes(engine: DockerEngine, target: Target) -> tuple[RenderNode,
         )
     nodes = sorted(Path("/dev/dri").glob("renderD*"))
     return tuple(RenderNode(path=str(node), gid=node.stat().st_gid) for node in nodes)
-
-
-def container_profile(target_id: str, target: Target) -> ContainerProfile:
-    """Return how a target runs in containers. Raises ConfigError where it cannot."""
-    if target.container is None:
-        raise ConfigError(
-            f"target {target_id} cannot be measured in a container",
-            hint="use --runtime native",
-        )
-    return target.container
 
 
 def obtain_sources(

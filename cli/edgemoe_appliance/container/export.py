@@ -27,7 +27,7 @@ from edgemoe_appliance.container.image import image_tag
 from edgemoe_appliance.container.tarstream import open_chunks, open_members
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from edgemoe_appliance.schema.base import canonical_json
-from edgemoe_appliance.schema.files import check_disk_space, scratch_folder, sync_folder
+from edgemoe_appliance.schema.files import check_disk_space, scratch_folder, sync, sync_folder
 from edgemoe_appliance.schema.journal import PLAN_NAME
 from edgemoe_appliance.schema.plan import Plan, read_plan
 
@@ -89,7 +89,7 @@ def _export(
     with partial.open("wb") as file:
         written = write_layout(saved, scratch, identity.reference, file)
         file.flush()
-        os.fsync(file.fileno())
+        sync(file.fileno())
     partial.replace(path)
     sync_folder(path.parent)
     return ExportedImage(

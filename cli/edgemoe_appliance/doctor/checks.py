@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemoe_appliance.doctor import host, jetson, nvidia, vulkan
+from edgemoe_appliance.doctor import host, jetson, mac, nvidia, vulkan
 from edgemoe_appliance.doctor.docker import check_docker
 from edgemoe_appliance.doctor.sources import check_sources
 from edgemoe_appliance.schema.configs import Backend, Target
@@ -59,8 +59,17 @@ def check_target(
         yield from jetson.check_jetson(root)
     elif target.backend is Backend.CUDA:
         yield from nvidia.check_nvidia()
+    elif target.backend is Backend.METAL:
+        yield from mac.check_mac(Path(os.environ.get("EDGEMOE_CACHE") or folder))
     elif target.backend is Backend.VULKAN and not (docker is not None and docker.is_elsewhere):
         yield from vulkan.check_vulkan(root, in_container=docker is not None)
-    if docker is not None:
+    if docker is not None and target.container is None:
+        yield Finding(
+            check="container",
+            level=Level.FAIL,
+            seen="this target cannot be measured in a container",
+            hint="use --runtime native",
+        )
+    elif docker is not None:
         yield from check_docker(target, docker.host)
     yield from host.check_other_load()

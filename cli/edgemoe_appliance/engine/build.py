@@ -228,6 +228,9 @@ class _Recipe:
             "CMAKE_BUILD_WITH_INSTALL_RPATH": "ON",
             "CMAKE_INSTALL_RPATH": "@loader_path" if on_mac else "$ORIGIN",
         }
+        if on_mac and is_on(self.target_flags.get("GGML_METAL", "OFF")):
+            # Under a Python for x86 compilers build for x86, which Rosetta would then run.
+            fixed["CMAKE_OSX_ARCHITECTURES"] = "arm64"
         flags = {**self.target_flags, **fixed, **self.dialect.cmake}
         if not on_mac:
             # DT_RPATH comes before LD_LIBRARY_PATH, where another libllama.so might lie.

@@ -9,6 +9,7 @@ from edgemoe_appliance.bench.prepare import BenchRequest
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EvaluationConfig
 from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
+from edgemoe_appliance.schema.configs import require_container
 from edgemoe_appliance.studies import Study
 
 _PREFIX = "evaluate"
@@ -58,6 +59,8 @@ def resolve(asked: EvaluationOptions, study: Study, config: EvaluationConfig) ->
             f"study {study.id} has no experiments to evaluate on target {target}",
             hint="write them into its experiments.yaml, or name some with --experiment",
         )
+    if asked.runtime is RuntimeKind.CONTAINER:
+        require_container(target, study.configs.target(target))
     return _evaluation(asked, target, experiments, asked.twins)
 
 

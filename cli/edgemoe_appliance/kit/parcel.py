@@ -26,7 +26,13 @@ from edgemoe_appliance.archive.tarball import CHUNK_BYTES, Member, TarReader, Ta
 from edgemoe_appliance.errors import ConfigError, HostError, RecordError, VerificationError
 from edgemoe_appliance.schema.base import Count, Frozen
 from edgemoe_appliance.schema.configs import Identifier, Sha256
-from edgemoe_appliance.schema.files import file_sha256, open_atomically, scratch_folder, sync_folder
+from edgemoe_appliance.schema.files import (
+    file_sha256,
+    open_atomically,
+    scratch_folder,
+    sync,
+    sync_folder,
+)
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
@@ -241,7 +247,7 @@ def _copy(reader: TarReader, name: str, announced: ParcelFile, target: Path) -> 
             digest.update(data)
             file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        sync(file.fileno())
     if digest.hexdigest() != announced.sha256:
         raise VerificationError("has another digest than is announced", where=name)
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
 from edgemoe_appliance.schema.records import HostFacts
+
+_TOOL_S = 10
 
 
 def read_host_facts(
@@ -44,13 +47,29 @@ def _cpu_model(root: Path) -> str | None:
     try:
         text = (root / "proc/cpuinfo").read_text(errors="replace")
     except OSError:
-        return platform.processor() or None
+        return _mac_chip() or platform.processor() or None
     names = [
         line.partition(":")[2].strip()
         for line in text.splitlines()
         if line.partition(":")[0].strip() in ("model name", "Model", "Processor")
     ]
     return names[0] if names else None
+
+
+def _mac_chip() -> str | None:
+    """Return what a Mac calls its chip, "Apple M2 Pro"; None on other systems."""
+    if platform.system() != "Darwin":
+        return None
+    try:
+        done = subprocess.run(
+            ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"],
+            capture_output=True,
+            timeout=_TOOL_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode(errors="replace").strip() or None
 
 
 def _first_line(path: Path) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from edgemoe_appliance.errors import HostError, MeasureError
-from edgemoe_appliance.schema.files import try_lock
+from edgemoe_appliance.schema.files import sync, try_lock
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     SAMPLES_FOLDER,
@@ -118,7 +118,7 @@ class Journal:
         try:
             while written < len(line):
                 written += os.write(self._descriptor, line[written:])
-            os.fsync(self._descriptor)
+            sync(self._descriptor)
         except OSError:
             os.ftruncate(self._descriptor, end)
             raise
@@ -144,7 +144,7 @@ class Journal:
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             os.write(descriptor, b"\n")
-        os.fsync(descriptor)
+        sync(descriptor)
 
     def _reserve_space(self) -> None:
         try:

@@ -40,7 +40,7 @@ from edgemoe_appliance.models.store import (
     pinned_sha256,
 )
 from edgemoe_appliance.schema.configs import ModelEntry, PackageFile
-from edgemoe_appliance.schema.files import sync_folder
+from edgemoe_appliance.schema.files import sync, sync_folder
 from edgemoe_appliance.schema.text import on_one_line
 
 _ENDPOINT_VARIABLE: Final = "HF_ENDPOINT"
@@ -278,7 +278,7 @@ def _download(
         with _disk_told(partial):
             get(file)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         sha256 = read_sha256(partial)
         if entry.sha256 is not None and sha256 != entry.sha256:
             _reject(entry, partial, path, sha256)

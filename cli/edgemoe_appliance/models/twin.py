@@ -7,7 +7,6 @@ It is streamed to disk under a partial name, and gets its own when it is whole.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedRandom
@@ -38,7 +37,7 @@ from edgemoe_appliance.models.twin_mark import TWIN_FORMAT, TwinMark
 from edgemoe_appliance.models.vocabulary import TokenizerKind, build_vocabulary
 from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
-from edgemoe_appliance.schema.files import sync_folder
+from edgemoe_appliance.schema.files import sync, sync_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +206,7 @@ def _write_durably(plan: TwinPlan, path: Path, on_progress: Progress) -> str:
             file.truncate()
             sha256 = _pour(plan, file, on_progress)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

@@ -237,6 +237,15 @@ class Target(Frozen):
         return value
 
 
+def require_container(name: str, target: Target) -> ContainerProfile:
+    """Return how a target runs in containers. Raises ConfigError where it cannot."""
+    if target.container is None:
+        raise ConfigError(
+            f"target {name} cannot be measured in a container", hint="use --runtime native"
+        )
+    return target.container
+
+
 class DevicesConfig(Frozen):
     """devices.yaml: the targets, and the outside meters of a laboratory by the target's name."""
 

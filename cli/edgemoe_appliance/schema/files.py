@@ -14,6 +14,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,21 +68,33 @@ def open_atomically_in(folder: int, name: str, *, is_synced: bool = True) -> Ite
             yield file
             file.flush()
             if is_synced:
-                os.fsync(file.fileno())
+                sync(file.fileno())
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=folder)
         raise
     if is_synced:
-        os.fsync(folder)
+        sync(folder)
+
+
+def sync(descriptor: int) -> None:
+    """Make what was written durable. On macOS fsync leaves it in the drive's own cache.
+
+    Where a file system knows no F_FULLFSYNC, as those of networks, fsync is what there is.
+    """
+    if sys.platform == "darwin":
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
 
 
 def sync_folder(folder: Path) -> None:
     """Make the names inside a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync(descriptor)
     finally:
         os.close(descriptor)
 
