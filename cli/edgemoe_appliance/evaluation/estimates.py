@@ -78,7 +78,7 @@ class Estimator:
         A twin of reduced size is faster by what it reads less for a token.
         """
         model = self._model(run.model)
-        printed = self.study.throughput(self._device, run.model).mean_tok_s
+        printed = self.study.printed_value("throughput", self._device, run.model, "mean_tok_s")
         if printed is not None:
             return printed * model.whole_bytes_per_token / model.bytes_per_token
         pace = self.paces.weights_gb_s.get(self.evaluation.bench.target)
@@ -162,5 +162,5 @@ class Estimator:
         """Return what the study found timing every node to cost on its device; 1 elsewhere."""
         if run.arm is not Arm.PROBE_PER_NODE:
             return 1.0
-        printed = self.study.slowdown(self._device, run.model)
-        return printed.slowdown_ratio or 1.0
+        model, figure = run.model, "slowdown_ratio"
+        return self.study.printed_value("slowdown", self._device, model, figure) or 1.0

@@ -56,6 +56,12 @@ class PrintedFigures:
             return None
         return PrintedNumber(value=None, low=_rounded(low)[0], high=_rounded(high)[1])
 
+    def in_table(
+        self, table: str, device: str | None, row: str, figure: str
+    ) -> PrintedNumber | None:
+        """Return a figure of a row of a table; `table` may join its words by `-`, as files do."""
+        return self.find(f"tables/{table.replace('-', '_')}/cells/{device}/{row}/{figure}")
+
     def text(self, name: str) -> str:
         """Return a figure in the digits it is printed with: `12.30`, `5 to 10`."""
         low, high = (self.digits.get(f"{name}/{key}") for key in _RANGE_KEYS)

@@ -57,24 +57,17 @@ from edgemoe_appliance.studies.claims import (
 )
 from edgemoe_appliance.studies.paper import (
     DevicePeaks,
-    Energy,
     ExpertFacts,
     GraphFacts,
     MeanContext,
-    Memory,
     Paper,
     Places,
     Procedure,
-    PromptLength,
-    Routing,
-    Slowdown,
-    Stability,
     StatedFigure,
     StudyDevice,
     StudyModel,
     StudySource,
     StudyTables,
-    Throughput,
 )
 from edgemoe_appliance.studies.printed import PrintedFigures, parse_printed
 from edgemoe_appliance.studies.report import ReportConfig
@@ -90,6 +83,9 @@ TABLES_FILE: Final = "tables.yaml"
 REPORT_FILE: Final = "report.yaml"
 _NEEDED: Final = (PAPER_FILE, CLAIMS_FILE, EXPERIMENTS_FILE, PROMPTS_FILE, REPORT_FILE)
 _OPTIONAL: Final = (TABLES_FILE,)
+_STATED: Final = "stated"
+# How the text says a number that it does not give as exact.
+_SENSES: Final = {"exact": "", "about": "about ", "at-most": "at most ", "below": "below "}
 
 
 class _StudiesConfig(Frozen):
@@ -200,33 +196,19 @@ class Study:
         known = self.models.get(model or "")
         return known.name.removesuffix("-Instruct").removesuffix("-0924") if known else str(model)
 
-    def throughput(self, device: str | None, model: str) -> Throughput:
-        """Return the generation rate."""
-        return self.tables.throughput.rows(device).get(model, Throughput())
+    def printed_value(self, table: str, device: str | None, row: str, figure: str) -> float | None:
+        """Return a printed figure of a row of a table, None where the study prints none."""
+        found = self.printed.in_table(table, device, row, figure)
+        return found.value if found else None
 
-    def memory(self, device: str | None, model: str) -> Memory:
-        """Return the peak resident memory."""
-        return self.tables.memory.rows(device).get(model, Memory())
+    def printed_text(self, name: str) -> str:
+        """Return a figure in its printed digits, as it is meant: `12.30`, `about 12`, `0.6 to 2`.
 
-    def prompt_length(self, device: str | None, model: str) -> PromptLength:
-        """Return the rates by length of the prompt."""
-        return self.tables.prompt_length.rows(device).get(model, PromptLength())
-
-    def stability(self, device: str | None, model: str) -> Stability:
-        """Return the variation of the rate."""
-        return self.tables.stability.rows(device).get(model, Stability())
-
-    def energy(self, device: str | None, model: str) -> Energy:
-        """Return energy, power and heat."""
-        return self.tables.energy.rows(device).get(model, Energy())
-
-    def routing(self, device: str | None, stratum: str) -> Routing:
-        """Return the time in the subject's MoE blocks."""
-        return self.tables.routing.rows(device).get(stratum, Routing())
-
-    def slowdown(self, device: str | None, model: str) -> Slowdown:
-        """Return what timing every node costs."""
-        return self.tables.slowdown.rows(device).get(model, Slowdown())
+        Raises KeyError for a name that is not that of a printed figure.
+        """
+        figure = self.stated.get(name.removeprefix(f"{_STATED}/"))
+        sense = _SENSES[figure.sense] if figure else ""
+        return f"{sense}{self.printed.text(name)}"
 
 
 def read_study(

@@ -70,7 +70,7 @@ def _recomputed(
         subject=_subject(study, entry.of, captures),
         where=f"section {entry.section}",
         said=_part(study, name)[0],
-        said_text=_said_text(study, name),
+        said_text=study.printed_text(name),
         again=again if isinstance(again, Absent) else scaled(again, entry.factor),
         unit=figure_unit(name),
         how=_in_words(entry, texts),
@@ -101,7 +101,7 @@ def _in_like_units(
         subject=_subject(study, check.of, captures),
         where=f"section {check.section}",
         said=_part(study, name)[0],
-        said_text=_said_text(study, name),
+        said_text=study.printed_text(name),
         again=again,
         numerals=_quotient(parts),
         unit=figure_unit(name),
@@ -128,13 +128,6 @@ def _part(study: Study, name: str) -> tuple[Estimate, str]:
     if isinstance(figure, Absent):
         raise KeyError(name)
     return figure, study.printed.text(name)
-
-
-def _said_text(study: Study, name: str) -> str:
-    """Return a figure in its printed digits, with `about` where the text has it."""
-    stated = study.stated.get(name.removeprefix("stated/"))
-    about = "about " if stated is not None and stated.sense == "about" else ""
-    return f"{about}{study.printed.text(name)}"
 
 
 def _quotient(parts: Sequence[Estimate]) -> Estimate | Absent:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table, absent, text
 from edgemoe_appliance.analysis.tables.common import NOT_PRINTED
 from edgemoe_appliance.studies import Study
-from edgemoe_appliance.studies.paper import StatedFigure
 from edgemoe_appliance.studies.tables import STATED
 
 
@@ -24,7 +23,7 @@ def stated_figure(study: Study, name: str) -> PrintedFigure:
     """Return a figure of the text by its name, in the words that it is meant in."""
     figure = study.stated[name]
     low, high = (figure.low, figure.high) if figure.value is None else (figure.value,) * 2
-    return PrintedFigure(cell=text(stated_in_words(figure)), low=low, high=high)
+    return PrintedFigure(cell=text(study.printed_text(f"stated/{name}")), low=low, high=high)
 
 
 def printed_figure(
@@ -48,8 +47,7 @@ def _cell_value(
     study: Study, name: str, table: str, device: str | None, model: str
 ) -> float | None:
     other, _, figure = name.rpartition("/")
-    rows = study.tables.named(other or table).rows(device)
-    return getattr(rows[model], figure) if model in rows else None
+    return study.printed_value(other or table, device, model, figure)
 
 
 _STATED_COLUMNS = (
@@ -67,7 +65,7 @@ def stated_table(study: Study) -> Table:
             cells={
                 "figure": text(figure.of),
                 "name": text(name),
-                "value": text(stated_in_words(figure)),
+                "value": text(study.printed_text(f"stated/{name}")),
                 "section": text(figure.section),
             }
         )
@@ -79,11 +77,3 @@ def stated_table(study: Study) -> Table:
         columns=_STATED_COLUMNS,
         groups=(RowGroup(label="", source="study", rows=rows),),
     )
-
-
-def stated_in_words(figure: StatedFigure) -> str:
-    """Return a figure of the text as it is meant there: `about 12`, `0.6 to 2`."""
-    if figure.value is None:
-        return f"{figure.low:g} to {figure.high:g}"
-    sense = {"exact": "", "about": "about ", "at-most": "at most ", "below": "below "}
-    return f"{sense[figure.sense]}{figure.value:g}"

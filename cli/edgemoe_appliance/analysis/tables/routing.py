@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from edgemoe_appliance.analysis.conditions import (
     ArmPools,
@@ -54,7 +55,7 @@ from edgemoe_appliance.analysis.tables.setup import bounds_in_words
 from edgemoe_appliance.schema.configs import Arm, Feeds
 from edgemoe_appliance.schema.metrics import Unit
 from edgemoe_appliance.studies import Study
-from edgemoe_appliance.studies.paper import Routing, Stratum, StudyDeviceId
+from edgemoe_appliance.studies.paper import Stratum, StudyDeviceId
 
 _EVERY_NODE = "every node"
 _MODES = {Arm.PROBE_PER_NODE: _EVERY_NODE, Arm.PROBE_BOUNDARY: "edges of groups"}
@@ -282,10 +283,12 @@ class _Line:
     def _beside_study(self, share: Cell) -> dict[str, Cell]:
         reasons = self._why_apart()
         device = device_of(self.arms.condition.setting, self.study)
-        printed = self.study.routing(device, self.stratum) if self.stratum else Routing()
+        printed = self.study.printed_value(
+            "routing", device, self.stratum or "", "routing_share_pct"
+        )
         return {
-            "study_share_pct": study_cell(printed.routing_share_pct, reasons),
-            "less_study_pp": less_study(share, printed.routing_share_pct, reasons),
+            "study_share_pct": study_cell(printed, reasons),
+            "less_study_pp": less_study(share, printed, reasons),
         }
 
     def _why_apart(self) -> tuple[str, ...]:
@@ -349,23 +352,23 @@ def _study_groups(study: Study) -> Iterator[RowGroup]:
 
 def _study_row(study: Study, device: StudyDeviceId, stratum: Stratum) -> Row:
     moe = study.subject
-    printed = study.routing(device, stratum)
-    slowdown = study.slowdown(device, moe).slowdown_ratio
+    printed = partial(study.printed_value, "routing", device, stratum)
+    slowdown = study.printed_value("slowdown", device, moe, "slowdown_ratio")
     cells = {
         "model": text(study.models[moe].name),
         "stratum": text(_in_words(stratum, study)),
         "part": text(_WHOLE.title),
         "mode": text(_EVERY_NODE),
-        "routing_ms": number(printed.routing_ms, NOT_PRINTED),
-        "ffn_ms": number(printed.ffn_ms, NOT_PRINTED),
-        "moe_ms": number(printed.moe_ms, NOT_PRINTED),
-        "routing_share_pct": number(printed.routing_share_pct, NOT_PRINTED),
+        "routing_ms": number(printed("routing_ms"), NOT_PRINTED),
+        "ffn_ms": number(printed("ffn_ms"), NOT_PRINTED),
+        "moe_ms": number(printed("moe_ms"), NOT_PRINTED),
+        "routing_share_pct": number(printed("routing_share_pct"), NOT_PRINTED),
         "median_share_pct": absent(NOT_PRINTED),
         "turn_share_pct": absent(NOT_PRINTED),
         "slowdown": number(slowdown, NOT_PRINTED),
         "slowdown_from": text(_TWO_ENGINES if slowdown else None, NOT_PRINTED),
         "unknown_nodes": absent(NOT_PRINTED),
-        "n": number(printed.runs, NOT_PRINTED),
+        "n": number(printed("runs"), NOT_PRINTED),
         "not_ok": absent(NOT_PRINTED),
         "study_share_pct": absent(STUDY_ROW),
         "less_study_pp": absent(STUDY_ROW),

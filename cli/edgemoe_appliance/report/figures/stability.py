@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from edgemoe_appliance.analysis.table_model import Row, RowGroup, Table
 from edgemoe_appliance.report.drawing import Chart, Mark, MarkRow, RowChart
 from edgemoe_appliance.report.figures.parts import (
@@ -85,12 +87,13 @@ def _printed(group: RowGroup, row: Row, study: Study) -> tuple[Mark, str] | None
     """Return the study's figure as a mark and in words: a value, or the range that it gives."""
     if group.device not in study.tables.stability.cells or row.model is None:
         return None
-    printed, shape = study.stability(group.device, row.model), study_shape(group.device, study)
+    printed = partial(study.printed_value, "stability", group.device, row.model)
+    shape = study_shape(group.device, study)
     sign = SIGNS[shape]
-    if printed.cv_pct is not None:
-        mark = Mark(value=printed.cv_pct, shape=shape)
-        return mark, sign + format_number(printed.cv_pct, 1)
-    low, high = printed.cv_at_least_pct, printed.cv_at_most_pct
+    value = printed("cv_pct")
+    if value is not None:
+        return Mark(value=value, shape=shape), sign + format_number(value, 1)
+    low, high = printed("cv_at_least_pct"), printed("cv_at_most_pct")
     if high is None:
         return None
     ends = "at most " if low is None else f"{format_number(low, 1)} to "
