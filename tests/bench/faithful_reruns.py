@@ -247,26 +247,27 @@ class Rerun:
     def _is_long(self, prompt: str) -> bool:
         return study().prompts[prompt].words >= study().procedure.prompt_length_words["long"][0]
 
+    def _printed(self, table: str, row: str, figure: str) -> float:
+        value = study().printed_value(table, self.device, row, figure)
+        assert value is not None
+        return value
+
     def _rate(self, spec: RunSpec) -> float:
         """Return a rate: long prompts run as the study's long one, and the mean is the study's."""
         known, model = study(), spec.model
-        lengths = known.prompt_length(self.device, model)
-        short, medium, long = lengths.short_tok_s, lengths.medium_tok_s, lengths.long_tok_s
-        mean = known.throughput(self.device, model).mean_tok_s
-        assert mean is not None
-        assert short is not None
-        assert medium is not None
-        assert long is not None
+        short, medium, long = (
+            self._printed("prompt-length", model, f"{length}_tok_s") for length in known.lengths
+        )
+        mean = self._printed("throughput", model, "mean_tok_s")
         # Of 15 prompts one is short, one medium, three long; the others make up the mean.
         other = (15 * mean - short - medium - 3 * long) / 10
         base = {"length-short": short, "length-medium": medium}.get(spec.prompt, other)
         if self._is_long(spec.prompt):
             base = long * (1 - self.world.extra_fall * (model == known.subject))
         if spec.arm.is_probed:
-            slow = known.slowdown(self.device, model)
-            assert slow.patched_tok_s is not None
+            patched = self._printed("slowdown", model, "patched_tok_s")
             share = 1.0 if spec.arm is Arm.PROBE_PER_NODE else 0.3
-            added = 1 / (slow.patched_tok_s * self.world.patched) - 1 / mean
+            added = 1 / (patched * self.world.patched) - 1 / mean
             base = 1 / (1 / base + share * added)
         loss = {4: 3 * self.world.thread_loss, 6: self.world.thread_loss, 10: 0.01}
         if spec.experiment == "thread_sweep":
@@ -281,9 +282,8 @@ class Rerun:
 
     def _memory(self, spec: RunSpec, *, is_long: bool) -> dict[str, float]:
         known, model = study(), spec.model
-        cell = known.memory(self.device, model)
-        assert cell.peak_rss_gib is not None
-        peak = cell.peak_rss_gib * GIB * self.world.memory.get((self.device, model), 1.0)
+        printed_gib = self._printed("memory", model, "peak_rss_gib")
+        peak = printed_gib * GIB * self.world.memory.get((self.device, model), 1.0)
         grows = (self.world.long_memory - 1) * is_long * (model == known.subject)
         peak *= (1 + grows) / (1 + (self.world.long_memory - 1) * 0.2 * (model == known.subject))
         peak *= self._factor(self.scatter.run / 10)
@@ -301,14 +301,14 @@ class Rerun:
         return found
 
     def _energy(self, spec: RunSpec) -> dict[str, float]:
-        known, model = study(), spec.model
-        cell = known.energy(self.device, model)
-        mean, median, power = cell.mean_j_per_tok, cell.median_j_per_tok, cell.avg_power_w
-        assert mean is not None
-        assert median is not None
-        assert power is not None
-        assert cell.peak_power_w is not None
-        assert cell.peak_soc_c is not None
+        model = spec.model
+        mean, median, power = (
+            self._printed("energy", model, figure)
+            for figure in ("mean_j_per_tok", "median_j_per_tok", "avg_power_w")
+        )
+        peak_power_w, peak_soc_c = (
+            self._printed("energy", model, figure) for figure in ("peak_power_w", "peak_soc_c")
+        )
         # The three long prompts of 15 lift the mean above the median.
         per_token = 5 * mean - 4 * median if self._is_long(spec.prompt) else median
         per_token *= self.world.energy.get(model, 1.0) * self._session["energy", model]
@@ -321,8 +321,8 @@ class Rerun:
         return {
             "j_per_token_study": per_token,
             "power_study_w": watts * self._factor(self.scatter.run),
-            "power_study_peak_w": cell.peak_power_w * self.world.peak_power * (1 - below),
-            "temp_peak_c": cell.peak_soc_c + self.world.kelvin + self._room_c - cooler,
+            "power_study_peak_w": peak_power_w * self.world.peak_power * (1 - below),
+            "temp_peak_c": peak_soc_c + self.world.kelvin + self._room_c - cooler,
             "energy_load_j": 0.9 * loading,
             "energy_unload_j": 0.1 * loading,
             "energy_process_j": process,
@@ -330,18 +330,17 @@ class Rerun:
         }
 
     def _routing(self, spec: RunSpec) -> dict[str, float]:
-        known = study()
         stratum = "prefill-heavy" if self._is_long(spec.prompt) else "decode-dominated"
-        cell = known.routing(self.device, stratum)
-        assert cell.routing_ms is not None
-        assert cell.ffn_ms is not None
+        routing_ms, ffn_ms = (
+            self._printed("routing", stratum, figure) for figure in ("routing_ms", "ffn_ms")
+        )
         grown = self.world.routing_growth if self._is_long(spec.prompt) else 1.0
         common = self._session["routing", spec.model] * self._prompt[spec.model, spec.prompt]
         routing, experts = (
             seconds * common * self._factor(self.scatter.run)
             for seconds in (
-                cell.routing_ms * 1e-3 * self.world.routing * grown,
-                cell.ffn_ms * 1e-3,
+                routing_ms * 1e-3 * self.world.routing * grown,
+                ffn_ms * 1e-3,
             )
         )
         return {

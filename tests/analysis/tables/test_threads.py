@@ -81,7 +81,7 @@ def test_the_study_s_range_stands_beside_the_loss_on_its_device(tmp_path: Path) 
     table = table_of(tmp_path / "m2", like)
     assert "of 6 threads" in row_of(table, MOE, 4).cells["beyond_study_pp"].absent
     cells = row_of(table, MOE, 6).cells
-    assert cells["study_below_best_pct"].value == "0.6 to 2"
+    assert cells["study_below_best_pct"].value == "0.6 to 2.0"
     assert cells["beyond_study_pp"].number == pytest.approx(0, abs=1e-9)
     assert (
         "of 6 threads"
@@ -93,5 +93,5 @@ def test_the_study_s_range_stands_beside_the_loss_on_its_device(tmp_path: Path) 
 
 def test_the_study_s_row_is_what_it_states() -> None:
     (row,) = build_tables(None, read_study())["threads"].rows()
-    assert (row.cells["threads"].value, row.cells["below_best_pct"].value) == (6, "0.6 to 2")
+    assert (row.cells["threads"].value, row.cells["below_best_pct"].value) == (6, "0.6 to 2.0")
     assert row.cells["n"].value == 9  # 144 runs of four models and four numbers
