@@ -185,8 +185,25 @@
     });
   };
 
-  const goToCell = () => {
-    const wanted = window.location.hash.slice(1);
+  // What a link leads to may lie in folds.
+  const reveal = (element) => {
+    for (let fold = element.closest("details"); fold; fold = fold.parentElement.closest("details")) {
+      fold.open = true;
+    }
+  };
+
+  const goTo = () => {
+    const wanted = decodeURIComponent(window.location.hash.slice(1));
+    const target = document.getElementById(wanted);
+    if (target) {
+      reveal(target);
+      if (target.matches("details")) target.open = true;
+      target.scrollIntoView();
+    }
+    goToCell(wanted);
+  };
+
+  const goToCell = (wanted) => {
     if (!/^table-[a-z0-9-]+\.r\d+\.c\d+$/.test(wanted)) return;
     const box = document.getElementById(wanted.split(".")[0]);
     const cell = [...(box ? box.querySelectorAll("[data-anchor]") : [])].find(
@@ -194,6 +211,7 @@
     );
     if (!cell) return;
     cell.parentElement.hidden = false;
+    reveal(cell);
     cell.focus();
     cell.scrollIntoView({ block: "center", inline: "center" });
     choose(cell);
@@ -211,6 +229,9 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !panel.hidden) close();
   });
-  window.addEventListener("hashchange", goToCell);
-  goToCell();
+  document.querySelector(".unfold").addEventListener("click", () => {
+    document.querySelectorAll("details").forEach((fold) => (fold.open = true));
+  });
+  window.addEventListener("hashchange", goTo);
+  goTo();
 })();

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from edgemoe_appliance.report.judgement import Judgement, judge
 
 from edgemoe_appliance.analysis.audit import AuditFinding, AuditVerdict, count_causes
 from edgemoe_appliance.analysis.claims import Scope, Verdict
 from edgemoe_appliance.report.audit_blocks import build_audits, weightiest
 from edgemoe_appliance.report.claim_blocks import build_answer, build_claims
 from edgemoe_appliance.report.filters import anchor_of, mark_of
-from edgemoe_appliance.report.judgement import Judgement, judge
 from edgemoe_appliance.studies import read_study
 
 

@@ -1,4 +1,4 @@
-"""Findings of the audits by cause, what asks for attention first."""
+"""Findings of the audits by cause: in a line each, and in full."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from edgemoe_appliance.analysis.audit import (
 from edgemoe_appliance.report.filters import VerdictMark, mark_of
 
 _ASKS = (AuditVerdict.INCONSISTENT, AuditVerdict.UNDECIDED)
+_MOST_CAUSES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,52 +30,74 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditGroup:
-    """The findings of one cause: those that ask for attention, the others folded away."""
+    """The findings of one cause on one set of figures, what asks for attention first."""
 
     title: str
+    source: str
     tallies: tuple[Tally, ...]
-    shown: tuple[AuditFinding, ...]
-    folded: tuple[AuditFinding, ...]
+    findings: tuple[AuditFinding, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Causes:
+    """Why figures cannot mean what is said of them; `more` causes are not in sight.
+
+    `fitting` findings show no contradiction, `untested` could not be made.
+    """
+
+    lines: tuple[AuditGroup, ...]
+    more: int
+    fitting: int
+    untested: int
+    kind: Literal["causes"] = "causes"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audits:
     """All findings of one set of figures."""
 
-    title: str
     groups: tuple[AuditGroup, ...]
     kind: Literal["audits"] = "audits"
 
 
-def build_audits(title: str, findings: Sequence[AuditFinding]) -> Audits:
+def build_audits(findings: Sequence[AuditFinding]) -> Audits:
     """Return findings by cause, hypotheses last."""
-    return Audits(title=title, groups=tuple(map(_group, by_cause(findings))))
+    return Audits(groups=tuple(map(_group, by_cause(findings))))
 
 
 def _group(group: CauseFindings) -> AuditGroup:
-    ordered, cause = group.findings, group.cause
+    cause = group.cause
     return AuditGroup(
         title=f"A hypothesis, no figure: {cause.title}" if cause.is_hypothesis else cause.title,
-        tallies=tallies_of(mark_of(finding.verdict) for finding in ordered),
-        shown=tuple(f for f in ordered if f.verdict in _ASKS),
-        folded=tuple(f for f in ordered if f.verdict not in _ASKS),
+        source=group.source,
+        tallies=tallies_of(mark_of(finding.verdict) for finding in group.findings),
+        findings=group.findings,
     )
+
+
+def build_causes(findings: Sequence[AuditFinding]) -> Causes:
+    """Return the causes that figures do not fit for, the surest and those of most figures first.
+
+    Hypotheses are none of the figures, and not among them.
+    """
+    told = [finding for finding in findings if not finding.cause.is_hypothesis]
+    asking = [finding for finding in told if finding.verdict in _ASKS]
+    causes = sorted(by_cause(asking), key=_weight)
+    counts = Counter(finding.verdict for finding in told)
+    return Causes(
+        lines=tuple(map(_group, causes[:_MOST_CAUSES])),
+        more=max(0, len(causes) - _MOST_CAUSES),
+        fitting=counts[AuditVerdict.CONSISTENT],
+        untested=counts[AuditVerdict.NOT_TESTED],
+    )
+
+
+def _weight(group: CauseFindings) -> tuple[int, int, int]:
+    """Return what puts causes in order: what fails, how sure that is, how many figures."""
+    surest = min(list(Confidence).index(finding.confidence) for finding in group.findings)
+    return _ASKS.index(group.verdict), surest, -group.figures
 
 
 def tallies_of(marks: Iterable[VerdictMark]) -> tuple[Tally, ...]:
     """Return how many there are of each mark, in the order of the first ones."""
     return tuple(Tally(mark=mark, count=count) for mark, count in Counter(marks).items())
-
-
-def weightiest(findings: Sequence[AuditFinding], most: int) -> tuple[tuple[AuditFinding, ...], int]:
-    """Return one finding per cause that does not fit, the surest first, and how many are left.
-
-    Hypotheses are none of the figures, and not among them.
-    """
-    findings = [finding for finding in findings if not finding.cause.is_hypothesis]
-    asks = [finding for finding in findings if finding.verdict in _ASKS]
-    failed = [finding for finding in asks if finding.verdict is AuditVerdict.INCONSISTENT]
-    surest = sorted(failed, key=lambda finding: list(Confidence).index(finding.confidence))
-    by_name = {(f.source, f.cause): f for f in reversed(surest)}
-    kept = tuple(f for f in surest if by_name[f.source, f.cause] is f)[:most]
-    return kept, len(asks) - len(kept)

@@ -1,4 +1,4 @@
-"""Verdicts on claims as the page has them: the answer at its head, and each claim with its plots.
+"""Verdicts on claims as the page has them: all in one plot, and each in full with its plots.
 
 Verdicts are taken as they are; nothing is judged here. The drawn ranges are markup, and this room
 makes them.
@@ -14,54 +14,68 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from edgemoe_appliance.analysis.audit import AuditFinding
 from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Part, Scope, Verdict
-from edgemoe_appliance.analysis.claims.formatting import number_in_words, with_unit
+from edgemoe_appliance.analysis.claims.formatting import with_unit
 from edgemoe_appliance.analysis.claims.verdicts import FAMILIES, TOLD_ORDER, Family
-from edgemoe_appliance.report.audit_blocks import Tally, tallies_of, weightiest
+from edgemoe_appliance.report.audit_blocks import Tally, tallies_of
 from edgemoe_appliance.report.filters import bounds_of, mark_of
-from edgemoe_appliance.report.judgement import Judgement
-from edgemoe_appliance.report.range_plot import LimitBand, ValueAxis, draw_names, draw_row
+from edgemoe_appliance.report.material import Judgement
+from edgemoe_appliance.report.range_plot import (
+    LimitBand,
+    PlotMark,
+    ValueAxis,
+    draw_names,
+    draw_row,
+    draw_scaled,
+)
 
-_KEY_AUDITS = 6
 # Two ratios that order the same models must lie on the same side of it.
 _EQUAL = 1.0
+_FAMILY_TITLES: Mapping[Family, str] = {
+    Family.CONDITIONS: "Under the study's conditions",
+    Family.ELSEWHERE: "Under other conditions, in direction only",
+    Family.PRINTED: "The study's figures against its own claims",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaimLine:
-    """One claim in the answer: its verdict, in one line what decides it.
+class TallyLine:
+    """The counts of one family of verdicts; `href` is where they are told."""
 
-    `own` is what the study's own figures make of it, None where these are judged.
+    title: str
+    href: str
+    tallies: tuple[Tally, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverviewRow:
+    """A tested claim on the common band.
+
+    `part` decides it, `number` is what was judged; `printed` are the study's own of the same kind.
+    `own` is the verdict on these, None where they are what is judged.
     """
 
     verdict: ClaimVerdict
-    line: str
+    part: Part
+    number: Number
+    printed: tuple[Number, ...]
+    plot: Markup | None
     own: ClaimVerdict | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaimGroup:
-    """The claims with one verdict, by what all of them lack, nothing where they were tested."""
+class Overview:
+    """All claims: the tested ones in one plot, the others by what they lack.
 
-    tally: Tally
-    by_reason: Mapping[str, tuple[ClaimLine, ...]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnswerBlock:
-    """The head of the page: counts, every claim in a line, the audits that matter most.
-
-    `own` counts what the study's own figures make of the claims, where there are others.
+    `is_study` says whether the study's own figures are what was judged; then those that are
+    consistent are `folded`.
     """
 
-    title: str
-    text: tuple[str, ...]
-    tallies: tuple[Tally, ...]
-    own: tuple[Tally, ...]
-    groups: tuple[ClaimGroup, ...]
-    audits: tuple[AuditFinding, ...]
-    more_audits: int
+    rows: tuple[OverviewRow, ...]
+    folded: tuple[OverviewRow, ...]
+    untested: Mapping[str, tuple[ClaimVerdict, ...]]
+    is_study: bool
+    kind: Literal["overview"] = "overview"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,40 +126,27 @@ class Claims:
     kind: Literal["claims"] = "claims"
 
 
-def build_answer(judgement: Judgement) -> AnswerBlock:
-    """Return the head of the page."""
-    verdicts = judgement.verdicts
-    own = {verdict.id: verdict for verdict in judgement.own_verdicts or ()}
-    audits, more_audits = weightiest(judgement.all_findings, _KEY_AUDITS)
-    return AnswerBlock(
-        title="What holds" if own else "What the study's own figures bear out",
-        text=tuple(_answer_text(judgement)),
-        tallies=_tallies(verdicts),
-        own=_tallies(judgement.own_verdicts or ()),
-        groups=tuple(_groups(verdicts, own)),
-        audits=audits,
-        more_audits=more_audits,
-    )
+def build_tallies(judgement: Judgement) -> tuple[TallyLine, ...]:
+    """Return the counts of the reader's verdicts by family, then those of the study's own."""
+    lines = []
+    families = [f for f in Family if f is not Family.PRINTED] if judgement.own_verdicts else []
+    for family in families:
+        told = [each for each in judgement.verdicts if each.verdict in FAMILIES[family]]
+        if told:
+            lines.append(
+                TallyLine(title=_FAMILY_TITLES[family], href="#holds", tallies=_tallies(told))
+            )
+    own = judgement.own_verdicts or judgement.verdicts
+    untested = [each for each in judgement.verdicts if each.verdict is Verdict.NOT_TESTED]
+    if judgement.own_verdicts and untested:
+        lines.append(TallyLine(title="Not tested here", href="#holds", tallies=_tallies(untested)))
+    href = "#claims-in-full" if judgement.own_verdicts else "#holds"
+    title = _FAMILY_TITLES[Family.PRINTED]
+    return (*lines, TallyLine(title=title, href=href, tallies=_tallies(own)))
 
 
-def _answer_text(judgement: Judgement) -> Iterable[str]:
-    verdicts = judgement.verdicts
-    if judgement.own_verdicts is None:
-        yield (
-            f"{len(verdicts)} claims of the study, each tested on the figures that the study "
-            "prints. A claim that its own tables do not bear out is shown as such."
-        )
-        return
-    tested = sum(verdict.verdict is not Verdict.NOT_TESTED for verdict in verdicts)
-    yield (
-        f"{tested or 'None'} of the study's {len(verdicts)} claims could be tested on these "
-        "sessions. Beside each stands what the same test makes of the study's own printed figures."
-    )
-    if any(verdict.verdict in FAMILIES[Family.ELSEWHERE] for verdict in verdicts):
-        yield (
-            "Verdicts on a direction are of runs that were not made under the study's conditions: "
-            "they reproduce nothing and refute nothing, and are counted apart."
-        )
+def _tallies(verdicts: Sequence[ClaimVerdict]) -> tuple[Tally, ...]:
+    return tallies_of(mark_of(each.verdict) for each in _in_order(verdicts))
 
 
 def _in_order(verdicts: Sequence[ClaimVerdict]) -> list[ClaimVerdict]:
@@ -153,35 +154,61 @@ def _in_order(verdicts: Sequence[ClaimVerdict]) -> list[ClaimVerdict]:
     return sorted(verdicts, key=lambda each: TOLD_ORDER.index(each.verdict))
 
 
-def _tallies(verdicts: Sequence[ClaimVerdict]) -> tuple[Tally, ...]:
-    return tallies_of(mark_of(each.verdict) for each in _in_order(verdicts))
+def build_overview(judgement: Judgement) -> Overview:
+    """Return all claims at a glance."""
+    own = {verdict.id: verdict for verdict in judgement.own_verdicts or ()}
+    untested: dict[str, tuple[ClaimVerdict, ...]] = {}
+    rows = []
+    for verdict in _in_order(judgement.verdicts):
+        part = _deciding(verdict)
+        if part is not None:
+            rows.append(_overview_row(verdict, part, own.get(verdict.id)))
+        else:
+            reason = "; ".join(verdict.missing) or verdict.reading
+            untested[reason] = (*untested.get(reason, ()), verdict)
+    by_size = sorted(untested.items(), key=lambda each: -len(each[1]))
+    is_study = judgement.own_verdicts is None
+    folded = [row for row in rows if is_study and row.verdict.verdict is Verdict.CONSISTENT]
+    return Overview(
+        rows=tuple(row for row in rows if row not in folded),
+        folded=tuple(folded),
+        untested=dict(by_size),
+        is_study=is_study,
+    )
 
 
-def _groups(
-    verdicts: Sequence[ClaimVerdict], own: Mapping[str, ClaimVerdict]
-) -> Iterable[ClaimGroup]:
-    for tally in _tallies(verdicts):
-        by_reason: dict[str, tuple[ClaimLine, ...]] = {}
-        for each in verdicts:
-            if mark_of(each.verdict) == tally.mark:
-                line = _in_a_line(each)
-                is_tested = each.verdict is not Verdict.NOT_TESTED
-                reason, line = ("", line) if is_tested else (line, "")
-                own_line = ClaimLine(verdict=each, line=line, own=own.get(each.id))
-                by_reason[reason] = (*by_reason.get(reason, ()), own_line)
-        yield ClaimGroup(tally=tally, by_reason=by_reason)
+def _deciding(verdict: ClaimVerdict) -> Part | None:
+    """Return the first part that has the verdict of the claim, None where none was tested."""
+    tested = _tested(verdict)
+    return next((part for part in tested if part.verdict is verdict.verdict and part.numbers), None)
 
 
-def _in_a_line(verdict: ClaimVerdict) -> str:
-    """Return the first number that decides a claim, or what is missing."""
-    deciding = [part for part in verdict.parts if part.verdict is verdict.verdict]
-    if verdict.verdict is Verdict.NOT_TESTED or not deciding:
-        return "; ".join(verdict.missing[:2]) or verdict.reading
-    first, counted = deciding[0], ""
-    if len(verdict.parts) > 1:
-        counted = f" ({len(deciding)} of {len(verdict.parts)} parts)"
-    told = ", ".join(f"{n.label} {number_in_words(n)}" for n in _judged_numbers(first))
-    return f"{told}; asked {first.asked}{counted}"
+def _overview_row(verdict: ClaimVerdict, part: Part, own: ClaimVerdict | None) -> OverviewRow:
+    """Return a claim with the study's figures of the kind that was judged."""
+    number = part.numbers[0]
+    printed = tuple(
+        each.numbers[0]
+        for each in (_tested(own) if own else ())
+        if each.numbers and each.numbers[0].label == number.label
+    )
+    is_study = own is None and verdict.source == "study"
+    marks = [
+        PlotMark(value=each.value, bounds=bounds_of(each), is_hollow=each is not number or is_study)
+        for each in (*printed, number)
+    ]
+    return OverviewRow(
+        verdict=verdict,
+        part=part,
+        number=number,
+        printed=printed,
+        plot=draw_scaled(_asked(part), marks),
+        own=own,
+    )
+
+
+def _asked(part: Part) -> LimitBand:
+    limits = part.limits
+    return LimitBand(low=limits.low, high=limits.high) if limits else LimitBand(line=_EQUAL)
 
 
 def build_claims(judgement: Judgement) -> Claims:
@@ -262,8 +289,7 @@ def _part_rows(parts: Sequence[Part]) -> Iterable[PartRows]:
 
 
 def _axis(parts: Sequence[Part]) -> ValueAxis | None:
-    limits = parts[0].limits
-    asked = LimitBand(low=limits.low, high=limits.high) if limits else LimitBand(line=_EQUAL)
+    asked = _asked(parts[0])
     numbers = [number for part in parts for number in _judged_numbers(part)]
     ends = [end for number in numbers for end in bounds_of(number) or ()]
     return ValueAxis.around(asked, [*(number.value for number in numbers), *ends])

@@ -13,10 +13,10 @@ from typing import Literal, TypeAlias
 from markupsafe import Markup
 
 from edgemoe_appliance.analysis.table_model import Column, RowGroup
-from edgemoe_appliance.report.audit_blocks import Audits
-from edgemoe_appliance.report.claim_blocks import AnswerBlock, Claims
+from edgemoe_appliance.report.audit_blocks import Audits, Causes
+from edgemoe_appliance.report.claim_blocks import Claims, Overview, TallyLine
+from edgemoe_appliance.schema.metrics import Metric
 
-Tone = Literal["twin", "absent", "warn", "note"]
 # A table with more rows scrolls.
 _LONG_ROWS = 45
 
@@ -54,9 +54,14 @@ class TableView:
         return f"tables/{self.id}.tex"
 
     @property
+    def size(self) -> int:
+        """Return how many rows it has."""
+        return sum(len(group.rows) for group in self.groups)
+
+    @property
     def is_long(self) -> bool:
         """Return whether it scrolls in a box of its own."""
-        return sum(len(group.rows) for group in self.groups) > _LONG_ROWS
+        return self.size > _LONG_ROWS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +84,7 @@ class PanelView:
 
 @dataclass(frozen=True, kw_only=True)
 class FigureView:
-    """A figure of one or more panels; `data` leads to the numbers in it."""
+    """A figure of one or more panels, the first in sight; `data` leads to the numbers in it."""
 
     id: str
     number: int
@@ -88,16 +93,6 @@ class FigureView:
     data: str
     panels: tuple[PanelView, ...]
     kind: Literal["figure"] = "figure"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Notice:
-    """A box that is not to be overlooked."""
-
-    tone: Tone
-    title: str
-    text: str
-    kind: Literal["notice"] = "notice"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,67 +121,78 @@ class DefinitionList:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verbatim:
-    """A text as it was, folded away: a prompt, a command."""
+class Verbatims:
+    """Texts as they were, each with its title: prompts, commands."""
 
-    title: str
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fold:
-    """Verbatim texts behind one fold."""
-
-    title: str
-    texts: tuple[Verbatim, ...]
-    kind: Literal["folded"] = "folded"
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetricView:
-    """A metric on the page that says what each one is."""
-
-    key: str
-    title: str
-    unit: str
-    source: str
-    resolution: str
-    blind_spot: str
+    texts: tuple[Definition, ...]
+    kind: Literal["verbatims"] = "verbatims"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics:
     """The registry of metrics."""
 
-    metrics: tuple[MetricView, ...]
+    metrics: tuple[Metric, ...]
     kind: Literal["metrics"] = "metrics"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """Blocks behind one line that says what they are and how many of it there are."""
+
+    title: str
+    count: str
+    blocks: tuple[Block, ...]
+    kind: Literal["fold"] = "fold"
+
+
 Block: TypeAlias = (
-    TableView | FigureView | Notice | Prose | DefinitionList | Fold | Metrics | Claims | Audits
+    TableView
+    | FigureView
+    | Prose
+    | DefinitionList
+    | Verbatims
+    | Metrics
+    | Overview
+    | Claims
+    | Causes
+    | Audits
+    | Fold
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A section; `is_twin` marks one with figures of twins."""
+    """A section: a figure beside its text, blocks below them, `folded` blocks a line each.
+
+    `title` stands in the contents, `heading` over the section.
+    """
 
     id: str
-    number: str
     title: str
-    blocks: tuple[Block, ...]
-    is_twin: bool = False
+    heading: str
+    text: tuple[str, ...] = ()
+    figure: FigureView | None = None
+    blocks: tuple[Block, ...] = ()
+    folded: tuple[Block, ...] = ()
+    number: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyFigure:
-    """A number at the head of the page, its interval and whose it is."""
+class FirstScreen:
+    """What is answered first.
 
-    text: str
-    interval: str
-    label: str
-    is_study: bool
-    is_twin: bool
+    `sentence` is the answer, `covers` what its interval is about, `notice` what is to be known of
+    twins, `command` what would show more, `facts` what was run, on what, how often and when.
+    """
+
+    sentence: str
+    covers: str
+    notice: str
+    command: str
+    figure: FigureView | None
+    tallies: tuple[TallyLine, ...]
+    facts: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,18 +200,16 @@ class ReportContext:
     """The whole page; `sections` are numbered as they stand.
 
     `script` is the whole script of the page and `script_digest` what its policy knows it by.
-    `version` and `confidence_pct` go into citations; `models` are those of the study.
+    `version` and `confidence_pct` go into citations; `models` are those of the study. `banner` is
+    in sight all the time.
     """
 
     title: str
     heading: str
-    lead: tuple[str, ...]
-    answer: AnswerBlock
-    key_title: str
-    key_figures: tuple[KeyFigure, ...]
-    banner: Notice | None
+    paper: str
+    first: FirstScreen
+    banner: str
     sections: tuple[Section, ...]
-    sources: tuple[Definition, ...]
     models: tuple[str, ...]
     version: str
     confidence_pct: int

@@ -24,10 +24,11 @@ from edgemoe_appliance.schema.metrics import METRICS
 
 # A mark is told by its shape and its word; colour only repeats them.
 VerdictShape = Literal["holds", "fails", "open", "untested", "same", "opposite", "unseen"]
-_NO_VALUE = "\N{EN DASH}"
+NO_VALUE = "\N{EN DASH}"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DIGEST_LETTERS = 12
+_SLUG_WORDS = 6
 # Control characters are not valid in a page; the bidirectional ones could show a text as another.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9.-]+")
@@ -75,7 +76,7 @@ def metric_of(column: Column) -> str:
 def cell_text(cell: Cell, digits: int) -> str:
     """Return the value of a cell: a number with its digits, a text, the start of a digest."""
     if cell.value is None:
-        return _NO_VALUE
+        return NO_VALUE
     if isinstance(cell.value, str):
         return cell.value[:_DIGEST_LETTERS] if digest_of(cell) else cell.value
     return format_number(cell.value, digits)
@@ -132,6 +133,11 @@ def anchor_of(judged: ClaimVerdict | AuditFinding) -> str:
     return f"audit-{judged.source}-{name}"
 
 
+def slug(title: str) -> str:
+    """Return a title of this room's own as an id: its first words."""
+    return _NOT_IN_ANCHORS.sub("-", " ".join(title.split()[:_SLUG_WORDS]).lower()).strip("-")
+
+
 def confidence_text(finding: AuditFinding) -> str:
     """Return how sure a finding is, nothing where nothing was found."""
     confidence = finding.confidence
@@ -150,4 +156,5 @@ FILTERS: Mapping[str, Callable[..., object]] = {
     "anchor": anchor_of,
     "confidence": confidence_text,
     "sentence": capitalised,
+    "slug": slug,
 }

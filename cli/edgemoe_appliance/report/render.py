@@ -5,31 +5,31 @@ The content is a function of journals and of the study's figures: no clock, no h
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from edgemoe_appliance.analysis.csvfile import rows_csv, table_csv, write_rows_csv
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.store import Rows
-from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.analysis.tables.judged import audits_table, claims_table
-from edgemoe_appliance.analysis.threats import twin_scales
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.report.context import ReportContext, TableView
-from edgemoe_appliance.report.figures import build_figures
+from edgemoe_appliance.report.context import Block, Fold, ReportContext, TableView
+from edgemoe_appliance.report.figures import ANSWER
 from edgemoe_appliance.report.filters import FILTERS, finalise
 from edgemoe_appliance.report.hardware import HARDWARE_NAME, render_hardware
-from edgemoe_appliance.report.judgement import judge
 from edgemoe_appliance.report.latex import render_latex
+from edgemoe_appliance.report.material import Material, build_material
 from edgemoe_appliance.report.page import build_context
 from edgemoe_appliance.report.palette import model_role
-from edgemoe_appliance.report.script import read_script
-from edgemoe_appliance.report.sections import FIGURE_FILES, Material
+from edgemoe_appliance.report.sections import FIGURE_FILES
 from edgemoe_appliance.schema.files import open_atomically, write_atomically
 from edgemoe_appliance.schema.outputs import check_output_folder
 from edgemoe_appliance.schema.resources import resource_folder
@@ -44,10 +44,10 @@ _OTHERWISE = ("runs",)
 _FOLDERS = ("tables", "figures")
 _MARK = b"edgemoe-appliance"
 _MOST_PAGE_BYTES = 64 * MIB
-# The figures that reports have; a user's own files in these folders have other names.
-_OUR_FIGURES = re.compile(
-    r"figures/(throughput|memory|prompt-length|stability|energy|energy-windows|routing"
-    r"|roofline)-[0-9]+\.(svg|png|pdf)"
+# The figures of earlier reports; those of today are named in the study.
+_EARLIER_FIGURES = (
+    *("throughput", "memory", "prompt-length", "stability", "energy", "energy-windows", "routing"),
+    "roofline",
 )
 _LISTINGS = ("runs", "unfinished", "run-caveats", "absent")
 _JUDGED = ("claims", "audits")
@@ -126,22 +126,6 @@ def _render(material: Material) -> dict[str, bytes]:
     }
 
 
-def build_material(loaded: LoadedSessions | None, study: Study) -> Material:
-    """Return the tables, figures and verdicts of a report."""
-    full, judgement = build_tables(loaded, study), judge(loaded, study)
-    tables = full.limited()
-    scales = ", ".join(twin_scales(loaded)) if loaded else ""
-    twins = f"Twins (scale {scales}), not the real models" if scales else ""
-    return Material(
-        loaded=loaded,
-        study=study,
-        tables=tables,
-        full_tables=full,
-        figures=build_figures(tables, study, judgement, twins),
-        judgement=judgement,
-    )
-
-
 def render_page(material: Material) -> str:
     """Return the page as one self-contained HTML document."""
     folder = resource_folder(_TEMPLATES)
@@ -149,8 +133,12 @@ def render_page(material: Material) -> str:
 
 
 def _context(material: Material, folder: Path) -> ReportContext:
-    style = (folder / "report.css").read_text(encoding="utf-8")
-    return build_context(material, style, read_script(folder))
+    """Return the context with style sheet and script; these are this room's own text."""
+    style, script = (
+        (folder / name).read_text(encoding="utf-8") for name in ("report.css", "report.js")
+    )
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return build_context(material, style, Markup(script), f"sha256-{digest}")  # noqa: S704
 
 
 def _page(context: ReportContext, folder: Path) -> str:
@@ -186,9 +174,17 @@ def _table_files(material: Material) -> dict[str, bytes]:
 
 def _latex_files(context: ReportContext) -> dict[str, bytes]:
     """Return the tables that stand on the page, as printed there."""
-    blocks = (block for section in context.sections for block in section.blocks)
-    tables = (block for block in blocks if isinstance(block, TableView))
-    return {table.latex: render_latex(table).encode() for table in tables}
+    blocks = (block for section in context.sections for block in section.folded)
+    return {table.latex: render_latex(table).encode() for table in _tables_in(blocks)}
+
+
+def _tables_in(blocks: Iterable[Block]) -> Iterator[TableView]:
+    """Yield the tables among blocks and in folds."""
+    for block in blocks:
+        if isinstance(block, TableView):
+            yield block
+        elif isinstance(block, Fold):
+            yield from _tables_in(block.blocks)
 
 
 def _figure_files(material: Material) -> dict[str, bytes]:
@@ -209,7 +205,8 @@ def _write_files(
     try:
         for name in _FOLDERS:
             (out_dir / name).mkdir(parents=True, exist_ok=True)
-        _remove_stale({*files, *listings}, names, out_dir)
+        figures = {ANSWER, *_EARLIER_FIGURES, *material.study.report.figures}
+        _remove_stale({*files, *listings}, names, figures, out_dir)
         for name, rows in listings.items():
             with open_atomically(out_dir / name) as file:
                 write_rows_csv(rows, file)
@@ -226,11 +223,14 @@ def _write_files(
     )
 
 
-def _remove_stale(files: Collection[str], tables: Collection[str], out_dir: Path) -> None:
+def _remove_stale(
+    files: Collection[str], tables: Collection[str], figures: Collection[str], out_dir: Path
+) -> None:
     """Remove figures and tables of an earlier report that this one lacks, and nothing else."""
+    drawn = re.compile(rf"figures/({'|'.join(map(re.escape, figures))})-[0-9]+\.(svg|png|pdf)")
     ours = {f"tables/{name}.{kind}" for name in tables for kind in ("csv", "tex")}
     for folder in _FOLDERS:
         for path in (out_dir / folder).iterdir():
             name = f"{folder}/{path.name}"
-            if name not in files and (name in ours or _OUR_FIGURES.fullmatch(name)):
+            if name not in files and (name in ours or drawn.fullmatch(name)):
                 path.unlink()

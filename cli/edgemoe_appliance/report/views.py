@@ -1,19 +1,27 @@
-"""Tables as printed: marks for reasons, empty columns named in a note, as many rows as fit."""
+"""Tables as printed: marks for reasons, empty columns named in a note, as many rows as fit.
+
+Each group of rows has its source for citations: condition, session, journal, version.
+"""
 
 from __future__ import annotations
 
 import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from edgemoe_appliance import __version__
+from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.analysis.table_model import Column, RowGroup, Table
 from edgemoe_appliance.analysis.tables.common import STUDY_ROW
 from edgemoe_appliance.report.context import TableView
 from edgemoe_appliance.report.filters import reason_of
+from edgemoe_appliance.studies import Study
 
 # A page with larger tables is slow to open; the CSV holds all rows and columns.
 MOST_ROWS = 500
 _MOST_COLUMNS = 24
+_DIGEST_LETTERS = 12
+_MOST_SESSIONS = 3
 
 
 def build_table_view(table: Table, cite: Callable[[Table, RowGroup], str]) -> TableView:
@@ -87,4 +95,39 @@ def _left_out(table: Table, shown: Sequence[Column]) -> Iterator[str]:
             continue
         by_reason.setdefault("; ".join(reasons), []).append(column.title)
     for reason, titles in by_reason.items():
-        yield f"Left out: {', '.join(titles)} ({reason})."
+        yield f"Columns omitted: {', '.join(titles)} ({reason})."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Citations:
+    """What the groups of a report's tables are cited as."""
+
+    loaded: LoadedSessions | None
+    study: Study
+
+    def of(self, table: Table, group: RowGroup) -> str:
+        """Return the source of a group's rows in one line."""
+        if group.source == "study":
+            return self._printed(table, group)
+        condition = "" if group.label in group.sessions else group.label
+        return "; ".join(part for part in (condition, self._measured(group)) if part)
+
+    def _printed(self, table: Table, group: RowGroup) -> str:
+        where = ", ".join(part for part in (self.study.source.authors, table.where) if part)
+        label = group.label.removeprefix("Study: ")
+        version = f"edgemoe-appliance {__version__}"
+        return "; ".join(part for part in (label, where, version) if part)
+
+    def _measured(self, group: RowGroup) -> str:
+        """Return sessions with their journals, those of all the report where a group names none."""
+        known = self.loaded.sessions if self.loaded else ()
+        found = [s for s in known if not group.sessions or s.key in group.sessions]
+        named = [_session(each) for each in found[:_MOST_SESSIONS]]
+        more = len(found) - len(named)
+        return "; ".join(named) + (f" and {more} more sessions" if more > 0 else "")
+
+
+def _session(session: SessionFacts) -> str:
+    digest = session.journal_sha256[:_DIGEST_LETTERS]
+    version = session.plan.appliance.version
+    return f"session {session.key} (journal sha256 {digest}, edgemoe-appliance {version})"

@@ -70,7 +70,7 @@ from edgemoe_appliance.studies.paper import (
     StudyTables,
 )
 from edgemoe_appliance.studies.printed import PrintedFigures, parse_printed
-from edgemoe_appliance.studies.report import ReportConfig
+from edgemoe_appliance.studies.report import BUILT_TABLES, ReportConfig, names_in_report
 from edgemoe_appliance.studies.tables import TablesConfig, TableSpec, names_in_table
 
 STUDIES_FOLDER: Final = "studies"
@@ -290,7 +290,7 @@ def _read_folder(folder: Path, root: Path, catalogue: Catalogue) -> Study:
         table_specs=_read_tables(documents),
         report=validate(documents[REPORT_FILE], ReportConfig),
     )
-    for references in (_of_paper, _of_claims, _of_recomputed, _of_experiments):
+    for references in (_of_paper, _of_claims, _of_recomputed, _of_experiments, _of_report):
         for reference in references(study):
             reference.check(study)
     for reference in _of_tables(study, paper):
@@ -479,6 +479,13 @@ def _of_experiments(study: Study) -> Iterator[_Reference]:
 def _of_tables(study: Study, paper: Paper) -> Iterator[_Reference]:
     categories = list(dict.fromkeys(prompt.category for prompt in study.prompts.values()))
     for table, spec in study.table_specs.items():
+        yield _Reference(
+            file=TABLES_FILE,
+            at=("tables", table, "section"),
+            name=spec.section,
+            kind="section of report.yaml",
+            allowed=study.report.sections,
+        )
         for each in names_in_table(spec, paper, categories):
             yield _Reference(
                 file=TABLES_FILE,
@@ -487,3 +494,31 @@ def _of_tables(study: Study, paper: Paper) -> Iterator[_Reference]:
                 kind=each.kind,
                 allowed=each.allowed,
             )
+
+
+def _of_report(study: Study) -> Iterator[_Reference]:
+    columns = [f"{table}/{key}" for table, keys in _columns(study).items() for key in keys]
+    allowed: Mapping[str, Iterable[str]] = {
+        "figure": study.report.figures,
+        "table": _columns(study),
+        "column": columns,
+        "model": study.models,
+        "figure of the text": study.stated,
+    }
+    for each in names_in_report(study.report):
+        yield _Reference(
+            file=REPORT_FILE,
+            at=each.at,
+            name=each.name,
+            kind=each.kind,
+            allowed=[
+                name
+                for name in allowed[each.kind]
+                if each.kind != "column" or name.startswith(each.name.partition("/")[0] + "/")
+            ],
+        )
+
+
+def _columns(study: Study) -> Mapping[str, Iterable[str]]:
+    """Return the columns of every table that a page may show, by table."""
+    return {**BUILT_TABLES, **{name: spec.columns for name, spec in study.table_specs.items()}}

@@ -22,10 +22,6 @@ from edgemoe_appliance.schema.yamlfile import KeyPath
 from edgemoe_appliance.studies.paper import Paper, Procedure, StatedFigure
 
 ColumnKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-# The sections of a report that show tables of rows per model, after those of their own.
-ReportSection = Literal[
-    "prompts", "throughput", "memory", "prompt-length", "stability", "energy", "routing"
-]
 PART = "{part}"
 STATED = "stated/"
 # Units of a column of bytes, in bytes.
@@ -204,7 +200,7 @@ class TableSpec(Frozen):
     """
 
     title: str
-    section: ReportSection
+    section: Identifier
     feeds: Feeds
     where: str = ""
     printed: str = ""

@@ -16,9 +16,17 @@ from edgemoe_appliance.report.drawing.canvas import (
 )
 from edgemoe_appliance.report.drawing.lines import Line, LineChart, draw_lines
 from edgemoe_appliance.report.drawing.roofline import RoofChart, RoofPoint, draw_roofline
-from edgemoe_appliance.report.drawing.rows import Mark, MarkRow, MarkShape, RowChart, draw_rows
+from edgemoe_appliance.report.drawing.rows import (
+    SIGNS,
+    Mark,
+    MarkRow,
+    MarkShape,
+    RowChart,
+    draw_rows,
+)
 
 __all__ = [
+    "SIGNS",
     "Chart",
     "FileKind",
     "Line",

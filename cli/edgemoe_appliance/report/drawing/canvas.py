@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,20 +20,24 @@ from edgemoe_appliance.report.palette import SHADES
 
 FileKind = Literal["svg", "png", "pdf"]
 # One unit is one CSS pixel at the width that a phone gives a figure.
-WIDTH = 420
+WIDTH = 360
 LINE_HEIGHT = 17
 MARGIN = 8
+# What a letter of the type takes on average; names in capitals take more and are wrapped earlier.
+LETTER_WIDTH = 7.4
 _UNITS_PER_INCH = 72
-_TITLE_HEIGHT = 30
-_AXIS_HEIGHT = 48
+_TITLE_LETTERS = 40
+_WORD_LETTERS = 52
+_MOST_LINES = 3
+_AXIS_HEIGHT = 42
 _PNG_DPI = 200
 
 INK, MUTED = SHADES["ink"].light, SHADES["muted"].light
-RULE, GROUND, WARN = SHADES["rule"].light, SHADES["ground"].light, SHADES["warn"].light
+RULE, GROUND = SHADES["rule"].light, SHADES["ground"].light
 SETTINGS: dict[Any, Any] = {
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 13,
+    "font.size": 12.5,
     "svg.fonttype": "none",
     # Type 3 keeps text selectable; Type 42 takes seconds per panel to cut the fonts down.
     "pdf.fonttype": 3,
@@ -53,29 +58,42 @@ SETTINGS: dict[Any, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """The words around a panel's axes; `key` stands left of the axis' name."""
+    """The words around a panel's axes, each wrapped where it is longer than a line."""
 
     title: str
     axis: str
-    warning: str = ""
     subtitle: str = ""
-    key: str = ""
+    legend: str = ""
 
 
-def new_panel(words: Words, plot_height: int, *, left: int, right: int) -> tuple[Figure, Axes]:
+def wrapped(text: str, letters: int, most: int = _MOST_LINES) -> list[str]:
+    """Return a text in lines of so many letters, cut only where it has more than `most` lines."""
+    return textwrap.wrap(
+        " ".join(text.split()), letters, max_lines=most, placeholder="…", break_on_hyphens=False
+    ) or [""]
+
+
+def new_panel(words: Words, plot_height: float, *, left: int, right: int) -> tuple[Figure, Axes]:
     """Return a figure with its words, and empty axes of `plot_height` units."""
-    given = ((words.warning, WARN), (words.subtitle, MUTED))
-    lines = [(line, colour) for line, colour in given if line]
-    above = _TITLE_HEIGHT + LINE_HEIGHT * len(lines)
+    title = wrapped(words.title, _TITLE_LETTERS)
+    beside = [wrapped(text, _WORD_LETTERS) for text in (words.subtitle, words.legend) if text]
+    below = [line for lines in beside for line in lines]
+    above = MARGIN + LINE_HEIGHT * (len(title) + len(below)) + 6
     height = above + plot_height + _AXIS_HEIGHT
     figure = Figure(figsize=(WIDTH / _UNITS_PER_INCH, height / _UNITS_PER_INCH))
     margin = MARGIN / WIDTH
-    figure.text(margin, 1 - 8 / height, words.title, va="top", fontsize=13.5, fontweight="bold")
-    for place, (line, colour) in enumerate(lines):
-        y = 1 - (_TITLE_HEIGHT + LINE_HEIGHT * place - 3) / height
-        figure.text(margin, y, line, va="top", fontsize=12, color=colour)
+    for place, line in enumerate((*title, *below)):
+        is_title = place < len(title)
+        figure.text(
+            margin,
+            1 - (MARGIN + LINE_HEIGHT * place) / height,
+            line,
+            va="top",
+            fontsize=13.5 if is_title else 12,
+            fontweight="bold" if is_title else "normal",
+            color=INK if is_title else MUTED,
+        )
     figure.text(1 - margin, 7 / height, words.axis, ha="right", fontsize=12, color=MUTED)
-    figure.text(margin, 7 / height, words.key, fontsize=12, color=MUTED)
     box = (left / WIDTH, _AXIS_HEIGHT / height, 1 - (left + right) / WIDTH, plot_height / height)
     axes = figure.add_axes(box)
     for side in ("top", "right", "left", "bottom"):

@@ -15,11 +15,13 @@ from edgemoe_appliance.report.drawing.canvas import (
     Words,
     new_panel,
     spread_apart,
+    wrapped,
 )
 from edgemoe_appliance.report.numbers import format_number
 from edgemoe_appliance.report.palette import model_colour
 
 _LINES_HEIGHT = 190
+_NAME_LETTERS = 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,15 +45,13 @@ class LineChart:
     lines: tuple[Line, ...]
     low: float
     high: float
-    warning: str = ""
+    legend: str = ""
 
 
 def draw_lines(chart: LineChart, models: Sequence[str]) -> Figure:
     """Draw a chart of lines; models have their colours by their place among `models`."""
-    words = Words(
-        title=chart.title, axis=chart.axis, warning=chart.warning, subtitle=chart.subtitle
-    )
-    figure, axes = new_panel(words, _LINES_HEIGHT, left=44, right=170)
+    words = Words(title=chart.title, axis=chart.axis, subtitle=chart.subtitle, legend=chart.legend)
+    figure, axes = new_panel(words, _LINES_HEIGHT, left=40, right=150)
     places = range(len(chart.classes))
     axes.set_xlim(-0.08, len(chart.classes) - 1 + 0.02)
     axes.set_ylim(chart.low, chart.high)
@@ -84,13 +84,18 @@ def _label_lines(axes: Axes, chart: LineChart, models: Sequence[str]) -> None:
     ends = [(line.values[-1], line) for line in chart.lines]
     drawn = sorted(((value, line) for value, line in ends if value is not None), key=lambda e: e[0])
     per_unit = _LINES_HEIGHT / (chart.high - chart.low)
+    names = [
+        wrapped(f"{line.label} {format_number(value, 1)}", _NAME_LETTERS) for value, line in drawn
+    ]
     heights = spread_apart(
-        [(value - chart.low) * per_unit for value, _ in drawn], LINE_HEIGHT, _LINES_HEIGHT
+        [(value - chart.low) * per_unit for value, _ in drawn],
+        LINE_HEIGHT * max(map(len, names), default=1),
+        _LINES_HEIGHT,
     )
     last = len(chart.classes) - 1
-    for at, (value, line) in zip(heights, drawn, strict=True):
+    for at, name, (value, line) in zip(heights, names, drawn, strict=True):
         axes.annotate(
-            f"{line.label} {format_number(value, 1)}",
+            "\n".join(name),
             (last, value),
             xytext=(last + 0.16, chart.low + at / per_unit),
             va="center",

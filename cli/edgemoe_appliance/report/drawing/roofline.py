@@ -18,11 +18,13 @@ from edgemoe_appliance.report.drawing.canvas import (
     Words,
     new_panel,
     spread_apart,
+    wrapped,
 )
 from edgemoe_appliance.report.palette import model_colour
 
 _HEIGHT = 250
 _NAMES_WIDTH = 150
+_NAME_LETTERS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ class RoofChart:
     subtitle: str
     bandwidth_gb_s: float
     points: tuple[RoofPoint, ...]
-    warning: str = ""
+    legend: str = ""
 
 
 def draw_roofline(chart: RoofChart, models: Sequence[str]) -> Figure:
@@ -52,10 +54,10 @@ def draw_roofline(chart: RoofChart, models: Sequence[str]) -> Figure:
     words = Words(
         title=chart.title,
         axis="GB read for a token",
-        warning=chart.warning,
         subtitle=chart.subtitle,
+        legend=chart.legend,
     )
-    figure, axes = new_panel(words, _HEIGHT, left=44, right=_NAMES_WIDTH)
+    figure, axes = new_panel(words, _HEIGHT, left=40, right=_NAMES_WIDTH)
     sizes = [size for p in chart.points for size in (p.active_gb, p.total_gb or p.active_gb)]
     left, right = min(sizes) / 1.6, max(sizes) * 1.6
     rates = [point.rate_tok_s for point in chart.points]
@@ -92,16 +94,18 @@ def _name_points(axes: Axes, chart: RoofChart, models: Sequence[str]) -> None:
         float(to_units.transform((point.active_gb, point.rate_tok_s))[1]) * _HEIGHT
         for point in ordered
     ]
-    spread = spread_apart(heights, 2 * LINE_HEIGHT, _HEIGHT)
-    for point, at, height in zip(ordered, heights, spread, strict=True):
+    names = [wrapped(point.label, _NAME_LETTERS) for point in ordered]
+    tall = LINE_HEIGHT * (1 + max(map(len, names), default=1))
+    spread = spread_apart(heights, tall, _HEIGHT)
+    for point, name, at, height in zip(ordered, names, heights, spread, strict=True):
         shown = point.total_gb or point.active_gb
         end = float(to_units.transform((shown, point.rate_tok_s))[0])
         axes.plot([end, 1.03], [at / _HEIGHT, height / _HEIGHT], transform=axes.transAxes,
                   color=model_colour(point.model, models), linewidth=0.8, clip_on=False,
                   zorder=1)  # fmt: skip
-        text = f"{point.label}\n{_shares(point, chart.bandwidth_gb_s)}"
+        text = "\n".join((*name, _shares(point, chart.bandwidth_gb_s)))
         axes.text(1.04, height / _HEIGHT, text, transform=axes.transAxes, va="center",
-                  fontsize=11.5, linespacing=1.15, clip_on=False, color=MUTED)  # fmt: skip
+                  fontsize=12, linespacing=1.15, clip_on=False, color=MUTED)  # fmt: skip
 
 
 def _shares(point: RoofPoint, bandwidth_gb_s: float) -> str:
