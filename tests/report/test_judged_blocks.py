@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from edgemoe_appliance.report.judgement import Judgement, judge
 
-from edgemoe_appliance.analysis.audit import AuditFinding, AuditVerdict, count_causes
+from edgemoe_appliance.analysis.audit import AuditFinding, AuditVerdict, by_cause
 from edgemoe_appliance.analysis.claims import Scope, Verdict
-from edgemoe_appliance.report.audit_blocks import build_audits, weightiest
-from edgemoe_appliance.report.claim_blocks import build_answer, build_claims
+from edgemoe_appliance.report.audit_blocks import build_audits, build_causes
+from edgemoe_appliance.report.claim_blocks import (
+    Overview,
+    build_claims,
+    build_overview,
+    build_tallies,
+)
 from edgemoe_appliance.report.filters import anchor_of, mark_of
+from edgemoe_appliance.report.material import Judgement, judge
 from edgemoe_appliance.studies import read_study
 
 
@@ -35,28 +40,71 @@ def as_reader(own: Judgement) -> Judgement:
     )
 
 
-def test_every_claim_is_in_the_answer_once_and_counted(own: Judgement) -> None:
-    answer = build_answer(own)
-    lines = [line for group in answer.groups for each in group.by_reason.values() for line in each]
-    assert sorted(line.verdict.id for line in lines) == sorted(each.id for each in own.verdicts)
-    assert sum(tally.count for tally in answer.tallies) == len(own.verdicts)
-    assert [group.tally for group in answer.groups] == list(answer.tallies)
-    assert answer.tallies[0].mark.shape == "fails"
+def ids_of(overview: Overview) -> list[str]:
+    tested = [row.verdict.id for row in (*overview.rows, *overview.folded)]
+    return sorted(tested + [v.id for group in overview.untested.values() for v in group])
 
 
-def test_the_study_alone_reproduces_nothing(own: Judgement) -> None:
-    words = {tally.mark.word for tally in build_answer(own).tallies}
+def test_every_claim_is_in_the_overview_once_what_failed_first(own: Judgement) -> None:
+    for judgement in (own, as_reader(own)):
+        overview = build_overview(judgement)
+        assert ids_of(overview) == sorted(each.id for each in own.verdicts)
+        assert mark_of(overview.rows[0].verdict.verdict).shape == "fails"
+        assert all(row.plot is not None for row in (*overview.rows, *overview.folded))
+
+
+def test_what_is_consistent_is_folded_in_the_study_s_own_overview_alone(own: Judgement) -> None:
+    folded = build_overview(own).folded
+    assert {row.verdict.verdict for row in folded} == {Verdict.CONSISTENT}
+    assert not build_overview(as_reader(own)).folded
+
+
+def test_the_study_s_figures_of_the_same_kind_are_the_hollow_marks(own: Judgement) -> None:
+    for row in build_overview(as_reader(own)).rows:
+        assert row.number in row.printed, row.verdict.id
+        assert str(row.plot).count('r-dot study"') == len(row.printed)
+        assert str(row.plot).count('r-dot own"') == 1
+    for row in build_overview(own).rows:
+        assert 'r-dot own"' not in str(row.plot)
+
+
+def test_families_are_counted_apart_and_all_are_counted(own: Judgement) -> None:
+    words = {tally.mark.word for tally in build_tallies(own)[0].tallies}
     assert words <= {"consistent", "not consistent", "left open by the digits", "not tested"}
-    assert build_answer(as_reader(own)).own == build_answer(own).tallies
-
-
-def test_what_many_claims_lack_is_told_once(own: Judgement) -> None:
-    untested = tuple(
-        replace(each, verdict=Verdict.NOT_TESTED, missing=("a Jetson",)) for each in own.verdicts
+    elsewhere = tuple(
+        replace(each, verdict=Verdict.SAME_DIRECTION)
+        for each in own.verdicts
+        if each.verdict is not Verdict.NOT_TESTED
     )
-    (group,) = build_answer(Judgement(verdicts=untested, findings=())).groups
-    assert list(group.by_reason) == ["a Jetson"]
-    assert not any(line.line for lines in group.by_reason.values() for line in lines)
+    mixed = (replace(elsewhere[0], verdict=Verdict.REPRODUCED), *elsewhere[1:])
+    lines = build_tallies(replace(as_reader(own), verdicts=mixed))
+    assert len({line.title for line in lines}) == len(lines) == 3
+    assert [sum(tally.count for tally in line.tallies) for line in lines] == [
+        1,
+        len(mixed) - 1,
+        len(own.verdicts),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("missing", "need"),
+    [
+        (("a Jetson",), "a Jetson"),
+        (("b", "a"), "a; b"),
+        (("no bandwidth (A: This machine, CPU, b4447, 2 threads)",), "no bandwidth"),
+        (("energy per token: rapl: no zone (A: host)",), "needs readings of power"),
+        (("average power: no run with this reading",), "needs readings of power"),
+    ],
+)
+def test_what_many_claims_lack_is_told_once(
+    own: Judgement, missing: tuple[str, ...], need: str
+) -> None:
+    untested = tuple(
+        replace(each, verdict=Verdict.NOT_TESTED, missing=missing) for each in own.verdicts
+    )
+    overview = build_overview(Judgement(verdicts=untested, findings=()))
+    assert list(overview.untested) == [need]
+    assert not overview.rows
 
 
 def test_every_tested_part_is_drawn(own: Judgement) -> None:
@@ -81,33 +129,24 @@ def test_notes_of_all_directions_stand_once(own: Judgement) -> None:
 
 
 def test_every_finding_is_shown_and_has_an_anchor_of_its_own(own: Judgement) -> None:
-    audits = build_audits("all", own.findings)
-    views = [view for group in audits.groups for view in (*group.shown, *group.folded)]
+    groups = build_audits(own.findings).groups
+    views = [view for group in groups for view in group.findings]
     assert len(views) == len(own.findings)
     assert len({anchor_of(view) for view in views}) == len(views)
-    marks = [mark_of(view.verdict) for group in audits.groups for view in group.shown]
-    assert all(mark.shape in ("fails", "open") for mark in marks)
+    for group in groups:
+        asks = [mark_of(view.verdict).shape in ("fails", "open") for view in group.findings]
+        assert asks == sorted(asks, reverse=True)
 
 
-def test_key_audits_are_those_that_do_not_fit_one_of_a_cause(own: Judgement) -> None:
-    key, others = weightiest(own.findings, 6)
-    assert 0 < len(key) <= 6
-    assert len({finding.cause for finding in key}) == len(key)
-    assert all(finding.verdict is AuditVerdict.INCONSISTENT for finding in key)
-    asks = (AuditVerdict.INCONSISTENT, AuditVerdict.UNDECIDED)
-    figures = [finding for finding in own.findings if not finding.cause.is_hypothesis]
-    assert others == sum(finding.verdict in asks for finding in figures) - len(key)
-
-
-def test_the_page_groups_what_the_terminal_counts(own: Judgement) -> None:
-    groups = build_audits("all", own.findings).groups
-    counted = count_causes(own.findings)
-    assert len(groups) == sum(each.causes for each in counted)
-    asking = [each for each in counted if each.verdict is AuditVerdict.INCONSISTENT]
-    first = [group.tallies[0] for group in groups]
-    assert sum(tally.mark.shape == "fails" for tally in first) == sum(e.causes for e in asking)
-    shown = sum(tally.count for tally in first if tally.mark.shape == "fails")
-    assert shown == sum(each.figures for each in asking)
+def test_causes_are_a_line_each_what_fails_first_and_all_are_counted(own: Judgement) -> None:
+    causes = build_causes(own.findings)
+    assert 0 < len(causes.lines) <= 5
+    assert len({(line.title, line.source) for line in causes.lines}) == len(causes.lines)
+    assert causes.lines[0].findings[0].verdict is AuditVerdict.INCONSISTENT
+    told = [f for f in own.findings if not f.cause.is_hypothesis]
+    groups = by_cause(told)
+    assert len(causes.lines) + causes.more + causes.fitting + causes.untested == len(groups)
+    assert not any("hypothesis" in line.title for line in causes.lines)
 
 
 def test_anchors_of_strange_names_are_plain_and_differ(own: Judgement) -> None:

@@ -58,7 +58,7 @@ def test_numbers_intervals_and_reasons() -> None:
 def test_a_column_without_values_is_named_with_its_reason() -> None:
     view = view_of(table_of(row("a", absent("no sensor"))))
     assert [column.title for column in view.columns] == ["Name"]
-    assert view.notes == ("Left out: X (no sensor).",)
+    assert view.notes == ("Columns omitted: X (no sensor).",)
 
 
 def test_a_digest_is_shortened_and_kept_as_a_hint() -> None:

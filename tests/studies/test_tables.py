@@ -55,11 +55,26 @@ tables:
 """
 
 
-def read(root: Path, text: str) -> Study:
-    """Read the shipped study with other tables."""
+REPORT = """
+heading: Own
+sections:
+  memory: {title: Memory}
+  energy: {title: Energy}
+"""
+
+
+def copied(root: Path) -> Path:
+    """Return the shipped study with a page that shows nothing of its tables."""
     folder = Path(
         shutil.copytree(resource_folder("configs") / "studies" / "moe-edge", root / "own")
     )
+    (folder / "report.yaml").write_text(REPORT)
+    return folder
+
+
+def read(root: Path, text: str) -> Study:
+    """Read the shipped study with other tables."""
+    folder = copied(root)
     (folder / "tables.yaml").write_text(text)
     return read_study(str(folder))
 
@@ -72,9 +87,7 @@ def test_tables_are_read_in_their_order(tmp_path: Path) -> None:
 
 
 def test_a_study_may_have_none(tmp_path: Path) -> None:
-    folder = Path(
-        shutil.copytree(resource_folder("configs") / "studies" / "moe-edge", tmp_path / "own")
-    )
+    folder = copied(tmp_path)
     (folder / "tables.yaml").unlink()
     assert read_study(str(folder)).table_specs == {}
 
@@ -83,7 +96,7 @@ def test_a_study_may_have_none(tmp_path: Path) -> None:
     ("old", "new", "words"),
     [
         ("title: A small", "titel: A small", "small.titel: unknown key; did you mean title?"),
-        ("section: memory\n    feeds: head", "section: memroy\n    feeds: head", "'memory'"),
+        ("memory\n    feeds: head", "memroy\n    feeds: head", "did you mean memory?"),
         ("feeds: threads", "feeds: thread", "swept.feeds: Input should be 'headline'"),
         ("printed: memory", "printed: memoy", "'memoy'; did you mean memory?"),
         ("[gen_tok_s]", "[gen_toks]", "reading.0: there is no metric 'gen_toks'"),

@@ -42,7 +42,7 @@ class AuditGroup:
 class Causes:
     """Why figures cannot mean what is said of them; `more` causes are not in sight.
 
-    `fitting` findings show no contradiction, `untested` could not be made.
+    `fitting` causes were looked for and not found, `untested` could not be looked for.
     """
 
     lines: tuple[AuditGroup, ...]
@@ -80,10 +80,9 @@ def build_causes(findings: Sequence[AuditFinding]) -> Causes:
 
     Hypotheses are none of the figures, and not among them.
     """
-    told = [finding for finding in findings if not finding.cause.is_hypothesis]
-    asking = [finding for finding in told if finding.verdict in _ASKS]
-    causes = sorted(by_cause(asking), key=_weight)
-    counts = Counter(finding.verdict for finding in told)
+    groups = [group for group in by_cause(findings) if not group.cause.is_hypothesis]
+    causes = sorted((group for group in groups if group.verdict in _ASKS), key=_weight)
+    counts = Counter(group.verdict for group in groups)
     return Causes(
         lines=tuple(map(_group, causes[:_MOST_CAUSES])),
         more=max(0, len(causes) - _MOST_CAUSES),

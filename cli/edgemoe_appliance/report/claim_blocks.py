@@ -6,6 +6,7 @@ makes them.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,9 +29,13 @@ from edgemoe_appliance.report.range_plot import (
     draw_row,
     draw_scaled,
 )
+from edgemoe_appliance.studies.quantities import Quantity, facts_of
 
 # Two ratios that order the same models must lie on the same side of it.
 _EQUAL = 1.0
+# A reason may begin with the quantity that it is about and end with the condition.
+_POWER = tuple(facts_of(each).title for each in Quantity if facts_of(each).unit in ("W", "J/tok"))
+_CONDITION = re.compile(r" \([A-Z]+: [^()]*\)$")
 _FAMILY_TITLES: Mapping[Family, str] = {
     Family.CONDITIONS: "Under the study's conditions",
     Family.ELSEWHERE: "Under other conditions, in direction only",
@@ -127,22 +132,27 @@ class Claims:
 
 
 def build_tallies(judgement: Judgement) -> tuple[TallyLine, ...]:
-    """Return the counts of the reader's verdicts by family, then those of the study's own."""
+    """Return the counts of the reader's verdicts by family, then those of the study's own.
+
+    What was not tested has no family, and stands with the last of the reader's.
+    """
     lines = []
-    families = [f for f in Family if f is not Family.PRINTED] if judgement.own_verdicts else []
-    for family in families:
-        told = [each for each in judgement.verdicts if each.verdict in FAMILIES[family]]
-        if told:
-            lines.append(
-                TallyLine(title=_FAMILY_TITLES[family], href="#holds", tallies=_tallies(told))
-            )
-    own = judgement.own_verdicts or judgement.verdicts
-    untested = [each for each in judgement.verdicts if each.verdict is Verdict.NOT_TESTED]
-    if judgement.own_verdicts and untested:
-        lines.append(TallyLine(title="Not tested here", href="#holds", tallies=_tallies(untested)))
-    href = "#claims-in-full" if judgement.own_verdicts else "#holds"
-    title = _FAMILY_TITLES[Family.PRINTED]
-    return (*lines, TallyLine(title=title, href=href, tallies=_tallies(own)))
+    own = judgement.own_verdicts
+    if own is not None:
+        verdicts = judgement.verdicts
+        told = [
+            (_FAMILY_TITLES[family], [v for v in verdicts if v.verdict in FAMILIES[family]])
+            for family in (Family.CONDITIONS, Family.ELSEWHERE)
+        ]
+        told = [each for each in told if each[1]] or [("Claims tested here", [])]
+        told[-1][1].extend(v for v in verdicts if v.verdict is Verdict.NOT_TESTED)
+        lines = [TallyLine(title=t, href="#holds", tallies=_tallies(found)) for t, found in told]
+    printed = TallyLine(
+        title=_FAMILY_TITLES[Family.PRINTED],
+        href="#holds" if own is None else "#claims-in-full",
+        tallies=_tallies(judgement.verdicts if own is None else own),
+    )
+    return (*lines, printed)
 
 
 def _tallies(verdicts: Sequence[ClaimVerdict]) -> tuple[Tally, ...]:
@@ -164,8 +174,8 @@ def build_overview(judgement: Judgement) -> Overview:
         if part is not None:
             rows.append(_overview_row(verdict, part, own.get(verdict.id)))
         else:
-            reason = "; ".join(verdict.missing) or verdict.reading
-            untested[reason] = (*untested.get(reason, ()), verdict)
+            need = _need(verdict)
+            untested[need] = (*untested.get(need, ()), verdict)
     by_size = sorted(untested.items(), key=lambda each: -len(each[1]))
     is_study = judgement.own_verdicts is None
     folded = [row for row in rows if is_study and row.verdict.verdict is Verdict.CONSISTENT]
@@ -175,6 +185,14 @@ def build_overview(judgement: Judgement) -> Overview:
         untested=dict(by_size),
         is_study=is_study,
     )
+
+
+def _need(verdict: ClaimVerdict) -> str:
+    """Return in a few words what kept a claim from being tested, alike where it is the same."""
+    told = {_CONDITION.sub("", reason) for reason in verdict.missing}
+    if any(reason.startswith(_POWER) for reason in told):
+        return "needs readings of power"
+    return "; ".join(sorted(told)) or verdict.reading
 
 
 def _deciding(verdict: ClaimVerdict) -> Part | None:
@@ -191,10 +209,10 @@ def _overview_row(verdict: ClaimVerdict, part: Part, own: ClaimVerdict | None) -
         for each in (_tested(own) if own else ())
         if each.numbers and each.numbers[0].label == number.label
     )
-    is_study = own is None and verdict.source == "study"
+    shown = [(each, True) for each in printed] + [(number, verdict.source == "study")]
     marks = [
-        PlotMark(value=each.value, bounds=bounds_of(each), is_hollow=each is not number or is_study)
-        for each in (*printed, number)
+        PlotMark(value=each.value, bounds=bounds_of(each), is_hollow=is_hollow)
+        for each, is_hollow in shown
     ]
     return OverviewRow(
         verdict=verdict,

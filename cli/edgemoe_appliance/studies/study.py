@@ -290,10 +290,10 @@ def _read_folder(folder: Path, root: Path, catalogue: Catalogue) -> Study:
         table_specs=_read_tables(documents),
         report=validate(documents[REPORT_FILE], ReportConfig),
     )
-    for references in (_of_paper, _of_claims, _of_recomputed, _of_experiments, _of_report):
+    for references in (_of_paper, _of_claims, _of_recomputed, _of_experiments):
         for reference in references(study):
             reference.check(study)
-    for reference in _of_tables(study, paper):
+    for reference in (*_of_tables(study, paper), *_of_report(study)):
         reference.check(study)
     return study
 

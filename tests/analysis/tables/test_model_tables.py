@@ -16,7 +16,8 @@ from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Cell, Row, Table
 from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.analysis.tables.quantities import FACTS
-from edgemoe_appliance.report.render import build_material, render_page
+from edgemoe_appliance.report.material import build_material
+from edgemoe_appliance.report.render import render_page
 from edgemoe_appliance.studies import Study, read_study
 from edgemoe_appliance.studies.tables import ColumnComparison, RowAttribute, TableSpec
 from tests.analysis.arms import DENSE, HEADLINE, MOE, THREADS, outcome, rate, session

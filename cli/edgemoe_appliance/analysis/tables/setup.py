@@ -53,7 +53,7 @@ def hardware_table(loaded: LoadedSessions | None, study: Study) -> Table:
     own = [_setting_facts(setting, study) for setting in settings]
     printed = [_device_facts(device, study) for device in study.devices.values()]
     columns = (
-        Column(key="fact", title=""),
+        Column(key="fact", title="Fact"),
         *(Column(key=f"setting_{setting.id}", title=setting.label) for setting in settings),
         *(
             Column(key=f"study_{key}", title=f"Study: {device.label}")

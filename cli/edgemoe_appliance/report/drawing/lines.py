@@ -22,6 +22,7 @@ from edgemoe_appliance.report.palette import model_colour
 
 _LINES_HEIGHT = 190
 _NAME_LETTERS = 18
+_NAME_LINES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,8 @@ def _label_lines(axes: Axes, chart: LineChart, models: Sequence[str]) -> None:
     drawn = sorted(((value, line) for value, line in ends if value is not None), key=lambda e: e[0])
     per_unit = _LINES_HEIGHT / (chart.high - chart.low)
     names = [
-        wrapped(f"{line.label} {format_number(value, 1)}", _NAME_LETTERS) for value, line in drawn
+        wrapped(f"{line.label} {format_number(value, 1)}", _NAME_LETTERS, _NAME_LINES)
+        for value, line in drawn
     ]
     heights = spread_apart(
         [(value - chart.low) * per_unit for value, _ in drawn],

@@ -27,7 +27,7 @@ from edgemoe_appliance.report.drawing.canvas import (
 from edgemoe_appliance.report.palette import model_colour
 
 # Heights in units: the heads of columns, the room of marks below the words, the gap below these.
-_HEAD, _MARKS, _GAP = 20, 22, 8
+_HEAD, _MARKS, _GAP = 20, 20, 6
 _LEFT, _RIGHT = MARGIN, MARGIN + 6
 _PLOT_WIDTH = WIDTH - _LEFT - _RIGHT
 _LEAST_LABEL_WIDTH = 110
