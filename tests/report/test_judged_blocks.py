@@ -149,6 +149,17 @@ def test_causes_are_a_line_each_what_fails_first_and_all_are_counted(own: Judgem
     assert not any("hypothesis" in line.title for line in causes.lines)
 
 
+def test_the_page_groups_what_the_terminal_counts(own: Judgement) -> None:
+    groups = build_audits(own.findings).groups
+    counted = count_causes(own.findings)
+    assert len(groups) == sum(each.causes for each in counted)
+    asking = [each for each in counted if each.verdict is AuditVerdict.INCONSISTENT]
+    first = [group.tallies[0] for group in groups]
+    assert sum(tally.mark.shape == "fails" for tally in first) == sum(e.causes for e in asking)
+    shown = sum(tally.count for tally in first if tally.mark.shape == "fails")
+    assert shown == sum(each.figures for each in asking)
+
+
 def test_anchors_of_strange_names_are_plain_and_differ(own: Judgement) -> None:
     def named(name: str) -> AuditFinding:
         return replace(own.findings[0], id=name)
