@@ -6,7 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from edgemoe_appliance.analysis.audit import AuditFinding, AuditVerdict, by_cause
+from edgemoe_appliance.analysis.audit import (
+    AuditFinding,
+    AuditVerdict,
+    by_cause,
+    count_causes,
+)
 from edgemoe_appliance.analysis.claims import Scope, Verdict
 from edgemoe_appliance.report.audit_blocks import build_audits, build_causes
 from edgemoe_appliance.report.claim_blocks import (
