@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "container": {"engine", "models"},
     "archive": {"analysis", "report", "models"},
     "ledger": {"analysis", "archive", "report"},
+    "fleet": {"archive"},
     "bench": {"engine", "models", "measure", "container", "doctor"},
     "evaluation": {"analysis", "archive", "bench", "doctor", "engine", "models", "report"},
     "kit": {"archive", "bench", "doctor", "engine", "evaluation", "measure", "models"},
@@ -46,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
         "bench",
         "evaluation",
         "kit",
+        "fleet",
         "ledger",
     },
 }

@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
@@ -252,6 +252,29 @@ def _board(bar: Progress, progress: BenchProgress) -> Table:
     if progress.not_ok:
         grid.add_row(f"{progress.not_ok} runs did not end well (recorded)")
     return grid
+
+
+@contextmanager
+def shown_boards(boards: Sequence[str]) -> Iterator[Callable[[str, str], None]]:
+    """Show the last line of each board, all on one screen; without one, each line as it comes."""
+    last = dict.fromkeys(boards, "")
+
+    def grid() -> Table:
+        table = Table.grid(padding=(0, 2))
+        for board, line in last.items():
+            table.add_row(board, Text(line, no_wrap=True, overflow="ellipsis"))
+        return table
+
+    if not _OUT.is_terminal:
+        yield lambda board, line: say(f"{board}: {line}")
+        return
+    with Live(console=_OUT, refresh_per_second=4, transient=True) as live:
+
+        def update(board: str, line: str) -> None:
+            last[board] = line
+            live.update(grid())
+
+        yield update
 
 
 @contextmanager

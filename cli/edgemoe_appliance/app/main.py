@@ -22,6 +22,7 @@ from edgemoe_appliance.app import (
     doctor,
     engine,
     evaluate,
+    fleet,
     kit,
     ledger,
     measure,
@@ -42,7 +43,7 @@ app = typer.Typer(
 )
 for group in (
     *(doctor, models, engine, bench, report, claims),
-    *(compare, archive, evaluate, kit, ledger, measure),
+    *(compare, archive, evaluate, fleet, kit, ledger, measure),
 ):
     group.register(app)
 

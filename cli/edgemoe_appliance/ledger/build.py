@@ -7,8 +7,8 @@ what lies in the folder beside archives is not looked at. Links are not followed
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from edgemoe_appliance.ledger.entries import (
     read_entry,
 )
 from edgemoe_appliance.ledger.site import INDEX_NAME, MARK, render_site
+from edgemoe_appliance.schema.base import digest_of
 from edgemoe_appliance.schema.files import file_sha256, write_atomically
 from edgemoe_appliance.schema.outputs import check_output_folder
 from edgemoe_appliance.schema.sessionfolder import SessionFolder
@@ -45,9 +46,17 @@ class Admission:
 
 
 def build_ledger(
-    folder: Path, out: Path, maker: Maker, say: Say, *, is_forced: bool = False
+    folder: Path,
+    out: Path,
+    maker: Maker,
+    say: Say,
+    *,
+    is_forced: bool = False,
+    has_board_folders: bool = False,
 ) -> Admission:
     """Admit the archives below a folder and write the ledger to `out`.
+
+    Where each board has a folder of its own, its name tells boards apart, and not what they say.
 
     Raises ConfigError where there is no archive or `out` is something else, HostError where it
     cannot be written.
@@ -57,6 +66,8 @@ def build_ledger(
         raise ConfigError("holds no archive", where=str(folder), hint=f"put {_SUFFIX} files there")
     check_output_folder(out, _FOLDERS, [INDEX_NAME], _is_ledger, is_forced=is_forced)
     admission = admit(paths, maker, say, out / ENTRIES_FOLDER)
+    if has_board_folders:
+        admission = replace(admission, entries=_by_folder(admission.entries, paths))
     files = render_site(admission.entries, admission.refusals)
     try:
         _write(out, files)
@@ -67,6 +78,14 @@ def build_ledger(
             hint="free disk space, or name another folder with --out",
         ) from error
     return admission
+
+
+def _by_folder(entries: Iterable[LedgerEntry], paths: Iterable[Path]) -> tuple[LedgerEntry, ...]:
+    folders = {path.name: path.parent.name for path in paths}
+    return tuple(
+        entry.model_copy(update={"board": digest_of({"board": folders[entry.archive]})})
+        for entry in entries
+    )
 
 
 def find_archives(folder: Path) -> Iterator[Path]:

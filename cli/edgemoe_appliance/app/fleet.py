@@ -1,0 +1,214 @@
+"""`fleet`: the same study on every board of a shelf."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from edgemoe_appliance.app.console import say, show_table, shown_boards
+from edgemoe_appliance.bench.identity import read_identity
+from edgemoe_appliance.bench.paths import require_session_name, session_name
+from edgemoe_appliance.errors import ConfigError, HostError, RunFailedError
+from edgemoe_appliance.schema.resources import work_root
+from edgemoe_appliance.schema.text import on_one_line
+
+# Loading what judges takes a second: only the command itself pays for it.
+if TYPE_CHECKING:
+    from edgemoe_appliance.fleet.boards import Board
+    from edgemoe_appliance.fleet.driver import Task, TaskResult
+    from edgemoe_appliance.ledger.entries import LedgerEntry
+
+_group = typer.Typer(help="The same study on every board of a shelf.", no_args_is_help=True)
+_DOCTOR_S = 120
+BoardsOption = Annotated[
+    Path | None,
+    typer.Option("--boards", help="Your boards.  (default: boards.yaml, else this machine)"),
+]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option("--where", help="Only boards with the label NAME=VALUE; repeatable."),
+]
+NameOption = Annotated[str, typer.Option("--name", help="The fleet's folder in data/fleets.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(_group, name="fleet")
+
+
+@_group.command()
+def doctor(boards: BoardsOption = None, where: WhereOption = None) -> None:
+    """Run the checks of each board there."""
+    from edgemoe_appliance.fleet.transport import wrapped  # noqa: PLC0415
+
+    unfit = []
+    for name, board in _chosen(boards, where).items():
+        command = wrapped(board, [board.command, "doctor", "--target", board.target])
+        try:
+            ended = subprocess.run(
+                command,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_DOCTOR_S,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            say(f"{name}: {on_one_line(error)}")
+            unfit.append(name)
+            continue
+        for line in (ended.stdout + ended.stderr).decode(errors="replace").splitlines():
+            say(f"{name}: {line}")
+        unfit += [name] if ended.returncode else []
+    if unfit:
+        raise HostError(f"not ready: {', '.join(unfit)}", hint="see the lines of each above")
+
+
+@_group.command()
+def run(
+    boards: BoardsOption = None,
+    where: WhereOption = None,
+    name: NameOption = "fleet",
+    study: Annotated[str | None, typer.Option(help="A study's name.")] = None,
+    sessions: Annotated[int, typer.Option(min=1, max=99, help="Sessions of each board.")] = 1,
+    argument: Annotated[
+        list[str] | None,
+        typer.Option(help="Added to `evaluate` on each board; repeatable."),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="A Dask scheduler that is there, as tcp://127.0.0.1:8786.")
+    ] = None,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Minutes to wait for a board that cannot be reached.")
+    ] = 10.0,
+) -> None:
+    """Measure the sessions of every board that have no verified archive yet.
+
+    Each board makes its own, one after another. Stopped, killed or repeated, the same command goes
+    on; a board that still measures is waited for.
+    """
+    from edgemoe_appliance.fleet.hub import Hub, fleet_folder  # noqa: PLC0415
+
+    arguments = (*(("--study", study) if study else ()), *(argument or ()))
+    chosen = _chosen(boards, where)
+    with fleet_folder(_folder(name)) as folder:
+        tasks = list(_tasks(chosen, folder, study, sessions, arguments, 60 * patience))
+        with shown_boards(list(chosen)) as on_progress:
+            hub = Hub(
+                folder=folder,
+                on_progress=on_progress,
+                scheduler=scheduler,
+                on_ready=lambda link: say(f"dashboard: {link}") if link else None,
+            )
+            results = hub.run(tasks)
+    _show(results)
+    say(f"next: edgemoe-appliance fleet report --name {name}")
+    failed = [result for result in results if result.status == "failed"]
+    if failed:
+        raise RunFailedError(
+            f"{len(failed)} of {len(results)} sessions have no archive",
+            hint="the same command tries them again",
+        )
+
+
+@_group.command()
+def status(name: NameOption = "fleet") -> None:
+    """Show which sessions of a fleet have their archive."""
+    from edgemoe_appliance.fleet.hub import FleetJournal  # noqa: PLC0415
+
+    results = list(FleetJournal(_existing(name)).results().values())
+    _show(results)
+
+
+@_group.command()
+def report(name: NameOption = "fleet") -> None:
+    """Judge the archives of a fleet together: one ledger, with boards as a level of variation."""
+    from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
+    from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER  # noqa: PLC0415
+    from edgemoe_appliance.ledger.build import build_ledger  # noqa: PLC0415
+
+    folder = _existing(name)
+    out = folder / "ledger"
+    maker = read_maker(read_identity())
+    found = build_ledger(folder / ARCHIVES_FOLDER, out, maker, say, has_board_folders=True)
+    _show_cells(found.entries)
+    say(f"ledger: {out / 'index.html'}")
+
+
+def _chosen(path: Path | None, where: list[str] | None) -> Mapping[str, Board]:
+    from edgemoe_appliance.fleet.boards import (  # noqa: PLC0415
+        choose_boards,
+        find_boards,
+        read_boards,
+    )
+
+    return choose_boards(read_boards(find_boards(path)), where or [])
+
+
+def _folder(name: str) -> Path:
+    require_session_name(name)
+    return work_root() / "data" / "fleets" / name
+
+
+def _existing(name: str) -> Path:
+    folder = _folder(name)
+    if not folder.is_dir():
+        raise ConfigError("no such fleet", where=str(folder), hint="fleet run makes it")
+    return folder
+
+
+def _tasks(
+    boards: Mapping[str, Board],
+    folder: Path,
+    study: str | None,
+    sessions: int,
+    arguments: tuple[str, ...],
+    patience_s: float,
+) -> Iterator[Task]:
+    from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
+    from edgemoe_appliance.fleet.driver import Task  # noqa: PLC0415
+    from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER  # noqa: PLC0415
+
+    maker = read_maker(read_identity())
+    for number in range(1, sessions + 1):
+        for name, board in boards.items():
+            yield Task(
+                board_name=name,
+                board=board,
+                session=session_name([*([study] if study else []), name, str(number)]),
+                arguments=arguments,
+                archives=str((folder / ARCHIVES_FOLDER).absolute()),
+                maker=maker,
+                patience_s=patience_s,
+            )
+
+
+def _show(results: list[TaskResult]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in ("board", "session", "state", "archive"):
+        table.add_column(column, overflow="fold")
+    for result in results:
+        told = (result.sha256 or "")[:12] if result.status == "archived" else result.why or ""
+        table.add_row(result.board_name, result.session, result.status, on_one_line(told, 300))
+    show_table(table)
+
+
+def _show_cells(entries: Sequence[LedgerEntry]) -> None:
+    """Show each claim that was tested: what each board says, and what they say together."""
+    from edgemoe_appliance.ledger.cells import build_cells  # noqa: PLC0415
+    from edgemoe_appliance.ledger.site import covers_text, value_text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("claim", "verdict", "boards", "sessions", "number"):
+        table.add_column(column, overflow="fold")
+    for cell in build_cells(entries):
+        part = cell.deciding
+        number = part.number if part else None
+        told = f"{value_text(part)}; {covers_text(number)}" if part and number else ""
+        counts = (str(cell.boards), str(cell.sessions))
+        table.add_row(cell.key.claim, cell.verdict.value.replace("_", " "), *counts, told)
+    show_table(table)

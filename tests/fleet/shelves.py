@@ -1,0 +1,73 @@
+"""A shelf of boards on this machine: folders of their own, and an appliance that only pretends.
+
+Nothing is measured; the archives are prepared, and real enough to be verified.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from tests.archive.sessions import SMALL, archive, write_small_session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """The boards' folders by name below `root`, and the file that names them."""
+
+    root: Path
+    boards: tuple[str, ...]
+
+    @property
+    def file(self) -> Path:
+        return self.root / "boards.yaml"
+
+    def folder(self, board: str) -> Path:
+        return self.root / board
+
+    def set(self, board: str, name: str, value: object) -> None:
+        """Say how the appliance of a board behaves: `duration`, `code`, `doctor`."""
+        (self.folder(board) / name).write_text(str(value))
+
+    def events(self, board: str) -> list[tuple[str, str, str]]:
+        path = self.folder(board) / "events"
+        lines = path.read_text().splitlines() if path.is_file() else []
+        return [(what, session, pid) for what, session, pid in map(str.split, lines)]
+
+
+def prepare_archives(root: Path, sessions: list[str]) -> Path:
+    """Write one archive for each session below `root`/prepared."""
+    prepared = root / "prepared"
+    prepared.mkdir(parents=True)
+    for session in sessions:
+        folder = write_small_session(root / "sessions", replace(SMALL, session=session))
+        archive(folder, prepared / f"{session}.tar")
+    return prepared
+
+
+def make_shelf(root: Path, prepared: Path, boards: tuple[str, ...]) -> Shelf:
+    root.mkdir(parents=True, exist_ok=True)
+    program = shutil.copy(Path(__file__).parent / "appliance.sh", root / "appliance.sh")
+    (root / "prepared").symlink_to(prepared)
+    entries = {
+        board: {"work": str(root / board), "command": program, "labels": {"shelf": "a"}}
+        for board in boards
+    }
+    for board in boards:
+        (root / board).mkdir()
+    shelf = Shelf(root=root, boards=boards)
+    shelf.file.write_text(yaml.safe_dump({"boards": entries}))
+    return shelf
+
+
+def overlaps(events: list[tuple[str, str, str]]) -> bool:
+    """Return whether two sessions ran at once on a board that was never killed."""
+    running = 0
+    for what, _, _ in events:
+        running += 1 if what == "begin" else -1
+        if running > 1:
+            return True
+    return False
