@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "container": {"engine", "models"},
     "archive": {"analysis", "report", "models"},
     "ledger": {"analysis", "archive", "report"},
-    "fleet": {"archive"},
+    "fleet": {"archive", "ledger"},
     "bench": {"engine", "models", "measure", "container", "doctor"},
     "evaluation": {"analysis", "archive", "bench", "doctor", "engine", "models", "report"},
     "kit": {"archive", "bench", "doctor", "engine", "evaluation", "measure", "models"},

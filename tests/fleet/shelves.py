@@ -53,7 +53,7 @@ def make_shelf(root: Path, prepared: Path, boards: tuple[str, ...]) -> Shelf:
     program = shutil.copy(Path(__file__).parent / "appliance.sh", root / "appliance.sh")
     (root / "prepared").symlink_to(prepared)
     entries = {
-        board: {"work": str(root / board), "command": program, "labels": {"shelf": "a"}}
+        board: {"work": str(root / board), "command": str(program), "labels": {"shelf": "a"}}
         for board in boards
     }
     for board in boards:
@@ -64,10 +64,5 @@ def make_shelf(root: Path, prepared: Path, boards: tuple[str, ...]) -> Shelf:
 
 
 def overlaps(events: list[tuple[str, str, str]]) -> bool:
-    """Return whether two sessions ran at once on a board that was never killed."""
-    running = 0
-    for what, _, _ in events:
-        running += 1 if what == "begin" else -1
-        if running > 1:
-            return True
-    return False
+    """Return whether a session began while another was alive on the same board."""
+    return any(what == "overlap" for what, _, _ in events)

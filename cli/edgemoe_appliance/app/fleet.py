@@ -19,6 +19,7 @@ from edgemoe_appliance.schema.text import on_one_line
 
 # Loading what judges takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
+    from edgemoe_appliance.fleet.bisect import Move, PinReading
     from edgemoe_appliance.fleet.boards import Board
     from edgemoe_appliance.fleet.driver import Task, TaskResult
     from edgemoe_appliance.ledger.entries import LedgerEntry
@@ -137,6 +138,58 @@ def report(name: NameOption = "fleet") -> None:
     found = build_ledger(folder / ARCHIVES_FOLDER, out, maker, say, has_board_folders=True)
     _show_cells(found.entries)
     say(f"ledger: {out / 'index.html'}")
+
+
+@_group.command()
+def bisect(
+    claim: Annotated[str, typer.Argument(help="A claim of the study.")],
+    pin: Annotated[list[str], typer.Option(help="Pins of engines.yaml from old to new.")],
+    boards: BoardsOption = None,
+    where: WhereOption = None,
+    margin: Annotated[
+        float, typer.Option(min=0.001, max=0.5, help="A move is more than this share.")
+    ] = 0.05,
+    argument: Annotated[
+        list[str] | None, typer.Option(help="Added to `evaluate`; repeatable.")
+    ] = None,
+) -> None:
+    """Find the engine build between which and the next one a claim's number moved.
+
+    One evaluation for each step, on the first board; repeated, it goes on where it was.
+    """
+    from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
+    from edgemoe_appliance.fleet import bisect as search  # noqa: PLC0415
+    from edgemoe_appliance.fleet.driver import Task, TaskResult, drive  # noqa: PLC0415
+    from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER, fleet_folder  # noqa: PLC0415
+    from edgemoe_appliance.ledger.entries import Refusal, read_entry  # noqa: PLC0415
+
+    name, board = next(iter(_chosen(boards, where).items()))
+    maker = read_maker(read_identity())
+    with fleet_folder(_folder(f"bisect-{name}")) as folder:
+
+        def read(pinned: str) -> PinReading:
+            task = Task(
+                board_name=name,
+                board=board,
+                session=session_name(["bisect", name, pinned]),
+                arguments=("--pin", pinned, *(argument or ())),
+                archives=str((folder / ARCHIVES_FOLDER).absolute()),
+                maker=maker,
+                patience_s=0,
+            )
+            result = TaskResult.model_validate_json(drive(task.model_dump_json(), say))
+            if result.archive is None:
+                raise RunFailedError(result.why or "no archive", hint="the same command goes on")
+            entry = read_entry(Path(result.archive), maker)
+            if isinstance(entry, Refusal):
+                raise RunFailedError(entry.why, where=entry.archive)
+            return search.reading_of(entry, claim, pinned)
+
+        def on_step(reading: PinReading, move: Move) -> None:
+            part = reading.part
+            say(f"{reading.pin}: {part.label}: {reading.value:.4g} {part.unit}, {move.value}")
+
+        say(search.bisect(pin, read, margin, on_step).why)
 
 
 def _chosen(path: Path | None, where: list[str] | None) -> Mapping[str, Board]:
