@@ -51,7 +51,7 @@ test-cgroup-v2: $(VENV)/.ready-dev ## the cgroup reader on real version 2 kernel
 
 bench-harness: $(VENV)/.ready-dev ## print what the harness costs and how exact it is (about half an hour)
 	@for bench in kill_session fleet energy_accuracy known_loads sampler_cost probe_cost \
-	    adaptive_repetitions interval_coverage session_variation verdict_rates \
+	    fleet_kills adaptive_repetitions interval_coverage session_variation verdict_rates \
 	    faithful_reruns verify_archive; do \
 	  echo "-- $$bench"; $(BIN)/python -m tests.bench.$$bench || exit; done
 
