@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 @_group.command()
 def doctor(boards: BoardsOption = None, where: WhereOption = None) -> None:
     """Run the checks of each board there."""
-    from edgemoe_appliance.fleet.transport import wrapped  # noqa: PLC0415
+    from edgemoe_appliance.fleet.transport import wrapped
 
     unfit = []
     for name, board in _chosen(boards, where).items():
@@ -92,7 +92,7 @@ def run(
     Each board makes its own, one after another. Stopped, killed or repeated, the same command goes
     on; a board that still measures is waited for.
     """
-    from edgemoe_appliance.fleet.hub import Hub, fleet_folder  # noqa: PLC0415
+    from edgemoe_appliance.fleet.hub import Hub, fleet_folder
 
     arguments = (*(("--study", study) if study else ()), *(argument or ()))
     chosen = _chosen(boards, where)
@@ -119,7 +119,7 @@ def run(
 @_group.command()
 def status(name: NameOption = "fleet") -> None:
     """Show which sessions of a fleet have their archive."""
-    from edgemoe_appliance.fleet.hub import FleetJournal  # noqa: PLC0415
+    from edgemoe_appliance.fleet.hub import FleetJournal
 
     results = list(FleetJournal(_existing(name)).results().values())
     _show(results)
@@ -128,9 +128,9 @@ def status(name: NameOption = "fleet") -> None:
 @_group.command()
 def report(name: NameOption = "fleet") -> None:
     """Judge the archives of a fleet together: one ledger, with boards as a level of variation."""
-    from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
-    from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER  # noqa: PLC0415
-    from edgemoe_appliance.ledger.build import build_ledger  # noqa: PLC0415
+    from edgemoe_appliance.archive.about import read_maker
+    from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER
+    from edgemoe_appliance.ledger.build import build_ledger
 
     folder = _existing(name)
     out = folder / "ledger"
@@ -157,11 +157,11 @@ def bisect(
 
     One evaluation for each step, on the first board; repeated, it goes on where it was.
     """
-    from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
-    from edgemoe_appliance.fleet import bisect as search  # noqa: PLC0415
-    from edgemoe_appliance.fleet.driver import Task, TaskResult, drive  # noqa: PLC0415
-    from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER, fleet_folder  # noqa: PLC0415
-    from edgemoe_appliance.ledger.entries import Refusal, read_entry  # noqa: PLC0415
+    from edgemoe_appliance.archive.about import read_maker
+    from edgemoe_appliance.fleet import bisect as search
+    from edgemoe_appliance.fleet.driver import Task, TaskResult, drive
+    from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER, fleet_folder
+    from edgemoe_appliance.ledger.entries import Refusal, read_entry
 
     name, board = next(iter(_chosen(boards, where).items()))
     maker = read_maker(read_identity())
@@ -193,7 +193,7 @@ def bisect(
 
 
 def _chosen(path: Path | None, where: list[str] | None) -> Mapping[str, Board]:
-    from edgemoe_appliance.fleet.boards import (  # noqa: PLC0415
+    from edgemoe_appliance.fleet.boards import (
         choose_boards,
         find_boards,
         read_boards,
@@ -222,9 +222,9 @@ def _tasks(
     arguments: tuple[str, ...],
     patience_s: float,
 ) -> Iterator[Task]:
-    from edgemoe_appliance.archive.about import read_maker  # noqa: PLC0415
-    from edgemoe_appliance.fleet.driver import Task  # noqa: PLC0415
-    from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER  # noqa: PLC0415
+    from edgemoe_appliance.archive.about import read_maker
+    from edgemoe_appliance.fleet.driver import Task
+    from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER
 
     maker = read_maker(read_identity())
     for number in range(1, sessions + 1):
@@ -252,8 +252,8 @@ def _show(results: list[TaskResult]) -> None:
 
 def _show_cells(entries: Sequence[LedgerEntry]) -> None:
     """Show each claim that was tested: what each board says, and what they say together."""
-    from edgemoe_appliance.ledger.cells import build_cells  # noqa: PLC0415
-    from edgemoe_appliance.ledger.site import covers_text, value_text  # noqa: PLC0415
+    from edgemoe_appliance.ledger.cells import build_cells
+    from edgemoe_appliance.ledger.site import covers_text, value_text
 
     table = Table(box=None, pad_edge=False)
     for column in ("claim", "verdict", "boards", "sessions", "number"):
