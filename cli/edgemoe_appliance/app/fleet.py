@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from edgemoe_appliance.app.console import say, show_table, shown_boards
-from edgemoe_appliance.bench.identity import read_identity
-from edgemoe_appliance.bench.paths import require_session_name, session_name
 from edgemoe_appliance.errors import ConfigError, HostError, RunFailedError
-from edgemoe_appliance.schema.resources import work_root
 from edgemoe_appliance.schema.text import on_one_line
 
-# Loading what judges takes a second: only the command itself pays for it.
 if TYPE_CHECKING:
     from edgemoe_appliance.fleet.bisect import Move, PinReading
     from edgemoe_appliance.fleet.boards import Board
@@ -45,6 +39,8 @@ def register(app: typer.Typer) -> None:
 @_group.command()
 def doctor(boards: BoardsOption = None, where: WhereOption = None) -> None:
     """Run the checks of each board there."""
+    import subprocess
+
     from edgemoe_appliance.fleet.transport import wrapped
 
     unfit = []
@@ -129,6 +125,7 @@ def status(name: NameOption = "fleet") -> None:
 def report(name: NameOption = "fleet") -> None:
     """Judge the archives of a fleet together: one ledger, with boards as a level of variation."""
     from edgemoe_appliance.archive.about import read_maker
+    from edgemoe_appliance.bench.identity import read_identity
     from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER
     from edgemoe_appliance.ledger.build import build_ledger
 
@@ -158,6 +155,8 @@ def bisect(
     One evaluation for each step, on the first board; repeated, it goes on where it was.
     """
     from edgemoe_appliance.archive.about import read_maker
+    from edgemoe_appliance.bench.identity import read_identity
+    from edgemoe_appliance.bench.paths import session_name
     from edgemoe_appliance.fleet import bisect as search
     from edgemoe_appliance.fleet.driver import Task, TaskResult, drive
     from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER, fleet_folder
@@ -203,6 +202,9 @@ def _chosen(path: Path | None, where: list[str] | None) -> Mapping[str, Board]:
 
 
 def _folder(name: str) -> Path:
+    from edgemoe_appliance.bench.paths import require_session_name
+    from edgemoe_appliance.schema.resources import work_root
+
     require_session_name(name)
     return work_root() / "data" / "fleets" / name
 
@@ -223,6 +225,8 @@ def _tasks(
     patience_s: float,
 ) -> Iterator[Task]:
     from edgemoe_appliance.archive.about import read_maker
+    from edgemoe_appliance.bench.identity import read_identity
+    from edgemoe_appliance.bench.paths import session_name
     from edgemoe_appliance.fleet.driver import Task
     from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER
 
@@ -241,6 +245,8 @@ def _tasks(
 
 
 def _show(results: list[TaskResult]) -> None:
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for column in ("board", "session", "state", "archive"):
         table.add_column(column, overflow="fold")
@@ -252,6 +258,8 @@ def _show(results: list[TaskResult]) -> None:
 
 def _show_cells(entries: Sequence[LedgerEntry]) -> None:
     """Show each claim that was tested: what each board says, and what they say together."""
+    from rich.table import Table
+
     from edgemoe_appliance.ledger.cells import build_cells
     from edgemoe_appliance.ledger.site import covers_text, value_text
 

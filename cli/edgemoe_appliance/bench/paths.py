@@ -84,7 +84,7 @@ def default_session(
 
     Whatever makes another plan makes another name; `parts` say what is measured and where.
     """
-    name = "-".join(
+    return session_name(
         (
             *parts,
             *([pin] if pin else []),
@@ -94,4 +94,9 @@ def default_session(
             *(["by-need"] if by_need else []),
         )
     )
+
+
+def session_name(parts: Sequence[str]) -> str:
+    """Return a name for what has these parts; equal parts have equal names."""
+    name = "-".join(parts)
     return name if len(name) <= _LONGEST else f"{name[:_KEPT]}-{digest_of(name)[:8]}"
