@@ -94,10 +94,10 @@ def run(
     chosen = _chosen(boards, where)
     with fleet_folder(_folder(name)) as folder:
         tasks = list(_tasks(chosen, folder, study, sessions, arguments, 60 * patience))
-        with shown_boards(list(chosen)) as on_progress:
+        with shown_boards(list(chosen)) as on_line:
             hub = Hub(
                 folder=folder,
-                on_progress=on_progress,
+                on_line=on_line,
                 scheduler=scheduler,
                 on_ready=lambda link: say(f"dashboard: {link}") if link else None,
             )

@@ -37,7 +37,7 @@ _TOPIC: Final = "edgemoe-fleet"
 _ALLOWED_DEATHS: Final = 1000
 _LOOPBACK: Final = "127.0.0.1"
 _CONNECT_S: Final = 20
-OnProgress = Callable[[str, str], None]  # board, line
+OnBoardLine = Callable[[str, str], None]  # board, line
 
 
 class FleetJournal:
@@ -107,7 +107,7 @@ class Hub:
     """All tasks of a fleet under way."""
 
     folder: Path
-    on_progress: OnProgress
+    on_line: OnBoardLine
     scheduler: str | None = None
     on_ready: Callable[[str], None] = field(default=lambda _: None)
 
@@ -136,7 +136,7 @@ class Hub:
 
     def _on_event(self, event: tuple[float, Mapping[str, str]]) -> None:
         _, message = event
-        self.on_progress(str(message["board"]), str(message["line"]))
+        self.on_line(str(message["board"]), str(message["line"]))
 
 
 def _results(client: Any, tasks: Iterable[Task]) -> Iterator[TaskResult]:
