@@ -28,8 +28,9 @@ CONSTANTS = {name for name in vars(journal) if name.endswith("_NAME") or name ==
 TEXTS = {getattr(journal, name) for name in CONSTANTS} - {"samples"}
 FOLDERS = {"folder", "session_folder", "host_folder"}
 # Functions in which `folder` is one that this program makes for itself: of a visit that it makes
-# as the same user, of a parcel that it unpacks under names of its own, or of a build.
+# as the same user, of a parcel or an image that it unpacks under names of its own, or of a build.
 OWN_FOLDERS = {
+    "container.export": {"unpack_saved", "_add"},
     "kit.parcel": {"measured_bytes", "_visit_files", "_settle", "_keep_visit"},
     "kit.visit": {"_unpack_rest", "unpack"},
     "kit.workplace": {"open_visit", "pack", "_keep_log"},

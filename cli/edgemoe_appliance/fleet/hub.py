@@ -29,7 +29,7 @@ from edgemoe_appliance.errors import ConfigError, HostError, RecordError
 from edgemoe_appliance.fleet.driver import Task, TaskResult, drive
 from edgemoe_appliance.schema.files import file_sha256, try_lock
 
-JOURNAL_NAME: Final = "fleet.jsonl"
+FLEET_JOURNAL: Final = "fleet.jsonl"
 ARCHIVES_FOLDER: Final = "archives"
 _LOCK_NAME: Final = ".lock"
 _TOPIC: Final = "edgemoe-fleet"
@@ -45,7 +45,7 @@ class FleetJournal:
 
     def __init__(self, folder: Path) -> None:
         """Name the fleet's folder."""
-        self.path = folder / JOURNAL_NAME
+        self.path = folder / FLEET_JOURNAL
 
     def results(self) -> dict[tuple[str, str], TaskResult]:
         """Return the last result of each session, by board and session.

@@ -25,7 +25,6 @@ from edgemoe_appliance.ledger.site import INDEX_NAME, MARK, render_site
 from edgemoe_appliance.schema.base import digest_of
 from edgemoe_appliance.schema.files import file_sha256, write_atomically
 from edgemoe_appliance.schema.outputs import check_output_folder
-from edgemoe_appliance.schema.sessionfolder import SessionFolder
 from edgemoe_appliance.schema.streams import Say
 
 ENTRIES_FOLDER: Final = "entries"
@@ -147,13 +146,11 @@ def admit(paths: list[Path], maker: Maker, say: Say, kept: Path | None = None) -
 
 def _kept_entry(folder: Path, sha256: str, maker: Maker) -> LedgerEntry | None:
     """Return the entry of an archive that the same code has judged, None where there is none."""
-    name = f"{sha256}.json"
-    if not (folder / name).is_file():
+    path = folder / f"{sha256}.json"
+    if not path.is_file() or path.stat().st_size > _MOST_ENTRY_BYTES:
         return None
-    with SessionFolder(folder) as opened:
-        content = opened.read_bytes(name, _MOST_ENTRY_BYTES)
     try:
-        entry = parse_entry(content, str(folder / name))
+        entry = parse_entry(path.read_bytes(), str(path))
     except ApplianceError:
         return None
     is_same = entry.sha256 == sha256 and entry.code_sha256 == maker.code_sha256
