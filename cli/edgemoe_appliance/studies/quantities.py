@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from pydantic import model_validator
 
@@ -95,8 +96,12 @@ class QuantityStatistic(str, Enum):
     FILE = "file"  # what the model file gives all runs in common
 
 
+# A share is in per cent; what a file gives is no metric.
+_UNITS_OF_THEIR_OWN = (QuantityStatistic.SHARE.value, QuantityStatistic.FILE.value)
+
+
 class QuantityFacts(Frozen):
-    """What quantities.yaml says of a quantity.
+    """What quantities.yaml says of a quantity; `unit` is that of its metric where it has one.
 
     `feeds` is the table of runs that it is read from, `metrics` what a run has of it and
     `statistic` what is taken of them; `instead` stands in where no run has the first metric.
@@ -118,6 +123,18 @@ class QuantityFacts(Frozen):
     u95_of: str = ""
     printed: str = ""
     not_printed: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unit_of_metric(cls, data: Any) -> Any:
+        """Take the unit from the metric that a quantity is of; written twice, they could differ."""
+        names = data.get("metrics") if isinstance(data, dict) else None
+        if not names or data.get("statistic") in _UNITS_OF_THEIR_OWN or names[0] not in METRICS:
+            return data
+        if "unit" in data:
+            raise ValueError(f"the unit is that of {names[0]}: leave it out")
+        unit = METRICS[names[0]].unit
+        return {**data, "unit": "°C" if unit is Unit.CELSIUS else unit.value}
 
     @model_validator(mode="after")
     def _known_metrics(self) -> QuantityFacts:
