@@ -10,7 +10,7 @@ import pytest
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.studies import Study, read_study
-from edgemoe_appliance.studies.tables import RowAttribute
+from edgemoe_appliance.studies.tables import ColumnSpec, RowAttribute, Statistic
 
 SMALL = """\
 tables:
@@ -145,3 +145,16 @@ def test_a_mistake_is_one_line(tmp_path: Path, old: str, new: str, words: str) -
     start = SMALL[: SMALL.index(old)].count("\n") + 1
     # What lacks a key is told at the column or table, what uses a missing axis where it is used.
     assert start <= line <= start + 5 or SMALL.splitlines()[line - 1].endswith(":")
+
+
+def test_a_registered_quantity_brings_its_metric_statistic_and_printed_figure() -> None:
+    column = ColumnSpec.model_validate({"quantity": "peak-power"})
+    assert column.quantity == "power_study_peak_w"
+    assert column.statistic is Statistic.HIGHEST
+    assert column.printed == ("energy/peak_power_w",)
+    own = ColumnSpec.model_validate({"quantity": "peak-power", "statistic": "mean"})
+    assert own.statistic is Statistic.MEAN
+    short = ColumnSpec.model_validate({"quantity": "length-rate", "category": "short"})
+    assert short.printed == ("prompt-length/short_tok_s",)
+    with pytest.raises(ValueError, match="length-rate needs category"):
+        ColumnSpec.model_validate({"quantity": "length-rate"})

@@ -10,7 +10,7 @@ from __future__ import annotations
 import string
 from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,6 +20,12 @@ from edgemoe_appliance.schema.metrics import METRICS, Metric, Unit
 from edgemoe_appliance.schema.units import GB, GIB
 from edgemoe_appliance.schema.yamlfile import KeyPath
 from edgemoe_appliance.studies.paper import Paper, Procedure, StatedFigure
+from edgemoe_appliance.studies.quantities import (
+    Quantity,
+    QuantityFacts,
+    QuantityStatistic,
+    facts_of,
+)
 
 ColumnKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 PART = "{part}"
@@ -106,8 +112,23 @@ PRINTED_COMPARISONS = (
 )
 
 
+LENGTH = "{length}"
+# Quantities that are one metric of runs and that a study may print of each model.
+_REGISTERED: Mapping[str, QuantityFacts] = {
+    quantity.value: facts
+    for quantity in Quantity
+    if len((facts := facts_of(quantity)).metrics) == 1
+    and facts.statistic in (QuantityStatistic.MEAN, QuantityStatistic.HIGHEST)
+    and facts.printed.startswith("tables/")
+    and not facts.probed
+}
+
+
 class ColumnSpec(Frozen):
     """One column. `quantity` is the column's own key where it is not named.
+
+    One of the registry (studies/quantities.yaml) brings its metric, its statistic and the figure
+    that the study prints of it; what the column says itself comes first.
 
     `category` keeps the runs with prompts of one. `printed` names the study's figure, `TABLE/NAME`
     where it is in another table than the rows', `stated/NAME` where it is in the text; three names
@@ -128,6 +149,24 @@ class ColumnSpec(Frozen):
     to: ColumnKey | None = None
     limit: str = ""
     printed: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_registry(cls, data: Any) -> Any:
+        """Take metric, statistic and printed figure of a column from the registry of quantities."""
+        facts = _REGISTERED.get(data.get("quantity", "")) if isinstance(data, dict) else None
+        if facts is None:
+            return data
+        _, table, *_, figure = facts.printed.split("/")
+        if LENGTH in figure and not data.get("category"):
+            raise ValueError(f"{data['quantity']} needs category: the prompts that it is of")
+        figure = figure.replace(LENGTH, str(data.get("category")))
+        return {
+            "statistic": facts.statistic.value,
+            "printed": f"{table.replace('_', '-')}/{figure}",
+            **data,
+            "quantity": facts.metrics[0],
+        }
 
     @field_validator("printed", mode="before")
     @classmethod
@@ -355,7 +394,7 @@ def _quantity(key: str, column: ColumnSpec, spec: TableSpec) -> TableName:
     """Return the quantity of a column: one that records, run figures or facts have."""
     facts = [fact for fact in RowAttribute if fact is not RowAttribute.STEP or spec.has_steps]
     facts = [fact for fact in facts if fact is not RowAttribute.PART or spec.parts]
-    known = [*(each.value for each in (*facts, *RunFigure)), *METRICS]
+    known = [*(each.value for each in (*facts, *RunFigure)), *METRICS, *_REGISTERED]
     name = column.quantity_of(key, PART)
     fits = [each for each in spec.of_parts(name) if each in known]
     at: KeyPath = ("columns", key, "quantity") if column.quantity else ("columns", key)
