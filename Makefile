@@ -6,7 +6,7 @@ RUN := $(BIN)/edgemoe-appliance
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-container test-cgroup-v2 vulkan-smoke probe-macos pins-smoke \
+.PHONY: help demo test test-container test-cgroup-v2 test-ina3221 vulkan-smoke probe-macos pins-smoke \
         bench-harness lint format lock report host-bench jetson-bench m2-bench evaluate \
         kick-the-tires archive compare kit kit-check clean
 
@@ -45,6 +45,9 @@ vulkan-smoke: $(VENV)/.ready-dev ## an accelerator's whole path on a software Vu
 
 probe-macos: $(VENV)/.ready ## compile the routing probe for a Mac (an 81 MB compiler goes to .cache)
 	@sh tests/tools/probe-macos.sh $(or $(EDGEMOE_CACHE),.cache) $(BIN)/pip $(or $(EDGEMOE_CACHE),.cache)/sources/*/tree
+
+test-ina3221: $(VENV)/.ready-dev ## the kernel's INA3221 driver under our reader, in an emulated machine
+	@EDGEMOE_INA3221_TEST=1 $(BIN)/pytest -q tests/ina3221
 
 test-cgroup-v2: $(VENV)/.ready-dev ## the cgroup reader on real version 2 kernels, in emulated machines
 	@EDGEMOE_VM_TESTS=1 $(BIN)/pytest tests/cgroup_v2
@@ -96,7 +99,7 @@ archive: $(VENV)/.ready ## one verifiable file of a session: SESSION=name
 compare: $(VENV)/.ready ## two sessions or archives side by side: A=name B=name
 	@$(RUN) compare $(A) $(B)
 
-kit: $(VENV)/.ready ## one tar for a borrowed machine: TARGET=cuda|jetson|host PYTHON_VERSION=3.10 ARCH=
+kit: $(VENV)/.ready ## one tar for a borrowed machine: TARGET=cuda|jetson|vulkan|host PYTHON_VERSION=3.10 ARCH=
 	@$(RUN) kit make $(if $(TARGET),--target $(TARGET)) $(if $(ARCH),--arch $(ARCH)) \
 	  $(if $(PYTHON_VERSION),--python $(PYTHON_VERSION)) $(foreach pin,$(PINS),--pin $(pin))
 

@@ -1,6 +1,6 @@
-"""A small machine of its own kernel, for what this one cannot show: cgroup version 2 and zram swap.
+"""A small machine of its own kernel, for what this one cannot show: cgroup version 2, a sensor.
 
-A Debian cloud kernel under emulation with Python, our reader and a check in its initial RAM disk.
+A Debian kernel under emulation with Python, our readers and a check in its initial RAM disk.
 Packages come through apt and are kept in the cache folder; nothing is installed but the emulator.
 """
 
@@ -15,26 +15,28 @@ import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 TOP = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("EDGEMOE_CACHE", TOP / ".cache")) / "cgroup-v2"
-# What Python needs beside itself for json, dataclasses, pathlib and re.
+# What Python needs beside itself for json, dataclasses, pathlib and re, and pydantic for its core.
 _PACKAGES = (
     "busybox-static",
     "libc6",
     "libexpat1",
+    "libgcc-s1",
     "libpython3.11-minimal",
     "libpython3.11-stdlib",
     "python3.11-minimal",
     "zlib1g",
 )
-_MODULES = ("zsmalloc", "lzo-rle", "zram")
+_LAST = ("usr/bin/python3.11", "lib/x86_64-linux-gnu/libgcc_s.so.1")
 _CONSOLE_DEVICE = (5, 1)
 _MARK = "RESULT "
-_BOOT_S = 240
+_BOOT_S = 480  # on a busy machine; 60 s on a quiet one
 _INIT = """\
 #!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /tmp
@@ -42,27 +44,35 @@ _INIT = """\
 /bin/busybox mount -t sysfs none /sys
 /bin/busybox mount -t devtmpfs none /dev
 /bin/busybox mount -t cgroup2 none /sys/fs/cgroup
-for name in {modules}; do
-  [ ! -e /modules/$name.ko ] || /bin/busybox insmod /modules/$name.ko
-done
-echo 192M > /sys/block/zram0/disksize
-/bin/busybox mkswap /dev/zram0 > /dev/null
-/bin/busybox swapon /dev/zram0
-echo +memory > /sys/fs/cgroup/cgroup.subtree_control
-/bin/busybox mkdir /sys/fs/cgroup/box
-echo $$ > /sys/fs/cgroup/box/cgroup.procs
+insert() {{ [ ! -e /modules/$1.ko ] || /bin/busybox insmod /modules/$1.ko $2; }}
+{prepare}
 PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3.11 /check.py
 /bin/busybox poweroff -f
 """
 
 
-def run_check(release: str, check: Path) -> dict[str, Any]:
-    """Boot the cloud kernel of a Debian release, run a check in it and return what it found."""
-    kernel = _kernel(release)
-    image = CACHE / release / "initrd.gz"
-    image.write_bytes(gzip.compress(b"".join(_archive(kernel, check)), compresslevel=1))
+@dataclass(frozen=True, kw_only=True)
+class SmallMachine:
+    """What one is made of: a kernel package of a Debian release, modules, and what is run.
+
+    `prepare` are lines of its first script, `files` what else lies in it, by name.
+    """
+
+    release: str
+    kernel: str
+    modules: tuple[str, ...]
+    prepare: str
+    files: Mapping[str, bytes]
+    check: Path
+
+
+def run_check(machine: SmallMachine) -> dict[str, Any]:
+    """Boot a machine, run its check in it and return what that found."""
+    kernel = kernel_folder(machine.release, machine.kernel)
+    image = CACHE / machine.release / f"{machine.check.parent.name}.gz"
+    image.write_bytes(gzip.compress(b"".join(_archive(kernel, machine)), compresslevel=1))
     vmlinuz = next((kernel / "boot").glob("vmlinuz-*"))
-    command = ["qemu-system-x86_64", "-accel", "tcg", "-m", "512", "-nographic", "-no-reboot"]
+    command = ["qemu-system-x86_64", "-accel", "tcg", "-m", "768", "-nographic", "-no-reboot"]
     command += ["-kernel", str(vmlinuz), "-initrd", str(image)]
     command += ["-append", "console=ttyS0 quiet panic=-1"]
     shown = subprocess.run(
@@ -74,23 +84,23 @@ def run_check(release: str, check: Path) -> dict[str, Any]:
     return found
 
 
-def _kernel(release: str) -> Path:
-    """Return the unpacked kernel package of a release."""
-    folder = CACHE / release / "kernel"
+def kernel_folder(release: str, package: str) -> Path:
+    """Return the unpacked kernel that a package of a release stands for."""
+    folder = CACHE / release / package
     if not (folder / "boot").is_dir():
         apt = _apt(release)
-        depends = _output([*apt("apt-cache"), "depends", "linux-image-cloud-amd64"])
+        depends = _output([*apt("apt-cache"), "depends", package])
         name = re.search(r"Depends: (linux-image-\S+)", depends)
         assert name, depends
-        _unpack([*apt("apt-get"), "download", name[1]], folder)
+        unpack([*apt("apt-get"), "download", name[1]], folder)
     return folder
 
 
 def _system() -> Path:
     """Return a folder with Python and busybox, out of packages of this release."""
     folder = CACHE / "system"
-    if not (folder / "usr/bin/python3.11").is_file():
-        _unpack(["apt-get", "download", *_PACKAGES], folder)
+    if not all((folder / name).is_file() for name in _LAST):
+        unpack(["apt-get", "download", *_PACKAGES], folder)
     return folder
 
 
@@ -121,7 +131,8 @@ def _sources(release: str) -> str:
     return "".join(f"deb {line.replace(codename, release)}\n" for line in kept if codename in line)
 
 
-def _unpack(download: list[str], folder: Path) -> None:
+def unpack(download: list[str], folder: Path) -> None:
+    """Download packages and unpack them into a folder; nothing is installed."""
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(download, cwd=folder, check=True, capture_output=True)
     for package in folder.glob("*.deb"):
@@ -133,10 +144,10 @@ def _output(command: list[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def _archive(kernel: Path, check: Path) -> Iterator[bytes]:
+def _archive(kernel: Path, machine: SmallMachine) -> Iterator[bytes]:
     """Yield a cpio archive (newc) of the machine's root. Source: buffer-format.rst of Linux."""
     number = 0
-    for name, mode, content in _entries(kernel, check):
+    for name, mode, content in _entries(kernel, machine):
         number += 1
         yield _member(name, mode, content, number)
     yield _member("TRAILER!!!", 0, b"", number + 1)
@@ -154,9 +165,9 @@ def _member(name: str, mode: int, content: bytes, number: int) -> bytes:
     return out.getvalue()
 
 
-def _entries(kernel: Path, check: Path) -> Iterator[tuple[str, int, bytes]]:
+def _entries(kernel: Path, machine: SmallMachine) -> Iterator[tuple[str, int, bytes]]:
     folders: set[str] = set()
-    files = dict(_files(kernel, check))
+    files = dict(_files(kernel, machine))
     for name in files:
         folders.update(str(parent) for parent in Path(name).parents if str(parent) != ".")
     for folder in sorted(folders):
@@ -165,7 +176,7 @@ def _entries(kernel: Path, check: Path) -> Iterator[tuple[str, int, bytes]]:
         yield name, mode, content
 
 
-def _files(kernel: Path, check: Path) -> Iterator[tuple[str, tuple[int, bytes]]]:
+def _files(kernel: Path, machine: SmallMachine) -> Iterator[tuple[str, tuple[int, bytes]]]:
     system = _system()
     for path in sorted(system.rglob("*")):
         name = str(path.relative_to(system))
@@ -173,20 +184,18 @@ def _files(kernel: Path, check: Path) -> Iterator[tuple[str, tuple[int, bytes]]]
             yield name, (stat.S_IFLNK | 0o777, os.fsencode(path.readlink()))
         elif path.is_file() and not name.startswith("usr/share/"):
             yield name, (stat.S_IFREG | (path.stat().st_mode & 0o777), path.read_bytes())
-    for module in _MODULES:
+    for module in machine.modules:
         for path in (kernel / "lib/modules").rglob(f"{module}.ko"):
             yield f"modules/{module}.ko", (stat.S_IFREG | 0o644, path.read_bytes())
-    package = TOP / "cli" / "edgemoe_appliance"
-    for name in ("__init__.py", "study/units.py", "measure/procfs.py", "measure/cgroup.py"):
-        content = (package / name).read_bytes()
-        yield f"app/edgemoe_appliance/{name}", (stat.S_IFREG | 0o644, content)
-    for name in ("study", "measure"):
-        yield f"app/edgemoe_appliance/{name}/__init__.py", (stat.S_IFREG | 0o644, b"")
-    init = _INIT.format(modules=" ".join(_MODULES)).encode()
-    yield "init", (stat.S_IFREG | 0o755, init)
-    yield "check.py", (stat.S_IFREG | 0o644, check.read_bytes())
+    for name, content in machine.files.items():
+        yield name, (stat.S_IFREG | 0o644, content)
+    yield "init", (stat.S_IFREG | 0o755, _INIT.format(prepare=machine.prepare).encode())
+    yield "check.py", (stat.S_IFREG | 0o644, machine.check.read_bytes())
     # What the first process prints goes there; the kernel opens it before /dev is mounted.
     yield "dev/console", (stat.S_IFCHR | 0o600, b"")
+
+
+PACKAGE = TOP / "cli" / "edgemoe_appliance"
 
 
 def has_emulator() -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cgroup_v2.machine import has_emulator, run_check
+from tests.cgroup_v2.machine import PACKAGE, SmallMachine, has_emulator, run_check
 
 pytestmark = [
     pytest.mark.slow,
@@ -17,13 +18,38 @@ pytestmark = [
     ),
 ]
 CHECK = Path(__file__).with_name("check.py")
+PREPARE = """\
+for name in zsmalloc lzo-rle zram; do insert $name; done
+echo 192M > /sys/block/zram0/disksize
+/bin/busybox mkswap /dev/zram0 > /dev/null
+/bin/busybox swapon /dev/zram0
+echo +memory > /sys/fs/cgroup/cgroup.subtree_control
+/bin/busybox mkdir /sys/fs/cgroup/box
+echo $$ > /sys/fs/cgroup/box/cgroup.procs
+"""
 
 
 @pytest.fixture(scope="module", params=["bookworm", "bullseye"])
 def found(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Boot Linux 6.1, which has memory.peak, and 5.10, which has not, like a Jetson's 5.15."""
     assert has_emulator(), "install qemu-system-x86"
-    return run_check(request.param, CHECK)
+    machine = SmallMachine(
+        release=request.param,
+        kernel="linux-image-cloud-amd64",
+        modules=("zsmalloc", "lzo-rle", "zram"),
+        prepare=PREPARE,
+        files=dict(reader_files()),
+        check=CHECK,
+    )
+    return run_check(machine)
+
+
+def reader_files() -> Iterator[tuple[str, bytes]]:
+    """Yield the cgroup reader and what it imports, without the packages around them."""
+    for name in ("__init__.py", "schema/units.py", "measure/procfs.py", "measure/cgroup.py"):
+        yield f"app/edgemoe_appliance/{name}", (PACKAGE / name).read_bytes()
+    for name in ("schema", "measure"):
+        yield f"app/edgemoe_appliance/{name}/__init__.py", b""
 
 
 def test_reader_finds_its_own_cgroup(found: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from edgemoe_appliance.bench.launcher import keep_awake
 from edgemoe_appliance.doctor import DockerCheck, check_target
-from edgemoe_appliance.doctor.mac import check_mac, parse_power_mode
+from edgemoe_appliance.doctor.mac import check_mac
+from edgemoe_appliance.measure.hardware import parse_mac_power_mode
 from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.findings import Finding, Level
 
@@ -94,7 +95,8 @@ def test_what_disturbs_is_found(
     ],
 )
 def test_power_modes(settings: str, mode: str | None) -> None:
-    assert parse_power_mode(settings) == mode
+    found = parse_mac_power_mode(settings)
+    assert (found.name if found else None) == mode
 
 
 def test_a_blank_in_the_path_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,3 +154,13 @@ def test_compilers_are_as_many_as_memory_allows(
     memory = type("Memory", (), {"available": int(memory_gb * GB)})
     monkeypatch.setattr("edgemoe_appliance.kit.machine.psutil.virtual_memory", lambda: memory)
     assert compile_jobs(cores) == jobs
+
+
+def test_a_vulkan_machine_must_have_the_compiler_of_kernels(
+    tmp_path: Path, configs: Configs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_tools(tmp_path / "bin", {}, monkeypatch)
+    monkeypatch.setattr("edgemoe_appliance.engine.tools.find_tool", lambda _name: None)
+    found = {f.check: f for f in check_machine(configs.target("vulkan"), tmp_path, (4 * GB,))}
+    assert found["glslc"].level is Level.FAIL
+    assert found["glslc"].hint == "install it with: sudo apt-get install glslc"

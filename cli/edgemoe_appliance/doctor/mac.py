@@ -7,20 +7,17 @@ to by the bench (`caffeinate`), not here.
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from edgemoe_appliance.doctor.jetson import run_tool
+from edgemoe_appliance.measure.hardware import parse_mac_power_mode
 from edgemoe_appliance.schema.findings import Finding, Level
 
 # Ventura: the first with Metal 3, which the study's machine has.
 _LEAST_MACOS: Final = 13
 _STUDY_CHIP: Final = "M2 Pro"
-# Of `pmset -g`: since macOS 12 `powermode` (0 automatic, 1 low, 2 high) on Macs that have a high
-# power mode, `lowpowermode` on the others.
-_POWER_MODE: Final = re.compile(r"^\s*(low)?powermode\s+(\d)\s*$", re.MULTILINE)
 
 
 def check_mac(folder: Path) -> Iterator[Finding]:
@@ -132,18 +129,11 @@ def _check_supply() -> Finding:
     )
 
 
-def parse_power_mode(settings: str) -> str | None:
-    """Return the power mode in `pmset -g`: automatic, low or high; None where it has none."""
-    match = _POWER_MODE.search(settings)
-    if match is None:
-        return None
-    return {"0": "automatic", "1": "low"}.get(match[2], "high")
-
-
 def _check_power_mode() -> Finding:
-    mode = parse_power_mode(run_tool("pmset", "-g") or "")
-    if mode is None:
+    found = parse_mac_power_mode(run_tool("pmset", "-g") or "")
+    if found is None:
         return Finding(check="power mode", level=Level.UNKNOWN, seen="pmset does not tell")
+    mode = found.name or ""
     return Finding(
         check="power mode",
         level=Level.FAIL if mode == "low" else Level.OK,

@@ -106,7 +106,11 @@ def check_machine(
     for finding in check_target(target, folder=folder, model_bytes=model_bytes, root=root):
         if finding.check == GPU:
             gpu = finding.seen
-        if finding.check not in ("git", "nvcc", "g++"):  # git is not needed; the others below
+        if finding.check == "glslc" and finding.level is Level.WARN:
+            # No engine is built there already.
+            hint = finding.hint.partition(": ")[2]
+            yield finding.model_copy(update={"level": Level.FAIL, "hint": hint})
+        elif finding.check not in ("git", "nvcc", "g++"):  # git is not needed; the others below
             yield finding
     yield _check_compiler()
     if target.backend is Backend.CUDA:

@@ -41,6 +41,10 @@ _DMI = "sys/class/dmi/id"
 # Maker, product and its version, without serial numbers.
 _PRODUCT_NAMES = ("sys_vendor", "product_name", "product_version")
 _TOOL_S = 10
+# Since macOS 12 `powermode` (0 automatic, 1 low, 2 high) on Macs that have a high power mode,
+# `lowpowermode` on the others.
+_MAC_POWER_MODE = re.compile(r"^\s*(low)?powermode\s+(\d)\s*$", re.MULTILINE)
+_MAC_MODES = {0: "automatic", 1: "low"}
 _SWAP_COLUMNS = 5
 
 
@@ -139,7 +143,9 @@ def _read_system(absences: Absences) -> str | None:
 
 
 def _read_power_mode(absences: Absences) -> PowerMode | None:
-    """Return the mode that nvpmodel keeps, its name out of the board's table of modes."""
+    """Return the mode that nvpmodel keeps, its name out of the board's table; a Mac's by pmset."""
+    if platform.system() == "Darwin":
+        return _read_mac_power_mode(absences)
     status = absences.text("power mode", POWER_MODE_FILE.lstrip("/"))
     match = re.search(r"pmode:(\d+)", status or "")
     if match is None:
@@ -152,6 +158,29 @@ def _read_power_mode(absences: Absences) -> PowerMode | None:
     if table is not None and name is None:
         absences.missing("name of the power mode", f"{POWER_MODES_FILE} has no mode {mode_id}")
     return PowerMode(id=mode_id, name=name)
+
+
+def _read_mac_power_mode(absences: Absences) -> PowerMode | None:
+    try:
+        done = subprocess.run(
+            ["/usr/bin/pmset", "-g"], capture_output=True, timeout=_TOOL_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        absences.missing("power mode", f"pmset: {type(error).__name__}")
+        return None
+    mode = parse_mac_power_mode(done.stdout.decode(errors="replace"))
+    if mode is None:
+        absences.missing("power mode", "pmset -g names none")
+    return mode
+
+
+def parse_mac_power_mode(settings: str) -> PowerMode | None:
+    """Return the power mode in `pmset -g`, None where it names none."""
+    match = _MAC_POWER_MODE.search(settings)
+    if match is None:
+        return None
+    mode_id = int(match[2])
+    return PowerMode(id=mode_id, name=_MAC_MODES.get(mode_id, "high"))
 
 
 def parse_power_modes(table: str) -> dict[int, str]:
