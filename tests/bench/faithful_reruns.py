@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -421,7 +422,8 @@ def measure(world: World, reruns: int, workers: int = 1) -> dict[str, ClaimRates
     run = partial(judge_rerun, world, Scatter())
     counts: dict[str, Counter[Verdict]] = {claim: Counter() for claim in truths}
     if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
+        # A forked child would inherit the locks of the database's threads, and wait for ever.
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             found = list(pool.map(run, range(1, reruns + 1)))
     else:
         found = list(map(run, range(1, reruns + 1)))

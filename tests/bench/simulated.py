@@ -22,13 +22,21 @@ SEED = 20_260_102
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """How a study is laid out and how its rates spread (standard deviations of the logarithm)."""
+    """How a study is laid out and how its rates spread (standard deviations of the logarithm).
+
+    With `skewed` the noise of runs is that of waiting times: most are near the best, few far below.
+    `stray` is by what one run of each study, of the first model, is below what it would be;
+    `drift` what rates lose from the first repetition to the last.
+    """
 
     prompts: int = 15
     repetitions: int = 3
     shared: float = 0.03
     own: float = 0.02
     noise: float = 0.02
+    skewed: bool = False
+    stray: float = 0.0
+    drift: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +70,24 @@ def simulate(
         * np.exp(
             shared
             + rng.normal(0, setup.own, (studies, setup.prompts, 1))
-            + rng.normal(0, setup.noise, runs)
+            + _noise(rng, setup, runs)
         )
+        * np.linspace(1, 1 - setup.drift, setup.repetitions)
         for factor in (ratio, 1.0)
     ]
     for top, bottom in zip(*rates, strict=True):
+        if setup.stray:
+            top[rng.integers(setup.prompts), rng.integers(setup.repetitions)] *= 1 - setup.stray
         yield SimulatedStudy(top=top, bottom=bottom)
+
+
+def _noise(
+    rng: np.random.Generator, setup: Setup, runs: tuple[int, int, int]
+) -> NDArray[np.float64]:
+    """Return what single runs are off, with mean 0 and the standard deviation of the setup."""
+    if setup.skewed:
+        return setup.noise * (1 - rng.exponential(1.0, runs))
+    return rng.normal(0, setup.noise, runs)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import pandas as pd
 from edgemoe_appliance.analysis.frames import reasons_of
 from edgemoe_appliance.analysis.pooling import Lot
 from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
-from edgemoe_appliance.analysis.statistics import Floats, Ints, Sample
+from edgemoe_appliance.analysis.statistics import Drift, Floats, Ints, Sample, drift_of
 from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.schema.configs import Arm, Feeds, GitSource
 from edgemoe_appliance.schema.metrics import (
@@ -32,7 +32,7 @@ from edgemoe_appliance.studies.paper import StatedConditions, StudyDevice, Token
 
 # A device of 8 GB reports less: firmware and kernel keep some. More than this is another device.
 _MEMORY_TOLERANCE = 0.25
-_TOKENS = "prompt_tokens"
+_TOKENS, _RATE = "prompt_tokens", "gen_tok_s"
 # All metrics of so few runs are less than a megabyte.
 _FEW_RUNS = 1_000
 # So many clocks are named; a board has a dozen.
@@ -217,6 +217,17 @@ class Pool:
         if not left_out:
             return told
         return f"{told}, {left_out} before half their tokens and left out of rates and energy"
+
+    @property
+    def drift(self) -> str:
+        """Return which rates drift within the session by what matters; empty where none does."""
+        found = {each.name: drift_of(sample_of(each.ok, _RATE)) for each in self.models}
+        told = [
+            f"{name} {drift}"
+            for name, drift in found.items()
+            if isinstance(drift, Drift) and drift.matters
+        ]
+        return f"Rates drift within the session: {'; '.join(told)}." if told else ""
 
     def find(self, models: ModelRuns) -> ModelRuns | None:
         """Return the runs of the same model file here, None where it was not run."""

@@ -290,6 +290,7 @@ CONDITION_FIELDS = (
     "hot_repetitions",
     "cooldown",
     "prompt_words",
+    "drift",
 )
 
 

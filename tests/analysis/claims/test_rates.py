@@ -6,7 +6,7 @@ import pytest
 
 from edgemoe_appliance.analysis.claims import Verdict
 from edgemoe_appliance.studies.claims import Limits
-from tests.bench.interval_coverage import CASES, coverage
+from tests.bench.interval_coverage import CASES, DOUBTFUL, coverage
 from tests.bench.simulated import Setup
 from tests.bench.verdict_rates import rates, wrong_share
 
@@ -17,9 +17,18 @@ LEAST, MOST = 0.83, 0.97
 
 @pytest.mark.parametrize("name", CASES)
 def test_intervals_cover_about_as_often_as_they_say(name: str) -> None:
-    share = coverage(CASES[name], STUDIES)
+    share = coverage(CASES[name], STUDIES).holds
     assert share >= LEAST
     assert share <= MOST or name == "median"  # that one is known to cover more
+
+
+@pytest.mark.parametrize("name", [name for name in DOUBTFUL if "twelve" not in name])
+def test_an_interval_that_covers_less_says_so(name: str) -> None:
+    assert coverage(DOUBTFUL[name], 40).doubted >= 0.95
+
+
+def test_an_ordinary_interval_is_seldom_doubted() -> None:
+    assert coverage(CASES["ratio, prompts paired"], 60).doubted <= 0.15
 
 
 @pytest.mark.parametrize(

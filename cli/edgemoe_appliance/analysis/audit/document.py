@@ -58,6 +58,7 @@ def _part(part: Part) -> dict[str, Any]:
         "where": part.where,
         "asked": part.asked,
         "numbers": _values(part.numbers),
+        "doubts": list(dict.fromkeys(d for number in part.numbers[:1] for d in number.doubts)),
         "brief": part.brief,
         "reading": part.reading,
         "missing": part.missing,

@@ -55,11 +55,15 @@ class Repeats:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A value and its bounds, or the reason why there are no bounds."""
+    """A value and its bounds, or the reason why there are no bounds.
+
+    `doubts` say what the bounds do not cover.
+    """
 
     value: float
     bounds: Bounds | Absent
     repeats: Repeats | None = None
+    doubts: tuple[str, ...] = ()
 
 
 # A number, or why there is none.
@@ -99,7 +103,12 @@ def combine(function: Callable[..., float], *parts: Estimate) -> Estimate | Abse
         bounds = _combined_bounds(function, parts, value)
     except (ArithmeticError, ValueError):
         return Absent(reason="it cannot be worked out from these numbers: one may be 0, or huge")
-    return Estimate(value=value, bounds=bounds, repeats=_joined_repeats(function, parts))
+    return Estimate(
+        value=value,
+        bounds=bounds,
+        repeats=_joined_repeats(function, parts),
+        doubts=tuple(dict.fromkeys(doubt for part in parts for doubt in part.doubts)),
+    )
 
 
 def ratio(top: Estimate, bottom: Estimate) -> Estimate | Absent:

@@ -46,7 +46,8 @@ def bounds_in_words(number: Number) -> str:
         return ""
     factor, _ = _LARGE.get(number.unit, (1.0, number.unit))
     low, high = in_words(number.low / factor), in_words(number.high / factor)
-    return f"{low} to {high}{_BOUNDS[number.basis]}"
+    doubts = "".join(f"; {doubt}" for doubt in number.doubts)
+    return f"{low} to {high}{_BOUNDS[number.basis]}{doubts}"
 
 
 def limits_in_words(limits: Limits, unit: str) -> str:

@@ -12,6 +12,7 @@ from edgemoe_appliance.analysis.statistics import (
     Absent,
     Interval,
     Sample,
+    doubts_of,
     mean_interval,
     median_interval,
     prompt_variance_interval,
@@ -29,6 +30,7 @@ def mean_estimate(sample: Sample) -> Estimate:
         value=float(sample.values.mean()),
         bounds=_as_bounds(interval),
         repeats=_repeats(sample, interval, _within_variance(sample)),
+        doubts=doubts_of(sample),
     )
 
 
@@ -48,6 +50,7 @@ def ratio_estimate(top: Sample, bottom: Sample) -> Estimate | Absent:
         value=found.value,
         bounds=_as_bounds(found.interval),
         repeats=_repeats(fewer, found.interval, inside),
+        doubts=tuple(dict.fromkeys((*doubts_of(top), *doubts_of(bottom)))),
     )
 
 
@@ -60,7 +63,12 @@ def variation_estimate(sample: Sample) -> Estimate | Absent:
         return summary.cv_pct
     interval = variation_interval(sample)
     repeats = _repeats(sample, interval, 0.0) if isinstance(interval, Interval) else None
-    return Estimate(value=summary.cv_pct, bounds=_as_bounds(interval), repeats=repeats)
+    return Estimate(
+        value=summary.cv_pct,
+        bounds=_as_bounds(interval),
+        repeats=repeats,
+        doubts=doubts_of(sample),
+    )
 
 
 def median_estimate(sample: Sample) -> Estimate:

@@ -85,7 +85,10 @@ def count_verdicts(
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """A number with its bounds; `low` and `high` are None where `why_unbound` says why."""
+    """A number with its bounds; `low` and `high` are None where `why_unbound` says why.
+
+    `doubts` say what the bounds do not cover.
+    """
 
     key: str
     label: str
@@ -95,6 +98,7 @@ class Number:
     high: float | None
     basis: Basis | None
     why_unbound: str = ""
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,4 +182,5 @@ def number_of(key: str, label: str, unit: str, estimate: Estimate) -> Number:
         low=bounds.low,
         high=bounds.high,
         basis=bounds.basis,
+        doubts=estimate.doubts,
     )

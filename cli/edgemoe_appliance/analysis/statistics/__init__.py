@@ -9,6 +9,7 @@ are too few, the result says so instead.
 
 from __future__ import annotations
 
+from edgemoe_appliance.analysis.statistics.doubts import Drift, doubts_of, drift_of
 from edgemoe_appliance.analysis.statistics.intervals import (
     mean_interval,
     median_interval,
@@ -40,6 +41,7 @@ __all__ = [
     "MIN_UNITS",
     "Absent",
     "Difference",
+    "Drift",
     "Floats",
     "Interval",
     "Ints",
@@ -48,6 +50,8 @@ __all__ = [
     "Summary",
     "against_best",
     "difference_of_means",
+    "doubts_of",
+    "drift_of",
     "mean_interval",
     "median_interval",
     "on_common_prompts",

@@ -83,9 +83,8 @@ def _notes(layout: Layout, found: Sequence[Pool]) -> Iterator[str]:
     for note in layout.spec.notes:
         names = {name for _, name, _, _ in string.Formatter().parse(note) if name}
         if names & set(CONDITION_FIELDS):
-            yield from dict.fromkeys(
-                note.format(**_condition_fields(pool, layout)) for pool in found
-            )
+            told = (note.format(**_condition_fields(pool, layout)) for pool in found)
+            yield from dict.fromkeys(each for each in told if each)
         else:
             yield note.format(**study_fields(layout.study.procedure, layout.study.stated))
 
@@ -100,6 +99,7 @@ def _condition_fields(pool: Pool, layout: Layout) -> Mapping[str, object]:
         "hot_repetitions": setting.target.thermal.repetitions,
         "cooldown": cooldown_in_words(setting.target.cooldown),
         "prompt_words": ", ".join(each for each in words if each),
+        "drift": pool.drift,
     }
     return {**study_fields(layout.study.procedure, layout.study.stated), **fields}
 
