@@ -137,10 +137,8 @@ CLAIMS = {  # section and numbers
     "c8a": ("4.3", {"variation_pct": 2.4}),
     "c8b": ("4.3", {"variation_pct": 2.4}),
     "c9": ("4.3", {}),
-    "c10": (
-        "4.4",
-        {"jetson_low_pct": 2.0, "jetson_high_pct": 2.4, "m2_high_pct": 8.1, "limit_pct": 10},
-    ),
+    "c10a": ("4.4", {"low_pct": 2.0, "high_pct": 2.4, "limit_pct": 10}),
+    "c10b": ("4.4", {"high_pct": 8.1, "limit_pct": 10}),
     "c11": ("4.5", {"energy_ratio": 2.1}),
     "c12": ("4.5", {"olmoe_w": 8.5, "dense_low_w": 11.3, "dense_high_w": 11.7}),
     "c13": ("4.5", {"peak_c": 55.5, "threshold_c": 60}),

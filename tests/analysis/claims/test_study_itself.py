@@ -212,7 +212,7 @@ def test_one_of_the_fourteen_parts_on_peak_memory_fails(
     ("claim", "finding", "numbers"),
     [
         ("c7", "reclaimable.jetson.olmoe-1b-7b", ()),
-        ("c10", "variation.m2.llama-3.2-1b", ("prompt_variance_pct", "likely_variance_pct")),
+        ("c10b", "variation.m2.llama-3.2-1b", ("prompt_variance_pct", "likely_variance_pct")),
         ("c11", "energy-ratio.jetson", ("generation_least_ratio", "generation_most_ratio")),
         ("c14", "observer.jetson.olmoe-1b-7b.decode-dominated", ("least_pct", "most_pct")),
         ("c25", "observer.m2.olmoe-1b-7b.decode-dominated", ("least_pct", "most_pct")),
