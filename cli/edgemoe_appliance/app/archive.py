@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(archive)
     app.command()(verify)
+    app.command()(deposit)
 
 
 def archive(
@@ -150,6 +151,22 @@ def verify(
             where=str(file),
             hint="do not rely on it",
         )
+
+
+def deposit(
+    file: Annotated[Path, typer.Argument(help="An archive.")],
+    creator: Annotated[
+        list[str] | None, typer.Option(help='Who made it, as "Family, Given"; repeatable.')
+    ] = None,
+) -> None:
+    """Print the record under which a repository such as Zenodo takes an archive; send nothing."""
+    from edgemoe_appliance.archive.about import read_maker
+    from edgemoe_appliance.archive.deposit import build_deposit
+    from edgemoe_appliance.archive.verify import verify_archive
+    from edgemoe_appliance.bench.identity import read_identity
+
+    verified = verify_archive(file, read_maker(read_identity()))
+    print_json(build_deposit(file, verified, creator or ()))
 
 
 def _print(found: Verification) -> None:

@@ -1,0 +1,57 @@
+"""What a public repository of data is told of an archive: the record of a deposit, not sent.
+
+The description in the archive (RO-Crate) gives the metadata of InvenioRDM, on which Zenodo and many
+repositories of universities run. Source of the fields: InvenioRDM's reference of metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgemoe_appliance.archive import layout
+from edgemoe_appliance.archive.reading import read_file
+from edgemoe_appliance.archive.results import Verification
+from edgemoe_appliance.errors import ConfigError, VerificationError
+
+_DAY_LETTERS = 10
+
+
+def build_deposit(path: Path, verified: Verification, creators: Sequence[str]) -> dict[str, Any]:
+    """Return the record of a deposit: metadata of InvenioRDM, and the file with its digest.
+
+    `creators` are people as `Family, Given`, or organisations; the archive itself names nobody.
+    Raises VerificationError for an archive that does not verify, ConfigError without creators.
+    """
+    if not verified.is_good:
+        raise VerificationError("does not verify, so it is not described", where=str(path))
+    if not creators:
+        raise ConfigError("a deposit names who made it", hint='give --creator "Family, Given"')
+    crate = json.loads(b"".join(read_file(path, layout.CRATE)))
+    by_id: Mapping[str, dict[str, Any]] = {each["@id"]: each for each in crate["@graph"]}
+    root = by_id["./"]
+    licence = by_id.get(root.get("license", {}).get("@id", ""), {})
+    return {
+        "access": {"record": "public", "files": "public"},
+        "files": {"enabled": True},
+        "metadata": {
+            "resource_type": {"id": "dataset"},
+            "title": root["name"],
+            "description": root["description"],
+            "publication_date": root["datePublished"][:_DAY_LETTERS],
+            "creators": [{"person_or_org": _creator(name)} for name in creators],
+            "rights": [{"title": {"en": licence["name"]}}] if "name" in licence else [],
+        },
+        "to_upload": [
+            {"key": path.name, "size": verified.archive_bytes, "sha256": verified.sha256},
+        ],
+    }
+
+
+def _creator(name: str) -> dict[str, str]:
+    family, comma, given = (part.strip() for part in name.partition(","))
+    if not comma:
+        return {"type": "organizational", "name": family}
+    return {"type": "personal", "family_name": family, "given_name": given}
