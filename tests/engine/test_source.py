@@ -396,7 +396,7 @@ def test_the_fallback_is_used_where_the_default_cannot_be_reached(tree: Path, ca
     chosen = choose_pin(engines(NOBODY, directory_pin(tree)), cache)
     assert chosen.pin == "b2"
     assert chosen.why.startswith(
-        "b2 from a local folder, because b1 could not be had: https://127.0.0.1:9/x cannot be"
+        "b2 from a local folder, because b1 could not be downloaded: https://127.0.0.1:9/x cannot be"
     )
     assert "\n" not in chosen.why
 
@@ -415,7 +415,7 @@ def test_a_wrong_digest_never_falls_back(index: Path, tree: Path, cache: Path) -
 
 
 def test_neither_can_be_had(cache: Path) -> None:
-    with pytest.raises(HostError, match="nor b1, because b1 could not be had"):
+    with pytest.raises(HostError, match="nor b1, because b1 could not be downloaded"):
         choose_pin(engines(NOBODY, NOBODY), cache)
 
 

@@ -22,6 +22,9 @@ from edgemoe_appliance.report.numbers import format_interval, format_number
         (0.004, 1, "0.004"),
         (-0.0004, 2, "\N{MINUS SIGN}0.0004"),
         (0.96, 0, "1"),
+        (0.00001, 1, "<0.001"),  # a pause that was none
+        (-0.00001, 1, ">\N{MINUS SIGN}0.001"),
+        (0.001, 1, "0.001"),
     ],
 )
 def test_format(value: float, digits: int, text: str) -> None:
@@ -30,7 +33,8 @@ def test_format(value: float, digits: int, text: str) -> None:
 
 @given(st.floats(min_value=1e-8, max_value=1e9), st.integers(min_value=0, max_value=4))
 def test_what_is_not_zero_does_not_read_as_zero(value: float, digits: int) -> None:
-    assert float(format_number(value, digits).replace("\N{NARROW NO-BREAK SPACE}", "")) > 0
+    text = format_number(value, digits).replace("\N{NARROW NO-BREAK SPACE}", "")
+    assert float(text.removeprefix("<")) > 0
 
 
 def test_intervals() -> None:

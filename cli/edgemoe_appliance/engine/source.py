@@ -83,7 +83,7 @@ def choose_pin(engines: EnginesConfig, cache: Path, asked: str | None = None) ->
     except HostError as error:
         if fallback == default:
             raise
-        reason = f"because {default} could not be had: {error.what}"
+        reason = f"because {default} could not be downloaded: {error.what}"
     kind = engines.pins[fallback].source.kind
     origin = {"git": "git", "sdist": "a source distribution", "directory": "a local folder"}[kind]
     why = f"{fallback} from {origin}, {reason}"

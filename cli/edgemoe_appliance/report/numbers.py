@@ -1,4 +1,7 @@
-"""Numbers as a reader sees them. Rounding never turns a value into 0."""
+"""Numbers as a reader sees them. Rounding never turns a value into 0.
+
+What would read as 0 has up to two digits more; what is smaller still is said to be below them.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,17 @@ from edgemoe_appliance.analysis.statistics import Interval
 _MINUS = "\N{MINUS SIGN}"
 _THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
 _EN_DASH = "\N{EN DASH}"
-_MOST_DIGITS = 9
+_MORE_DIGITS = 2
 
 
 def format_number(value: float, digits: int) -> str:
     """Return a number with `digits` after the point, more where it would read as 0."""
     if value and round(value, digits) == 0:
-        digits = min(_MOST_DIGITS, -math.floor(math.log10(abs(value))))
+        needed = -math.floor(math.log10(abs(value)))
+        if needed > digits + _MORE_DIGITS:
+            least = f"{10.0 ** -(digits + _MORE_DIGITS):.{digits + _MORE_DIGITS}f}"
+            return f"<{least}" if value > 0 else f">{_MINUS}{least}"
+        digits = needed
     grouped = f"{abs(value):,.{digits}f}"
     if abs(value) < 10_000:
         grouped = grouped.replace(",", "")

@@ -201,9 +201,11 @@ def _claims(material: Material, name: str, spec: SectionSpec) -> Section:
         # Nothing was tested here: how the study stands against itself is shown in its place.
         own = build_overview(Judgement(verdicts=judgement.own_verdicts, findings=()))
         overview = replace(own, untested=overview.untested)
+    if overview.is_study:
         text = (
-            "No claim could be tested on these sessions. Shown is how the study's printed figures "
-            "stand against its own claims: the band is what a claim allows, scaled to one width."
+            ("No claim could be tested on these sessions. " if material.loaded else "")
+            + "Shown is how the study's printed figures stand against its own claims: the band is "
+            "what a claim allows, scaled to one width."
         )
     return Section(
         id=name,

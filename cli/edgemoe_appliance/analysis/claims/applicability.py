@@ -23,5 +23,5 @@ def why_not_borne(place: Place, term: Term) -> str:
         )
     if place.prompt_scale < 1 and asks_length:
         share = f"{100 * place.prompt_scale:.3g} %"
-        return f"prompts are cut to {share} of their words: long ones are not long"
+        return f"prompts are cut to {share} of their words: 'long' prompts are too short here"
     return ""

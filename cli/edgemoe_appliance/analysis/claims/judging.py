@@ -197,7 +197,7 @@ def _why_no_direction(evidence: Evidence, question: Question, stage: _Stage) -> 
     devices = evidence.study.devices
     wanted = " and ".join(devices[device].label for device in question.devices)
     if any(place.device not in question.devices for place in stage.places.values()):
-        return f"the study's {wanted}: other hardware says nothing here"
+        return f"needs the study's {wanted}"
     return f"runs like the study's on {wanted}: {joined(stage.reasons)}"
 
 

@@ -57,7 +57,7 @@ TOTAL_COLUMN = Column(
 )
 RUNS_COLUMN = Column(key="n", title="Runs", meaning="runs that ended well and have the reading")
 NOT_OK_COLUMN = Column(
-    key="not_ok", title="Not ok", meaning="runs that did not end well; they enter no statistic"
+    key="not_ok", title="Failed", meaning="runs that did not end well; they enter no statistic"
 )
 
 

@@ -356,7 +356,7 @@ def experiments_table(loaded: LoadedSessions | None, study: Study) -> Table:
         Column(key="order", title="Order"),
         Column(key="planned", title="Planned"),
         Column(key="ok", title="Ok"),
-        Column(key="not_ok", title="Not ok"),
+        Column(key="not_ok", title="Failed"),
         Column(key="missing", title="Not run", meaning="planned, without a final record"),
     )
     sessions = loaded.sessions if loaded else ()
