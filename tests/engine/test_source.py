@@ -396,7 +396,7 @@ def test_the_fallback_is_used_where_the_default_cannot_be_reached(tree: Path, ca
     chosen = choose_pin(engines(NOBODY, directory_pin(tree)), cache)
     assert chosen.pin == "b2"
     assert chosen.why.startswith(
-        "b2 from a local folder, because b1 could not be downloaded: https://127.0.0.1:9/x cannot be"
+        "b2 from a local folder, because b1 could not be downloaded: https://127.0.0.1:9/x cannot"
     )
     assert "\n" not in chosen.why
 
