@@ -198,16 +198,44 @@ def routing(spec: RunSpec) -> dict[str, float]:
             "probe_slowdown_boundary_pct": 10.0 + spec.repetition,
             "routing_share_decode_per_node_pct": 18.0,
             "routing_share_decode_boundary_pct": 16.0,
+            "routing_share_projections_decode_per_node_pct": 21.0,
+            "probe_sync_s": 2e-6 + 1e-8 * spec.repetition,
+            "routing_share_decode_unsynced_pct": 12.0,
+            "routing_share_projections_decode_unsynced_pct": 15.0,
+            "routing_share_decode_boundary_high_pct": 17.0,
         }
     if spec.arm not in ROUTING_S:
         return {}
     routing_s, experts_s = ROUTING_S[spec.arm]
     prompt = PROMPT_TOKENS.get(spec.prompt, LONG_TOKENS) / 1000
+    counted = counted_nodes(spec, experts_s, prompt) if spec.arm is Arm.PROBE_PER_NODE else {}
     return {
+        **counted,
         "routing_decode_s": routing_s,
         "expert_ffn_decode_s": experts_s,
         "routing_prompt_s": routing_s * prompt / 2,
         "expert_ffn_prompt_s": experts_s * prompt,
         "routing_share_decode_median_pct": 100 * routing_s / (routing_s + experts_s),
         "probe_unknown_nodes": 2.0,
+    }
+
+
+def counted_nodes(spec: RunSpec, experts_s: float, prompt: float) -> dict[str, float]:
+    """Return what timing every node tells: five sixths of the experts' time are projections."""
+    return {
+        "expert_projections_decode_s": experts_s * 5 / 6,
+        "expert_projections_prompt_s": experts_s * prompt * 5 / 6,
+        "routing_moved_decode_s": 0.09,
+        "routing_moved_prompt_s": 0.03 * prompt,
+        "probe_nodes_per_decode": 124.0,
+        "probe_routing_nodes_per_decode": 12.0,
+        "probe_projection_nodes_per_decode": 10.0,
+        "probe_expert_nodes_per_decode": 42.0,
+        "experts_per_layer": 64.0,
+        "experts_distinct_decode": 50.0,
+        "experts_distinct_prompt": 60.0,
+        "experts_entropy_decode_bits": 5.0 + 0.1 * spec.repetition,
+        "experts_entropy_prompt_bits": 5.5,
+        "experts_reuse_decode_pct": 30.0,
+        "experts_reuse_prompt_pct": 20.0,
     }

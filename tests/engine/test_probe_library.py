@@ -26,6 +26,9 @@ from edgemoe_appliance.engine.probe import (
     probe_environment,
 )
 from edgemoe_appliance.engine.probe_build import ProbeBuild, build_probe, read_probe
+from edgemoe_appliance.models.twin import write_twin
+from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
+from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.plan import PlannedModel
 from tests.engine.compilers import found_compiler
 
@@ -171,6 +174,27 @@ def test_a_prompt_in_parts_chooses_as_one_in_a_piece(probed: Probed, tmp_path: P
     assert (first.tokens, first.pairs) == (cut.tokens, cut.pairs)
     # Sums in another order may turn a choice between near equals.
     assert sum(abs(a - b) for a, b in zip(first.counts, cut.counts, strict=True)) <= 4
+
+
+def test_a_skewed_twin_uses_its_experts_less_evenly(
+    probed: Probed, configs: Configs, tmp_path: Path
+) -> None:
+    name = "olmoe-1b-7b"
+    twin = write_twin(
+        configs.model(name), name, TwinScale.TINY, tmp_path, routing=TwinRouting.SKEWED
+    )
+    argv = probed.argv(name, 64)
+    uniform = probed.run(argv, ProbeMode.PER_NODE, tmp_path).report
+    argv[argv.index("-m") + 1] = str(twin.path)
+    skewed = probed.run(argv, ProbeMode.PER_NODE, tmp_path).report
+    for kind in PassKind:
+        entropies = [
+            [c.entropy_bits for c in report.choices if c.chosen_in is kind and c.tokens > 1]
+            for report in (uniform, skewed)
+        ]
+        assert entropies[0]
+        # Of 4 bits: 3.5 to 3.9 where no expert is favoured, 2.6 to 3.1 where some are.
+        assert min(entropies[0]) > max(entropies[1]) + 0.2
 
 
 @pytest.mark.parametrize("mode", [ProbeMode.BOUNDARY, ProbeMode.ROTATE, ProbeMode.OFF])

@@ -22,7 +22,7 @@ from edgemoe_appliance.models.store import (
 )
 from edgemoe_appliance.models.tied_head import is_head_stored_twice
 from edgemoe_appliance.models.twin import WrittenTwin
-from edgemoe_appliance.schema.choices import TwinScale
+from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
 from edgemoe_appliance.schema.configs import ModelsConfig
 from tests.models import files
 
@@ -236,9 +236,12 @@ def test_the_twin_of_another_model_is_refused(
 def test_twins_and_models_never_share_a_name(models: ModelsConfig, tmp_path: Path) -> None:
     paths = [model_path(entry, tmp_path) for entry in models.models.values()]
     paths += [
-        twin_path(model_id, scale, tmp_path) for model_id in models.models for scale in TwinScale
+        twin_path(model_id, scale, tmp_path, routing)
+        for model_id in models.models
+        for scale in TwinScale
+        for routing in TwinRouting
     ]
-    assert len(set(paths)) == 16
+    assert len(set(paths)) == 4 + 4 * 3 * 2
 
 
 def test_a_moved_twin_is_still_a_twin(

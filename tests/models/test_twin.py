@@ -9,14 +9,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgemoe_appliance.errors import HostError, RecordError
 from edgemoe_appliance.models.gguf import read_header
-from edgemoe_appliance.models.store import read_model_file, twin_path
+from edgemoe_appliance.models.store import planned_model, read_model_file, twin_path
 from edgemoe_appliance.models.twin import WrittenTwin, build_twin, twin_sha256, write_twin
 from edgemoe_appliance.models.twin_mark import TWIN_FORMAT, TwinMark, read_twin_mark
-from edgemoe_appliance.schema.choices import TwinScale
+from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
 from edgemoe_appliance.schema.configs import ModelsConfig
 from tests.models import files
 
@@ -28,6 +29,9 @@ GOLDEN = {
     "qwen2.5-1.5b": "48a1776ab2f278f7c19f904b43c9d9e76ffc922d841d561752bbc64284245a33",
     "gemma-2-2b": "b7e92a9367fb35d5901627ba9b168b112c4b925fe891f3dbe2cd42b0b8f49545",
 }
+
+
+SKEWED = "069582597183"
 
 
 @pytest.mark.parametrize("model_id", GOLDEN)
@@ -63,6 +67,63 @@ def test_twins_say_loudly_that_they_are(tiny: dict[str, WrittenTwin]) -> None:
         assert twin.path.name.startswith("twin-tiny-")
 
 
+def test_a_skewed_twin_differs_from_the_uniform_one_in_its_routers_only(
+    models: ModelsConfig, tiny: dict[str, WrittenTwin], tmp_path: Path
+) -> None:
+    entry, uniform = models.models["olmoe-1b-7b"], tiny["olmoe-1b-7b"]
+    skewed = write_twin(entry, "olmoe-1b-7b", TwinScale.TINY, tmp_path, routing=TwinRouting.SKEWED)
+    assert skewed.path.name == "twin-tiny-skewed-olmoe-1b-7b.gguf"
+    assert skewed.sha256.startswith(SKEWED)
+    mark = read_twin_mark(read_header(skewed.path))
+    assert mark == skewed.mark
+    assert mark.routing is TwinRouting.SKEWED
+    assert read_header(skewed.path).text("general.name") == (
+        "TWIN (tiny, skewed routing, random weights) of OLMoE-1B-7B-0924-Instruct"
+    )
+    bytes_of = [_tensor_bytes(twin.path) for twin in (uniform, skewed)]
+    differ = {name for name in bytes_of[0] if bytes_of[0][name] != bytes_of[1][name]}
+    assert differ == {f"blk.{block}.ffn_gate_inp.weight" for block in range(2)}
+    planned = [
+        planned_model("olmoe-1b-7b", entry, read_model_file(twin.path)).twin_routing
+        for twin in (uniform, skewed)
+    ]
+    assert planned == ["uniform", "skewed"]
+
+
+def _tensor_bytes(path: Path) -> dict[str, bytes]:
+    header, content = read_header(path), path.read_bytes()
+    start = header.file_bytes - sum(-(-tensor.n_bytes // 32) * 32 for tensor in header.tensors)
+    return {
+        tensor.name: content[start + tensor.offset :][: tensor.n_bytes] for tensor in header.tensors
+    }
+
+
+def test_rows_of_a_skewed_router_fall_with_the_fourth_power_of_their_rank(
+    models: ModelsConfig, tmp_path: Path
+) -> None:
+    entry = models.models["olmoe-1b-7b"]
+    twin = write_twin(entry, "olmoe-1b-7b", TwinScale.TINY, tmp_path, routing=TwinRouting.SKEWED)
+    tensors = _tensor_bytes(twin.path)
+    orders = set()
+    for block in range(2):
+        values = np.frombuffer(tensors[f"blk.{block}.ffn_gate_inp.weight"], "<f4")
+        sizes = values.reshape(16, 256).std(axis=1)
+        ranked = np.sort(sizes)[::-1] * np.arange(1, 17) ** 4
+        assert ranked == pytest.approx(2 / 16, rel=0.2)  # 2 / sqrt(width)
+        orders.add(tuple(np.argsort(sizes)))
+    assert len(orders) == 2  # other experts in every layer
+
+
+def test_a_model_without_experts_has_one_kind_of_twin(
+    models: ModelsConfig, tiny: dict[str, WrittenTwin], tmp_path: Path
+) -> None:
+    entry = models.models["llama-3.2-1b"]
+    twin = write_twin(entry, "llama-3.2-1b", TwinScale.TINY, tmp_path, routing=TwinRouting.SKEWED)
+    assert twin.path.name == "twin-tiny-llama-3.2-1b.gguf"
+    assert twin.sha256 == tiny["llama-3.2-1b"].sha256
+    assert planned_model("llama-3.2-1b", entry, read_model_file(twin.path)).twin_routing is None
+
+
 def test_no_real_file_has_a_mark(tmp_path: Path) -> None:
     assert read_twin_mark(read_header(files.write(tmp_path, files.gguf_bytes()))) is None
 
@@ -81,8 +142,15 @@ def test_a_damaged_mark_is_refused(tmp_path: Path, missing: str) -> None:
         read_twin_mark(header)
 
 
-def test_an_unknown_scale_is_a_damaged_mark(tmp_path: Path) -> None:
-    mark: files.Metadata = {"edgemoe.twin.scale": files.text("huge")}
+@pytest.mark.parametrize(("key", "value"), [("scale", "huge"), ("routing", "crooked")])
+def test_an_unknown_kind_is_a_damaged_mark(tmp_path: Path, key: str, value: str) -> None:
+    mark: files.Metadata = {
+        "edgemoe.twin.of": files.text("olmoe-1b-7b"),
+        "edgemoe.twin.scale": files.text("tiny"),
+        "edgemoe.twin.seed": files.number(3),
+        "edgemoe.twin.format": files.number(1),
+        f"edgemoe.twin.{key}": files.text(value),
+    }
     header = read_header(files.write(tmp_path, files.gguf_bytes(files.metadata(**mark))))
     with pytest.raises(RecordError, match="damaged"):
         read_twin_mark(header)

@@ -24,7 +24,7 @@ def study() -> Study:
         ("efficiency", 144, 256, (Feeds.HEADLINE,)),
         ("prompt_length", 36, 256, (Feeds.HEADLINE, Feeds.PROMPT_LENGTH)),
         ("thread_sweep", 144, 256, (Feeds.THREADS,)),
-        ("router_overhead", 144, 256, (Feeds.ROUTING,)),
+        ("router_overhead", 156, 256, (Feeds.ROUTING,)),
         ("memory_arms", 24, 64, (Feeds.MEMORY,)),
         ("engine_arm", 72, 256, (Feeds.ENGINE,)),
     ],

@@ -190,7 +190,9 @@ class ModelRuns:
         """Return the most frequent reason why no run has a reading of a metric."""
         if metric in GENERATION_METRICS and 0 < self.too_early == len(self.ok):
             return f"every run ended before {LEAST_LENGTH_SHARE:.0%} of its tokens"
-        return self._reasons.get(metric, "no run with this reading")
+        known = METRICS.get(metric)
+        lacking = known.lacking if known is not None else ""
+        return self._reasons.get(metric, lacking or "no run with this reading")
 
     @cached_property
     def _reasons(self) -> Mapping[str, str]:

@@ -6,10 +6,13 @@ of single runs have a table of their own.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+
+import numpy as np
 
 from edgemoe_appliance.analysis.conditions import pools, why_not_comparable
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
@@ -82,8 +85,30 @@ def _twins(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
             text=f"{n} of {len(loaded.runs)} runs used model files with random weights (scale "
             f"{', '.join(scales)}). Their speed and memory are those of their tensor shapes; the "
             "text they generate means nothing, and a router with random weights need not spread "
-            "tokens over its experts as a trained one does.",
+            f"tokens over its experts as a trained one does.{_own_use(loaded)}",
         )
+
+
+def _own_use(loaded: LoadedSessions) -> str:
+    """Return how twins used their experts, as far as that was read."""
+    told = []
+    for lot in loaded.lots:
+        runs = loaded.runs.where(status="ok").among("lot", [lot.number])
+        if lot.key.twin_scale and len(runs) and runs.has_any(["experts_entropy_decode_bits"]):
+            entropy, reuse, experts = (
+                float(np.nanmean(runs.numbers(metric)))
+                for metric in (
+                    "experts_entropy_decode_bits",
+                    "experts_reuse_decode_pct",
+                    "experts_per_layer",
+                )
+            )
+            told.append(
+                f"{lot.key.model_name} used its experts with an entropy of {entropy:.2f} of "
+                f"{math.log2(experts):.2f} bits, and {reuse:.0f} % of a token's were those of the "
+                "token before"
+            )
+    return f" In generation {'; '.join(dict.fromkeys(told))}." if told else ""
 
 
 def _journals(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:

@@ -25,7 +25,7 @@ from edgemoe_appliance.app.options import (
 )
 from edgemoe_appliance.app.report import report_sessions
 from edgemoe_appliance.errors import RunFailedError
-from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
+from edgemoe_appliance.schema.choices import RuntimeKind, TwinRouting, TwinScale
 
 if TYPE_CHECKING:
     from edgemoe_appliance.bench.paths import Folders
@@ -64,6 +64,9 @@ def bench(
     twins: Annotated[
         TwinScale | None, typer.Option(help="Measure twins of this scale, not the real models.")
     ] = None,
+    routing: Annotated[
+        TwinRouting, typer.Option(help="How evenly the routers of twins spread tokens.")
+    ] = TwinRouting.UNIFORM,
     until_precise: UntilPreciseOption = None,
     at_most: AtMostOption = None,
     runtime: RuntimeOption = RuntimeKind.NATIVE,
@@ -103,11 +106,13 @@ def bench(
             pin=pin,
             portable=portable,
             by_need=precision is not None,
+            routing=routing,
         ),
         pin=pin,
         twins=twins,
         precision=precision,
         models=tuple(dict.fromkeys(model or ())),
+        routing=routing,
     )
     folders = default_folders()
     docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None

@@ -11,7 +11,7 @@ import typer
 from edgemoe_appliance.app.console import TerminalSteps, print_json, say, show_table
 from edgemoe_appliance.app.options import ModelsOption
 from edgemoe_appliance.errors import DigestError
-from edgemoe_appliance.schema.choices import TwinScale
+from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
 from edgemoe_appliance.schema.units import human_bytes
 
 if TYPE_CHECKING:
@@ -117,13 +117,16 @@ def twin(
     names: Names = None,
     models: ModelsOption = None,
     scale: Annotated[TwinScale, typer.Option(help="tiny, thin or full size.")] = TwinScale.THIN,
+    routing: Annotated[
+        TwinRouting, typer.Option(help="How evenly routers spread tokens over experts.")
+    ] = TwinRouting.UNIFORM,
 ) -> None:
     """Write twins: the exact tensors of a model with random weights, for speed and memory only."""
     from edgemoe_appliance.bench.prepare import obtain_model
 
     configs, folders = _configs(models), _folders()
     for name in names or list(configs.models.models):
-        model = obtain_model(configs, name, scale, folders, TerminalSteps())
+        model = obtain_model(configs, name, scale, folders, TerminalSteps(), routing=routing)
         say(f"{model.path}  {human_bytes(model.file_bytes)}  sha256 {model.sha256}")
 
 

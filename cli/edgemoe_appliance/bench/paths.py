@@ -11,7 +11,7 @@ from typing import Final
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.base import digest_of
-from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
+from edgemoe_appliance.schema.choices import RuntimeKind, TwinRouting, TwinScale
 from edgemoe_appliance.schema.configs import IDENTIFIER_PATTERN
 from edgemoe_appliance.schema.resources import resource_folder, work_root
 from edgemoe_appliance.schema.roots import CACHE, MODELS, WORK
@@ -79,6 +79,7 @@ def default_session(
     pin: str | None = None,
     portable: bool = False,
     by_need: bool = False,
+    routing: TwinRouting = TwinRouting.UNIFORM,
 ) -> str:
     """Return the name under which the same command finds its session again.
 
@@ -89,6 +90,7 @@ def default_session(
             *parts,
             *([pin] if pin else []),
             *([f"{twins.value}-twins"] if twins else []),
+            *([routing.value] if twins and routing is not TwinRouting.UNIFORM else []),
             *([runtime.value] if runtime is RuntimeKind.CONTAINER else []),
             *(["portable"] if portable else []),
             *(["by-need"] if by_need else []),

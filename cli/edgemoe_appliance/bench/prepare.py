@@ -19,7 +19,7 @@ from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
 from edgemoe_appliance.models.store import model_path, planned_model, read_model_file
 from edgemoe_appliance.models.twin import build_twin, write_twin
-from edgemoe_appliance.schema.choices import TwinScale
+from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
 from edgemoe_appliance.schema.configs import Configs, Experiment, ModelEntry, Target
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.plan import (
@@ -40,6 +40,8 @@ NO_TYPES: Final[TypesByPin] = {}
 class BenchRequest:
     """What the user asked for; `pin` None means the default with its fallback.
 
+    `routing` is that of twins with experts.
+
     Without `precision` each experiment has its own fixed repetitions; `models` are run in place of
     those that the experiments name. Raises ConfigError for a
     name that cannot be that of a session.
@@ -52,6 +54,7 @@ class BenchRequest:
     twins: TwinScale | None
     precision: PrecisionRule | None = None
     models: tuple[str, ...] = ()
+    routing: TwinRouting = TwinRouting.UNIFORM
 
     def __post_init__(self) -> None:
         """Refuse a session whose name could not be kept, before anything is made for it."""
@@ -113,7 +116,13 @@ def obtain_models(
     """
     return {
         name: obtain_model(
-            study.configs, name, request.twins, folders, steps, tensor_types
+            study.configs,
+            name,
+            request.twins,
+            folders,
+            steps,
+            tensor_types,
+            routing=request.routing,
         ).model_copy(update={"role": study.role_of(name)})
         for name in wanted_models(study, request)
     }
@@ -201,6 +210,8 @@ def obtain_model(
     folders: Folders,
     steps: Steps,
     tensor_types: TypesByPin = NO_TYPES,
+    *,
+    routing: TwinRouting = TwinRouting.UNIFORM,
 ) -> PlannedModel:
     """Return a model file as a plan names it; a twin is written where it is not there yet."""
     entry = configs.model(name)
@@ -212,7 +223,9 @@ def obtain_model(
         if twins is None:
             path = model_path(entry, folders.models)
         else:
-            path = write_twin(entry, name, twins, folders.models, on_progress=on_bytes).path
+            path = write_twin(
+                entry, name, twins, folders.models, routing=routing, on_progress=on_bytes
+            ).path
         file = read_model_file(path, on_bytes, _all_types(tensor_types))
         for pin, known in tensor_types.items():
             file.check_types(pin, known)

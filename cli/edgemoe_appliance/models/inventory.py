@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 from edgemoe_appliance.errors import ApplianceError
@@ -17,9 +19,9 @@ from edgemoe_appliance.models.store import (
     pinned_sha256,
     twin_path,
 )
-from edgemoe_appliance.models.twin import build_twin, twin_sha256
+from edgemoe_appliance.models.twin import TwinPlan, build_twin, twin_sha256
 from edgemoe_appliance.models.twin_mark import read_twin_mark
-from edgemoe_appliance.schema.choices import TwinScale
+from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 
 _FETCH = "run: edgemoe-appliance models fetch"
@@ -88,10 +90,11 @@ def verify_models(
     """
     for model_id, entry in models.models.items():
         yield _check_model(model_id, entry, model_path(entry, folder), on_progress)
-        for scale in TwinScale:
-            path = twin_path(model_id, scale, folder)
+        for scale, routing in product(TwinScale, TwinRouting):
+            path = twin_path(model_id, scale, folder, routing)
             if path.exists():
-                yield _check_twin(model_id, entry, scale, path, on_progress=on_progress)
+                plan = partial(build_twin, entry, model_id, scale, routing)
+                yield _check_twin(model_id, scale, path, plan, on_progress=on_progress)
 
 
 def _check_model(
@@ -130,14 +133,19 @@ def _differences(entry: ModelEntry, path: Path, on_progress: Progress) -> Iterat
 
 
 def _check_twin(
-    model_id: str, entry: ModelEntry, scale: TwinScale, path: Path, *, on_progress: Progress
+    model_id: str,
+    scale: TwinScale,
+    path: Path,
+    plan: Callable[[], TwinPlan],
+    *,
+    on_progress: Progress,
 ) -> ModelFinding:
     try:
         read_header(path)
         sha256 = read_sha256(path, on_progress)
     except (ApplianceError, OSError) as error:
         return _finding(model_id, scale, path, FileState.UNREADABLE, str(error), _WRITE)
-    if sha256 != twin_sha256(build_twin(entry, model_id, scale), on_progress):
+    if sha256 != twin_sha256(plan(), on_progress):
         text = f"sha256 {sha256} is not that of this twin"
         return _finding(model_id, scale, path, FileState.DIFFERENT, text, _WRITE)
     return _finding(model_id, scale, path, FileState.OK, "the twin, byte for byte")

@@ -9,6 +9,7 @@ from edgemoe_appliance.models.gguf_writer import TypedArray, TypedValue
 from edgemoe_appliance.models.quantiser import find_file_type
 from edgemoe_appliance.models.twin_mark import MARK, TwinMark
 from edgemoe_appliance.models.vocabulary import TokenizerKind, Vocabulary
+from edgemoe_appliance.schema.choices import TwinRouting
 from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
 
 Metadata = dict[str, TypedValue | TypedArray]
@@ -37,10 +38,14 @@ def _general(entry: ModelEntry, mark: TwinMark) -> Metadata:
         "the weights are random, so its speed and memory can be measured but its text means "
         "nothing. Written by edgemoe-appliance."
     )
+    kinds, keys = mark.scale.value, {}
+    if mark.routing is not TwinRouting.UNIFORM:
+        kinds += f", {mark.routing.value} routing"
+        keys[f"{MARK}routing"] = _text(mark.routing.value)
     return {
         "general.architecture": _text(entry.architecture),
         "general.type": _text("model"),
-        "general.name": _text(f"TWIN ({mark.scale.value}, random weights) of {entry.name}"),
+        "general.name": _text(f"TWIN ({kinds}, random weights) of {entry.name}"),
         "general.description": _text(described),
         "general.file_type": _uint32(find_file_type(entry.quantization).code),
         "general.quantization_version": _uint32(_QUANTIZATION_VERSION),
@@ -48,6 +53,7 @@ def _general(entry: ModelEntry, mark: TwinMark) -> Metadata:
         f"{MARK}scale": _text(mark.scale.value),
         f"{MARK}seed": TypedValue(type=ValueType.UINT64, value=mark.seed),
         f"{MARK}format": _uint32(mark.format_version),
+        **keys,
     }
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
+from typing import Literal
 
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError, RecordError
 from edgemoe_appliance.models.arithmetic import (
@@ -30,7 +31,7 @@ from edgemoe_appliance.models.gguf import GgufHeader, read_header
 from edgemoe_appliance.models.tied_head import is_head_stored_twice
 from edgemoe_appliance.models.twin_mark import TwinMark, read_twin_mark
 from edgemoe_appliance.schema.base import Frozen
-from edgemoe_appliance.schema.choices import TwinScale
+from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, Sha256
 from edgemoe_appliance.schema.files import check_disk_space, try_lock
 from edgemoe_appliance.schema.plan import PlannedModel
@@ -92,9 +93,18 @@ def model_path(entry: ModelEntry, folder: Path) -> Path:
     return folder / entry.file if entry.path is None else Path(entry.path).expanduser()
 
 
-def twin_path(model_id: str, scale: TwinScale, folder: Path) -> Path:
-    """Return where a twin of a model lies."""
-    return folder / f"twin-{scale.value}-{model_id}.gguf"
+def twin_path(
+    model_id: str, scale: TwinScale, folder: Path, routing: TwinRouting = TwinRouting.UNIFORM
+) -> Path:
+    """Return where a twin of a model lies; only routing that is not uniform stands in its name."""
+    kind = scale.value if routing is TwinRouting.UNIFORM else f"{scale.value}-{routing.value}"
+    return folder / f"twin-{kind}-{model_id}.gguf"
+
+
+def twin_routing(entry: ModelEntry, asked: TwinRouting) -> TwinRouting:
+    """Return the routing of a model's twin: one without experts has one kind of twin only."""
+    has_experts = entry.shape is not None and entry.shape.expert_count > 0
+    return asked if has_experts else TwinRouting.UNIFORM
 
 
 def origin_path(path: Path) -> Path:
@@ -164,13 +174,14 @@ def planned_model(model_id: str, entry: ModelEntry, file: ModelFile) -> PlannedM
         _check_counts(model_id, entry, file, counts)
     return PlannedModel(
         id=model_id,
-        name=entry.name,
+        name=_name_of(entry, file.twin),
         architecture=file.architecture,
         path=str(file.path),
         file_name=file.path.name,
         file_bytes=file.file_bytes,
         sha256=file.sha256,
         twin_scale=file.twin.scale.value if file.twin else None,
+        twin_routing=_routing_of(entry, file.twin),
         parameters_total=counts.parameters_total,
         parameters_active=counts.parameters_active,
         bytes_per_token=counts.work.read_bytes,
@@ -179,6 +190,17 @@ def planned_model(model_id: str, entry: ModelEntry, file: ModelFile) -> PlannedM
         parameters_multiplied=counts.work.multiplied_parameters,
         attention_flops_per_position=counts.work.attention_flops_per_position,
     )
+
+
+def _name_of(entry: ModelEntry, mark: TwinMark | None) -> str:
+    if mark is None or mark.routing is TwinRouting.UNIFORM:
+        return entry.name
+    return f"{entry.name}, {mark.routing.value} routing"
+
+
+def _routing_of(entry: ModelEntry, mark: TwinMark | None) -> Literal["uniform", "skewed"] | None:
+    has_experts = entry.shape is not None and entry.shape.expert_count > 0
+    return mark.routing.value if mark is not None and has_experts else None
 
 
 def _check_is_of(model_id: str, entry: ModelEntry, file: ModelFile) -> None:

@@ -32,10 +32,15 @@ from edgemoe_appliance.models.layout import (
     scaled_shape,
 )
 from edgemoe_appliance.models.metadata import build_metadata
-from edgemoe_appliance.models.store import check_room_for_model, open_exclusively, twin_path
+from edgemoe_appliance.models.store import (
+    check_room_for_model,
+    open_exclusively,
+    twin_path,
+    twin_routing,
+)
 from edgemoe_appliance.models.twin_mark import TWIN_FORMAT, TwinMark
 from edgemoe_appliance.models.vocabulary import TokenizerKind, build_vocabulary
-from edgemoe_appliance.schema.choices import TwinScale
+from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, ModelShape
 from edgemoe_appliance.schema.files import sync, sync_folder
 
@@ -78,8 +83,16 @@ class WrittenTwin:
     was_there: bool
 
 
-def build_twin(entry: ModelEntry, model_id: str, scale: TwinScale) -> TwinPlan:
+def build_twin(
+    entry: ModelEntry,
+    model_id: str,
+    scale: TwinScale,
+    routing: TwinRouting = TwinRouting.UNIFORM,
+) -> TwinPlan:
     """Return a twin up to its weights.
+
+    Twins of both kinds of routing differ in their routers only. A model without experts has one
+    kind, whatever is asked for.
 
     Raises ConfigError where the entry in models.yaml is not possible, or does not describe the
     model whose published counts stand in it.
@@ -87,7 +100,11 @@ def build_twin(entry: ModelEntry, model_id: str, scale: TwinScale) -> TwinPlan:
     check_stands_for(entry, model_id)
     shape = scaled_shape(entry, scale)
     mark = TwinMark(
-        of=model_id, scale=scale, seed=_seed(model_id, scale), format_version=TWIN_FORMAT
+        of=model_id,
+        scale=scale,
+        routing=twin_routing(entry, routing),
+        seed=_seed(model_id, scale),
+        format_version=TWIN_FORMAT,
     )
     vocabulary = build_vocabulary(TokenizerKind(shape.tokenizer), shape.vocab_size)
     tensors = build_tensors(entry.architecture, shape, entry.quantization)
@@ -168,6 +185,7 @@ def write_twin(
     scale: TwinScale,
     folder: Path,
     *,
+    routing: TwinRouting = TwinRouting.UNIFORM,
     on_progress: Progress = ignore_progress,
 ) -> WrittenTwin:
     """Write a twin, or return the one that is already there.
@@ -175,8 +193,8 @@ def write_twin(
     Raises ConfigError for an impossible shape, HostError where the disk is too small or another
     process is writing the same twin.
     """
-    plan = build_twin(entry, model_id, scale)
-    path = twin_path(model_id, scale, folder)
+    plan = build_twin(entry, model_id, scale, routing)
+    path = twin_path(model_id, scale, folder, plan.mark.routing)
     if _is_there(path, plan):
         return _written(path, plan, kept_sha256(path, on_progress), was_there=True)
     try:
@@ -242,7 +260,9 @@ def _chunks(plan: TwinPlan) -> Iterator[bytes | memoryview]:
     yield plan.header
     for tensor in plan.tensors:
         silent = plan.silent_tokens if tensor.name == plan.head else ()
-        yield from tensor_chunks(tensor, plan.shape, seed=plan.mark.seed, silent=silent)
+        yield from tensor_chunks(
+            tensor, plan.shape, seed=plan.mark.seed, silent=silent, routing=plan.mark.routing
+        )
         yield bytes(-tensor.n_bytes % DEFAULT_ALIGNMENT)
 
 

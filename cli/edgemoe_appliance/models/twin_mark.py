@@ -7,7 +7,7 @@ from typing import Final
 
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.models.gguf import GgufHeader
-from edgemoe_appliance.schema.choices import TwinScale
+from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
 
 MARK: Final = "edgemoe.twin."
 TWIN_FORMAT: Final = 1
@@ -15,10 +15,14 @@ TWIN_FORMAT: Final = 1
 
 @dataclass(frozen=True, kw_only=True)
 class TwinMark:
-    """What a twin stands for; equal marks mean equal bytes."""
+    """What a twin stands for; equal marks mean equal bytes.
+
+    Only a mark that is not uniform names its routing: twins of before there were two kinds are.
+    """
 
     of: str
     scale: TwinScale
+    routing: TwinRouting = TwinRouting.UNIFORM
     seed: int
     format_version: int
 
@@ -32,11 +36,19 @@ def read_twin_mark(header: GgufHeader) -> TwinMark | None:
         return None
     of, scale = header.text(f"{MARK}of"), header.text(f"{MARK}scale")
     seed, version = header.whole_number(f"{MARK}seed"), header.whole_number(f"{MARK}format")
-    scales = [known.value for known in TwinScale]
-    if not of or scale not in scales or seed is None or version is None:
+    routing = header.text(f"{MARK}routing") or TwinRouting.UNIFORM.value
+    scales, routings = ({known.value for known in kind} for kind in (TwinScale, TwinRouting))
+    is_known = scale in scales and routing in routings
+    if not of or not is_known or seed is None or version is None:
         raise RecordError(
             "its mark as a twin is damaged",
             where=header.where,
             hint="write it again: edgemoe-appliance models twin",
         )
-    return TwinMark(of=of, scale=TwinScale(scale), seed=seed, format_version=version)
+    return TwinMark(
+        of=of,
+        scale=TwinScale(scale),
+        routing=TwinRouting(routing),
+        seed=seed,
+        format_version=version,
+    )

@@ -21,3 +21,10 @@ class TwinScale(str, Enum):
     TINY = "tiny"  # a few MB, for tests
     THIN = "thin"  # true widths, an eighth of the layers and of the vocabulary
     FULL = "full"
+
+
+class TwinRouting(str, Enum):
+    """How a twin's routers spread tokens over the experts: bounds for what a trained one does."""
+
+    UNIFORM = "uniform"  # no expert of a layer is favoured
+    SKEWED = "skewed"  # a few of each layer get most tokens

@@ -32,13 +32,17 @@ class Unit(str, Enum):
 
 
 class MetricFacts(Frozen):
-    """What metrics.yaml says of a metric; `blind_spot` says what it does not see."""
+    """What metrics.yaml says of a metric; `blind_spot` says what it does not see.
+
+    `lacking` says why records of earlier versions do not have it, where they have its like.
+    """
 
     title: str = Field(min_length=1)
     unit: Unit
     source: str = Field(min_length=1)
     resolution: str = Field(min_length=1)
     blind_spot: str = Field(min_length=1)
+    lacking: str = ""
 
 
 class Metric(MetricFacts):

@@ -139,11 +139,12 @@ class EngineBuild(Frozen):
 
 
 class PlannedModel(Frozen):
-    """One model file as it will be run; a twin says so and at what scale.
+    """One model file as it will be run; a twin says so, at what scale and with which routers.
 
-    The last three are None in plans of before they were counted: the bytes of the output head
-    among those read for a token, the parameters that a token multiplies with (no table that is
-    looked up), and the operations of attention for each position of the context.
+    `twin_routing` is None for what has no experts, and in plans of before there were two kinds,
+    whose twins are uniform. The last three are None in plans of before they were counted: the bytes
+    of the output head among those read for a token, the parameters that a token multiplies with (no
+    table that is looked up), and the operations of attention for each position of the context.
     """
 
     id: Identifier
@@ -155,6 +156,7 @@ class PlannedModel(Frozen):
     file_bytes: int = Field(gt=0)
     sha256: Sha256
     twin_scale: Literal["tiny", "thin", "full"] | None
+    twin_routing: Literal["uniform", "skewed"] | None = None
     parameters_total: int = Field(gt=0)
     parameters_active: int = Field(gt=0)
     bytes_per_token: int = Field(gt=0)

@@ -371,10 +371,6 @@ class GraphFacts(Frozen):
     source: str
     stated: NodeCounts
 
-    def inside(self, layers: int) -> int:
-        """Return the named nodes inside the MoE blocks of all layers."""
-        return layers * (self.routing_per_layer + self.expert_per_layer)
-
 
 class ExpertFacts(Frozen):
     """Bytes of all experts of the subject by the type of file, and where they are known from."""

@@ -186,11 +186,6 @@ class Study:
         """Return the layers of a model by its published shape."""
         return self.configs.model(model).shape_of(model).block_count
 
-    @property
-    def nodes_inside(self) -> int | None:
-        """Return the named nodes in the MoE blocks of the subject's graph, None if not known."""
-        return self.graph.inside(self.layers(self.subject)) if self.graph else None
-
     def model_name(self, model: str | None) -> str:
         """Return the name of a model as the study's tables shorten it."""
         known = self.models.get(model or "")

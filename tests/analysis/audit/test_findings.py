@@ -426,6 +426,53 @@ def test_a_share_without_a_second_arm_is_open_and_more_than_the_run_is_refused(
     assert refused["observer.A.olmoe-1b-7b.decode-dominated"].verdict is INCONSISTENT
 
 
+def test_nodes_are_those_of_the_file_that_ran(tmp_path: Path) -> None:
+    two_layers = {
+        "probe_nodes_per_decode": 124.0,
+        "probe_routing_nodes_per_decode": 12.0,
+        "probe_projection_nodes_per_decode": 10.0,
+    }
+
+    def reduced(spec: RunSpec) -> dict[str, float]:
+        metrics = routing(spec)
+        return metrics | {k: v for k, v in two_layers.items() if k in metrics}
+
+    found = values(audited(evidence_of(tmp_path, (ROUTED, reduced)))["nodes.others.A"])
+    assert found["others_ratio"] == pytest.approx(102 / 22)
+
+
+def test_sessions_of_before_the_study_s_nodes_were_told_apart_are_not_compared_with_it(
+    tmp_path: Path,
+) -> None:
+    def earlier(spec: RunSpec) -> dict[str, float]:
+        new = ("expert_projections_", "probe_routing_", "probe_projection_")
+        return {k: v for k, v in routing(spec).items() if not k.startswith(new)}
+
+    found = audited(evidence_of(tmp_path, (ROUTED, earlier)))
+    told = "recorded by a version whose probe did not tell the study's nodes from every node"
+    for name in ("observer.A.olmoe-1b-7b.decode-dominated", "nodes.others.A"):
+        assert found[name].verdict is NOT_TESTED
+        assert told in found[name].missing
+
+
+def test_timing_at_edges_is_compared_with_every_node_only(tmp_path: Path) -> None:
+    """As the study counted the share differs from that at edges; every node counted it agrees."""
+
+    def apart(spec: RunSpec) -> dict[str, float]:
+        metrics = routing(spec)
+        if spec.arm is Arm.PROBE_PER_NODE:
+            for part in ("prompt", "decode"):
+                metrics[f"expert_projections_{part}_s"] = metrics[f"expert_ffn_{part}_s"] / 2
+        return metrics
+
+    found = audited(evidence_of(tmp_path, (ROUTED, apart)))
+    observer = found["observer.A.olmoe-1b-7b.decode-dominated"]
+    numbers = values(observer)
+    assert numbers["share_pct"] > 1.5 * numbers["sparse_share_pct"]
+    assert numbers["every_node_share_pct"] == pytest.approx(numbers["sparse_share_pct"], rel=0.05)
+    assert observer.verdict is CONSISTENT
+
+
 def test_another_graph_is_noticed(tmp_path: Path) -> None:
     def larger(spec: RunSpec) -> dict[str, float]:
         return {k: 3000.0 if k == "probe_nodes_per_decode" else v for k, v in routing(spec).items()}

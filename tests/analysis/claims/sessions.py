@@ -113,7 +113,14 @@ def routing(spec: RunSpec) -> dict[str, float]:
             "expert_ffn_decode_s": 6.5 * scatter(spec),
             "expert_ffn_prompt_s": 2.5 if is_long else 0.2,
             "probe_nodes_per_decode": 950.0,
+            "probe_routing_nodes_per_decode": 96.0,
+            "probe_projection_nodes_per_decode": 80.0,
+            "probe_expert_nodes_per_decode": 336.0,
         }
+    if spec.arm is Arm.PROBE_PER_NODE:
+        for part in ("prompt", "decode"):
+            metrics[f"expert_projections_{part}_s"] = metrics[f"expert_ffn_{part}_s"]
+            metrics[f"expert_ffn_{part}_s"] *= 1.02  # weighting and sums
     if spec.arm is Arm.PROBE_ROTATE:
         metrics |= {"probe_slowdown_per_node_pct": 25.0 + spec.repetition}
     return metrics

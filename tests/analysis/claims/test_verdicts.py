@@ -258,6 +258,21 @@ def test_a_sweep_of_threads(tmp_path: Path) -> None:
     assert found["c31"].verdict is Verdict.REPRODUCED
 
 
+@pytest.mark.parametrize(("memory_gb", "is_told"), [(7.6, True), (16, False)])
+def test_where_experts_decide_what_is_paged_verdicts_on_twins_say_so(
+    tmp_path: Path, memory_gb: float, is_told: bool
+) -> None:
+    twins = replace(JETSON, twin_scale="full", memory_bytes=int(memory_gb * 10**9))
+    found = judged(evidence_of(tmp_path, (twins, with_rates(RATES))))
+    told = [
+        caution
+        for verdict in found.values()
+        for caution in verdict.cautions
+        if "which experts are chosen decides what is paged" in caution
+    ]
+    assert bool(told) is is_told
+
+
 def test_routing_is_read_from_the_probed_runs_by_stratum(tmp_path: Path) -> None:
     routed = replace(JETSON, experiments={"router_overhead": ROUTING})
     found = judged(evidence_of(tmp_path, (routed, with_rates(RATES, routing))))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Row, Table
 from edgemoe_appliance.analysis.tables.routing import routing_table
 from edgemoe_appliance.schema.configs import Arm, Experiment
+from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.studies import Study, read_study
 from tests.analysis.arms import ROUTING, outcome, session
 from tests.analysis.journals import Synthetic, write_session
@@ -49,6 +52,9 @@ def test_times_and_shares_by_hand(tmp_path: Path, study: Study) -> None:
     assert decode["ffn_ms"].number == pytest.approx(2400)
     assert decode["moe_ms"].number == pytest.approx(3000)
     assert decode["routing_share_pct"].number == pytest.approx(20)
+    assert decode["projections_ms"].number == pytest.approx(2000)
+    assert decode["counted_moe_ms"].number == pytest.approx(2600)
+    assert decode["counted_share_pct"].number == pytest.approx(100 * 600 / 2600)
     assert decode["median_share_pct"].number == pytest.approx(20)
     assert decode["n"].value == 6  # two short prompts, three repetitions
     prompt = row_of(table, SHORT, "prompt", "every node").cells
@@ -124,13 +130,51 @@ def test_on_the_study_s_device_the_share_stands_beside_the_study_s(
     table = routing_table(load(tmp_path, like), study)
     cells = row_of(table, SHORT, "whole run", "every node").cells
     assert cells["study_share_pct"].value == 8.9
-    own = cells["routing_share_pct"]
+    own = cells["counted_share_pct"]
     assert cells["less_study_pp"].number == pytest.approx((own.number or 0) - 8.9)
     part = row_of(table, SHORT, "generation", "every node").cells
     assert "of whole runs" in part["less_study_pp"].absent
     elsewhere = routing_table(load(tmp_path / "twins", routed()), study)
     cells = row_of(elsewhere, SHORT, "whole run", "every node").cells
     assert "neither of the study's devices" in cells["less_study_pp"].absent
+
+
+def test_a_session_of_an_earlier_version_has_no_share_as_the_study_counted(
+    tmp_path: Path, study: Study
+) -> None:
+    def earlier(index: int, spec: RunSpec) -> Mapping[str, Any]:
+        ended = outcome(index, spec)
+        new = ("expert_projections_", "probe_projection_")
+        kept = {k: v for k, v in ended["metrics"].items() if not k.startswith(new)}
+        return {**ended, "metrics": kept}
+
+    like = routed(study_device="jetson", twin_scale=None, memory_bytes=8 * 10**9)
+    loaded = load_sessions([write_session(tmp_path, like, earlier)])
+    cells = row_of(routing_table(loaded, study), SHORT, "whole run", "every node").cells
+    assert cells["routing_share_pct"].number is not None
+    told = "recorded by a version whose probe did not tell the study's nodes from every node"
+    for key in ("counted_share_pct", "less_study_pp"):
+        assert cells[key].absent == told
+
+
+def test_edges_of_groups_leave_a_bracket(tmp_path: Path, study: Study) -> None:
+    table = routing_table(load(tmp_path, routed()), study)
+    edges = row_of(table, SHORT, "generation", "edges of groups").cells
+    assert edges["routing_share_pct"].number == pytest.approx(100 * 0.5 / 3.0)
+    assert edges["high_share_pct"].number == pytest.approx(100 * (0.5 + 0.09) / 3.0)
+    assert edges["counted_share_pct"].absent.startswith("only timing every node tells")
+    every = row_of(table, SHORT, "generation", "every node").cells
+    assert every["high_share_pct"].absent.startswith("every node is timed by itself")
+
+
+def test_modes_in_turn_tell_the_share_without_synchronising(tmp_path: Path, study: Study) -> None:
+    table = routing_table(load(tmp_path, routed()), study)
+    cells = row_of(table, SHORT, "generation", "every node").cells
+    assert cells["sync_us"].number == pytest.approx(2.02)
+    assert cells["unsynced_share_pct"].number == pytest.approx(15)
+    assert cells["unsynced_every_share_pct"].number == pytest.approx(12)
+    whole = row_of(table, SHORT, "whole run", "every node").cells
+    assert whole["unsynced_share_pct"].absent.startswith("of generation only")
 
 
 def test_slowdowns_pair_the_prompts_of_both_sides(tmp_path: Path, study: Study) -> None:
@@ -148,6 +192,7 @@ def test_the_study_s_rows_are_as_printed(study: Study) -> None:
     table = routing_table(None, study)
     rows = list(table.rows())
     assert [row.cells["n"].value for row in rows] == [30, 6, 30, 6]
-    assert [row.cells["routing_share_pct"].value for row in rows] == [33.5, 10.2, 8.9, 7.3]
+    assert [row.cells["counted_share_pct"].value for row in rows] == [33.5, 10.2, 8.9, 7.3]
+    assert all(row.cells["routing_share_pct"].absent for row in rows)
     assert [row.cells["slowdown"].value for row in rows] == [14.9, 14.9, 1.26, 1.26]
     assert len(table.notes) == 2

@@ -14,7 +14,7 @@ from edgemoe_appliance.analysis.audit.findings import (
     known_numbers,
     plain_number,
 )
-from edgemoe_appliance.analysis.claims.derived import measure, ratio_of
+from edgemoe_appliance.analysis.claims.derived import applied, measure, ratio_of
 from edgemoe_appliance.analysis.claims.estimates import Estimate, printed_estimate
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import in_words
@@ -110,17 +110,22 @@ def _others(evidence: Evidence, graph: GraphFacts, place: Place) -> AuditFinding
         cause=NODE_COUNTS,
     )
     moe = evidence.study.subject
-    every = evidence.read(place, Term(quantity=Quantity.GRAPH_NODES, model=moe))
+    every, routing, projections = (
+        evidence.read(place, Term(quantity=quantity, model=moe))
+        for quantity in (Quantity.GRAPH_NODES, Quantity.ROUTING_NODES, Quantity.PROJECTION_NODES)
+    )
+    inside = applied(lambda *parts: sum(parts), routing, projections)
     outside = measure(evidence, place, Term(quantity=Quantity.NODES_OUTSIDE, model=moe))
     stated = printed_estimate(evidence.study.printed, f"stated/{graph.stated.outside_ratio}")
     departure = ratio_of(outside, stated)
-    if isinstance(outside, Absent) or isinstance(departure, Absent):
+    if isinstance(outside, Absent) or isinstance(departure, Absent) or isinstance(inside, Absent):
         return subject.not_tested(
             outside.reason if isinstance(outside, Absent) else "it is not stated"
         )
-    inside = evidence.study.nodes_inside
     numbers = known_numbers(
         ("nodes_per_token", "nodes per token", "1", every),
+        ("routing_nodes", "of these routing", "1", routing),
+        ("projection_nodes", "of these projections of the experts", "1", projections),
         ("others_ratio", "nodes outside to inside", "ratio", outside),
         ("stated_ratio", "as stated", "ratio", stated),
     )
@@ -128,7 +133,7 @@ def _others(evidence: Evidence, graph: GraphFacts, place: Place) -> AuditFinding
     brief = f"{in_words(outside.value)} to 1"
     told = Wording(
         brief=brief,
-        reading=f"Of the nodes of a token {inside} have names that the study's patch looks for; "
+        reading=f"Of the nodes of a token the study's patch looks for {in_words(inside.value)}; "
         f"outside to inside that is {brief}.",
         sure=(Confidence.MEDIUM, f"nodes depend on the engine's version; {graph.source}"),
     )

@@ -169,22 +169,27 @@ def _implied_window(evidence: Evidence, place: Place, term: Term) -> MaybeEstima
 
 
 def _nodes_outside(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
-    return _outside(evidence, place, (term, evidence.study.nodes_inside))
+    """Return the nodes that the study's patch did not look for to those that it did.
+
+    Both are of the graph that ran: a reduced twin has fewer layers.
+    """
+    return _outside(evidence, place, (term, Quantity.PROJECTION_NODES))
 
 
 def _nodes_outside_blocks(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:
-    study = evidence.study
-    per_layer = study.graph.block_per_layer if study.graph else None
-    inside = per_layer * study.layers(study.subject) if per_layer else None
-    return _outside(evidence, place, (term, inside))
+    return _outside(evidence, place, (term, Quantity.EXPERT_NODES))
 
 
-def _outside(evidence: Evidence, place: Place, known: tuple[Term, int | None]) -> MaybeEstimate:
-    term, inside = known
-    if inside is None:
-        return Absent(reason=_NO_GRAPH)
-    nodes = evidence.read(place, term.of(Quantity.GRAPH_NODES))
-    return applied(lambda every: (every - inside) / inside, nodes)
+def _outside(evidence: Evidence, place: Place, known: tuple[Term, Quantity]) -> MaybeEstimate:
+    """Return the other nodes to those of routing and of the experts, of the graph that ran."""
+    term, of_experts = known
+    return applied(
+        lambda every, routing, experts: every / (routing + experts) - 1,
+        *(
+            evidence.read(place, term.of(quantity))
+            for quantity in (Quantity.GRAPH_NODES, Quantity.ROUTING_NODES, of_experts)
+        ),
+    )
 
 
 def _window_time(evidence: Evidence, place: Place, term: Term) -> MaybeEstimate:

@@ -6,7 +6,7 @@ or another procedure, says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -47,6 +47,8 @@ from edgemoe_appliance.studies.quantities import Quantity, QuantityStatistic, Te
 
 # From a sensor's expanded uncertainty, 2 standard ones (95.45 %), to the 90 % of intervals.
 _TO_INTERVAL = 1.645 / 2.0
+# What only modes that take turns within a process tell.
+_IN_TURN = (Quantity.ROTATED_SLOWDOWN, Quantity.SYNC_COST, Quantity.UNSYNCED_SHARE)
 _PROBED = (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY, Arm.PROBE_ROTATE)
 
 
@@ -164,7 +166,7 @@ class SessionEvidence:
             table=table,
             device=device,
             shortfalls=shortfalls,
-            cautions=tuple(_cautions(scales)),
+            cautions=(*_cautions(scales), *_paging(group.values(), study)),
             twin_scale="tiny" if "tiny" in scales else "thin" if "thin" in scales else None,
             has_twins=bool(scales - {None}),
             prompt_scale=pool.condition.prompt_scale,
@@ -182,7 +184,7 @@ class SessionEvidence:
         """Return the runs of a model, cut to the length or stratum that is asked for."""
         found = self._of(place)
         arm = term.arm if facts_of(term.quantity).probed else Arm.PLAIN
-        if term.quantity is Quantity.ROTATED_SLOWDOWN:
+        if term.quantity in _IN_TURN:
             arm = Arm.PROBE_ROTATE
         threads = term.threads or found.condition.threads
         pool = found.pools.get((arm, threads))
@@ -306,7 +308,11 @@ def _mean_sample(runs: ModelRuns, quantity: Quantity) -> Sample | Absent:
         sample = sums_sample(runs.ok, facts.metrics, facts.under)
         if facts.statistic is QuantityStatistic.SHARE:
             sample = sample.scaled(100)
-    return sample if sample.n else Absent(reason=runs.why_absent(facts.metrics[-1]))
+    if sample.n:
+        return sample
+    needed = (*facts.metrics, *facts.under)
+    missing = next((key for key in needed if not runs.ok.has_any([key])), facts.metrics[-1])
+    return Absent(reason=runs.why_absent(missing))
 
 
 def _highest(runs: ModelRuns, column: str) -> Estimate | Absent:
@@ -346,6 +352,25 @@ def _cautions(scales: set[str | None]) -> Iterator[str]:
             "full-scale twins have the models' shapes and random weights: which experts a token "
             "takes is not what a trained router would choose"
         )
+
+
+def _paging(found: Iterable[Pool], study: Study) -> Iterator[str]:
+    """Yield that memory depends on the choice of experts, where twins with experts nearly fill it.
+
+    A file is in memory twice where the engine keeps a copy for the device, as the study's peak of
+    1.9 times the file on 8 GB has it: from half of the memory on, what is not used is paged out.
+    """
+    for pool in found:
+        memory = pool.condition.setting.host.memory_bytes
+        for models in pool.models:
+            size = float(models.file["file_bytes"])
+            if models.twin_scale and study.has_experts(models.model) and 2 * size > memory:
+                yield (
+                    f"the file of {models.name} takes {100 * size / memory:.0f} % of this memory, "
+                    "so which experts are chosen decides what is paged: uniform and skewed routing "
+                    "of twins are bounds for memory and rate here, not values"
+                )
+                return
 
 
 def _with_ids(found: Sequence[_PlacePools]) -> Iterator[_PlacePools]:

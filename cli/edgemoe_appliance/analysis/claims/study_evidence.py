@@ -42,6 +42,12 @@ _OF_SHAPES = (
     Quantity.ATTENTION_FLOPS,
     Quantity.CACHE_BYTES_PER_TOKEN,
 )
+_OF_GRAPHS = (
+    Quantity.GRAPH_NODES,
+    Quantity.ROUTING_NODES,
+    Quantity.PROJECTION_NODES,
+    Quantity.EXPERT_NODES,
+)
 
 
 class StudyEvidence:
@@ -121,9 +127,7 @@ class StudyEvidence:
             Quantity.BANDWIDTH: exact(peaks.bandwidth_gb_s * GB)
             if peaks
             else Absent(reason=_NO_PEAKS),
-            Quantity.GRAPH_NODES: exact(study.graph.nodes)
-            if study.graph
-            else Absent(reason="the nodes of the subject's graph are not known"),
+            **self._nodes(),
         }
         if term.quantity in facts:
             return facts[term.quantity]
@@ -136,6 +140,22 @@ class StudyEvidence:
         if term.quantity is Quantity.MEAN_CONTEXT:
             return self._mean_context()
         return Absent(reason=NOT_PRINTED)
+
+    def _nodes(self) -> Mapping[Quantity, Estimate | Absent]:
+        """Return the nodes of the subject's graph, and of those the ones that were counted."""
+        graph, layers = self.study.graph, self.study.layers(self.study.subject)
+        if graph is None:
+            none = Absent(reason="the nodes of the subject's graph are not known")
+            return dict.fromkeys(_OF_GRAPHS, none)
+        every = graph.block_per_layer
+        return {
+            Quantity.EXPERT_NODES: exact(layers * (every - graph.routing_per_layer))
+            if every
+            else Absent(reason="the nodes of the experts are not known"),
+            Quantity.GRAPH_NODES: exact(graph.nodes),
+            Quantity.ROUTING_NODES: exact(layers * graph.routing_per_layer),
+            Quantity.PROJECTION_NODES: exact(layers * graph.expert_per_layer),
+        }
 
     def _variance(self, device: StudyDeviceId, term: Term) -> Estimate | Absent:
         """Return the part of the variance between prompts: at least, or as long ones let expect."""

@@ -1,7 +1,8 @@
 """Table 7 of the study: time of routing and of the experts in the MoE blocks, by length of prompt.
 
 Timing nodes slows the engine down, most where nodes are cheap; so no share stands without the
-slowdown of the mode that measured it.
+slowdown of the mode that measured it. The study counted the experts' nodes up to their down
+projection; its figures stand beside those alone, never beside shares of every node.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ from edgemoe_appliance.analysis.conditions import (
     with_prompts_of,
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions
-from edgemoe_appliance.analysis.statistics import on_common_prompts, ratio_of_means
+from edgemoe_appliance.analysis.statistics import (
+    Absent,
+    Sample,
+    on_common_prompts,
+    ratio_of_means,
+)
 from edgemoe_appliance.analysis.table_model import (
     Cell,
     Column,
@@ -72,6 +78,13 @@ _IN_TURN = "modes in turn"
 _PLAIN_RUNS = "plain runs"
 _TWO_ENGINES = "generation, patched and unpatched engine, all prompts"
 _NO_BASE = "neither a run with the modes in turn nor a plain run with these prompts"
+_UNSYNCED = "routing_share_projections_decode_unsynced_pct"
+_UNSYNCED_EVERY = "routing_share_decode_unsynced_pct"
+_SYNC = "probe_sync_s"
+_US_PER_S = 1e6
+_ONLY_EVERY_NODE = "only timing every node tells the nodes that the study counted"
+_NO_BRACKET = "every node is timed by itself: none is charged to another class"
+_NOT_COUNTED = "the study counted the experts' projections only"
 _NO_TURNS = "no run with the modes in turn and these prompts"
 _ONE_BATCH = "of generation only: a prompt is one pass"
 _OTHER_PROMPTS = "other or unknown lengths"
@@ -90,6 +103,8 @@ class _Part:
     title: str
     routing: tuple[str, ...]
     experts: tuple[str, ...]
+    projections: tuple[str, ...]
+    moved: tuple[str, ...]
     lasts: tuple[str, ...]
     tokens: tuple[str, ...]
 
@@ -98,6 +113,8 @@ _PROMPT = _Part(
     title="prompt",
     routing=("routing_prompt_s",),
     experts=("expert_ffn_prompt_s",),
+    projections=("expert_projections_prompt_s",),
+    moved=("routing_moved_prompt_s",),
     lasts=("prompt_eval_s",),
     tokens=("prompt_tokens",),
 )
@@ -105,6 +122,8 @@ _GENERATION = _Part(
     title="generation",
     routing=("routing_decode_s",),
     experts=("expert_ffn_decode_s",),
+    projections=("expert_projections_decode_s",),
+    moved=("routing_moved_decode_s",),
     lasts=("eval_s",),
     tokens=("generated_tokens",),
 )
@@ -112,14 +131,42 @@ _WHOLE = _Part(
     title="whole run",
     routing=_PROMPT.routing + _GENERATION.routing,
     experts=_PROMPT.experts + _GENERATION.experts,
+    projections=_PROMPT.projections + _GENERATION.projections,
+    moved=_PROMPT.moved + _GENERATION.moved,
     lasts=_PROMPT.lasts + _GENERATION.lasts,
     tokens=_PROMPT.tokens + _GENERATION.tokens,
 )
 _PARTS = (_WHOLE, _GENERATION, _PROMPT)
 _TIME_COLUMNS = (
     Column(key="routing_ms", title="Routing", unit=_MS, digits=1, meaning="mean over runs"),
-    Column(key="ffn_ms", title="Expert FFN", unit=_MS, digits=1, meaning="mean over runs"),
-    Column(key="moe_ms", title="MoE blocks", unit=_MS, digits=1, meaning="routing + experts"),
+    Column(
+        key="projections_ms",
+        title="Expert FFN, as the study counted",
+        unit=_MS,
+        digits=1,
+        meaning="mean over runs: up, gate, activation and down, the study's 5 nodes of a layer",
+    ),
+    Column(
+        key="counted_moe_ms",
+        title="MoE blocks, as the study counted",
+        unit=_MS,
+        digits=1,
+        meaning="routing + these",
+    ),
+    Column(
+        key="ffn_ms",
+        title="Expert FFN, every node",
+        unit=_MS,
+        digits=1,
+        meaning="mean over runs: those and the weighting, views and sums behind them",
+    ),
+    Column(
+        key="moe_ms",
+        title="MoE blocks, every node",
+        unit=_MS,
+        digits=1,
+        meaning="routing + every node of the experts",
+    ),
 )
 COLUMNS = (
     MODEL_COLUMN,
@@ -133,12 +180,31 @@ COLUMNS = (
     Column(key="mode", title="Timed at", meaning="where the probe waits for the device"),
     *_TIME_COLUMNS,
     Column(
-        key="routing_share_pct",
-        title="Routing share",
+        key="counted_share_pct",
+        title="Routing share, as the study counted",
         unit=_PCT,
         digits=2,
         has_interval=True,
-        meaning="mean over runs of routing / (routing + experts); timing inflates it, see slowdown",
+        meaning="mean over runs of routing / (routing + projections of the experts); timing "
+        "inflates it, see slowdown",
+    ),
+    Column(
+        key="routing_share_pct",
+        title="Routing share, every node",
+        unit=_PCT,
+        digits=2,
+        has_interval=True,
+        meaning="mean over runs of routing / (routing + every node of the experts); timing "
+        "inflates it, see slowdown",
+    ),
+    Column(
+        key="high_share_pct",
+        title="Every node, at most",
+        unit=_PCT,
+        digits=2,
+        meaning="edges of groups leave routing's nodes behind the down projection to the experts: "
+        "the share itself is the lower end, this the upper one, with the time that timing every "
+        "node finds for them",
     ),
     Column(
         key="median_share_pct",
@@ -155,6 +221,32 @@ COLUMNS = (
         digits=2,
         has_interval=True,
         meaning="median over decodes of this mode in runs whose modes take turns, mean over runs",
+    ),
+    Column(
+        key="sync_us",
+        title="A synchronisation",
+        unit="\N{MICRO SIGN}s",
+        digits=2,
+        has_interval=True,
+        meaning="what one adds to a decode: decodes timed at every node less neighbours timed at "
+        "edges of groups, by the number of synchronisations between them",
+    ),
+    Column(
+        key="unsynced_share_pct",
+        title="Without it, as the study counted",
+        unit=_PCT,
+        digits=2,
+        has_interval=True,
+        meaning="share of decodes less that cost, extrapolated to no synchronisation: assumes that "
+        "each costs the same, whichever node it follows",
+    ),
+    Column(
+        key="unsynced_every_share_pct",
+        title="Without it, every node",
+        unit=_PCT,
+        digits=2,
+        has_interval=True,
+        meaning="the same of every node",
     ),
     Column(
         key="slowdown",
@@ -224,24 +316,76 @@ class _Line:
         """Return the row."""
         models, reason = self.models, self.models.why_absent(self.part.routing[0])
         moe = (*self.part.routing, *self.part.experts)
+        counted = (*self.part.routing, *self.part.projections)
         share = sums_sample(models.ok, self.part.routing, moe).scaled(100)
+        as_counted = self._counted(sums_sample(models.ok, self.part.routing, counted).scaled(100))
         cells = {
             "model": model_cell(models, self.arms.by_arm[self.mode]),
             "stratum": text(_in_words(self.stratum, self.study)),
             "part": text(self.part.title),
             "mode": text(_MODES[self.mode]),
             "routing_ms": _time_cell(models, self.part.routing, reason),
+            "projections_ms": self._counted_time(self.part.projections),
+            "counted_moe_ms": self._counted_time(counted),
             "ffn_ms": _time_cell(models, self.part.experts, reason),
             "moe_ms": _time_cell(models, moe, reason),
+            "counted_share_pct": as_counted,
             "routing_share_pct": sample_cell(share, reason),
+            "high_share_pct": self._high_cell(sample_cell(share, reason)),
             "median_share_pct": self._median_cell(),
             "turn_share_pct": self._turn_share_cell(),
+            **self._unsynced_cells(),
             **self._slowdown_cells(),
             "unknown_nodes": highest_cell(models, _UNKNOWN),
             **run_counts(share.n, models),
-            **self._beside_study(sample_cell(share, reason)),
+            **self._beside_study(as_counted),
         }
         return Row(cells=cells, model=models.model, twin=models.twin_scale)
+
+    def _counted(self, share: Sample) -> Cell:
+        if self.mode is not Arm.PROBE_PER_NODE:
+            return absent(_ONLY_EVERY_NODE)
+        return sample_cell(share, self.models.why_absent(self.part.projections[0]))
+
+    def _counted_time(self, times: tuple[str, ...]) -> Cell:
+        if self.mode is not Arm.PROBE_PER_NODE:
+            return absent(_ONLY_EVERY_NODE)
+        return _time_cell(self.models, times, self.models.why_absent(self.part.projections[0]))
+
+    def _high_cell(self, share: Cell) -> Cell:
+        """Return the share with the nodes that edges of groups charge to the experts."""
+        if self.mode is not Arm.PROBE_BOUNDARY:
+            return absent(_NO_BRACKET)
+        timed = self._others(Arm.PROBE_PER_NODE)
+        if timed is None or share.number is None:
+            return absent("no run with every node timed and these prompts")
+        moe = (*self.part.routing, *self.part.experts)
+        moved = sums_sample(timed.ok, self.part.moved)
+        if not moved.n:
+            return absent(timed.why_absent(self.part.moved[0]))
+        moved, blocks = on_common_prompts(moved, sums_sample(self.models.ok, moe))
+        found = ratio_of_means(moved, blocks)
+        if isinstance(found, Absent):
+            return absent(found.reason)
+        return number(share.number + 100 * found.value, "")
+
+    def _unsynced_cells(self) -> dict[str, Cell]:
+        """Return the cost of a synchronisation and the shares of generation without it."""
+        keys = ("sync_us", "unsynced_share_pct", "unsynced_every_share_pct")
+        rotated = self._others(Arm.PROBE_ROTATE)
+        reason = ""
+        if self.part is not _GENERATION:
+            reason = _ONE_BATCH
+        elif self.mode is not Arm.PROBE_PER_NODE:
+            reason = "extrapolated from timing every node"
+        if reason or rotated is None:
+            return {key: absent(reason or _NO_TURNS) for key in keys}
+        cells = (
+            mean_cell(rotated, _SYNC, 1 / _US_PER_S),
+            mean_cell(rotated, _UNSYNCED),
+            mean_cell(rotated, _UNSYNCED_EVERY),
+        )
+        return dict(zip(keys, cells, strict=True))
 
     def _median_cell(self) -> Cell:
         if self.part is not _GENERATION:
@@ -360,11 +504,18 @@ def _study_row(study: Study, device: StudyDeviceId, stratum: Stratum) -> Row:
         "part": text(_WHOLE.title),
         "mode": text(_EVERY_NODE),
         "routing_ms": number(printed("routing_ms"), NOT_PRINTED),
-        "ffn_ms": number(printed("ffn_ms"), NOT_PRINTED),
-        "moe_ms": number(printed("moe_ms"), NOT_PRINTED),
-        "routing_share_pct": number(printed("routing_share_pct"), NOT_PRINTED),
+        "projections_ms": number(printed("ffn_ms"), NOT_PRINTED),
+        "counted_moe_ms": number(printed("moe_ms"), NOT_PRINTED),
+        "ffn_ms": absent(_NOT_COUNTED),
+        "moe_ms": absent(_NOT_COUNTED),
+        "counted_share_pct": number(printed("routing_share_pct"), NOT_PRINTED),
+        "routing_share_pct": absent(_NOT_COUNTED),
+        "high_share_pct": absent(_NOT_COUNTED),
         "median_share_pct": absent(NOT_PRINTED),
         "turn_share_pct": absent(NOT_PRINTED),
+        **dict.fromkeys(
+            ("sync_us", "unsynced_share_pct", "unsynced_every_share_pct"), absent(NOT_PRINTED)
+        ),
         "slowdown": number(slowdown, NOT_PRINTED),
         "slowdown_from": text(_TWO_ENGINES if slowdown else None, NOT_PRINTED),
         "unknown_nodes": absent(NOT_PRINTED),
