@@ -58,21 +58,6 @@ def test_every_command_is_in_the_readme_and_no_other() -> None:
     assert told == named - {"demo"}
 
 
-def test_the_experiments_and_their_runs_are_those_of_the_configuration(configs: Configs) -> None:
-    told = dict(re.findall(r"^\| `(\w+)` \| .* \| (\d+) \|$", TEXT, re.MULTILINE))
-    runs = {
-        name: len(experiment.models)
-        * len(experiment.prompts)
-        * experiment.repetitions
-        * max(1, len(experiment.threads))
-        * len(experiment.arms)
-        * max(1, len(experiment.pins))
-        for name, experiment in read_study().experiments.items()
-        if not name.startswith("demo")
-    }
-    assert {name: int(count) for name, count in told.items()} == runs
-
-
 def test_the_targets_are_told(configs: Configs) -> None:
     for target in configs.devices.targets:
         assert f"`{target}`" in README_TEXT

@@ -11,10 +11,15 @@ from edgemoe_appliance.schema.configs import ModelsConfig
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.yamlfile import read_yaml, validate
 
+# One of each architecture and tokenizer; the catalogue may hold more.
+NAMES = ("olmoe-1b-7b", "llama-3.2-1b", "qwen2.5-1.5b", "gemma-2-2b")
+
 
 @pytest.fixture(scope="session")
 def models() -> ModelsConfig:
-    return validate(read_yaml(resource_folder("configs") / "models.yaml"), ModelsConfig)
+    """Return a catalogue of four models that tests know."""
+    shipped = validate(read_yaml(resource_folder("configs") / "models.yaml"), ModelsConfig)
+    return ModelsConfig(models={name: shipped.models[name] for name in NAMES})
 
 
 @pytest.fixture(scope="session")

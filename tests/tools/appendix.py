@@ -14,6 +14,7 @@ from edgemoe_appliance.evaluation.request import EvaluationOptions, resolve
 from edgemoe_appliance.evaluation.state import read_present
 from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Feeds
+from edgemoe_appliance.schema.plan import expand_runs
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.units import human_bytes, human_duration
 from edgemoe_appliance.studies import Study, read_study
@@ -96,9 +97,25 @@ def appendix_blocks() -> dict[str, str]:
     return {
         "claims": claims_table(study),
         "revised": revised_table(study),
+        "experiments": runs_table(study),
         "costs": experiments_table(study),
         "paper": paper_table(study),
     }
+
+
+def runs_table(study: Study) -> str:
+    """Return what each experiment is, and how many runs it has on a target with a single pin."""
+    rows = (
+        (f"`{name}`", experiment.title, str(_count_runs(name, study)))
+        for name, experiment in study.experiments.items()
+        if not name.startswith("demo")
+    )
+    return _table(("experiment", "what it is", "runs"), rows)
+
+
+def _count_runs(name: str, study: Study) -> int:
+    experiment = {name: study.experiment(name)}
+    return len(expand_runs(experiment, target="host", pin="b4447", threads=6, seed=1))
 
 
 def _tested(study: Study, claim: Claim) -> tuple[str, str, str]:
