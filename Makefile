@@ -90,8 +90,8 @@ report: $(VENV)/.ready ## the study's own figures as a report; SESSION=name for 
 evaluate: $(VENV)/.ready ## checks, build, models, runs, report, verdicts, archive; FLAGS="--target jetson"
 	@$(RUN) evaluate $(FLAGS)
 
-kick-the-tires: $(VENV)/.ready ## the same in minutes, on any machine, without models or Docker
-	@$(RUN) evaluate --kick-the-tires $(FLAGS)
+kick-the-tires: $(VENV)/.ready ## the same in minutes, on any machine, without models or Docker: MINUTES=20
+	@$(RUN) evaluate --kick-the-tires $(if $(MINUTES),--minutes $(MINUTES)) $(FLAGS)
 
 archive: $(VENV)/.ready ## one verifiable file of a session: SESSION=name
 	@$(RUN) archive $(SESSION)

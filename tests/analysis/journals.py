@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from edgemoe_appliance.schema.choices import Order
 from edgemoe_appliance.schema.configs import (
     Backend,
     Cooldown,
@@ -20,10 +22,11 @@ from edgemoe_appliance.schema.configs import (
     Experiment,
     Feeds,
     GitSource,
+    ModelEntry,
     Target,
     ThermalRule,
 )
-from edgemoe_appliance.schema.hardware import Clock, HardwareFacts, PowerMode
+from edgemoe_appliance.schema.hardware import Clock, HardwareFacts, PowerMode, SwapArea
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME
 from edgemoe_appliance.schema.plan import (
     ApplianceIdentity,
@@ -39,12 +42,14 @@ from edgemoe_appliance.schema.plan import (
 from edgemoe_appliance.schema.records import (
     Caveat,
     EndRecord,
+    EngineFacts,
     HeaderRecord,
     HostFacts,
     PeriodRecord,
     Status,
     record_line,
 )
+from edgemoe_appliance.studies import read_study
 
 Scale = Literal["tiny", "thin", "full"]
 
@@ -90,6 +95,9 @@ class Synthetic:
     experiments: Mapping[str, Experiment] = field(default_factory=dict)  # beside the usual two
     compilers: Mapping[str, str] = field(default_factory=dict)
     bandwidth_gb_s: float | None = None
+    memory_bus_bits: int | None = None
+    order: Order | None = None
+    source: DirectorySource | None = None
     like_the_study: bool = False  # under its conditions on the device: board, mode, clocks, engine
     hardware: HardwareFacts | Literal["as said"] | None = "as said"
     cpu_model: str = ""
@@ -108,6 +116,7 @@ def build_target(synthetic: Synthetic) -> Target:
         run_timeout_s=600,
         study_device=synthetic.study_device,
         bandwidth_gb_s=synthetic.bandwidth_gb_s,
+        memory_bus_bits=synthetic.memory_bus_bits,
     )
 
 
@@ -117,6 +126,8 @@ def build_experiments(synthetic: Synthetic) -> dict[str, Experiment]:
         "repetitions": synthetic.repetitions,
         "n_predict": synthetic.n_predict,
         "prompt_scale": synthetic.prompt_scale,
+        "order": synthetic.order
+        or (Order.BLOCKED if synthetic.like_the_study else Order.COUNTERBALANCED),
     }
     experiments: dict[str, Experiment] = {}
     if synthetic.prompts:
@@ -160,7 +171,7 @@ def build_hardware(synthetic: Synthetic) -> HardwareFacts | None:
             Clock(kind="device", name="GPU", minimum_hz=612_000_000, maximum_hz=612_000_000),
             Clock(kind="processor", name="5"),  # switched off
         ),
-        swap=(),
+        swap=(SwapArea(name="/dev/zram0", size_bytes=4 * 10**9, used_bytes=0, priority=5),),
         fans=(),
         cooling=(),
         temps_c={},
@@ -173,7 +184,7 @@ def build_engine(synthetic: Synthetic, pin: str) -> EngineBuild:
     probe = ProbeFacts(path="$CACHE/probe.so", sha256=sha256("probe"), build_key=sha256("key"))
     return EngineBuild(
         pin=pin,
-        source=STUDY_SOURCE
+        source=synthetic.source or STUDY_SOURCE
         if synthetic.like_the_study
         else DirectorySource(kind="directory", path="$CACHE"),
         source_sha256=sha256("source"),
@@ -204,6 +215,43 @@ def build_prompts(
     }
 
 
+def digest_of_file(synthetic: Synthetic, model: str) -> str:
+    """Return a digest that is made up, or that of the catalogue where the study's file ran."""
+    entry = catalogue().get(model) if synthetic.like_the_study else None
+    return entry.sha256 if entry is not None and entry.sha256 else sha256(model)
+
+
+@lru_cache(maxsize=1)
+def catalogue() -> Mapping[str, ModelEntry]:
+    return read_study().configs.models.models
+
+
+ENGINE = EngineFacts(
+    devices=("CUDA0",),
+    layers_offloaded=17,
+    layers=17,
+    context=None,
+    batch=None,
+    ubatch=None,
+    threads=None,
+    flash_attention=None,
+    buffers=(),
+)
+
+
+def as_recorded(synthetic: Synthetic, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the changes of an end with what a run under the study's conditions records."""
+    if not synthetic.like_the_study or changes.get("metrics") == {}:
+        return dict(changes)
+    engine = ENGINE.model_copy(
+        update={"devices": ("Metal",) if synthetic.study_device == "m2" else ("CUDA0",)}
+    )
+    recorded: dict[str, Any] = {"engine": engine} | dict(changes)
+    if "metrics" in recorded and "engine" not in changes:
+        recorded["metrics"] = {"cooldown_s": 30.1} | dict(recorded["metrics"])
+    return recorded
+
+
 def build_models(synthetic: Synthetic) -> dict[str, PlannedModel]:
     return {
         model: PlannedModel(
@@ -214,7 +262,7 @@ def build_models(synthetic: Synthetic) -> dict[str, PlannedModel]:
             path=f"$MODELS/{model}.gguf",
             file_name=f"{model}.gguf",
             file_bytes=FILE_BYTES[model],
-            sha256=synthetic.model_sha256.get(model, sha256(model)),
+            sha256=synthetic.model_sha256.get(model, digest_of_file(synthetic, model)),
             twin_scale=synthetic.twin_scale,
             parameters_total=FILE_BYTES[model] * 2,
             parameters_active=FILE_BYTES[model],
@@ -375,7 +423,8 @@ def journal_lines(
     lines = [record_line(build_period(plan, synthetic))]
     for index, spec in enumerate(plan.runs[:runs]):
         header = build_header(plan, spec)
-        lines += [record_line(header), record_line(build_end(header, **changes(index, spec)))]
+        changed = as_recorded(synthetic, changes(index, spec))
+        lines += [record_line(header), record_line(build_end(header, **changed))]
     return lines
 
 

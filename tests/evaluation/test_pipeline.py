@@ -63,10 +63,10 @@ def test_every_step_is_made_in_order_and_the_archive_verifies(
     assert done.failure is None
     assert done.report.is_file()
     assert [verdict.id for verdict in done.verdicts] == list(study.claims)
-    assert done.archived.path == folders.archive_of("kick-the-tires-tiny-twins")
-    found = verify_archive(done.archived.path, read_maker(read_identity()))
+    assert done.archived[0].path == folders.archive_of("kick-the-tires-tiny-twins")
+    found = verify_archive(done.archived[0].path, read_maker(read_identity()))
     assert found.is_good, found.mismatches
-    assert found.sha256 == done.archived.sha256
+    assert found.sha256 == done.archived[0].sha256
 
 
 def test_the_end_says_what_came_out_and_how_to_verify_it(
@@ -81,8 +81,8 @@ def test_the_end_says_what_came_out_and_how_to_verify_it(
         verdict.id for verdict in done.verdicts
     ]
     assert "say nothing about the models" in told
-    assert f"sha256: {done.archived.sha256}" in told
-    assert lines[-1] == f"verify: edgemoe-appliance verify {done.archived.path}"
+    assert f"sha256: {done.archived[0].sha256}" in told
+    assert lines[-1] == f"verify: edgemoe-appliance verify {done.archived[0].path}"
 
 
 def test_it_goes_on_where_it_was(performance: Performance, folders: Folders) -> None:
@@ -103,7 +103,7 @@ def test_runs_that_ended_badly_are_archived_all_the_same(performance: Performanc
     launcher = StandInLauncher(lambda _: failed(Status.OOM, "out of memory"), code=5)
     done = performance.run(StandInRuntime(launcher), ())
     assert isinstance(done.failure, RunFailedError)
-    assert done.archived.path.is_file()
+    assert done.archived[0].path.is_file()
 
 
 def test_a_host_that_fails_is_refused_unless_forced(

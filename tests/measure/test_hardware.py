@@ -96,6 +96,52 @@ def test_a_jetson_tells_all(tmp_path: Path) -> None:
     assert "never to be recorded" not in found.model_dump_json()
 
 
+_EMC = "sys/kernel/debug/bpmp/debug/clk/emc"
+_CAP = "sys/kernel/nvpmodel_clk_cap/emc"
+
+
+@pytest.mark.parametrize(
+    ("files", "clock", "is_held"),
+    [
+        # Free to move below the cap of 15 W on a Super configuration, whose memory could do more.
+        (
+            {f"{_EMC}/max_rate": "3199000000\n", f"{_EMC}/rate": "665600000\n", _CAP: "2133000000"},
+            (204_000_000, 2_133_000_000, 665_600_000),
+            False,
+        ),
+        # A cap of 0 is none.
+        (
+            {f"{_EMC}/max_rate": "3199000000\n", _CAP: "0\n"},
+            (204_000_000, 3_199_000_000, 2_133_000_000),
+            False,
+        ),
+        # jetson_clocks locks the rate and leaves the range.
+        (
+            {f"{_EMC}/max_rate": "3199000000\n", f"{_EMC}/mrq_rate_locked": "1\n"},
+            (2_133_000_000, 2_133_000_000, 2_133_000_000),
+            True,
+        ),
+        # Without root the cap is all that is told.
+        (
+            {f"{_EMC}/{name}": None for name in ("rate", "min_rate", "max_rate")}
+            | {_CAP: "3199000000\n"},
+            (None, 3_199_000_000, None),
+            False,
+        ),
+    ],
+)
+def test_the_memory_clock_ends_at_the_cap_and_is_held_by_a_lock(
+    tmp_path: Path,
+    files: dict[str, str | None],
+    clock: tuple[int | None, int, int | None],
+    is_held: bool,
+) -> None:
+    told = {name: text for name, text in (JETSON | files).items() if text is not None}
+    found = facts(lay_out(tmp_path, told)).clocks[-1]
+    assert (found.minimum_hz, found.maximum_hz, found.current_hz) == clock
+    assert found.is_held is is_held
+
+
 def test_another_machine_tells_what_it_has_and_why_not_the_rest(tmp_path: Path) -> None:
     found = facts(lay_out(tmp_path, LAPTOP), {"coretemp": 40.0})
     assert found.device == "Framework Laptop 13 A6"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.schema.configs import Arm, Experiment, Order, Prompt
+from edgemoe_appliance.schema.choices import Order
+from edgemoe_appliance.schema.configs import Arm, Experiment, Prompt
 from edgemoe_appliance.schema.plan import (
     Plan,
     PrecisionRule,

@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from edgemoe_appliance.models.layout import build_tensors
-from edgemoe_appliance.schema.configs import Arm, Feeds, Order
+from edgemoe_appliance.schema.choices import Order
+from edgemoe_appliance.schema.configs import Arm, Feeds
 from edgemoe_appliance.schema.plan import expand_prompts, expand_runs
 from edgemoe_appliance.studies import Study, read_study
 

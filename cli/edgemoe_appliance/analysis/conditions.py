@@ -20,7 +20,7 @@ from edgemoe_appliance.analysis.pooling import Lot
 from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
 from edgemoe_appliance.analysis.statistics import Drift, Floats, Ints, Sample, drift_of
 from edgemoe_appliance.analysis.store import Rows
-from edgemoe_appliance.schema.configs import Arm, Feeds, GitSource
+from edgemoe_appliance.schema.configs import Arm, Feeds
 from edgemoe_appliance.schema.metrics import (
     GENERATION_METRICS,
     LEAST_LENGTH_SHARE,
@@ -28,15 +28,13 @@ from edgemoe_appliance.schema.metrics import (
 )
 from edgemoe_appliance.schema.units import GB, gb
 from edgemoe_appliance.studies import Study
-from edgemoe_appliance.studies.paper import StatedConditions, StudyDevice, TokenBounds
+from edgemoe_appliance.studies.paper import TokenBounds
 
 # A device of 8 GB reports less: firmware and kernel keep some. More than this is another device.
 _MEMORY_TOLERANCE = 0.25
 _TOKENS, _RATE = "prompt_tokens", "gen_tok_s"
 # All metrics of so few runs are less than a megabyte.
 _FEW_RUNS = 1_000
-# So many clocks are named; a board has a dozen.
-_MOST_NAMED = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -447,72 +445,3 @@ def why_not_comparable(pool: Pool, study: Study) -> tuple[str, ...]:
     if condition.prompt_scale < 1:
         reasons.append(f"prompts are cut to {100 * condition.prompt_scale:.3g} % of their words")
     return tuple(reasons)
-
-
-def unmet_conditions(pool: Pool, study: Study, table: Feeds) -> tuple[str, ...]:
-    """Return where runs were not made as the study's were, or where that was not recorded.
-
-    None means that they were made under every condition that the study states. A sweep of threads
-    has other numbers of threads on purpose.
-    """
-    device = device_of(pool.condition.setting, study)
-    named = study.devices[device] if device is not None else None
-    stated = named.conditions if named is not None else None
-    return (
-        *why_not_comparable(pool, study),
-        *_unlike_procedure(pool, study),
-        *(_unlike_threads(pool, study) if table is not Feeds.THREADS else ()),
-        *(_unlike_device(pool, named) if named is not None else ()),
-        *(_unlike_board(pool.condition.setting, stated) if stated is not None else ()),
-    )
-
-
-def _unlike_procedure(pool: Pool, study: Study) -> Iterator[str]:
-    condition, procedure = pool.condition, study.procedure
-    if any(models.twin_scale == "full" for models in pool.models):
-        yield "full-scale twins ran in place of the models"
-    source = condition.setting.engine.source
-    if not (isinstance(source, GitSource) and source.commit == procedure.engine_commit):
-        pin = condition.setting.engine.pin
-        yield f"{procedure.engine} {pin}, the study's is {procedure.engine_tag}"
-
-
-def _unlike_threads(pool: Pool, study: Study) -> Iterator[str]:
-    own, stated = pool.condition.threads, study.procedure.threads
-    if own != stated:
-        yield f"{own} threads, the study's are {stated}"
-
-
-def _unlike_device(pool: Pool, device: StudyDevice) -> Iterator[str]:
-    target = pool.condition.setting.target
-    if target.backend.value.lower() != device.backend.lower():
-        yield f"backend {target.backend.value}, the study's is {device.backend}"
-
-
-def _unlike_board(setting: Setting, stated: StatedConditions) -> Iterator[str]:
-    """Yield where the machine as recorded is not as the study states, or does not tell."""
-    hardware = setting.hardware
-    if stated.board is not None:
-        told = [hardware.device if hardware else None, setting.host.cpu_model]
-        yield from _unlike("board", stated.board, [name for name in told if name])
-    if stated.power_mode is not None:
-        mode = hardware.power_mode if hardware else None
-        yield from _unlike(
-            "power mode", stated.power_mode, [mode.name] if mode and mode.name else []
-        )
-    if stated.clocks_held:
-        # A processor that is switched off shows no range, and cannot move either.
-        ranged = [c for c in (hardware.clocks if hardware else ()) if c.maximum_hz is not None]
-        loose = sorted(clock.name for clock in ranged if not clock.is_held)
-        if not ranged:
-            yield "whether clocks were locked was not recorded; the study's were"
-        elif loose:
-            names = ", ".join(loose[:_MOST_NAMED])
-            yield f"clocks were free to move ({names}), the study's were locked"
-
-
-def _unlike(what: str, stated: str, recorded: Sequence[str]) -> Iterator[str]:
-    if not recorded:
-        yield f"the {what} was not recorded; the study's is {stated}"
-    elif not any(stated.lower() in name.lower() for name in recorded):
-        yield f"the {what} is {recorded[0]}, the study's {stated}"

@@ -113,6 +113,12 @@ RUNS = TableShape(
             sent="number of the prompt as sent",
             absent_set="number of its reasons for missing readings",
         ),
+        *_columns("text", devices="what the engine said it computes on, missing where untold"),
+        *_columns(
+            "number",
+            layers_offloaded="layers that the engine put on a device, missing where untold",
+            layers="layers that it has",
+        ),
     ),
 )
 CAVEATS = TableShape(
@@ -312,6 +318,7 @@ def _header_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[StoredVa
 def _end_columns(ends: Sequence[EndRecord | None]) -> dict[str, list[StoredValue]]:
     """Return how each attempt ended."""
     killed = "the measuring process ended during the run"
+    engines = [end.engine if end else None for end in ends]
     codes = [dict.fromkeys(caveat.code for caveat in end.caveats) if end else {} for end in ends]
     return {
         "detail": [end.detail if end else killed for end in ends],
@@ -322,6 +329,9 @@ def _end_columns(ends: Sequence[EndRecord | None]) -> dict[str, list[StoredValue
         "text_sha256": [end.text_sha256 if end else None for end in ends],
         "text_bytes": [end.text_bytes if end else None for end in ends],
         "ended_utc": [end.ended_utc if end else None for end in ends],
+        "devices": [" ".join(each.devices) if each else None for each in engines],
+        "layers_offloaded": [each.layers_offloaded if each else None for each in engines],
+        "layers": [each.layers if each else None for each in engines],
     }
 
 

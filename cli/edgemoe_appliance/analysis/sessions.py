@@ -421,7 +421,7 @@ def _machine_digest(session: str, plan: Plan, period: PeriodRecord) -> str:
                 },
             ),
             "accelerators": [one.description for one in hardware.accelerators] if hardware else [],
-            "target": plan.target.model_dump(mode="json"),
+            "target": plan.target.model_dump(mode="json", exclude={"memory_bus_bits"}),
             "runtime": plan.runtime,
         }
     )

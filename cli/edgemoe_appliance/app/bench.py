@@ -15,10 +15,12 @@ from edgemoe_appliance.app.options import (
     DockerHostOption,
     LockedOption,
     ModelsOption,
+    OrderOption,
     PinOption,
     PortableOption,
     RuntimeImageOption,
     RuntimeOption,
+    SessionsOption,
     StudyOption,
     UntilPreciseOption,
     precision_rule,
@@ -53,9 +55,8 @@ def bench(
         str | None,
         typer.Option(help="A name; the same name resumes.  (default: TARGET-EXPERIMENTS)"),
     ] = None,
-    sessions: Annotated[
-        int, typer.Option(min=1, max=99, help="Measure so many, as NAME-1, NAME-2, ...")
-    ] = 1,
+    sessions: SessionsOption = 1,
+    order: OrderOption = None,
     study: StudyOption = None,
     models: ModelsOption = None,
     devices: DevicesOption = None,
@@ -80,7 +81,7 @@ def bench(
     ] = False,
 ) -> None:
     """Measure experiments on a target; what a session holds already is not measured again."""
-    from edgemoe_appliance.bench.paths import default_folders, default_session
+    from edgemoe_appliance.bench.paths import default_folders, default_session, several_sessions
     from edgemoe_appliance.bench.preflight import check_host, require_fit
     from edgemoe_appliance.bench.prepare import BenchRequest, prepare_bench
     from edgemoe_appliance.bench.runtime import ImageOptions, open_runtime
@@ -111,6 +112,7 @@ def bench(
         pin=pin,
         twins=twins,
         precision=precision,
+        order=order,
         models=tuple(dict.fromkeys(model or ())),
         routing=routing,
     )
@@ -169,11 +171,6 @@ def demo(
     say(f"report: {paths.html}")
     if failure is not None:
         raise failure
-
-
-def several_sessions(session: str, number: int) -> tuple[str, ...]:
-    """Return the names of `number` sessions of one kind: the name itself where it is one."""
-    return (session,) if number == 1 else tuple(f"{session}-{n}" for n in range(1, number + 1))
 
 
 def _named(prepared: BenchSetup, session: str) -> BenchSetup:

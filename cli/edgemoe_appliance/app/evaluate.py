@@ -22,10 +22,12 @@ from edgemoe_appliance.app.options import (
     DockerHostOption,
     LockedOption,
     ModelsOption,
+    OrderOption,
     PinOption,
     PortableOption,
     RuntimeImageOption,
     RuntimeOption,
+    SessionsOption,
     StudyOption,
 )
 from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
@@ -70,6 +72,16 @@ def evaluate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            help="With --kick-the-tires: take full-size twins where they fit into so many minutes, "
+            "and into disk and memory.",
+        ),
+    ] = None,
+    sessions: SessionsOption = 1,
+    order: OrderOption = None,
     session: Annotated[
         str | None, typer.Option(help="A name; the same name resumes.  (default: from the flags)")
     ] = None,
@@ -99,6 +111,9 @@ def evaluate(
         pin=pin,
         portable=portable,
         kick_the_tires=kick_the_tires,
+        sessions=sessions,
+        order=order,
+        minutes=minutes,
     )
     opening = open_evaluation(
         asked, read_study(study, catalogue=find_catalogue(models, devices)), default_folders()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.schema.choices import RuntimeKind
+from edgemoe_appliance.schema.choices import Order, RuntimeKind
 
 if TYPE_CHECKING:
     from edgemoe_appliance.schema.plan import PrecisionRule
@@ -76,6 +76,16 @@ DevicesOption = Annotated[
         "--devices",
         metavar="FILE",
         help="Targets of your own, a file like devices.yaml.  (default: catalogue/devices.yaml)",
+    ),
+]
+SessionsOption = Annotated[
+    int, typer.Option(min=1, max=99, help="Measure so many sessions, as NAME-1, NAME-2, ...")
+]
+OrderOption = Annotated[
+    Order | None,
+    typer.Option(
+        help="How the runs of models follow one another.  (default: the experiment's own; on a "
+        "device of the study, evaluate takes the study's)",
     ),
 ]
 UntilPreciseOption = Annotated[

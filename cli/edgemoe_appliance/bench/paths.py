@@ -102,3 +102,8 @@ def session_name(parts: Sequence[str]) -> str:
     """Return a name for what has these parts; equal parts have equal names."""
     name = "-".join(parts)
     return name if len(name) <= _LONGEST else f"{name[:_KEPT]}-{digest_of(name)[:8]}"
+
+
+def several_sessions(session: str, number: int) -> tuple[str, ...]:
+    """Return the names of `number` sessions of one kind: the name itself where it is one."""
+    return (session,) if number == 1 else tuple(f"{session}-{n}" for n in range(1, number + 1))

@@ -19,7 +19,7 @@ from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
 from edgemoe_appliance.models.store import model_path, planned_model, read_model_file
 from edgemoe_appliance.models.twin import build_twin, write_twin
-from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
+from edgemoe_appliance.schema.choices import Order, TwinRouting, TwinScale
 from edgemoe_appliance.schema.configs import Configs, Experiment, ModelEntry, Target
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.plan import (
@@ -43,7 +43,7 @@ class BenchRequest:
     `routing` is that of twins with experts.
 
     Without `precision` each experiment has its own fixed repetitions; `models` are run in place of
-    those that the experiments name. Raises ConfigError for a
+    those that the experiments name, in `order` in place of theirs. Raises ConfigError for a
     name that cannot be that of a session.
     """
 
@@ -55,6 +55,7 @@ class BenchRequest:
     precision: PrecisionRule | None = None
     models: tuple[str, ...] = ()
     routing: TwinRouting = TwinRouting.UNIFORM
+    order: Order | None = None
 
     def __post_init__(self) -> None:
         """Refuse a session whose name could not be kept, before anything is made for it."""
@@ -93,7 +94,7 @@ def supply_engines(study: Study, request: BenchRequest, runtime: Runtime, steps:
 
     Raises ConfigError for an unknown name, HostError or DigestError where one cannot be had.
     """
-    experiments = _experiments(study, request)
+    experiments = chosen_experiments(study, request)
     wanted = EngineRequest(
         target_id=request.target,
         pins=_pins(request, experiments),
@@ -130,7 +131,7 @@ def obtain_models(
 
 def wanted_models(study: Study, request: BenchRequest) -> tuple[str, ...]:
     """Return the models that the experiments of a request run, in the order of the study."""
-    experiments = _experiments(study, request).values()
+    experiments = chosen_experiments(study, request).values()
     wanted = {model for experiment in experiments for model in experiment.models}
     return tuple(name for name in study.configs.models.models if name in wanted)
 
@@ -145,7 +146,7 @@ def build_plan(
 ) -> Plan:
     """Return the plan of a request for engines and models that are there."""
     target = study.configs.target(request.target)
-    experiments = _experiments(study, request)
+    experiments = chosen_experiments(study, request)
     threads = thread_count(target)
     return Plan(
         session=request.session,
@@ -173,8 +174,14 @@ def build_plan(
     )
 
 
-def _experiments(study: Study, request: BenchRequest) -> dict[str, Experiment]:
+def chosen_experiments(study: Study, request: BenchRequest) -> dict[str, Experiment]:
+    """Return the experiments of a request, with what it changes about them."""
     chosen = {name: study.experiment(name) for name in request.experiments}
+    if request.order is not None:
+        chosen = {
+            name: experiment.model_copy(update={"order": request.order})
+            for name, experiment in chosen.items()
+        }
     if not request.models:
         return chosen
     for model in request.models:

@@ -34,12 +34,57 @@ class EvaluationStep:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LargerTwins:
+    """What shows directions where kicking the tires does not: whole models with random weights.
+
+    `command` is what makes it, `reason` why it is not what is done, empty where it is.
+    """
+
+    command: str
+    machine_s: float | None
+    disk_bytes: float
+    memory_bytes: float
+    reason: str
+
+    @property
+    def is_taken(self) -> bool:
+        """Return whether it is what is done."""
+        return not self.reason
+
+    @property
+    def text(self) -> str:
+        """Return in words what it takes, and the command or why there was no need to type it."""
+        takes = (
+            f"{_duration(self.machine_s)}, {human_bytes(self.disk_bytes)} of disk and "
+            f"{human_bytes(self.memory_bytes)} of memory"
+        )
+        if self.is_taken:
+            return f"Full-size twins with few tokens show directions here; they take {takes}."
+        return (
+            f"What shows directions on this machine: {self.command}  It takes {takes}. Not done "
+            f"here: {self.reason}."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Outline:
     """All steps of an evaluation, and what is to be known about it before it begins."""
 
     title: str
     steps: tuple[EvaluationStep, ...]
     notes: tuple[str, ...]
+    larger: LargerTwins | None = None
+
+    @property
+    def machine_s(self) -> float | None:
+        """Return the seconds that all steps take, None where one of them is not known."""
+        seconds = [step.cost.machine_s for step in self.steps]
+        return None if None in seconds else sum(each for each in seconds if each is not None)
+
+    @property
+    def disk_bytes(self) -> float:
+        """Return the bytes that all steps write."""
+        return sum(step.cost.disk_bytes for step in self.steps)
 
     def cost_of(self, step: StepId) -> Cost:
         """Return what a step takes."""
@@ -47,9 +92,17 @@ class Outline:
 
 
 def build_outline(
-    evaluation: Evaluation, study: Study, config: EvaluationConfig, present: Present
+    evaluation: Evaluation,
+    study: Study,
+    config: EvaluationConfig,
+    present: Present,
+    *,
+    larger: LargerTwins | None = None,
 ) -> Outline:
-    """Return the outline of an evaluation from where things stand."""
+    """Return the outline of an evaluation from where things stand.
+
+    `larger` is told beside: what of this machine would show more.
+    """
     estimator = Estimator(
         evaluation=evaluation,
         study=study,
@@ -74,7 +127,9 @@ def build_outline(
             "What is there already counts as nothing above. Stopped or killed, the same command "
             "goes on; once it has ended, it measures nothing again and makes report and archive "
             "anew. --session NAME begins another.",
+            *([larger.text] if larger is not None else []),
         ),
+        larger=larger,
     )
 
 
@@ -100,9 +155,15 @@ def _title(evaluation: Evaluation, study: Study) -> str:
     target = study.configs.target(request.target)
     where = "in a container" if evaluation.runtime is RuntimeKind.CONTAINER else "bare"
     return (
-        f"evaluation on target {request.target} ({target.label}), {where}, "
-        f"session {request.session}"
+        f"evaluation on target {request.target} ({target.label}), {where}, {_sessions(evaluation)}"
     )
+
+
+def _sessions(evaluation: Evaluation) -> str:
+    first, *others = evaluation.session_names
+    if not others:
+        return f"session {first}"
+    return f"{1 + len(others)} sessions, {first} to {others[-1]}"
 
 
 def _what(step: StepId, evaluation: Evaluation, present: Present) -> str:

@@ -65,12 +65,13 @@ class Audience(Steps, Protocol):
 class EvaluationOutcome:
     """What came of an evaluation; `took_s` are the seconds of each step.
 
-    `failure` says that runs ended badly, which are in the report and the archive.
+    There is an archive of each session. `failure` says that runs ended badly, which are in the
+    report and the archive.
     """
 
     verdicts: tuple[ClaimVerdict, ...]
     report: Path
-    archived: ArchiveReceipt
+    archived: tuple[ArchiveReceipt, ...]
     took_s: dict[StepId, float]
     failure: RunFailedError | None
 
@@ -104,26 +105,26 @@ class Performance:
             models = self._models(supply.tensor_types)
         plan = build_plan(self.study, request, supply, models, findings=findings)
         with self._step(StepId.BENCH):
-            failure = self._measure(plan, supply.launcher)
+            failures = [
+                self._measure(plan.model_copy(update={"session": name}), supply.launcher)
+                for name in self.evaluation.session_names
+            ]
         with self._step(StepId.REPORT):
-            loaded = load_sessions([self._session])
+            names = self.evaluation.session_names
+            loaded = load_sessions([self.folders.sessions / name for name in names])
             target = self.folders.results / request.session
             report = write_report(loaded, target, self.study)
         with self._step(StepId.CLAIMS):
             verdicts = self._judge(loaded)
         with self._step(StepId.ARCHIVE):
-            archived = self._archive()
+            archived = tuple(self._archive(name) for name in names)
         return EvaluationOutcome(
             verdicts=verdicts,
             report=report.html,
             archived=archived,
             took_s=self.took_s,
-            failure=failure,
+            failure=next((failure for failure in failures if failure is not None), None),
         )
-
-    @property
-    def _session(self) -> Path:
-        return self.folders.sessions / self.evaluation.bench.session
 
     @contextmanager
     def _step(self, step: StepId) -> Iterator[None]:
@@ -162,7 +163,8 @@ class Performance:
     def _measure(self, plan: Plan, launcher: Launcher) -> RunFailedError | None:
         with self.audience.measuring(plan) as on_progress:
             try:
-                run_bench(plan, self._session, launcher, on_progress, roots=self.folders.roots)
+                folder = self.folders.sessions / plan.session
+                run_bench(plan, folder, launcher, on_progress, roots=self.folders.roots)
             except RunFailedError as error:
                 return error
         return None
@@ -170,13 +172,13 @@ class Performance:
     def _judge(self, loaded: LoadedSessions) -> tuple[ClaimVerdict, ...]:
         return judge_claims(SessionEvidence(loaded, self.study))
 
-    def _archive(self) -> ArchiveReceipt:
+    def _archive(self, session: str) -> ArchiveReceipt:
         return write_archive(
             ArchiveRequest(
-                folder=self._session,
+                folder=self.folders.sessions / session,
                 study=self.study,
                 images=self.folders.images,
-                out=self.folders.archive_of(self.evaluation.bench.session),
+                out=self.folders.archive_of(session),
                 maker=read_maker(read_identity()),
             )
         )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgemoe_appliance.bench.paths import default_session
+from edgemoe_appliance.bench.paths import default_session, several_sessions
 from edgemoe_appliance.bench.prepare import BenchRequest
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EvaluationConfig
-from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
+from edgemoe_appliance.schema.choices import Order, RuntimeKind, TwinScale
 from edgemoe_appliance.schema.configs import require_container
 from edgemoe_appliance.studies import Study
 
@@ -18,7 +18,10 @@ _KICK = "kick-the-tires"
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """What the user typed; None is what was left out."""
+    """What the user typed; None is what was left out.
+
+    `minutes` is the time that may be taken for more than to see that every step works.
+    """
 
     target: str | None = None
     runtime: RuntimeKind = RuntimeKind.NATIVE
@@ -28,16 +31,25 @@ class EvaluationOptions:
     pin: str | None = None
     portable: bool = False
     kick_the_tires: bool = False
+    sessions: int = 1
+    order: Order | None = None
+    minutes: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """An evaluation to be made: the bench it holds, and how that is measured."""
+    """An evaluation to be made: the bench it holds, how often, and how that is measured."""
 
     bench: BenchRequest
     runtime: RuntimeKind
     kick_the_tires: bool
     portable: bool = False
+    sessions: int = 1
+
+    @property
+    def session_names(self) -> tuple[str, ...]:
+        """Return the names of its sessions."""
+        return several_sessions(self.bench.session, self.sessions)
 
 
 def resolve(asked: EvaluationOptions, study: Study, config: EvaluationConfig) -> Evaluation:
@@ -49,6 +61,10 @@ def resolve(asked: EvaluationOptions, study: Study, config: EvaluationConfig) ->
         study.configs.pin(asked.pin)
     if asked.kick_the_tires:
         return _kick(asked, study, config)
+    if asked.minutes is not None:
+        raise ConfigError(
+            f"--minutes says nothing without --{_KICK}", hint="leave it out; --dry-run tells times"
+        )
     for name in asked.experiments:
         study.experiment(name)
     target = asked.target or config.kick_the_tires.target
@@ -61,7 +77,7 @@ def resolve(asked: EvaluationOptions, study: Study, config: EvaluationConfig) ->
         )
     if asked.runtime is RuntimeKind.CONTAINER:
         require_container(target, study.configs.target(target))
-    return _evaluation(asked, target, experiments, asked.twins)
+    return _evaluation(asked, study, target, (experiments, asked.twins))
 
 
 def _kick(asked: EvaluationOptions, study: Study, config: EvaluationConfig) -> Evaluation:
@@ -72,13 +88,20 @@ def _kick(asked: EvaluationOptions, study: Study, config: EvaluationConfig) -> E
             f"--{_KICK} runs experiments of its own on target {small.target}, bare",
             hint="leave out --target, --runtime and --experiment",
         )
+    twins = asked.twins or small.twins
     experiments = study.suites.kick_the_tires
-    return _evaluation(asked, small.target, experiments, asked.twins or small.twins)
+    if twins is TwinScale.FULL and study.suites.directions:
+        experiments = study.suites.directions
+    return _evaluation(asked, study, small.target, (experiments, twins))
 
 
 def _evaluation(
-    asked: EvaluationOptions, target: str, experiments: tuple[str, ...], twins: TwinScale | None
+    asked: EvaluationOptions,
+    study: Study,
+    target: str,
+    work: tuple[tuple[str, ...], TwinScale | None],
 ) -> Evaluation:
+    experiments, twins = work
     return Evaluation(
         bench=BenchRequest(
             target=target,
@@ -86,11 +109,18 @@ def _evaluation(
             session=_session(asked, target, twins) if asked.session is None else asked.session,
             pin=asked.pin,
             twins=twins,
+            order=asked.order or _stated_order(study, target),
         ),
         runtime=asked.runtime,
         kick_the_tires=asked.kick_the_tires,
         portable=asked.portable,
+        sessions=asked.sessions,
     )
+
+
+def _stated_order(study: Study, target: str) -> Order | None:
+    """Return the study's order of runs on its own devices, so that its conditions can be met."""
+    return study.procedure.run_order if study.device_of(target) is not None else None
 
 
 def _session(asked: EvaluationOptions, target: str, twins: TwinScale | None) -> str:

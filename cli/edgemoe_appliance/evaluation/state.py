@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from edgemoe_appliance.bench.paths import Folders
-from edgemoe_appliance.bench.prepare import thread_count, wanted_models
+from edgemoe_appliance.bench.prepare import chosen_experiments, thread_count, wanted_models
 from edgemoe_appliance.engine.build import read_build
 from edgemoe_appliance.errors import ApplianceError, ConfigError
 from edgemoe_appliance.evaluation.request import Evaluation
@@ -61,7 +61,7 @@ def read_present(evaluation: Evaluation, study: Study, folders: Folders, *, core
     """Read what is there. Raises RecordError where the session's plan or journal is damaged."""
     request = evaluation.bench
     pins = study.configs.engines.pins
-    runs, done = _runs(evaluation, study, folders)
+    sessions = [_runs(evaluation, study, folders, name) for name in evaluation.session_names]
     return Present(
         cores=cores,
         sources=frozenset(pin for pin in pins if any(folders.cache.glob(f"sources/{pin}-*/"))),
@@ -70,8 +70,8 @@ def read_present(evaluation: Evaluation, study: Study, folders: Folders, *, core
             _model(name, study.configs.model(name), request.twins, folders.models)
             for name in wanted_models(study, request)
         ),
-        runs_left=tuple(run for run in runs if not done.is_done(run.id)),
-        runs_done=sum(done.is_done(run.id) for run in runs),
+        runs_left=tuple(run for runs, done in sessions for run in runs if not done.is_done(run.id)),
+        runs_done=sum(done.is_done(run.id) for runs, done in sessions for run in runs),
     )
 
 
@@ -127,10 +127,10 @@ def _twin_bytes(entry: ModelEntry, name: str, scale: TwinScale) -> tuple[int, in
 
 
 def _runs(
-    evaluation: Evaluation, study: Study, folders: Folders
+    evaluation: Evaluation, study: Study, folders: Folders, session: str
 ) -> tuple[Sequence[RunSpec], JournalProgress]:
-    """Return the runs of the session as planned, or as they will be, and what is done of them."""
-    folder = folders.sessions / evaluation.bench.session
+    """Return the runs of a session as planned, or as they will be, and what is done of them."""
+    folder = folders.sessions / session
     progress = read_progress(folder / JOURNAL_NAME)
     plan_path = find_kept_plan(folder)
     if plan_path is None:
@@ -141,7 +141,7 @@ def _runs(
 def _expected_runs(evaluation: Evaluation, study: Study) -> Sequence[RunSpec]:
     request = evaluation.bench
     return expand_runs(
-        {name: study.experiment(name) for name in request.experiments},
+        chosen_experiments(study, request),
         target=request.target,
         pin=request.pin or study.configs.engines.default,
         threads=thread_count(study.configs.target(request.target)),

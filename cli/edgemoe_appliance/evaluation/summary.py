@@ -29,15 +29,19 @@ def ending_lines(
     yield from _count_lines(done)
     if evaluation.bench.twins is not None:
         yield twins_note(evaluation.bench.twins)
-    yield f"why, with the numbers: edgemoe-appliance claims {evaluation.bench.session} --long"
+    names = " ".join(evaluation.session_names)
+    yield f"why, with the numbers: edgemoe-appliance claims {names} --long"
     yield ""
     yield from _time_lines(outline, done)
     yield ""
-    archived = done.archived
     yield f"report: {done.report}"
-    yield f"archive: {archived.path}  {human_bytes(archived.archive_bytes)}"
-    yield f"sha256: {archived.sha256}"
-    yield f"verify: edgemoe-appliance verify {archived.path}"
+    for archived in done.archived:
+        yield f"archive: {archived.path}  {human_bytes(archived.archive_bytes)}"
+        yield f"sha256: {archived.sha256}"
+        yield f"verify: edgemoe-appliance verify {archived.path}"
+    if outline.larger is not None and not outline.larger.is_taken:
+        yield ""
+        yield outline.larger.text
 
 
 def _verdict_lines(done: EvaluationOutcome, width: int) -> Iterator[str]:

@@ -20,6 +20,8 @@ from edgemoe_appliance.schema.hardware import Clock
 _KHZ = 1000
 # Of a Jetson's memory controller, for root only.
 _EMC = "sys/kernel/debug/bpmp/debug/clk/emc"
+# The power mode's cap, 0 for none. Source: NVIDIA's nvpmodel, PARAM EMC of nvpmodel.conf.
+_EMC_CAP = "sys/kernel/nvpmodel_clk_cap/emc"
 
 
 def read_clocks(absences: Absences) -> tuple[Clock, ...]:
@@ -69,14 +71,23 @@ def _device_clocks(roots: SystemRoots) -> Iterator[Clock]:
 
 
 def _memory_clock(roots: SystemRoots) -> Iterator[Clock]:
+    """Yield the clock of a Jetson's memory: its range ends at the cap of the power mode.
+
+    jetson_clocks holds it by a lock on its rate and leaves the range as it is: one that is locked
+    has no room to move. Where the clock itself is hidden, the cap alone may still be told.
+    """
     folder = roots.below(_EMC)
-    if _is_readable(folder / "rate"):
+    rate_hz, highest_hz = read_amount(folder / "rate"), read_amount(folder / "max_rate")
+    is_locked = first_line(read_text(folder / "mrq_rate_locked")) == "1"
+    cap_hz = read_amount(roots.below(_EMC_CAP)) or None
+    known_hz = [hz for hz in (cap_hz, highest_hz) if hz]
+    if _is_readable(folder / "rate") or cap_hz:
         yield Clock(
             kind="memory",
             name="EMC",
-            minimum_hz=read_amount(folder / "min_rate"),
-            maximum_hz=read_amount(folder / "max_rate"),
-            current_hz=read_amount(folder / "rate"),
+            minimum_hz=rate_hz if is_locked else read_amount(folder / "min_rate"),
+            maximum_hz=rate_hz if is_locked else min(known_hz, default=None),
+            current_hz=rate_hz,
         )
 
 

@@ -28,3 +28,14 @@ class TwinRouting(str, Enum):
 
     UNIFORM = "uniform"  # no expert of a layer is favoured
     SKEWED = "skewed"  # a few of each layer get most tokens
+
+
+class Order(str, Enum):
+    """How the runs of a plan follow one another."""
+
+    # Models, arms and pins alternate inside each prompt and repetition, each of them as often in
+    # each place and after each other one; `interleaved` keeps one order throughout.
+    COUNTERBALANCED = "counterbalanced"
+    INTERLEAVED = "interleaved"
+    RANDOMISED = "randomised"  # shuffled with the recorded seed
+    BLOCKED = "blocked"  # the study: all runs of a model together

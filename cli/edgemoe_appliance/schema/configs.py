@@ -19,6 +19,7 @@ from pydantic import Field, field_validator, model_validator
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.choices import Order
 from edgemoe_appliance.schema.resources import work_root
 from edgemoe_appliance.schema.yamlfile import YamlDocument, read_yaml, validate
 
@@ -213,6 +214,7 @@ class Target(Frozen):
     sample_hz: float = Field(gt=0, le=200)
     run_timeout_s: float = Field(gt=0)
     bandwidth_gb_s: float | None = Field(default=None, gt=0)
+    memory_bus_bits: int | None = Field(default=None, gt=0)
     study_device: Identifier | None = None
     container: ContainerProfile | None = None
     meter: OutsideMeter | None = None
@@ -398,17 +400,6 @@ class Arm(str, Enum):
         return self in (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY, Arm.PROBE_ROTATE)
 
 
-class Order(str, Enum):
-    """How the runs of a plan follow one another."""
-
-    # Models, arms and pins alternate inside each prompt and repetition, each of them as often in
-    # each place and after each other one; `interleaved` keeps one order throughout.
-    COUNTERBALANCED = "counterbalanced"
-    INTERLEAVED = "interleaved"
-    RANDOMISED = "randomised"  # shuffled with the recorded seed
-    BLOCKED = "blocked"  # the study: all runs of a model together
-
-
 class Feeds(str, Enum):
     """Which tables of the report the runs of an experiment go into."""
 
@@ -486,11 +477,16 @@ class VisitSuite(Frozen):
 
 
 class Suites(Frozen):
-    """Which experiments a command runs where none are named; `evaluate` has them by target."""
+    """Which experiments a command runs where none are named; `evaluate` has them by target.
+
+    `directions` is what full-size twins run in minutes on any machine: fewest tokens that show
+    which way a claim goes there.
+    """
 
     bench: ExperimentNames
     demo: ExperimentNames
     kick_the_tires: ExperimentNames
+    directions: tuple[Identifier, ...] = ()
     evaluate: dict[Identifier, ExperimentNames]
     visit: VisitSuite | None = None
 

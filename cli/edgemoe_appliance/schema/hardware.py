@@ -106,6 +106,12 @@ class HardwareFacts(Frozen):
     absent: dict[str, str] = Field(default_factory=dict)
 
     @property
+    def memory_clock_hz(self) -> int | None:
+        """Return the highest clock that the memory may reach, None where it was not told."""
+        found = [one.maximum_hz or one.current_hz for one in self.clocks if one.kind == "memory"]
+        return max((hz for hz in found if hz), default=None)
+
+    @property
     def software_device(self) -> str | None:
         """Return the driver that stands in for a device, None where a device computes."""
         found = [one.description for one in self.accelerators if one.is_software]

@@ -22,12 +22,12 @@ from edgemoe_appliance.schema.base import (
     Frozen,
     digest_of,
 )
+from edgemoe_appliance.schema.choices import Order
 from edgemoe_appliance.schema.configs import (
     Arm,
     EngineSource,
     Experiment,
     Identifier,
-    Order,
     Prompt,
     Sha256,
     Target,
@@ -283,6 +283,8 @@ class Plan(Frozen):
             # So has one that is told of mmap as all were.
             if tuple(engine["no_mmap_args"]) == NO_MMAP_ARGS:
                 del engine["no_mmap_args"]
+        # What a page works out with it is not what is measured.
+        del data["target"]["memory_bus_bits"]
         for model in data["models"].values():
             del model["path"]
             # What follows from the file, whose digest stands here.

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from edgemoe_appliance.schema.base import Frozen, Positive
+from edgemoe_appliance.schema.choices import Order
 from edgemoe_appliance.schema.configs import GitCommit, Identifier
 from edgemoe_appliance.schema.units import GB, GIB
 
@@ -87,12 +88,16 @@ class StatedConditions(Frozen):
     """What a study held fixed on a device, as a record of the machine can show it.
 
     `board` is a part of the device's or the processor's own name, `power_mode` the name of
-    nvpmodel's mode, `clocks_held` that no clock had room to move. What is None was not stated.
+    nvpmodel's mode, `clocks_held` that no clock had room to move, `swap` a part of the name of an
+    area that memory could be swapped to, `cooldown_s` the pause before a run. What is None was not
+    stated.
     """
 
     board: str | None = None
     power_mode: str | None = None
     clocks_held: bool = False
+    swap: str | None = None
+    cooldown_s: Positive | None = None
 
 
 class StudyDevice(Frozen):
@@ -131,7 +136,8 @@ class Procedure(Frozen):
     """How the study measured.
 
     `long_category` is the one of the equally large categories whose prompts are as long as the
-    longest class of length. `variation_limit` names the figure of the text above which a
+    longest class of length. `run_order` is how the runs of the models followed one another, None
+    where it was not stated. `variation_limit` names the figure of the text above which a
     variation would not be trusted.
     """
 
@@ -152,6 +158,7 @@ class Procedure(Frozen):
     repetitions_when_hot: int
     thermal_threshold_c: float
     cooldown_s: float
+    run_order: Order | None = None
     rss_poll_s: float
     tegrastats_hz: float
     headline_runs_per_cell: int

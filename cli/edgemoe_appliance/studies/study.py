@@ -458,6 +458,7 @@ def _of_experiments(study: Study) -> Iterator[_Reference]:
         ("suites", "bench"): suites.bench,
         ("suites", "demo"): suites.demo,
         ("suites", "kick_the_tires"): suites.kick_the_tires,
+        ("suites", "directions"): suites.directions,
     }
     for target, names in suites.evaluate.items():
         at: KeyPath = ("suites", "evaluate", target)

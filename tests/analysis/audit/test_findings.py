@@ -21,6 +21,7 @@ from edgemoe_appliance.analysis.audit import (
 from edgemoe_appliance.analysis.claims import StudyEvidence
 from edgemoe_appliance.app.judgement import audit_count_lines
 from edgemoe_appliance.schema.configs import Arm
+from edgemoe_appliance.schema.hardware import Clock
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
 from tests.analysis.claims.sessions import (
@@ -40,9 +41,10 @@ from tests.analysis.claims.sessions import (
     study,
     with_rates,
 )
-from tests.analysis.journals import FILE_BYTES, failed
+from tests.analysis.journals import FILE_BYTES, build_hardware, failed
 
 CONSISTENT, INCONSISTENT = AuditVerdict.CONSISTENT, AuditVerdict.INCONSISTENT
+MEMORY = Clock(kind="memory", name="EMC")
 SHARES = "recomputed.routing.share"
 UNDECIDED, NOT_TESTED = AuditVerdict.UNDECIDED, AuditVerdict.NOT_TESTED
 
@@ -357,6 +359,39 @@ def test_utilisation_counts_the_head_and_the_cache(tmp_path: Path) -> None:
     flops = of_parameters + 22.9 * 65536 * (12 + 128)
     assert numbers["s_mfu_parameters_pct"] == pytest.approx(100 * of_parameters / 1.25e12, rel=5e-3)
     assert numbers["s_mfu_pct"] == pytest.approx(100 * flops / 1.25e12, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("clocks", "gb_s"),
+    [
+        ((), 68.3),  # not recorded: as declared
+        ((MEMORY.model_copy(update={"current_hz": 2_133_000_000}),), 68.256),
+        # MAXN_SUPER: 3199 MHz, where the 68.3 GB/s of 15 W stayed.
+        (
+            (MEMORY.model_copy(update=dict.fromkeys(("minimum_hz", "maximum_hz"), 3_199_000_000)),),
+            102.368,
+        ),
+        # Free to move: what it may reach, not what it idles at.
+        (
+            (MEMORY.model_copy(update={"current_hz": 665_600_000, "maximum_hz": 3_199_000_000}),),
+            102.368,
+        ),
+    ],
+)
+def test_the_peak_bandwidth_follows_the_recorded_memory_clock(
+    tmp_path: Path, clocks: tuple[Clock, ...], gb_s: float
+) -> None:
+    board = build_hardware(JETSON)
+    assert board is not None
+    session = replace(
+        JETSON,
+        memory_bus_bits=128,
+        hardware=board.model_copy(update={"clocks": (*board.clocks, *clocks)}),
+    )
+    found = audited(evidence_of(tmp_path, (session, with_rates(RATES))))
+    numbers = values(found["roofline.active.A.olmoe-1b-7b"])
+    assert numbers["bandwidth_gb_s"] == pytest.approx(gb_s, rel=1e-9)
+    assert numbers["ceiling_tok_s"] == pytest.approx(gb_s * 1e9 / (FILE_BYTES[OLMOE] // 2))
 
 
 def test_without_a_bandwidth_no_roofline_is_drawn(tmp_path: Path) -> None:

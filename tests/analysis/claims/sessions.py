@@ -16,6 +16,7 @@ from edgemoe_appliance.analysis.claims import (
     SessionEvidence,
     judge_claims,
 )
+from edgemoe_appliance.schema.choices import Order
 from edgemoe_appliance.schema.configs import Arm, Experiment, Feeds
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.studies import Study, read_study
@@ -50,6 +51,7 @@ SWEEP = Experiment(
     repetitions=3,
     n_predict=256,
     threads=(4, 6, 8),
+    order=Order.BLOCKED,
 )
 RATES = {LLAMA: 33.4, QWEN: 24.6, OLMOE: 22.9, GEMMA: 15.4}
 

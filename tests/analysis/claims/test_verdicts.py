@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
-from edgemoe_appliance.analysis.claims import Scope, Verdict
+from edgemoe_appliance.analysis.audit import judgement_document
+from edgemoe_appliance.analysis.claims import Part, Scope, SessionEvidence, Verdict
+from edgemoe_appliance.analysis.claims.judging import verdict_of_parts
 from edgemoe_appliance.analysis.claims.verdicts import FAMILIES, Family
-from edgemoe_appliance.schema.configs import Feeds
-from edgemoe_appliance.schema.hardware import Accelerator, Clock, PowerMode
+from edgemoe_appliance.schema.choices import Order
+from edgemoe_appliance.schema.configs import DirectorySource, Feeds
+from edgemoe_appliance.schema.hardware import Accelerator, Clock, PowerMode, SwapArea
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
 from tests.analysis.claims.sessions import (
@@ -33,7 +37,7 @@ from tests.analysis.claims.sessions import (
     scatter,
     with_rates,
 )
-from tests.analysis.journals import FILE_BYTES, build_hardware, failed
+from tests.analysis.journals import ENGINE, FILE_BYTES, build_hardware, failed, metrics_of
 
 DECIDED = {verdict for family in FAMILIES.values() for verdict in family}
 M2_RATES = {LLAMA: 127.4, OLMOE: 114.5, QWEN: 88.0, GEMMA: 59.9}
@@ -126,37 +130,215 @@ def test_the_two_families_are_never_mixed(tmp_path: Path) -> None:
 BOARD = build_hardware(JETSON)
 
 
-@pytest.mark.parametrize(
-    ("changes", "hardware", "reason"),
-    [
-        ({}, None, "the power mode was not recorded"),
-        ({}, {"device": "NVIDIA Jetson Orin NX"}, "the board is NVIDIA Jetson Orin NX"),
-        ({}, {"power_mode": PowerMode(id=2, name="MAXN_SUPER")}, "power mode is MAXN_SUPER"),
-        ({}, {"power_mode": None}, "the power mode was not recorded"),
-        ({}, {"clocks": ()}, "whether clocks were locked was not recorded"),
-        (
-            {},
-            {"clocks": (Clock(kind="device", name="GPU", minimum_hz=1, maximum_hz=2),)},
-            "clocks were free to move (GPU)",
-        ),
-        ({"threads": 4}, {}, "4 threads, the study's are 6"),
-        ({"twin_scale": "full"}, {}, "full-scale twins ran in place of the models"),
-        ({"memory_bytes": 16 * 10**9}, {}, "16.0 GB of memory"),
-    ],
-)
-def test_a_condition_that_differs_or_was_not_recorded_leaves_a_direction(
-    tmp_path: Path,
-    changes: dict[str, object],
-    hardware: dict[str, object] | None,
-    reason: str,
-) -> None:
+GPU_IS_FREE = Clock(kind="device", name="GPU", minimum_hz=1, maximum_hz=2)
+SWAP_FILE = SwapArea(name="/mnt/swapfile", size_bytes=10**9, used_bytes=0, priority=-2)
+NO_SWAPS = {"absent": {"swap": "/proc/swaps cannot be read"}, "swap": ()}
+# What is not recorded in an end: the engine's account of older versions, the first pause.
+ON_CPU = {"devices": ("CPU",), "layers_offloaded": 0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """One condition otherwise than the study's: what a session holds, and what is said of it."""
+
+    condition: str
+    reason: str
+    synthetic: Mapping[str, Any] = field(default_factory=dict)
+    hardware: Mapping[str, Any] | None = field(default_factory=dict)
+    engine: Mapping[str, Any] | None = field(default_factory=dict)
+    cooldown_s: float | None = 30.1
+
+
+DIFFERS = [
+    Recorded(
+        condition="board",
+        hardware={"device": "NVIDIA Jetson Orin NX"},
+        reason="the board is NVIDIA Jetson Orin NX, the study's Orin Nano",
+    ),
+    Recorded(
+        condition="board", hardware={"device": None}, reason="the board is Synthetic CPU, the"
+    ),
+    Recorded(
+        condition="power mode",
+        hardware={"power_mode": PowerMode(id=2, name="MAXN_SUPER")},
+        reason="the power mode is MAXN_SUPER, the study's 15W",
+    ),
+    Recorded(
+        condition="power mode",
+        hardware={"power_mode": PowerMode(id=3, name="115W")},
+        reason="the power mode is 115W",
+    ),
+    Recorded(
+        condition="power mode",
+        hardware={"power_mode": None},
+        reason="the power mode was not recorded; the study's is 15W",
+    ),
+    Recorded(
+        condition="power mode",
+        hardware={"power_mode": PowerMode(id=0, name=None)},
+        reason="the power mode was not recorded",
+    ),
+    Recorded(
+        condition="clocks",
+        hardware={"clocks": (GPU_IS_FREE,)},
+        reason="the clocks are free to move (GPU), the study's locked",
+    ),
+    Recorded(
+        condition="clocks",
+        hardware={"clocks": ()},
+        reason="the clocks were not recorded; the study's are locked",
+    ),
+    Recorded(
+        condition="memory", synthetic={"memory_bytes": 16 * 10**9}, reason="16.0 GB of memory"
+    ),
+    Recorded(
+        condition="swap",
+        hardware={"swap": (SWAP_FILE,)},
+        reason="the swap is /mnt/swapfile, the study's zram",
+    ),
+    Recorded(condition="swap", hardware={"swap": ()}, reason="the swap is none, the study's zram"),
+    Recorded(
+        condition="swap",
+        hardware=NO_SWAPS,
+        reason="the swap was not recorded; the study's is zram",
+    ),
+    Recorded(
+        condition="engine",
+        synthetic={"source": DirectorySource(kind="directory", path="$CACHE")},
+        reason="the engine is llama.cpp b4447, the study's b4404",
+    ),
+    Recorded(
+        condition="backend",
+        engine=ON_CPU | {"layers_offloaded": 17},
+        reason="the backend is CPU, the study's CUDA",
+    ),
+    Recorded(
+        condition="backend",
+        engine={"devices": ()},
+        reason="the backend is the processor alone, the study's CUDA",
+    ),
+    Recorded(
+        condition="backend", engine=None, reason="the backend was not recorded; the study's is CUDA"
+    ),
+    Recorded(
+        condition="layers",
+        engine={"layers_offloaded": 12},
+        reason="the layers on the accelerator are 12 of 17, the study's all",
+    ),
+    Recorded(
+        condition="layers",
+        engine={"layers_offloaded": None},
+        reason="the layers on the accelerator were not recorded",
+    ),
+    Recorded(
+        condition="model files",
+        synthetic={"model_sha256": {LLAMA: "5" * 64}},
+        reason="the model files are Llama-3.2-1B 555555555555, the study's those named by digest",
+    ),
+    Recorded(
+        condition="twins",
+        synthetic={"twin_scale": "full"},
+        reason="full-scale twins ran in place of the models",
+    ),
+    Recorded(
+        condition="run order",
+        synthetic={"order": Order.COUNTERBALANCED},
+        reason="the run order is models in turn, the study's all runs of a model together",
+    ),
+    Recorded(
+        condition="cool-down",
+        cooldown_s=2.0,
+        reason="the cool-down is 2 s at least, 2 s in the median, the study's 30 s",
+    ),
+    Recorded(condition="cool-down", cooldown_s=300.0, reason="the cool-down is 300 s at least"),
+    Recorded(
+        condition="cool-down",
+        cooldown_s=None,
+        reason="the cool-down was not recorded; the study's is 30 s",
+    ),
+    Recorded(
+        condition="procedure", synthetic={"threads": 4}, reason="the threads are 4, the study's 6"
+    ),
+    Recorded(
+        condition="procedure",
+        synthetic={"n_predict": 128},
+        reason="runs generate 128 tokens, the study's 256",
+    ),
+    Recorded(
+        condition="procedure",
+        synthetic={"prompt_scale": 0.5},
+        reason="prompts are cut to 50 % of their words",
+    ),
+    Recorded(condition="all of the machine", hardware=None, reason="the swap was not recorded"),
+]
+
+
+def session_of(recorded: Recorded, root: Path) -> SessionEvidence:
     assert BOARD is not None
-    recorded = None if hardware is None else BOARD.model_copy(update=hardware)
-    synthetic = replace(JETSON, **changes, cpu_model="Synthetic CPU", hardware=recorded)  # type: ignore[arg-type]
-    found = judged(evidence_of(tmp_path, (synthetic, with_rates(RATES))))["c2"]
+    hardware = recorded.hardware
+    synthetic = replace(
+        JETSON,
+        **{"cpu_model": "Synthetic CPU", **recorded.synthetic},
+        hardware=None if hardware is None else BOARD.model_copy(update=dict(hardware)),
+    )
+    told = recorded.engine
+    engine = None if told is None else ENGINE.model_copy(update=dict(told))
+    pause = {} if recorded.cooldown_s is None else {"cooldown_s": recorded.cooldown_s}
+
+    def ends(spec: RunSpec) -> dict[str, Any]:
+        metrics = metrics_of(spec) | {"gen_tok_s": RATES[spec.model] * scatter(spec)} | pause
+        return {"engine": engine, "metrics": metrics}
+
+    return evidence_of(root, (synthetic, with_rates(RATES)), ends=ends)
+
+
+@pytest.mark.parametrize("recorded", DIFFERS, ids=lambda each: f"{each.condition}: {each.reason}")
+def test_a_condition_that_differs_or_was_not_recorded_leaves_a_direction(
+    tmp_path: Path, recorded: Recorded
+) -> None:
+    found = judged(session_of(recorded, tmp_path))["c2"]
     assert (found.verdict, found.scope) == (Verdict.SAME_DIRECTION, Scope.DIRECTION)
-    assert any(reason in each for each in found.scope_reasons), found.scope_reasons
-    assert reason in found.reading
+    assert any(recorded.reason in each for each in found.scope_reasons), found.scope_reasons
+    assert recorded.reason in found.reading
+
+
+MARKED = {
+    "full-size random twins": Recorded(
+        condition="twins", synthetic={"twin_scale": "full"}, reason="full-scale twins ran"
+    ),
+    "another engine build": Recorded(
+        condition="engine",
+        synthetic={"source": DirectorySource(kind="directory", path="$CACHE")},
+        reason="the engine is llama.cpp b4447",
+    ),
+    "a GPU target that ran on the CPU": Recorded(
+        condition="backend", engine=ON_CPU, reason="the backend is CPU"
+    ),
+    "a board whose clocks float": Recorded(
+        condition="clocks", hardware={"clocks": (GPU_IS_FREE,)}, reason="the clocks are free"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MARKED)
+def test_none_of_these_gives_an_unmarked_verdict(tmp_path: Path, kind: str) -> None:
+    recorded = MARKED[kind]
+    found = judged(session_of(recorded, tmp_path))
+    of_files = {"c18", "c29", "c38"}  # decided by the model files, on any hardware
+    under_conditions = set(FAMILIES[Family.CONDITIONS])
+    tested = [each for each in found.values() if each.verdict is not Verdict.NOT_TESTED]
+    assert len(tested) > 5
+    for each in tested:
+        if each.id not in of_files:
+            assert each.verdict not in under_conditions, each.id
+            assert any(recorded.reason in reason for reason in each.scope_reasons), each.id
+
+
+def test_every_condition_as_declared_gives_a_verdict(tmp_path: Path) -> None:
+    evidence = session_of(Recorded(condition="none", reason=""), tmp_path)
+    (place,) = evidence.places(Feeds.HEADLINE)
+    assert place.shortfalls == ()
+    assert judged(evidence)["c2"].verdict is Verdict.REPRODUCED
 
 
 def test_what_other_hardware_cannot_tell_is_not_tested_there(tmp_path: Path) -> None:
@@ -360,3 +542,40 @@ def test_the_sensor_widens_energies_and_peaks(
     each = share * 1.645 / 2
     assert peak.value - peak.low == pytest.approx(13 * each, abs=1e-6)
     assert (ratio.value - ratio.low) / ratio.value >= math.hypot(each, each)
+
+
+def part_of(verdict: Verdict) -> Part:
+    return Part(verdict=verdict, scope=Scope.FULL, where="", asked="", numbers=(), reading="")
+
+
+HOLDS, FAILS, IS_OPEN = Verdict.REPRODUCED, Verdict.NOT_REPRODUCED, Verdict.INCONCLUSIVE
+UNTESTED = Verdict.NOT_TESTED
+
+
+@pytest.mark.parametrize(
+    ("parts", "verdict"),
+    [
+        ([HOLDS] * 6, HOLDS),
+        ([HOLDS] * 5 + [FAILS], FAILS),
+        ([HOLDS] * 5 + [IS_OPEN], IS_OPEN),
+        # One part of six decides nothing, whatever it is.
+        ([FAILS] + [UNTESTED] * 5, UNTESTED),
+        ([IS_OPEN] + [UNTESTED] * 5, UNTESTED),
+        ([HOLDS] + [UNTESTED] * 5, UNTESTED),
+        ([FAILS, HOLDS, HOLDS] + [UNTESTED] * 3, FAILS),
+        # All of them must hold, so what is missing leaves a claim untested that none contradicts.
+        ([HOLDS] * 5 + [UNTESTED], UNTESTED),
+    ],
+)
+def test_few_of_several_parts_decide_nothing(parts: list[Verdict], verdict: Verdict) -> None:
+    assert verdict_of_parts([part_of(each) for each in parts]) is verdict
+
+
+def test_a_claim_says_how_many_of_its_parts_were_tested(tmp_path: Path) -> None:
+    found = judged(evidence_of(tmp_path, (JETSON, with_rates(RATES))))["c7"]
+    tested = sum(part.verdict is not UNTESTED for part in found.parts)
+    assert 0 < tested < len(found.parts)
+    assert f"{tested} of {len(found.parts)} parts" in found.reading
+    assert f"({tested} of {len(found.parts)} parts tested)" in found.brief
+    (entry,) = judgement_document((found,), ())["claims"]
+    assert entry["parts_tested"] == tested

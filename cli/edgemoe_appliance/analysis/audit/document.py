@@ -8,7 +8,7 @@ from typing import Any
 
 from edgemoe_appliance.analysis.audit.findings import AuditFinding, CauseFindings, by_cause
 from edgemoe_appliance.analysis.claims.estimates import Basis
-from edgemoe_appliance.analysis.claims.verdicts import ClaimVerdict, Number, Part
+from edgemoe_appliance.analysis.claims.verdicts import ClaimVerdict, Number, Part, Verdict
 
 # More digits than any figure here has; fewer than another processor's sums could change.
 _DIGITS = 10
@@ -46,6 +46,7 @@ def _claim(verdict: ClaimVerdict) -> dict[str, Any]:
         "cautions": list(verdict.cautions),
         "undermined_by": [each.model_dump(mode="json") for each in verdict.undermined_by],
         "missing": list(verdict.missing),
+        "parts_tested": sum(part.verdict is not Verdict.NOT_TESTED for part in verdict.parts),
         "parts": [_part(part) for part in verdict.parts],
     }
 

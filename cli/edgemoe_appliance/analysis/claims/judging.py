@@ -51,6 +51,8 @@ _OPENINGS = {
     Verdict.NOT_TESTED: "Not tested",
 }
 _MOST_TOLD = 4
+# Of a claim of several parts so many must have been tested: one of six decides nothing.
+_LEAST_TESTED = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +119,7 @@ def _judge(evidence: Evidence, claim_id: str, claim: Claim) -> ClaimVerdict:
     answered = {a.key: a for a in (_answer(evidence, question, named) for question in asked)}
     parts = tuple(each.part for each in answered.values())
     stages = [each.stage for each in answered.values() if each.stage is not None]
-    verdict = next(v for v in _WORST_FIRST if any(part.verdict is v for part in parts))
+    verdict = verdict_of_parts(parts)
     scope = _joint_scope(parts)
     family = _family(evidence, scope)
     return ClaimVerdict(
@@ -136,6 +138,18 @@ def _judge(evidence: Evidence, claim_id: str, claim: Claim) -> ClaimVerdict:
         cautions=tuple(dict.fromkeys(c for stage in stages for c in stage.cautions)),
         missing=tuple(dict.fromkeys(part.missing for part in parts if part.missing)),
     )
+
+
+def verdict_of_parts(parts: Sequence[Part]) -> Verdict:
+    """Return the worst verdict of the parts; where few of them were tested nothing is decided."""
+    tested = _tested(parts)
+    if len(tested) < _LEAST_TESTED * len(parts):
+        return Verdict.NOT_TESTED
+    return next(v for v in _WORST_FIRST if any(part.verdict is v for part in parts))
+
+
+def _tested(parts: Sequence[Part]) -> list[Part]:
+    return [part for part in parts if part.verdict is not Verdict.NOT_TESTED]
 
 
 def _family(evidence: Evidence, scope: Scope) -> Family:
@@ -332,6 +346,9 @@ def _brief(verdict: Verdict, parts: Sequence[Part]) -> str:
     if verdict is Verdict.INCONCLUSIVE and _by_rounding(deciding):
         settled = " (the printed digits leave it open)"
     others = f" (and {len(deciding) - 1} more)" if len(deciding) > 1 else ""
+    tested = len(_tested(parts))
+    if 0 < tested < len(parts):
+        others += f" ({tested} of {len(parts)} parts tested)"
     return f"{first.brief}{settled}{others}"
 
 
@@ -343,14 +360,15 @@ def _reading(
     told = list(dict.fromkeys(part.reading for part in deciding))
     if len(told) > _MOST_TOLD:
         told[_MOST_TOLD:] = [f"and {len(told) - _MOST_TOLD} more like these"]
-    tested = sum(part.verdict is not Verdict.NOT_TESTED for part in parts)
+    tested = _tested(parts)
     counted = ""
     if len(deciding) < len(parts):
         counted = f" ({len(deciding)} of {len(parts)} parts)"
     sentences = [f"{_OPENINGS[verdict.within(family)]}{counted}: {joined(told)}."]
-    if verdict is Verdict.NOT_TESTED and tested:
-        held = "was tested and holds" if tested == 1 else "were tested and hold"
-        sentences.append(f"{tested} of {len(parts)} parts {held}.")
+    if len(tested) < len(parts) and tested:
+        were = "was tested" if len(tested) == 1 else "were tested"
+        decided = ", which decides nothing" if verdict is Verdict.NOT_TESTED else ""
+        sentences.append(f"{len(tested)} of {len(parts)} parts {were}{decided}.")
     if verdict is Verdict.INCONCLUSIVE and _by_rounding(deciding):
         sentences.append("The printed digits leave it open.")
     more = joined([part.more_runs.text for part in deciding if part.more_runs is not None])

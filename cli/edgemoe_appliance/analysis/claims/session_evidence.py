@@ -33,9 +33,9 @@ from edgemoe_appliance.analysis.conditions import (
     pools,
     sample_of,
     sums_sample,
-    unmet_conditions,
     with_prompts_of,
 )
+from edgemoe_appliance.analysis.declared import is_machine_as_declared, unmet_conditions
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.statistics import Absent, Sample, against_best
 from edgemoe_appliance.analysis.table_model import Source
@@ -115,7 +115,7 @@ class SessionEvidence:
         if term.quantity is Quantity.PHYSICAL_MEMORY:
             return exact(setting.host.memory_bytes)
         if term.quantity is Quantity.BANDWIDTH:
-            return bandwidth_of(setting.target)
+            return bandwidth_of(setting.target, setting.hardware)
         if term.quantity is Quantity.PEAK_FLOPS:
             return self._peak_flops(place)
         if term.quantity is Quantity.THREAD_LOSS:
@@ -238,7 +238,8 @@ class SessionEvidence:
         return sample if isinstance(sample, Absent) else mean_estimate(sample)
 
     def _peak_flops(self, place: Place) -> Estimate | Absent:
-        if place.device is None or place.shortfalls:
+        pool = next(iter(self._of(place).pools.values()))
+        if place.device is None or not is_machine_as_declared(pool, self.study):
             return Absent(reason="the peak arithmetic rate of this hardware is not declared")
         peaks = self.study.peaks.get(place.device)
         if peaks is None:
