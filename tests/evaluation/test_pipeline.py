@@ -13,6 +13,7 @@ from edgemoe_appliance.errors import HostError, MeasureError, RunFailedError
 from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId
 from edgemoe_appliance.evaluation.pipeline import Performance
 from edgemoe_appliance.evaluation.request import Evaluation, EvaluationOptions, resolve
+from edgemoe_appliance.evaluation.state import read_present
 from edgemoe_appliance.evaluation.summary import ending_lines
 from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.findings import Finding, Level
@@ -97,6 +98,21 @@ def test_it_goes_on_where_it_was(performance: Performance, folders: Folders) -> 
     assert len(ends) == 36
     assert launcher.launches == 2
     assert again.verdicts == done.verdicts
+
+
+def test_several_sessions_are_measured_judged_together_and_archived_each(
+    performance: Performance, study: Study, folders: Folders
+) -> None:
+    performance.evaluation = replace(performance.evaluation, sessions=2)
+    names = performance.evaluation.session_names
+    before = read_present(performance.evaluation, study, folders, cores=2)
+    launcher = StandInLauncher()
+    done = performance.run(StandInRuntime(launcher), ())
+    assert launcher.launches == 2
+    assert [receipt.path for receipt in done.archived] == [folders.archive_of(n) for n in names]
+    after = read_present(performance.evaluation, study, folders, cores=2)
+    assert (len(before.runs_left), before.runs_done) == (72, 0)
+    assert (len(after.runs_left), after.runs_done) == (0, 72)
 
 
 def test_runs_that_ended_badly_are_archived_all_the_same(performance: Performance) -> None:

@@ -2,10 +2,14 @@ from dataclasses import replace
 
 import pytest
 
+from edgemoe_appliance.bench.prepare import chosen_experiments
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EvaluationConfig
+from edgemoe_appliance.evaluation.forecast import LargerTwins
 from edgemoe_appliance.evaluation.request import EvaluationOptions, resolve
-from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
+from edgemoe_appliance.evaluation.setup import Room, larger_command, why_not_larger
+from edgemoe_appliance.schema.choices import Order, RuntimeKind, TwinScale
+from edgemoe_appliance.schema.units import GB
 from edgemoe_appliance.studies import Study
 
 
@@ -21,6 +25,10 @@ from edgemoe_appliance.studies import Study
         (EvaluationOptions(kick_the_tires=True), "kick-the-tires-thin-twins"),
         (EvaluationOptions(kick_the_tires=True, twins=TwinScale.TINY), "kick-the-tires-tiny-twins"),
         (EvaluationOptions(session="mine"), "mine"),
+        (
+            EvaluationOptions(kick_the_tires=True, twins=TwinScale.FULL),
+            "kick-the-tires-full-twins",
+        ),
         (EvaluationOptions(pin="b4447"), "evaluate-host-b4447"),
         (EvaluationOptions(kick_the_tires=True, pin="b11312"), "kick-the-tires-b11312-thin-twins"),
         (EvaluationOptions(experiments=("efficiency", "smoke")), "evaluate-host-efficiency-smoke"),
@@ -50,6 +58,7 @@ def test_equal_questions_get_equal_sessions(
         (EvaluationOptions(kick_the_tires=True, experiments=("smoke",)), "experiments of its own"),
         (EvaluationOptions(experiments=("nothing",)), "unknown experiment 'nothing'"),
         (EvaluationOptions(pin="b1"), "unknown pin 'b1'"),
+        (EvaluationOptions(minutes=20), "--minutes says nothing without --kick-the-tires"),
     ],
 )
 def test_what_cannot_be_asked(
@@ -87,3 +96,78 @@ def test_the_pin_is_the_one_that_was_asked_for(
 ) -> None:
     assert resolve(EvaluationOptions(pin=pin), study, config).bench.pin == pin
     assert resolve(EvaluationOptions(kick_the_tires=True, pin=pin), study, config).bench.pin == pin
+
+
+def test_several_sessions_are_numbered(study: Study, config: EvaluationConfig) -> None:
+    three = resolve(EvaluationOptions(sessions=3, session="mine"), study, config)
+    assert three.session_names == ("mine-1", "mine-2", "mine-3")
+    assert resolve(EvaluationOptions(session="mine"), study, config).session_names == ("mine",)
+
+
+@pytest.mark.parametrize(
+    ("asked", "order"),
+    [
+        (EvaluationOptions(), None),  # the experiments' own
+        (EvaluationOptions(target="jetson"), Order.BLOCKED),  # the study's, on its device
+        (EvaluationOptions(target="jetson", order=Order.RANDOMISED), Order.RANDOMISED),
+        (EvaluationOptions(order=Order.BLOCKED), Order.BLOCKED),
+    ],
+)
+def test_on_a_device_of_the_study_runs_follow_one_another_as_there(
+    asked: EvaluationOptions, order: Order | None, study: Study, config: EvaluationConfig
+) -> None:
+    request = resolve(asked, study, config).bench
+    assert request.order is order
+    orders = {each.order for each in chosen_experiments(study, request).values()}
+    assert orders == ({order} if order else {Order.COUNTERBALANCED})
+
+
+def test_full_size_twins_run_what_shows_directions(study: Study, config: EvaluationConfig) -> None:
+    full = resolve(EvaluationOptions(kick_the_tires=True, twins=TwinScale.FULL), study, config)
+    assert full.bench.experiments == study.suites.directions
+    none = replace(study, suites=study.suites.model_copy(update={"directions": ()}))
+    full = resolve(EvaluationOptions(kick_the_tires=True, twins=TwinScale.FULL), none, config)
+    assert full.bench.experiments == study.suites.kick_the_tires
+
+
+NEEDED = LargerTwins(
+    command="evaluate", machine_s=600, disk_bytes=8 * GB, memory_bytes=6 * GB, reason=""
+)
+
+
+@pytest.mark.parametrize(
+    ("disk_gb", "memory_gb", "machine_s", "minutes", "reason"),
+    [
+        (20, 16, 600, 20, ""),
+        (20, 16, 600, 10, ""),
+        (20, 16, 601, 10, "10 min were allowed"),
+        (20, 16, 600, None, "no time was allowed for it, see --minutes"),
+        (20, 16, None, 20, "the time it takes is not known"),
+        (8.5, 16, 600, 20, "8.50 GB of disk are free"),
+        (20, 5.9, 600, 20, "5.90 GB of memory are free"),
+    ],
+)
+def test_full_size_twins_are_taken_where_there_is_room_and_time(
+    disk_gb: float,
+    memory_gb: float,
+    machine_s: float | None,
+    minutes: float | None,
+    reason: str,
+) -> None:
+    needed = replace(NEEDED, machine_s=machine_s)
+    room = Room(disk_bytes=disk_gb * GB, memory_bytes=memory_gb * GB)
+    found = replace(needed, reason=why_not_larger(needed, room, minutes))
+    assert found.reason == reason
+    assert found.is_taken is (reason == "")
+    assert "8.00 GB of disk and 6.00 GB of memory" in found.text
+    if reason:
+        assert found.text.startswith("What shows directions on this machine: evaluate")
+        assert f"Not done here: {reason}." in found.text
+
+
+def test_the_command_for_directions_keeps_what_was_asked() -> None:
+    asked = EvaluationOptions(kick_the_tires=True, pin="b4447", sessions=3, portable=True)
+    assert larger_command(asked) == (
+        "edgemoe-appliance evaluate --kick-the-tires --twins full --pin b4447 --portable "
+        "--sessions 3"
+    )
