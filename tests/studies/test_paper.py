@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.choices import Order
 from edgemoe_appliance.studies import Study, read_study
 from edgemoe_appliance.studies.paper import StudyTable
 
@@ -280,6 +281,7 @@ def test_the_procedure(study: Study) -> None:
         "repetitions_when_hot": 5,
         "thermal_threshold_c": 60,
         "cooldown_s": 30,
+        "run_order": Order.BLOCKED,
         "rss_poll_s": 0.2,
         "tegrastats_hz": 10,
         "headline_runs_per_cell": 45,
