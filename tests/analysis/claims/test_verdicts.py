@@ -324,10 +324,11 @@ MARKED = {
 def test_none_of_these_gives_an_unmarked_verdict(tmp_path: Path, kind: str) -> None:
     recorded = MARKED[kind]
     found = judged(session_of(recorded, tmp_path))
-    of_files = {"c18", "c29", "c38"}  # decided by the model files, on any hardware
+    # Decided by the files of the models, on any hardware: twins have none.
+    of_files = set() if kind == "full-size random twins" else {"c18", "c29", "c38a", "c38b", "c41"}
     under_conditions = set(FAMILIES[Family.CONDITIONS])
     tested = [each for each in found.values() if each.verdict is not Verdict.NOT_TESTED]
-    assert len(tested) > 5
+    assert len(tested) >= 5
     for each in tested:
         if each.id not in of_files:
             assert each.verdict not in under_conditions, each.id
