@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,12 +19,38 @@ from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Configs, read_configs
 from edgemoe_appliance.schema.plan import EngineBuild, PlannedModel
 from edgemoe_appliance.schema.resources import resource_folder
+from tests.needs import lacking_line
 
 # What a shell without job control runs in the background ignores interrupts, and so would every
 # program that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # What nohup runs ignores hang-ups.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+# Rooms whose tests share what takes long to prepare: one worker runs all of them.
+_WHOLE_ROOMS = re.compile(r"tests/(archive|hostile|models)/")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say at the start what this machine lacks, and which tests will be skipped for it."""
+    selected = str(config.getoption("markexpr"))
+    return lacking_line(re.findall(r"not (\w+)", selected))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker whole files, or whole rooms, so that nothing is prepared twice."""
+    from xdist.scheduler import (  # type: ignore[import-untyped]  # noqa: PLC0415
+        LoadScopeScheduling,
+    )
+
+    def scope_of(nodeid: str) -> str:
+        room = _WHOLE_ROOMS.match(nodeid)
+        return room[0] if room else nodeid.split("::", 1)[0]
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = scope_of
+    return scheduler
 
 
 @dataclass(frozen=True, kw_only=True)
