@@ -129,14 +129,16 @@ class RunRows(Rows):
 
     @cached_property
     def _by_prompt(self) -> _PromptOrder:
+        return _PromptOrder(**self.kept("by prompt", self._read_by_prompt))
+
+    def _read_by_prompt(self) -> Mapping[str, Ints]:
         found = self.ask(
             "SELECT sent, place, session FROM chosen ORDER BY sent, repetition, run_id, place"
         )
         sent, starts = np.unique(found["sent"].to_numpy(), return_index=True)
         order = np.searchsorted(self.integers("place"), found["place"].to_numpy())
-        return _PromptOrder(
-            order=order, sent=sent, starts=starts, sessions=_numbered(found["session"])
-        )
+        sessions = _numbered(found["session"])
+        return {"order": order, "sent": sent, "starts": starts, "sessions": sessions}
 
 
 def _numbered(sessions: pd.Series[str]) -> Ints:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import shutil
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, TypeVar
 
 import duckdb
 import numpy as np
@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 
 ColumnKind = Literal["text", "integer", "number", "flag"]
 StoredValue: TypeAlias = str | int | float | bool | None
+ResultT = TypeVar("ResultT")
 
 # What the engine may hold in memory; beyond it, it works from its file.
 MEMORY_LIMIT = "512MB"
 THREADS = 2
+# Of what was read, as much is kept for whoever asks again: tables, claims and audits choose alike.
+KEPT_BYTES = 64_000_000
 # Rows that are written to CSV at once: some 30 MB of text.
 EXPORT_ROWS = 20_000
 _TYPES: Mapping[ColumnKind, str] = {
@@ -83,6 +86,8 @@ class Store:
 
     def __init__(self, shapes: Sequence[TableShape]) -> None:
         """Open an empty store that takes rows of these shapes."""
+        self._kept: dict[Hashable, Any] = {}
+        self._kept_bytes = 0
         opened = ExitStack()
         weakref.finalize(self, opened.close)
         self._folder = _private_folder(opened)
@@ -108,6 +113,19 @@ class Store:
         """Run a statement; values stand for its question marks and are never part of its text."""
         with _told_as_host_errors(self._folder):
             return self._engine.execute(sql, list(values))
+
+    def kept(self, key: Hashable, read: Callable[[], Mapping[str, NDArray[Any]]]) -> Any:
+        """Return what is read, from an earlier time where it was kept: rows no longer change."""
+        if key in self._kept:
+            return self._kept[key]
+        found = read()
+        for values in found.values():
+            values.flags.writeable = False
+        n_bytes = sum(values.nbytes for values in found.values())
+        if self._kept_bytes + n_bytes <= KEPT_BYTES:
+            self._kept[key] = found
+            self._kept_bytes += n_bytes
+        return found
 
     def close_loading(self) -> None:
         """Make what was added permanent for the life of the store."""
@@ -140,6 +158,15 @@ class Rows:
     def __len__(self) -> int:
         """Return how many rows these are."""
         return self._count
+
+    def kept(
+        self, what: Hashable, read: Callable[[], Mapping[str, NDArray[Any]]]
+    ) -> Mapping[str, NDArray[Any]]:
+        """Return arrays read from these rows, which equal rows of the store share unchanged."""
+        values = tuple(tuple(v) if isinstance(v, list) else v for v in self.values)
+        key = (self.shape.name, self.conditions, values, what)
+        found: Mapping[str, NDArray[Any]] = self.store.kept(key, read)
+        return found
 
     def where(self, **equal: StoredValue) -> Self:
         """Return the rows whose columns have these values; None is a missing one."""
@@ -214,16 +241,26 @@ class Rows:
 
     def all_numbers(self, columns: Sequence[str]) -> Mapping[str, NDArray[np.float64]]:
         """Return columns of numbers, NaN where missing, without the cost of a frame."""
-        found = self._select(", ".join(map(self._quoted, columns)), _IN_ORDER).fetchnumpy()
-        return {
-            name: np.asarray(np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan))
-            for name, values in found.items()
-        }
+        names = ", ".join(map(self._quoted, columns))
+
+        def read() -> Mapping[str, NDArray[np.float64]]:
+            found = self._select(names, _IN_ORDER).fetchnumpy()
+            return {
+                name: np.array(np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan))
+                for name, values in found.items()
+            }
+
+        return self.kept(names, read)
 
     def integers(self, column: str) -> NDArray[np.int64]:
         """Return a column of whole numbers."""
-        found = self._select(f"{self._quoted(column)} AS x", _IN_ORDER).fetchnumpy()["x"]
-        return np.asarray(found, dtype=np.int64)
+        asked = f"{self._quoted(column)} AS x"
+
+        def read() -> Mapping[str, NDArray[np.int64]]:
+            found = self._select(asked, _IN_ORDER).fetchnumpy()
+            return {"x": np.array(found["x"], dtype=np.int64)}
+
+        return self.kept(asked, read)["x"]
 
     def counts(self, *by: str) -> pd.DataFrame:
         """Return how many rows (`n`) there are of each combination, in the order they appear in."""
@@ -269,8 +306,10 @@ class Rows:
 
     @cached_property
     def _count(self) -> int:
-        (count,) = self._select("count(*)").fetchall()[0]
-        return int(count)
+        def read() -> Mapping[str, NDArray[np.int64]]:
+            return {"n": np.array(self._select("count(*)").fetchall()[0], dtype=np.int64)}
+
+        return int(self.kept("count", read)["n"][0])
 
     def _and(self, condition: str, *values: StoredValue | list[int]) -> Self:
         return replace(

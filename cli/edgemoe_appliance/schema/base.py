@@ -23,6 +23,8 @@ class Frozen(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
+        # A program reads few of the kinds of documents there are: each costs when first read.
+        defer_build=True,
         allow_inf_nan=False,
         protected_namespaces=(),
         json_schema_serialization_defaults_required=True,
