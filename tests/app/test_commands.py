@@ -41,6 +41,7 @@ def test_the_version_is_told() -> None:
         (("bench", "--until-precise", "0%"), 2, ("cannot be kept", "above 0")),
         (("bench", "--until-precise", "2%", "--at-most", "1"), 2, ("cannot be kept",)),
         (("bench", "--at-most", "5"), 2, ("says nothing without --until-precise",)),
+        (("report", "--figures", "svg,gif"), 2, ("'gif'", "svg, png, pdf")),
         (("build", "--pin", "b1"), 2, ("'b1' is not a pin", "b4404")),
         (("report", "no-such-session"), 7, ("no such session",)),
         (("claims", "no-such-session"), 7, ("no such session",)),

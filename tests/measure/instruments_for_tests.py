@@ -19,7 +19,7 @@ from edgemoe_appliance.measure.power.interface import (
     Rail,
     RailRole,
 )
-from edgemoe_appliance.measure.tree import TreeReading
+from edgemoe_appliance.measure.tree import TreeReading, UnparsedTree
 from edgemoe_appliance.schema.configs import PowerSource
 from edgemoe_appliance.schema.metrics import Unit
 
@@ -47,12 +47,12 @@ class Tree:
         self.closed = False
         self.fails_at = fails_at
 
-    def read(self) -> TreeReading | None:
+    def read(self) -> UnparsedTree:
         assert not self.closed
         self.reads += 1
         if self.reads == self.fails_at:
             raise RuntimeError("broken")
-        return TreeReading(
+        reading = TreeReading(
             processes=1,
             rss_bytes=self.reads,
             anon_bytes=None,
@@ -62,6 +62,7 @@ class Tree:
             high_water_bytes=None,
             cpu_s=None,
         )
+        return lambda: reading
 
     def close(self) -> None:
         self.closed = True

@@ -1,4 +1,5 @@
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,14 @@ from edgemoe_appliance.measure.power.interface import PowerReading
 from edgemoe_appliance.measure.readings import percentile
 from edgemoe_appliance.measure.sampler import Sampler, next_due_ns
 from edgemoe_appliance.schema.configs import PowerSource
-from tests.measure.instruments_for_tests import Meter, Tree, a_heat, discovery, some_instruments
+from tests.measure.instruments_for_tests import (
+    Host,
+    Meter,
+    Tree,
+    a_heat,
+    discovery,
+    some_instruments,
+)
 
 
 def test_samples_come_at_the_rate_and_in_order() -> None:
@@ -101,6 +109,26 @@ def test_rare_things_are_read_at_both_ends_and_seldom_between(tmp_path: Path) ->
         {"cpu-throttle": 2},
     ]
     assert len(report.counters) == 2
+
+
+def test_slow_things_are_read_when_it_matters_and_seldom_between() -> None:
+    host = Host()
+    sampler = Sampler(some_instruments(host=host), period_s=0.01)
+    sampler.start()
+    sampler.attach(Tree())
+    deadline = time.monotonic() + 20
+    while len(sampler.report().samples) < 12 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    sampler.close()
+    samples = sampler.report().samples
+    out_of_step = [sample for sample in samples if sample.late_ns is None]
+    assert all(sample.host is not None for sample in out_of_step)
+    read = [sample for sample in samples if sample.host is not None]
+    assert host.reads == len(read)
+    # Those of the thread are half a second apart, or later.
+    own = [sample.t_mono_ns for sample in read if sample.late_ns is not None]
+    assert all(later - earlier > 4e8 for earlier, later in pairwise(own))
+    assert len(samples) - len(read) > 0
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**10), st.integers(1, 10**9))

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgemoe_appliance.report.drawing import (
+    FILE_KINDS,
+    Drawing,
     FileKind,
     Line,
     LineChart,
@@ -118,6 +120,15 @@ def test_a_hostile_name_is_drawn_as_it_is(chart: RowChart | LineChart) -> None:
     assert HOSTILE.replace(" ", "") in "".join(texts).replace(" ", "")
     assert draw(chart, MODELS, "one", "png").startswith(b"\x89PNG")
     assert draw(chart, MODELS, "one", "pdf").startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("kinds", [*itertools.permutations(FILE_KINDS)])
+def test_a_drawing_is_the_same_file_whatever_was_saved_of_it_before(
+    kinds: tuple[FileKind, ...],
+) -> None:
+    drawing = Drawing(row_chart(), MODELS, "one")
+    for kind in kinds:
+        assert drawing.as_file(kind) == draw(row_chart(), MODELS, "one", kind)
 
 
 def test_a_themed_svg_has_no_colour_of_its_own() -> None:

@@ -25,6 +25,7 @@ from edgemoe_appliance.report import (
     render_reference_report,
     write_report,
 )
+from edgemoe_appliance.report.drawing import FILE_KINDS
 from edgemoe_appliance.report.material import build_material
 from edgemoe_appliance.report.render import render_files, render_page
 from edgemoe_appliance.schema.plan import RunSpec
@@ -112,7 +113,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, study: Study) -> ReportPath
     loaded = load_sessions([write_session(folder / "raw", Synthetic(), some_trouble)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resampling, "RESAMPLES", 200)
-        return write_report(loaded, folder / "out", study)
+        return write_report(loaded, folder / "out", study, FILE_KINDS)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,19 @@ def test_the_files(report: ReportPaths) -> None:
     stems = {path.stem for path in report.figures.iterdir()}
     assert {"answer-1", "throughput-1", "memory-1", "prompt-length-3"} <= stems
     assert {path.suffix for path in report.figures.iterdir()} == {".svg", ".png", ".pdf"}
+    written = {f"figures/{path.name}" for path in report.figures.iterdir()}
+    assert set(re.findall(r'href="(figures/[^"]+)"', report.html.read_text())) == written
     assert len((report.tables / "runs.csv").read_text().splitlines()) == 181
+
+
+def test_figures_are_written_in_the_forms_asked_for(tmp_path: Path, study: Study) -> None:
+    paths = render_reference_report(tmp_path, study, FILE_KINDS)
+    every = {path.name for path in paths.figures.iterdir()}
+    svgs = {name: (paths.figures / name).read_bytes() for name in every if name.endswith(".svg")}
+    render_reference_report(tmp_path, study)
+    assert {path.name: path.read_bytes() for path in paths.figures.iterdir()} == svgs
+    links = re.findall(r'href="(figures/[^"]+)"', paths.html.read_text())
+    assert {Path(link).name for link in links} == set(svgs)
 
 
 @pytest.mark.parametrize("name", ["report", "reference"])

@@ -10,6 +10,8 @@ import typer
 
 from edgemoe_appliance.app.console import say, show_table
 from edgemoe_appliance.app.options import StudyOption
+from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.schema.text import on_one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from edgemoe_appliance.analysis.table_model import Cell
     from edgemoe_appliance.bench.paths import Folders
     from edgemoe_appliance.report import ReportPaths
+    from edgemoe_appliance.report.drawing import FileKind
     from edgemoe_appliance.studies import Study
 
 _REFERENCE_NAME = "study"
@@ -41,6 +44,12 @@ def report(
         Path | None, typer.Option(help="Folder of the report. (default: results/SESSION)")
     ] = None,
     study: StudyOption = None,
+    figures: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KINDS", help="Further forms of the figures, as pdf,png.  (default: svg alone)"
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write over files that are no report of ours.")
     ] = False,
@@ -49,12 +58,12 @@ def report(
     from edgemoe_appliance.bench.paths import default_folders
     from edgemoe_appliance.studies import read_study
 
-    folders = default_folders()
+    folders, kinds = default_folders(), figure_kinds(figures)
     if sessions:
-        paths = report_sessions(sessions, folders, study, out, is_forced=force)
+        paths = report_sessions(sessions, folders, study, out, kinds, is_forced=force)
     else:
         out = out or folders.results / _REFERENCE_NAME
-        paths = _write_reference_report(read_study(study), out, is_forced=force)
+        paths = _write_reference_report(read_study(study), out, kinds, is_forced=force)
     say(f"report: {paths.html}")
 
 
@@ -63,6 +72,7 @@ def report_sessions(
     folders: Folders,
     study: str | None,
     out: Path | None = None,
+    figures: tuple[FileKind, ...] = ("svg",),
     *,
     is_forced: bool = False,
 ) -> ReportPaths:
@@ -83,7 +93,7 @@ def report_sessions(
     chosen = read_planned_study(
         study, (each for session in loaded.sessions for each in session.studies)
     )
-    written = write_report(loaded, out, chosen, is_forced=is_forced)
+    written = write_report(loaded, out, chosen, figures, is_forced=is_forced)
     _print_summary(loaded, chosen)
     return written
 
@@ -128,10 +138,28 @@ def _session_folder(name: str, folders: Folders) -> Path:
     return folders.sessions / name
 
 
-def _write_reference_report(study: Study, out: Path, *, is_forced: bool) -> ReportPaths:
+def figure_kinds(named: str | None) -> tuple[FileKind, ...]:
+    """Return the forms of figures that an option names, that of the page among them.
+
+    Raises ConfigError for one that there is not.
+    """
+    from edgemoe_appliance.report.drawing import FILE_KINDS
+
+    wanted = {"svg", *(name.strip().lower() for name in (named or "svg").split(","))}
+    if unknown := sorted(wanted - set(FILE_KINDS)):
+        raise ConfigError(
+            f"--figures {on_one_line(named)}: no figure is written as {on_one_line(unknown[0])!r}",
+            hint=f"there are {', '.join(FILE_KINDS)}",
+        )
+    return tuple(kind for kind in FILE_KINDS if kind in wanted)
+
+
+def _write_reference_report(
+    study: Study, out: Path, figures: tuple[FileKind, ...], *, is_forced: bool
+) -> ReportPaths:
     from edgemoe_appliance.report import render_reference_report
 
-    return render_reference_report(out, study, is_forced=is_forced)
+    return render_reference_report(out, study, figures, is_forced=is_forced)
 
 
 def _summary_table(rows: Sequence[SummaryRow], study: Study) -> Table:

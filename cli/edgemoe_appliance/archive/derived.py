@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from edgemoe_appliance.analysis import LoadedSessions, load_sessions
-from edgemoe_appliance.analysis.audit import audit, judgement_document
-from edgemoe_appliance.analysis.claims import SessionEvidence, judge_claims
+from edgemoe_appliance.analysis.audit import judgement_document
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.facts import JournalFacts
 from edgemoe_appliance.archive.image import build_image_files
 from edgemoe_appliance.archive.layout import json_bytes
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.report.render import render_files
+from edgemoe_appliance.report.material import build_material
+from edgemoe_appliance.report.render import render_material
 from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
 from edgemoe_appliance.schema.imagelock import ImageLock
 from edgemoe_appliance.schema.plan import EngineBuild, Plan, PlannedModel
@@ -96,9 +96,10 @@ def derive_files(basis: DerivedInputs) -> dict[str, bytes]:
 
 
 def _results(loaded: LoadedSessions, study: Study) -> dict[str, bytes]:
-    evidence = SessionEvidence(loaded, study)
-    document = judgement_document(judge_claims(evidence), audit(evidence))
-    files = {layout.REPORT + k: v for k, v in render_files(loaded, study).items()}
+    material = build_material(loaded, study)
+    judged = material.judgement
+    document = judgement_document(judged.verdicts, judged.findings)
+    files = {layout.REPORT + k: v for k, v in render_material(material).items()}
     return {**files, layout.CLAIMS: json_bytes(document)}
 
 

@@ -85,12 +85,13 @@ def _peak_at_s(run: RunSamples) -> float | None:
 
 
 def _put_host_memory(readings: Readings, samples: Sequence[SystemSample]) -> None:
-    available = values(samples, lambda sample: sample.host.mem_available_bytes)
+    hosts = [sample.host for sample in samples if sample.host is not None]
+    available = values(hosts, lambda host: host.mem_available_bytes)
     drop = max(0, available[0] - min(available)) if available else None
     readings.put("mem_available_drop_bytes", drop, _UNTOLD)
-    swap = highest(samples, lambda sample: sample.host.swap_used_bytes)
+    swap = highest(hosts, lambda host: host.swap_used_bytes)
     readings.put("peak_swap_used_bytes", swap, _UNTOLD)
-    nvmap = highest(samples, lambda sample: sample.host.nvmap_bytes)
+    nvmap = highest(hosts, lambda host: host.nvmap_bytes)
     readings.put("nvmap_peak_bytes", nvmap, "this kernel has no NvMapMemUsed: it is a Jetson's")
 
 
@@ -144,7 +145,11 @@ class OtherLoad:
 
 
 def _other_load(samples: Sequence[SystemSample], cost: ProcessCost) -> OtherLoad | None:
-    totals = [(s.t_mono_ns, s.host.cpu) for s in samples if s.host.cpu is not None]
+    totals = [
+        (sample.t_mono_ns, sample.host.cpu)
+        for sample in samples
+        if sample.host is not None and sample.host.cpu is not None
+    ]
     if len(totals) < 2 or totals[-1][0] == totals[0][0]:
         return None
     (start_ns, first), (end_ns, last) = totals[0], totals[-1]

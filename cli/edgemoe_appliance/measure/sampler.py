@@ -1,6 +1,8 @@
 """The sampler: a thread that reads memory, load, power and heat at a fixed mean rate.
 
-It keeps raw samples and says what each of them cost and how late it was. It averages nothing.
+It keeps raw samples and says what each of them cost and how late it was. It averages nothing. What
+can change from token to token is read every time, the rest twice a second; what is read as text is
+parsed after the run.
 """
 
 from __future__ import annotations
@@ -9,32 +11,35 @@ import random
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgemoe_appliance.measure.cgroup import CgroupMemory
 from edgemoe_appliance.measure.heat import HeatReading, ThrottleReading
 from edgemoe_appliance.measure.hostload import HostReading
 from edgemoe_appliance.measure.instruments import Instruments, KernelCounters
 from edgemoe_appliance.measure.power.interface import MeterReading
-from edgemoe_appliance.measure.tree import TreeReader, TreeReading
+from edgemoe_appliance.measure.tree import TreeReader, TreeReading, UnparsedTree
 from edgemoe_appliance.schema.configs import PowerSource
 from edgemoe_appliance.schema.units import NS_PER_S
 
 # Throttling and the kernel's counters change rarely and are kept by the kernel meanwhile.
 _RARE_NS = NS_PER_S
+# Temperatures, the host's memory and load, and the cgroup's memory: none of them moves much faster.
+_SLOW_NS = NS_PER_S // 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SystemSample:
     """One sample; `tree` is None while no process is attached, `cgroup` where there is none.
 
+    `host`, `heat` and `cgroup` are read in some samples only, and None in the others.
     `late_ns` is how long after its due time it was taken, None for one that had none; `cost_ns`
     is processor time.
     """
 
     t_mono_ns: int
     tree: TreeReading | None
-    host: HostReading
+    host: HostReading | None = None
     heat: HeatReading | None = None
     cgroup: CgroupMemory | None = None
     late_ns: int | None = None
@@ -60,7 +65,7 @@ class Sampler:
         self._instruments = instruments
         self._period_ns = round(period_s * NS_PER_S)
         self._tree: TreeReader | None = None
-        self._samples: list[SystemSample] = []
+        self._samples: list[tuple[SystemSample, UnparsedTree | None]] = []
         self._power: dict[PowerSource, list[MeterReading]] = {}
         self._throttle: list[ThrottleReading] = []
         self._counters: list[KernelCounters] = []
@@ -71,7 +76,7 @@ class Sampler:
 
     def start(self) -> None:
         """Take the first sample and go on in a thread."""
-        self._take(time.thread_time_ns(), None, rare=True)
+        self._take(time.thread_time_ns(), None, rare=True, slow=True)
         self._thread.start()
 
     def attach(self, tree: TreeReader) -> None:
@@ -90,7 +95,7 @@ class Sampler:
 
     def sample_now(self) -> None:
         """Take a sample in the calling thread, for a moment that matters."""
-        self._take(time.thread_time_ns(), None, rare=False)
+        self._take(time.thread_time_ns(), None, rare=False, slow=True)
 
     def close(self) -> None:
         """Stop the thread, if it was started, and take a last sample. May be called again."""
@@ -100,11 +105,14 @@ class Sampler:
         self.detach()
         if self._thread.ident is not None:
             self._thread.join()
-            self._take(time.thread_time_ns(), None, rare=True)
+            self._take(time.thread_time_ns(), None, rare=True, slow=True)
 
     def report(self) -> SamplerReport:
         """Return what was read; meant for after `close`."""
-        samples = sorted(self._samples, key=lambda sample: sample.t_mono_ns)
+        parsed = (
+            replace(sample, tree=None if tree is None else tree()) for sample, tree in self._samples
+        )
+        samples = sorted(parsed, key=lambda sample: sample.t_mono_ns)
         power = {
             source: tuple(sorted(readings, key=lambda reading: reading.t_mono_ns))
             for source, readings in self._power.items()
@@ -124,44 +132,51 @@ class Sampler:
         grid_ns = time.monotonic_ns() + self._period_ns
         due_ns = grid_ns
         rare_ns = time.monotonic_ns() + _RARE_NS
+        slow_ns = time.monotonic_ns() + _SLOW_NS
         cost_from_ns = time.thread_time_ns()
         while not self._ended.wait(max(0, due_ns - time.monotonic_ns()) / NS_PER_S):
             now_ns = time.monotonic_ns()
-            self._take(cost_from_ns, now_ns - due_ns, rare=now_ns >= rare_ns)
+            rare, slow = now_ns >= rare_ns, now_ns >= slow_ns
+            self._take(cost_from_ns, now_ns - due_ns, rare=rare, slow=slow)
             if self._failure is not None:
                 return
-            if now_ns >= rare_ns:
-                rare_ns = now_ns + _RARE_NS
+            rare_ns = now_ns + _RARE_NS if rare else rare_ns
+            slow_ns = now_ns + _SLOW_NS if slow else slow_ns
             cost_from_ns = time.thread_time_ns()
             grid_ns = next_due_ns(grid_ns, time.monotonic_ns(), self._period_ns)
             due_ns = grid_ns + moments.randrange(self._period_ns)
 
-    def _take(self, cost_from_ns: int, late_ns: int | None, *, rare: bool) -> None:
+    def _take(self, cost_from_ns: int, late_ns: int | None, *, rare: bool, slow: bool) -> None:
         """Take one sample; `cost_from_ns` is the thread's processor time when its cost began."""
         with self._lock:
             try:
                 if rare:
                     self._throttle.append(self._instruments.heat.read_throttle())
                     self._counters.append(self._instruments.read_counters())
-                self._samples.append(self._read(cost_from_ns, late_ns))
+                self._samples.append(self._read(cost_from_ns, late_ns, slow=slow))
             except Exception as error:  # noqa: BLE001 (a dead sampler must not end the run)
                 self._failure = f"{type(error).__name__}: {error}"
 
-    def _read(self, cost_from_ns: int, late_ns: int | None) -> SystemSample:
+    def _read(
+        self, cost_from_ns: int, late_ns: int | None, *, slow: bool
+    ) -> tuple[SystemSample, UnparsedTree | None]:
         instruments = self._instruments
         if late_ns is not None:
             # In step only: of a counter read twice within its refresh, power is 0 or far too high.
             for meter in instruments.power.meters:
                 self._power.setdefault(meter.source, []).extend(meter.read())
-        return SystemSample(
-            t_mono_ns=time.monotonic_ns(),
-            tree=self._tree.read() if self._tree else None,
-            host=instruments.host.read(),
-            heat=instruments.heat.read(),
-            cgroup=instruments.read_cgroup(),
+        t_mono_ns = time.monotonic_ns()
+        tree = self._tree.read() if self._tree else None
+        sample = SystemSample(
+            t_mono_ns=t_mono_ns,
+            tree=None,
+            host=instruments.host.read() if slow else None,
+            heat=instruments.heat.read() if slow else None,
+            cgroup=instruments.read_cgroup() if slow else None,
             late_ns=late_ns,
             cost_ns=time.thread_time_ns() - cost_from_ns,
         )
+        return sample, tree
 
 
 def next_due_ns(due_ns: int, now_ns: int, period_ns: int) -> int:

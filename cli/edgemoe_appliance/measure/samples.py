@@ -5,8 +5,8 @@
 - `spawn_ns`, `exit_ns`: start and end of the engine; `reads`: `[t_ns, bytes]` of each read of
   text; `stderr`: `[t_ns, line]`
 - `samples`: `t_mono_ns`; `tree` (sums over the engine's process tree, null while there is none);
-  `host`; `cgroup` (null where there is none); `heat` (degrees by sensor); `late_ns` (null for a
-  sample out of step); `cost_ns` (processor time of the sample)
+  `host`, `cgroup` and `heat` (degrees by sensor), read twice a second and null or empty between;
+  `late_ns` (null for a sample out of step); `cost_ns` (processor time of the sample)
 - `power`, one for each source: `source`, `part` (primary, cross-check, beside), `scope`, `rails`
   (as in the measuring period's record) and `readings`: `[t_ns, number of the rail, value]`, in the
   rail's unit; `[t_ns, number of the rail, null, reason]` for one that failed

@@ -6,12 +6,14 @@ samples simply leaves the sum.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import psutil
 
@@ -47,11 +49,16 @@ class TreeReading:
     cpu_s: float | None
 
 
+# What was read, to be parsed by calling it: after the run, when nothing is disturbed by that.
+UnparsedTree: TypeAlias = Callable[[], TreeReading | None]
+_Contents: TypeAlias = tuple[bytes, bytes]
+
+
 class TreeReader(Protocol):
     """Reads a process tree; opened once for each run."""
 
-    def read(self) -> TreeReading | None:
-        """Return a reading, or None when the root process has ended."""
+    def read(self) -> UnparsedTree:
+        """Read; what is returned gives the reading, or None when the root process had ended."""
 
     def close(self) -> None:
         """Release what is held open."""
@@ -72,15 +79,15 @@ class ProcTree:
         self._members: dict[int, _Member] = {}
         self._look_at_ns = 0
 
-    def read(self) -> TreeReading | None:
-        """Return the sums over the tree, or None when the root has ended.
+    def read(self) -> UnparsedTree:
+        """Read the tree: its sums, or None when the root has ended.
 
         Descendants that were started since are found within a second.
         """
         looks = time.monotonic_ns() >= self._look_at_ns
         if looks:
             self._look_at_ns = time.monotonic_ns() + _LOOK_EVERY_NS
-        readings: dict[int, tuple[StatusMemory, float | None]] = {}
+        readings: dict[int, _Contents] = {}
         pending = [*self._members] or [self._root]
         while pending:
             pid = pending.pop()
@@ -88,27 +95,15 @@ class ProcTree:
             if reading is not None:
                 readings[pid] = reading
                 pending += self._children(pid) if looks else []
-        self._forget(set(readings))
-        root = readings.get(self._root)
-        if root is None or root[0].rss_bytes is None:
-            return None
-        memories = [memory for memory, _ in readings.values()]
-        return TreeReading(
-            processes=len(readings),
-            rss_bytes=_total(m.rss_bytes for m in memories),
-            anon_bytes=_total(m.anon_bytes for m in memories),
-            file_bytes=_total(m.file_bytes for m in memories),
-            shmem_bytes=_total(m.shmem_bytes for m in memories),
-            swap_bytes=_total(m.swap_bytes for m in memories),
-            high_water_bytes=root[0].high_water_bytes,
-            cpu_s=_total(cpu_s for _, cpu_s in readings.values()),
-        )
+        if len(readings) != len(self._members):
+            self._forget(set(readings))
+        return partial(_parse_tree, self._root, readings)
 
     def close(self) -> None:
         """Close all files."""
         self._forget(set())
 
-    def _read_member(self, pid: int) -> tuple[StatusMemory, float | None] | None:
+    def _read_member(self, pid: int) -> _Contents | None:
         try:
             if pid not in self._members:
                 self._members[pid] = _Member(self._proc / str(pid))
@@ -143,13 +138,34 @@ class _Member:
             self._status.close()
             raise
 
-    def read(self) -> tuple[StatusMemory, float | None]:
-        memory = parse_status(self._status.read())
-        return memory, parse_process_cpu_s(self._stat.read(), _TICKS_PER_S)
+    def read(self) -> _Contents:
+        return self._status.read(), self._stat.read()
 
     def close(self) -> None:
         self._status.close()
         self._stat.close()
+
+
+def _parse_tree(root_pid: int, contents: Mapping[int, _Contents]) -> TreeReading | None:
+    """Return the sums over a tree; None where its root is not among what was read, or a zombie."""
+    read = {
+        pid: (parse_status(status), parse_process_cpu_s(stat, _TICKS_PER_S))
+        for pid, (status, stat) in contents.items()
+    }
+    root: StatusMemory | None = read[root_pid][0] if root_pid in read else None
+    if root is None or root.rss_bytes is None:
+        return None
+    memories = [memory for memory, _ in read.values()]
+    return TreeReading(
+        processes=len(read),
+        rss_bytes=_total(m.rss_bytes for m in memories),
+        anon_bytes=_total(m.anon_bytes for m in memories),
+        file_bytes=_total(m.file_bytes for m in memories),
+        shmem_bytes=_total(m.shmem_bytes for m in memories),
+        swap_bytes=_total(m.swap_bytes for m in memories),
+        high_water_bytes=root.high_water_bytes,
+        cpu_s=_total(cpu_s for _, cpu_s in read.values()),
+    )
 
 
 class PsutilTree:
@@ -157,17 +173,29 @@ class PsutilTree:
 
     def __init__(self, pid: int) -> None:
         """Attach to the root process."""
-        self._pid = pid
+        self._root: psutil.Process | None = None
+        with contextlib.suppress(psutil.Error):
+            self._root = psutil.Process(pid)
+        self._children: list[psutil.Process] = []
+        self._look_at_ns = 0
 
-    def read(self) -> TreeReading | None:
-        """Return the sums over the tree, or None when the root has ended."""
+    def read(self) -> UnparsedTree:
+        """Read the tree; its descendants are looked for once a second, as in /proc."""
+        reading = self._read()
+        return lambda: reading
+
+    def _read(self) -> TreeReading | None:
+        if self._root is None:
+            return None
         try:
-            root = psutil.Process(self._pid)
-            members = [root, *root.children(recursive=True)]
-            if root.status() == psutil.STATUS_ZOMBIE:
+            if self._root.status() == psutil.STATUS_ZOMBIE:
                 return None
+            if time.monotonic_ns() >= self._look_at_ns:
+                self._look_at_ns = time.monotonic_ns() + _LOOK_EVERY_NS
+                self._children = self._root.children(recursive=True)
         except psutil.Error:
             return None
+        members = (self._root, *self._children)
         readings = [reading for member in members if (reading := _psutil_member(member))]
         return TreeReading(
             processes=len(readings),

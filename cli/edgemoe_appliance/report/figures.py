@@ -17,6 +17,7 @@ from edgemoe_appliance.analysis.tables import Tables
 from edgemoe_appliance.report.drawing import (
     SIGNS,
     Chart,
+    Drawing,
     FileKind,
     Line,
     LineChart,
@@ -26,7 +27,6 @@ from edgemoe_appliance.report.drawing import (
     RoofChart,
     RoofPoint,
     RowChart,
-    draw,
 )
 from edgemoe_appliance.report.filters import NO_VALUE, cell_text, printable
 from edgemoe_appliance.report.numbers import format_number
@@ -59,13 +59,12 @@ class Panel:
 
     name: str
     description: str
-    chart: Chart
-    models: tuple[str, ...]
+    drawing: Drawing
     svg: bytes
 
     def as_file(self, kind: FileKind) -> bytes:
         """Return the chart as a file of a kind."""
-        return self.svg if kind == "svg" else draw(self.chart, self.models, self.name, kind)
+        return self.svg if kind == "svg" else self.drawing.as_file(kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,13 +130,7 @@ def _figure(
         caption=" ".join(filter(None, (spec.caption, _drawn_note(table) if table else ""))),
         table=table.id if table else "",
         panels=tuple(
-            Panel(
-                name=f"{name}-{place}",
-                description=_description(chart),
-                chart=chart,
-                models=models,
-                svg=draw(chart, models, f"{name}-{place}", "svg"),
-            )
+            _panel(f"{name}-{place}", chart, models)
             for place, chart in enumerate(charts[:_MOST_DRAWN], start=1)
         ),
     )
@@ -439,6 +432,12 @@ def _roof_point(
 
 def _numbers(finding: AuditFinding) -> dict[str, float]:
     return {number.key: number.value for number in finding.numbers}
+
+
+def _panel(name: str, chart: Chart, models: Sequence[str]) -> Panel:
+    drawing = Drawing(chart, models, name)
+    svg = drawing.as_file("svg")
+    return Panel(name=name, description=_description(chart), drawing=drawing, svg=svg)
 
 
 def _description(chart: Chart) -> str:

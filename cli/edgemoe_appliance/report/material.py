@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from edgemoe_appliance.analysis.claims import (
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.tables import Tables, build_tables
 from edgemoe_appliance.analysis.threats import twin_scales
+from edgemoe_appliance.report.drawing import FILE_KINDS, FileKind
 from edgemoe_appliance.report.figures import WHOLE_TWINS, FigureSet, build_figures
 from edgemoe_appliance.studies import Study
 
@@ -56,7 +58,8 @@ def judge(loaded: LoadedSessions | None, study: Study) -> Judgement:
 class Material:
     """What sections are made of; `loaded` is None in a report without sessions.
 
-    `tables` are as the page shows them, `full_tables` have every group of rows.
+    `tables` are as the page shows them, `full_tables` have every group of rows. `figure_files` are
+    the forms in which each figure is written.
     """
 
     loaded: LoadedSessions | None
@@ -65,6 +68,7 @@ class Material:
     full_tables: Tables
     figures: tuple[FigureSet, ...]
     judgement: Judgement
+    figure_files: tuple[FileKind, ...]
 
     @cached_property
     def twin_scales(self) -> tuple[str, ...]:
@@ -81,7 +85,9 @@ class Material:
         return next((figure for figure in self.figures if figure.id == name), None)
 
 
-def build_material(loaded: LoadedSessions | None, study: Study) -> Material:
+def build_material(
+    loaded: LoadedSessions | None, study: Study, figure_files: Sequence[FileKind] = FILE_KINDS
+) -> Material:
     """Return the tables, figures and verdicts of a report."""
     full, judgement = build_tables(loaded, study), judge(loaded, study)
     tables = full.limited()
@@ -92,4 +98,5 @@ def build_material(loaded: LoadedSessions | None, study: Study) -> Material:
         full_tables=full,
         figures=build_figures(tables, study, judgement.all_findings),
         judgement=judgement,
+        figure_files=tuple(figure_files),
     )

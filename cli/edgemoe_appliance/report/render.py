@@ -22,6 +22,7 @@ from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.analysis.tables.judged import audits_table, claims_table
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.report.context import Block, Fold, ReportContext, TableView
+from edgemoe_appliance.report.drawing import FileKind
 from edgemoe_appliance.report.figures import ANSWER
 from edgemoe_appliance.report.filters import FILTERS, finalise
 from edgemoe_appliance.report.hardware import HARDWARE_NAME, render_hardware
@@ -29,7 +30,6 @@ from edgemoe_appliance.report.latex import render_latex
 from edgemoe_appliance.report.material import Material, build_material
 from edgemoe_appliance.report.page import build_context
 from edgemoe_appliance.report.palette import model_role
-from edgemoe_appliance.report.sections import FIGURE_FILES
 from edgemoe_appliance.schema.files import open_atomically, write_atomically
 from edgemoe_appliance.schema.outputs import check_output_folder
 from edgemoe_appliance.schema.resources import resource_folder
@@ -49,6 +49,8 @@ _EARLIER_FIGURES = (
     *("throughput", "memory", "prompt-length", "stability", "energy", "energy-windows", "routing"),
     "roofline",
 )
+# What the page itself shows; the other forms take three quarters of the time of a report.
+USUAL_FIGURES: tuple[FileKind, ...] = ("svg",)
 _LISTINGS = ("runs", "unfinished", "run-caveats", "absent")
 _JUDGED = ("claims", "audits")
 
@@ -63,22 +65,33 @@ class ReportPaths:
 
 
 def write_report(
-    loaded: LoadedSessions, out_dir: Path, study: Study, *, is_forced: bool = False
+    loaded: LoadedSessions,
+    out_dir: Path,
+    study: Study,
+    figure_files: Sequence[FileKind] = USUAL_FIGURES,
+    *,
+    is_forced: bool = False,
 ) -> ReportPaths:
     """Write the report of sessions below `out_dir`; files of an earlier one are replaced.
 
     Raises HostError where the folder cannot be written, ConfigError as `check_report_place` does.
     """
     check_report_place(out_dir, is_forced=is_forced)
-    return _write_files(
-        build_material(loaded, study), _listings(loaded), out_dir, is_forced=is_forced
-    )
+    material = build_material(loaded, study, figure_files)
+    return _write_files(material, _listings(loaded), out_dir, is_forced=is_forced)
 
 
-def render_reference_report(out_dir: Path, study: Study, *, is_forced: bool = False) -> ReportPaths:
+def render_reference_report(
+    out_dir: Path,
+    study: Study,
+    figure_files: Sequence[FileKind] = USUAL_FIGURES,
+    *,
+    is_forced: bool = False,
+) -> ReportPaths:
     """Write the report of the study's own figures. Raises as `write_report` does."""
     check_report_place(out_dir, is_forced=is_forced)
-    return _write_files(build_material(None, study), {}, out_dir, is_forced=is_forced)
+    material = build_material(None, study, figure_files)
+    return _write_files(material, {}, out_dir, is_forced=is_forced)
 
 
 def check_report_place(out_dir: Path, names: Collection[str] = (), *, is_forced: bool) -> None:
@@ -101,9 +114,14 @@ def _is_report(out_dir: Path) -> bool:
 
 def render_files(loaded: LoadedSessions | None, study: Study) -> dict[str, bytes]:
     """Return the files of a report by relative path, the page last; all of them in memory."""
-    listings = _listings(loaded) if loaded else {}
+    return render_material(build_material(loaded, study))
+
+
+def render_material(material: Material) -> dict[str, bytes]:
+    """Return the same of what was computed, drawn and judged already."""
+    listings = _listings(material.loaded) if material.loaded else {}
     files = {name: rows_csv(rows) for name, rows in listings.items()}
-    return {**files, **_render(build_material(loaded, study))}
+    return {**files, **_render(material)}
 
 
 def _listings(loaded: LoadedSessions) -> dict[str, Rows]:
@@ -192,7 +210,7 @@ def _figure_files(material: Material) -> dict[str, bytes]:
     return {
         f"figures/{panel.name}.{kind}": panel.as_file(kind)
         for panel in panels
-        for kind in FIGURE_FILES
+        for kind in material.figure_files
     }
 
 

@@ -32,14 +32,13 @@ from edgemoe_appliance.report.context import (
     TableView,
     Verbatims,
 )
-from edgemoe_appliance.report.drawing import FileKind, themed
+from edgemoe_appliance.report.drawing import themed
 from edgemoe_appliance.report.filters import cell_text, interval_text
 from edgemoe_appliance.report.material import Judgement, Material
 from edgemoe_appliance.report.views import Citations, build_table_view
 from edgemoe_appliance.schema.metrics import METRICS, Unit
 from edgemoe_appliance.studies.report import CellReading, ReportFinding, SectionKind, SectionSpec
 
-FIGURE_FILES: tuple[FileKind, ...] = ("svg", "png", "pdf")
 # More texts make a page heavy; sessions have them all in their plans.
 _MOST_TEXTS = 60
 _MOST_SOURCES = 50
@@ -439,7 +438,7 @@ def figure_view(material: Material, name: str | None) -> FigureView | None:
                 description=panel.description,
                 files=tuple(
                     FileLink(label=kind.upper(), path=f"figures/{panel.name}.{kind}")
-                    for kind in FIGURE_FILES
+                    for kind in material.figure_files
                 ),
             )
             for panel in figure.panels

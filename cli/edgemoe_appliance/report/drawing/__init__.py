@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import matplotlib as mpl
 
 from edgemoe_appliance.report.drawing.canvas import (
+    FILE_KINDS,
     SETTINGS,
     FileKind,
     file_of,
@@ -26,8 +28,10 @@ from edgemoe_appliance.report.drawing.rows import (
 )
 
 __all__ = [
+    "FILE_KINDS",
     "SIGNS",
     "Chart",
+    "Drawing",
     "FileKind",
     "Line",
     "LineChart",
@@ -44,17 +48,37 @@ __all__ = [
 Chart: TypeAlias = RowChart | LineChart | RoofChart
 
 
-def draw(chart: Chart, models: Sequence[str], salt: str, kind: FileKind) -> bytes:
-    """Draw a chart as a file; models have their colours by their place among `models`.
+class Drawing:
+    """A chart that is drawn once, and saved in each form that is asked for."""
 
-    `salt` keeps the ids inside different panels of a page apart.
-    """
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(SETTINGS)
-        mpl.rcParams["svg.hashsalt"] = salt
-        if isinstance(chart, RowChart):
-            return file_of(draw_rows(chart, models), kind)
-        if isinstance(chart, LineChart):
-            return file_of(draw_lines(chart, models), kind)
-        return file_of(draw_roofline(chart, models), kind)
+    def __init__(self, chart: Chart, models: Sequence[str], salt: str) -> None:
+        """Draw a chart; models have their colours by their place among `models`.
+
+        `salt` keeps the ids inside different panels of a page apart.
+        """
+        self._salt = salt
+        with self._own_settings():
+            if isinstance(chart, RowChart):
+                self._figure = draw_rows(chart, models)
+            elif isinstance(chart, LineChart):
+                self._figure = draw_lines(chart, models)
+            else:
+                self._figure = draw_roofline(chart, models)
+
+    def as_file(self, kind: FileKind) -> bytes:
+        """Return the drawing as a file of a kind."""
+        with self._own_settings():
+            return file_of(self._figure, kind)
+
+    @contextmanager
+    def _own_settings(self) -> Iterator[None]:
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(SETTINGS)
+            mpl.rcParams["svg.hashsalt"] = self._salt
+            yield
+
+
+def draw(chart: Chart, models: Sequence[str], salt: str, kind: FileKind) -> bytes:
+    """Draw a chart as one file, see `Drawing`."""
+    return Drawing(chart, models, salt).as_file(kind)

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from edgemoe_appliance.report.palette import SHADES
 
 FileKind = Literal["svg", "png", "pdf"]
+FILE_KINDS: tuple[FileKind, ...] = ("svg", "png", "pdf")
 # One unit is one CSS pixel at the width that a phone gives a figure.
 WIDTH = 360
 LINE_HEIGHT = 17
