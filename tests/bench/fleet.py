@@ -100,12 +100,12 @@ def by_engine(folders: Sequence[Path]) -> pd.DataFrame:
                 host: 'STRUCT(hostname_sha256 VARCHAR)', spec: 'STRUCT(model VARCHAR)',
                 metrics: 'STRUCT(gen_tok_s DOUBLE)'})
         )
-        SELECT measuring periods.host, headers.model, avg(ends.gen_tok_s) AS mean, count(*) AS count
+        SELECT periods.host, headers.model, avg(ends.gen_tok_s) AS mean, count(*) AS count
         FROM lines AS ends
         JOIN lines AS headers USING (filename, run_id)
-        JOIN lines AS measuring periods USING (filename)
+        JOIN lines AS periods USING (filename)
         WHERE ends.kind = 'end' AND ends.status = 'ok' AND headers.kind = 'header'
-          AND measuring periods.kind = 'period'
+          AND periods.kind = 'period'
         GROUP BY ALL ORDER BY ALL
         """,
         {"journals": [str(folder / JOURNAL_NAME) for folder in folders]},

@@ -10,10 +10,9 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from edgemoe_appliance.analysis.frames import reasons_of
 from edgemoe_appliance.analysis.pooling import Lot
@@ -29,6 +28,9 @@ from edgemoe_appliance.schema.metrics import (
 from edgemoe_appliance.schema.units import GB, gb
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.paper import TokenBounds
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A device of 8 GB reports less: firmware and kernel keep some. More than this is another device.
 _MEMORY_TOLERANCE = 0.25

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from edgemoe_appliance.analysis.claims.estimates import Basis, exact, within
 from edgemoe_appliance.analysis.claims.evidence import Cause, Statement
@@ -19,6 +18,9 @@ from edgemoe_appliance.analysis.store import Rows
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.schema.metrics import METRICS
 from edgemoe_appliance.studies import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Footers round times to 10 us; in a run of a few tokens that reaches the third digit.
 _TOLERANCE = 0.01
@@ -105,6 +107,8 @@ def _identity(ok: Rows, quotient: _Quotient) -> Iterator[Statement]:
 def _counts(pool: Pool, study: Study) -> Iterator[Statement]:
     """Yield for each model how many runs its means rest on, of those that any model made."""
     made = [models.runs.counts(*_RUN_KEYS)[_RUN_KEYS] for models in pool.models]
+    import pandas as pd  # noqa: PLC0415  (the study alone is judged without)
+
     every = pd.concat(made).drop_duplicates()
     for models in pool.models:
         yield Statement(
