@@ -35,7 +35,8 @@ from edgemoe_appliance.errors import ApplianceError, InterruptedByUserError
 
 app = typer.Typer(
     name="edgemoe-appliance",
-    help="Rerun a study of Mixture-of-Experts inference on edge hardware, and judge its claims.",
+    help="Rerun a study of Mixture-of-Experts inference on edge hardware, and judge its claims.\n\n"
+    "Begin with: edgemoe-appliance evaluate --kick-the-tires (minutes, on any machine).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -10,7 +10,7 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(measure)
+    app.command(hidden=True)(measure)
 
 
 def measure(

@@ -10,7 +10,7 @@ import typer
 
 from edgemoe_appliance.app.console import TerminalSteps, print_json, say, show_table
 from edgemoe_appliance.app.options import ModelsOption
-from edgemoe_appliance.errors import DigestError
+from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
 from edgemoe_appliance.schema.units import human_bytes
 
@@ -110,6 +110,13 @@ def verify(models: ModelsOption = None, as_json: JsonFlag = False) -> None:
     bad = [f for f in findings if f.verdict in (FileState.DIFFERENT, FileState.UNREADABLE)]
     if bad:
         raise DigestError(f"{len(bad)} files are not what they must be", where=str(folder))
+    missing = [f.model_id for f in findings if f.verdict is FileState.MISSING]
+    if missing:
+        raise HostError(
+            f"{len(missing)} models are missing: {', '.join(missing)}",
+            where=str(folder),
+            hint="edgemoe-appliance models fetch",
+        )
 
 
 @commands.command()

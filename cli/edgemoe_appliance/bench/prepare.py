@@ -14,7 +14,7 @@ from edgemoe_appliance.bench.launcher import Launcher
 from edgemoe_appliance.bench.paths import Folders, require_session_name
 from edgemoe_appliance.bench.progress import Steps
 from edgemoe_appliance.bench.runtime import EngineRequest, Runtime, Supply
-from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
 from edgemoe_appliance.models.store import model_path, planned_model, read_model_file
@@ -30,6 +30,7 @@ from edgemoe_appliance.schema.plan import (
     expand_prompts,
     expand_runs,
 )
+from edgemoe_appliance.schema.units import human_bytes
 from edgemoe_appliance.studies import Study
 
 TypesByPin = Mapping[str, Mapping[int, GgmlType]]
@@ -83,10 +84,29 @@ def prepare_bench(
     Raises ConfigError for an unknown name, HostError or DigestError where an engine or a model
     cannot be had.
     """
+    require_models(study, request, folders)
     supply = supply_engines(study, request, runtime, steps)
     models = obtain_models(study, request, folders, steps, supply.tensor_types)
     plan = build_plan(study, request, supply, models, findings=findings)
     return BenchSetup(plan=plan, launcher=supply.launcher)
+
+
+def require_models(study: Study, request: BenchRequest, folders: Folders) -> None:
+    """Raise HostError where models are missing, before an engine is built for them in vain."""
+    if request.twins is not None:
+        return
+    entries = {name: study.configs.model(name) for name in wanted_models(study, request)}
+    missing = [n for n, entry in entries.items() if not model_path(entry, folders.models).exists()]
+    if missing:
+        sizes = [entries[name].bytes for name in missing]
+        total = human_bytes(sum(size for size in sizes if size is not None))
+        told = f"{total}" if None not in sizes else f"{total} and more"
+        raise HostError(
+            f"{len(missing)} of {len(entries)} models are missing: {', '.join(missing)}",
+            where=str(folders.models),
+            hint=f"fetch them ({told}): edgemoe-appliance models fetch {' '.join(missing)}; or "
+            "measure stand-ins: --twins full",
+        )
 
 
 def supply_engines(study: Study, request: BenchRequest, runtime: Runtime, steps: Steps) -> Supply:
