@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,15 @@ from edgemoe_appliance import __version__
 COMMAND = [sys.executable, "-c", "from edgemoe_appliance.app import main; main()"]
 
 
-def run(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+def run(
+    *arguments: str, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [*COMMAND, *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
-        env=os.environ | {"COLUMNS": "200"},
+        env=os.environ | {"COLUMNS": "200"} | dict(environment or {}),
         check=False,
     )
 
@@ -61,6 +64,15 @@ def test_a_mistake_gets_one_line_and_its_exit_code(
         assert done.stderr.count("\n") == 1
 
 
+def test_a_session_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    environment = {"EDGEMOE_WORK": str(tmp_path)}
+    assert "edgemoe-appliance demo" in run("claims", "x", environment=environment).stderr
+    (tmp_path / "data/raw/night-1").mkdir(parents=True)
+    (tmp_path / "data/raw/night-1/session.json").write_text("{}")
+    done = run("claims", "x", environment=environment)
+    assert (done.returncode, "there are night-1\n" in done.stderr) == (7, True)
+
+
 def test_doctor_prints_one_document() -> None:
     done = run("doctor", "--json")
     document = json.loads(done.stdout)
@@ -72,6 +84,21 @@ def test_doctor_of_another_machine_s_target_fails_and_says_so() -> None:
     done = run("doctor", "--target", "jetson")
     assert done.returncode == 3
     assert "L4T release" in done.stderr
+
+
+def test_models_that_are_missing_fail_their_verification(tmp_path: Path) -> None:
+    done = run("models", "verify", "--json", environment={"EDGEMOE_WORK": str(tmp_path)})
+    assert {finding["verdict"] for finding in json.loads(done.stdout)} == {"missing"}
+    assert done.returncode == 3
+    assert "4 models are missing" in done.stderr
+    assert "models fetch" in done.stderr
+
+
+def test_the_help_has_a_first_step_and_no_inner_program() -> None:
+    told = run("--help").stdout
+    assert "evaluate --kick-the-tires" in told
+    assert "│ bench " in told
+    assert "│ measure " not in told
 
 
 def test_models_are_listed_as_one_document() -> None:

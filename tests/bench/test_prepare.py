@@ -12,11 +12,12 @@ from edgemoe_appliance.bench.prepare import (
     BenchRequest,
     expected_model_bytes,
     obtain_model,
+    require_models,
     used_models,
     wanted_models,
 )
 from edgemoe_appliance.bench.progress import Steps
-from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.models.ggml_types import GGML_TYPES
 from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
@@ -72,6 +73,19 @@ def test_models_can_be_named_in_place_of_the_experiments_own(study: Study) -> No
     assert wanted_models(study, request(models=("gemma-2-2b",))) == ("gemma-2-2b",)
     with pytest.raises(ConfigError, match="unknown model 'gemma'"):
         wanted_models(study, request(models=("gemma",)))
+
+
+def test_missing_models_are_told_with_what_fetches_them(study: Study, tmp_path: Path) -> None:
+    folders = Folders(
+        cache=tmp_path, models=tmp_path, sessions=tmp_path, results=tmp_path, images=tmp_path
+    )
+    asked = request(twins=None, models=("llama-3.2-1b", "gemma-2-2b"))
+    with pytest.raises(HostError, match=r"2 of 2 models are missing: llama-3\.2-1b, gemma-2-2b"):
+        require_models(study, asked, folders)
+    (tmp_path / study.configs.model("llama-3.2-1b").file).write_bytes(b"is there")
+    with pytest.raises(HostError, match=r"1 of 2 .*models fetch gemma-2-2b; or .*--twins full"):
+        require_models(study, asked, folders)
+    require_models(study, request(models=("gemma-2-2b",)), folders)
 
 
 def test_a_tensor_type_that_the_pin_does_not_know_is_refused(study: Study, tmp_path: Path) -> None:
