@@ -282,6 +282,22 @@ def test_shares_without_synchronising_are_those_of_the_work() -> None:
     assert (figures.projections, figures.projections_ns) == (80, 8 * 9500)
 
 
+@pytest.mark.parametrize(("noise_ns", "is_there"), [(0, True), (300, True), (9000, False)])
+def test_a_cost_that_noise_hides_gives_no_share(noise_ns: int, is_there: bool) -> None:
+    blocks = []
+    for i in range(40):
+        block = _in_turn()
+        block[1]["wall_ns"] = 20_000 + 150 + noise_ns * (i % 5)
+        block[2]["wall_ns"] = 20_000 + 1500 + 7777 + noise_ns * (i % 7)
+        blocks.append(block)
+    share = _rotated(blocks).unsynced_share(projections_only=True)
+    assert (share is not None) is is_there
+
+
+def test_too_few_decodes_give_no_share() -> None:
+    assert _rotated([_in_turn()] * 5).unsynced_share(projections_only=True) is None
+
+
 def test_boundary_mode_leaves_a_bracket_that_holds_the_share() -> None:
     bounds = _rotated([_in_turn()] * 8).boundary_share_bounds
     assert bounds is not None

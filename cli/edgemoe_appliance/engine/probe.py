@@ -387,13 +387,23 @@ class ProbeReport:
         """Return routing's part in per-node decodes less the cost of their synchronisations.
 
         The median over decodes. Assumes that each synchronisation costs the same, whichever node it
-        follows, and adds to that node's time. None where the cost is not known, or where most
-        decodes cannot hold so much: the assumption fails there.
+        follows, and adds to that node's time. None where the cost is not known, where most decodes
+        cannot hold so much (the assumption fails there), or where the bounds of the cost leave the
+        share open by more than itself.
         """
-        if self.sync_ns is None:
+        cost = self.sync_ns
+        if cost is None or cost.low is None or cost.high is None:
             return None
+        share, *ends = (
+            self._share_at(each, projections_only) for each in (cost.value, cost.low, cost.high)
+        )
+        known = [end for end in ends if end is not None]
+        is_open = share is None or len(known) < len(ends) or max(known) - min(known) > share
+        return None if is_open else share
+
+    def _share_at(self, cost_ns: float, projections_only: bool) -> float | None:
         calls = [nodes for nodes, _ in self._pairs()]
-        shares = [_unsynced(call, self.sync_ns.value, projections_only) for call in calls]
+        shares = [_unsynced(call, cost_ns, projections_only) for call in calls]
         known = [share for share in shares if share is not None]
         return statistics.median(known) if 2 * len(known) > len(calls) else None
 

@@ -275,7 +275,7 @@ def _put_unsynced(readings: Readings, report: ProbeReport) -> None:
     fails = (
         few
         if cost is None or report.routing_absence
-        else "the nodes cannot hold a synchronisation of the same cost each"
+        else "the cost of a synchronisation is not resolved, or the nodes cannot hold it"
     )
     for projections_only, key in _UNSYNCED.items():
         share = report.unsynced_share(projections_only=projections_only)
