@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgemoe_appliance.report.range_plot import LimitBand, ValueAxis, draw_names, draw_row
+from edgemoe_appliance.report.range_plot import (
+    LimitBand,
+    PlotMark,
+    ValueAxis,
+    draw_names,
+    draw_row,
+    draw_scaled,
+)
 
 FINITE = st.floats(min_value=-1e9, max_value=1e9)
 
@@ -70,3 +77,46 @@ def test_names_are_escaped() -> None:
     names = draw_names(axis_of(LimitBand(low=1.0), 2.0), lambda _: "<script>")
     assert "<script>" not in names
     assert "&lt;script&gt;" in names
+
+
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "value", "is_inside"),
+    [
+        (0.85, 0.95, 0.9, True),
+        (0.85, 0.95, 0.96, False),
+        (1.0, INF, 1.2, True),
+        (1.0, INF, 0.9, False),
+        (-INF, 9.0, 8.0, True),
+        (-INF, 9.0, 33.0, False),
+        (0.0, INF, 3.2e9, True),  # a limit of 0 has no unit of its own
+        (-INF, 2.0, -40.0, True),  # far off: an arrow at the edge
+    ],
+)
+def test_all_limits_have_one_band(low: float, high: float, value: float, is_inside: bool) -> None:
+    mark = PlotMark(value=value, bounds=None, is_hollow=False)
+    svg = draw_scaled(LimitBand(low=low, high=high), [mark])
+    assert svg is not None
+    left = attribute(svg, "r-band", "x")
+    right = left + attribute(svg, "r-band", "width")
+    assert round(left) == (33 if math.isfinite(low) else 0)
+    assert round(right) == (67 if math.isfinite(high) else 100)
+    shapes = [e for e in ET.fromstring(svg).iter() if e.get("class") == "r-dot own"]
+    (shape,) = shapes
+    place = shape.get("cx") or next(e.get("x") for e in ET.fromstring(svg) if e.tag == "svg")
+    assert (left <= float(str(place).rstrip("%")) <= right) is is_inside
+
+
+def test_the_study_s_numbers_are_hollow_and_what_is_not_finite_is_not_drawn() -> None:
+    asked = LimitBand(line=1.0)
+    marks = [
+        PlotMark(value=0.9, bounds=(0.8, 1.0), is_hollow=True),
+        PlotMark(value=1.1, bounds=None, is_hollow=False),
+    ]
+    svg = str(draw_scaled(asked, marks))
+    assert (svg.count("r-dot study"), svg.count("r-dot own")) == (1, 1)
+    assert 'class="r-bar study"' in svg
+    beyond = PlotMark(value=INF, bounds=None, is_hollow=False)
+    assert draw_scaled(asked, [*marks, beyond]) is None
