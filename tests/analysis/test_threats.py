@@ -10,14 +10,18 @@ import pytest
 
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.threats import Weight, find_threats
+from edgemoe_appliance.schema.hardware import Accelerator
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
 from edgemoe_appliance.studies import read_study
+from tests.analysis.claims.sessions import ROUTING
 from tests.analysis.journals import (
     Synthetic,
+    build_hardware,
     build_plan,
     failed,
     journal_lines,
+    sha256,
     write_lines,
     write_session,
 )
@@ -25,6 +29,9 @@ from tests.analysis.journals import (
 CLEAN = Synthetic(
     study_device="m2", twin_scale=None, prompts=("prompt-01",), length_prompts=("length-short",)
 )
+
+
+ROUTED = replace(CLEAN, prompts=(), length_prompts=(), experiments={"routing": ROUTING})
 
 
 def codes(*folders: Path) -> list[str]:
@@ -108,3 +115,22 @@ def test_many_conditions_repeat_a_threat_a_few_times_only(tmp_path: Path) -> Non
     assert len(found) == 7
     assert "Setting F" in found[5].text
     assert "3 times more" in found[6].text
+
+
+def test_a_software_device_is_a_threat(tmp_path: Path) -> None:
+    hardware = build_hardware(replace(CLEAN, like_the_study=True))
+    assert hardware is not None
+    driver = Accelerator(name="Vulkan0", description="llvmpipe", is_software=True)
+    on_driver = hardware.model_copy(update={"accelerators": (driver,)})
+    assert "software-device" in codes(write_session(tmp_path, replace(CLEAN, hardware=on_driver)))
+
+
+@pytest.mark.parametrize(("other", "expected"), [("probe-boundary", True), (None, False)])
+def test_a_probe_that_changes_texts_is_found(
+    tmp_path: Path, other: str | None, expected: bool
+) -> None:
+    def texts(_index: int, spec: RunSpec) -> dict[str, object]:
+        return {"text_sha256": sha256("other" if spec.arm.value == other else "same")}
+
+    session = write_session(tmp_path, ROUTED, texts)
+    assert ("probe-changes-text" in codes(session)) is expected

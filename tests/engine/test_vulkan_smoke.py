@@ -159,9 +159,10 @@ def test_windows_are_those_of_the_footer(runs: Runs) -> None:
         assert end.metrics["gen_tok_s"] > 0
 
 
-def test_the_probe_watches_an_asynchronous_backend_and_changes_no_text(runs: Runs) -> None:
-    texts = {runs[MOE, arm].text_sha256 for arm in ARMS}
-    assert len(texts) == 1
+def test_the_probe_watches_an_asynchronous_backend(runs: Runs) -> None:
+    # With the graph cut at the boundaries of routing this backend of b4447 was seen to generate
+    # another text: the page says so where it happens, and the table below shows it.
+    assert runs[MOE, Arm.PLAIN].text_sha256 == runs[MOE, Arm.PROBE_PER_NODE].text_sha256
     for arm in ARMS[1:]:
         metrics = runs[MOE, arm].metrics
         assert metrics["routing_decode_s"] > 0
@@ -192,7 +193,7 @@ def test_the_runs_are_shown(runs: Runs, capsys: pytest.CaptureFixture[str]) -> N
 def table(runs: Runs) -> Iterator[str]:
     yield ""
     columns = ("layers", "device MiB", "peak RSS MiB", "load s", "prompt tok/s", "gen tok/s")
-    yield f"{'run':<32}" + "".join(f"{title:>14}" for title in (*columns, "routing %"))
+    yield f"{'run':<32}" + "".join(f"{title:>14}" for title in (*columns, "routing %", "text"))
     for (model, arm), end in runs.items():
         facts, metrics = facts_of(end), end.metrics
         windows = {window.phase: window.duration_s for window in end.windows}
@@ -200,10 +201,11 @@ def table(runs: Runs) -> Iterator[str]:
         cells = (
             f"{facts.layers_offloaded}/{facts.layers}",
             f"{metrics['device_buffer_bytes'] / 2**20:.1f}",
-            f"{metrics['rss_peak_bytes'] / 2**20:.0f}",
+            f"{metrics['peak_rss_bytes'] / 2**20:.0f}",
             f"{windows[Phase.LOAD]:.1f}",
             f"{metrics['prompt_tok_s']:.2f}",
             f"{metrics['gen_tok_s']:.2f}",
             "-" if share is None else f"{share:.1f}",
+            end.text_sha256[:8],
         )
         yield f"{model + ', ' + arm.value:<32}" + "".join(f"{cell:>14}" for cell in cells)

@@ -14,9 +14,14 @@ from enum import Enum
 
 import numpy as np
 
-from edgemoe_appliance.analysis.conditions import pools, why_not_comparable
+from edgemoe_appliance.analysis.conditions import (
+    pools,
+    pools_by_arm,
+    texts_of,
+    why_not_comparable,
+)
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
-from edgemoe_appliance.schema.configs import Feeds, GitSource
+from edgemoe_appliance.schema.configs import Arm, Feeds, GitSource
 from edgemoe_appliance.studies import Study
 
 # A fleet has dozens of conditions, each with the same shortfalls.
@@ -45,6 +50,8 @@ def find_threats(loaded: LoadedSessions, study: Study) -> tuple[Threat, ...]:
     """Return what in these sessions limits what their figures can mean."""
     checks: Iterable[Callable[[LoadedSessions, Study], Iterator[Threat]]] = (
         _twins,
+        _software_devices,
+        _other_texts,
         _journals,
         _comparison,
         _engine,
@@ -109,6 +116,43 @@ def _own_use(loaded: LoadedSessions) -> str:
                 "token before"
             )
     return f" In generation {'; '.join(dict.fromkeys(told))}." if told else ""
+
+
+def _software_devices(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
+    for setting in loaded.settings:
+        if setting.software_device is not None:
+            yield Threat(
+                code="software-device",
+                weight=Weight.MEANING,
+                title="A software device",
+                text=f"{setting.label}: {setting.software_device} computes on the processor in "
+                "place of a device. Its speed, energy and memory are no device's, and what lies "
+                "on it lies in resident memory too.",
+            )
+
+
+def _other_texts(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
+    """Yield the arms whose probe changed what the engine computed: greedy texts are equal else."""
+    arms = (Arm.PLAIN, *(arm for arm in Arm if arm.is_probed))
+    for pooled in pools_by_arm(loaded, study, Feeds.ROUTING, arms):
+        for models in pooled.files():
+            plain = pooled.find(Arm.PLAIN, models)
+            for arm in arms[1:]:
+                probed = pooled.find(arm, models)
+                if plain is None or probed is None:
+                    continue
+                before, after = texts_of(plain), texts_of(probed)
+                shared = before.keys() & after.keys()
+                other = sum(before[prompt] != after[prompt] for prompt in shared)
+                if other:
+                    yield Threat(
+                        code="probe-changes-text",
+                        weight=Weight.MEANING,
+                        title="A probe changed what was computed",
+                        text=f"{pooled.condition.label}, {models.name}: with {arm.value} the text "
+                        f"of {other} of {len(shared)} prompts is another than without a probe. "
+                        "Its times are those of other work.",
+                    )
 
 
 def _journals(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
