@@ -48,7 +48,7 @@ def test_the_version_is_told() -> None:
         (("build", "--pin", "b1"), 2, ("'b1' is not a pin", "b4404")),
         (("report", "no-such-session"), 7, ("no such session",)),
         (("claims", "no-such-session"), 7, ("no such session",)),
-        (("claims", "--show", "c99"), 2, ("c99: neither a claim nor an audit", "c1 to c42")),
+        (("claims", "--show", "c99"), 2, ("c99: neither a claim nor an audit", "c1 to c47")),
         (("models", "twin", "gpt-5"), 2, ("unknown model 'gpt-5'", "olmoe-1b-7b")),
         (("nonsense",), 2, ("No such command",)),
     ],
@@ -121,7 +121,7 @@ def test_claims_print_one_document_whatever_the_verdicts() -> None:
     done = run("claims", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
-    assert set(document) == {"claims", "audits"}
+    assert set(document) == {"claims", "audits", "causes"}
     assert {"id", "verdict"} <= set(document["claims"][0])
     assert {"id", "verdict", "numbers"} <= set(document["audits"][0])
 

@@ -21,7 +21,7 @@ def pair(tmp_path: Path) -> tuple[str, str]:
 def test_it_says_what_differs_and_what_does_not(pair: tuple[str, str]) -> None:
     done = run("compare", *pair)
     assert done.returncode == 0, done.stderr
-    assert "machine" in done.stdout
+    assert "Machine" in done.stdout
     assert "prompts" in done.stdout
     assert "6 same, 0 differs, 0 sessions differ, 0 open, 2 not compared" in done.stdout
     assert "claims: 0 of " in done.stdout
@@ -29,7 +29,7 @@ def test_it_says_what_differs_and_what_does_not(pair: tuple[str, str]) -> None:
 
 def test_the_document_is_all_of_the_output(pair: tuple[str, str]) -> None:
     document = json.loads(run("compare", *pair, "--json").stdout)
-    assert [each["fact"] for each in document["differences"]["host"]] == ["machine"]
+    assert [each["fact"] for each in document["differences"]["host"]] == ["Machine"]
     assert document["claims_changed"] == []
 
 
