@@ -14,15 +14,19 @@ from hypothesis import strategies as st
 from edgemoe_appliance.analysis.statistics import (
     Absent,
     Difference,
+    Drift,
     Interval,
     Ratio,
     Sample,
     Summary,
     difference_of_means,
+    doubts_of,
+    drift_of,
     intervals,
     mean_interval,
     median_interval,
     on_common_prompts,
+    prompt_variance_interval,
     ratio_of_means,
     resampling,
     student_t,
@@ -400,3 +404,52 @@ def test_a_single_session_is_drawn_as_ever() -> None:
 def test_sessions_that_do_not_fit_the_values_are_refused() -> None:
     with pytest.raises(ValueError, match="another number of sessions"):
         Sample({"a": [1.0, 2.0]}, {"a": [1]})
+
+
+def drifting(share: float, stray: float = 0.0) -> Sample:
+    """Return fifteen prompts by three whose rates change by a share from first to last."""
+    rng = np.random.default_rng(3)
+    steps = np.linspace(1, 1 + share, 3)
+    rows = [rate * steps * np.exp(rng.normal(0, 0.002, 3)) for rate in np.linspace(20, 40, 15)]
+    rows[4][1] *= 1 - stray
+    return Sample({f"p{place:02d}": row for place, row in enumerate(rows)})
+
+
+def test_drift_is_the_trend_within_prompts_whatever_they_differ_by() -> None:
+    drift = drift_of(drifting(-0.05))
+    assert isinstance(drift, Drift)
+    assert drift.share == pytest.approx(-0.05 / 0.975, abs=0.003)
+    assert drift.interval.low < drift.share < drift.interval.high < 0
+    assert drift.matters
+    small = drift_of(drifting(-0.006))  # seen, and too little to bear on anything
+    assert isinstance(small, Drift)
+    assert small.interval.high < 0
+    assert not small.matters
+
+
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        (drifting(0.0), ()),
+        (drifting(-0.05), ("drift within the session",)),
+        (drifting(0.0, stray=0.5), ("1 run is far from the others",)),
+        (Sample({"p": [1.0, 1.01, 0.99]}), ("3 repetitions of one prompt",)),
+        (Sample({"a": [1.0], "b": [1.1], "c": [1.2]}), ("it rests on 3 prompts",)),
+    ],
+)
+def test_an_interval_is_told_with_what_it_does_not_cover(
+    sample: Sample, words: tuple[str, ...]
+) -> None:
+    told = doubts_of(sample)
+    assert len(told) == len(words)
+    assert all(word in text for word, text in zip(words, told, strict=True))
+
+
+def test_the_part_of_variance_between_prompts_has_an_interval() -> None:
+    rng = np.random.default_rng(5)
+    means = rng.normal(30, 1.0, 15)
+    sample = Sample({f"p{n:02d}": mean + rng.normal(0, 1.0, 3) for n, mean in enumerate(means)})
+    found = prompt_variance_interval(sample)
+    assert isinstance(found, Interval)
+    assert 0 <= found.low < 50 < found.high <= 100  # as much between prompts as between runs
+    assert isinstance(prompt_variance_interval(Sample({"p": [1.0, 2.0]})), Absent)

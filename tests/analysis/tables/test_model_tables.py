@@ -18,10 +18,17 @@ from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.analysis.tables.quantities import FACTS
 from edgemoe_appliance.report.material import build_material
 from edgemoe_appliance.report.render import render_page
+from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.studies import Study, read_study
 from edgemoe_appliance.studies.tables import ColumnComparison, RowAttribute, TableSpec
 from tests.analysis.arms import DENSE, HEADLINE, MOE, THREADS, outcome, rate, session
-from tests.analysis.journals import FILE_BYTES, build_plan, write_session
+from tests.analysis.journals import (
+    FILE_BYTES,
+    Synthetic,
+    build_plan,
+    metrics_of,
+    write_session,
+)
 
 CHOSEN = session(experiments={"headline": HEADLINE, "threads": THREADS})
 RATES = [
@@ -237,3 +244,19 @@ def test_intervals_are_those_of_the_readings(loaded: LoadedSessions) -> None:
     assert isinstance(cell.interval, Interval)
     assert cell.interval.low < MEAN < cell.interval.high
     assert cells_of(table_of(loaded, {"x": RATE | {"interval": False}}))["x"].interval is None
+
+
+@pytest.mark.parametrize(("per_repetition", "told"), [(0.0, 0), (0.03, 1)])
+def test_drift_within_a_session_is_told_where_it_matters(
+    tmp_path: Path, per_repetition: float, told: int
+) -> None:
+    def drifting(_: int, spec: RunSpec) -> Mapping[str, Any]:
+        factor = 1 - per_repetition * (spec.repetition - 1) if spec.model == MOE else 1.0
+        return {"metrics": metrics_of(spec) | {"gen_tok_s": 30.0 * factor}}
+
+    folder = write_session(tmp_path, Synthetic(length_prompts=()), drifting)
+    notes = build_tables(load_sessions([folder]), read_study())["stability"].notes
+    found = [note for note in notes if "drift within the session" in note]
+    assert len(found) == told
+    if told:
+        assert "-6.2 %" in found[0]
