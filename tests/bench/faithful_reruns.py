@@ -151,7 +151,8 @@ def _otherwise() -> World:
 
 def _planned_models(study: Study) -> dict[str, PlannedModel]:
     """Return the real models as a plan has them, by their published counts."""
-    template = build_plan(Synthetic(twin_scale=None)).models
+    real = Synthetic(twin_scale=None, like_the_study=True, study_device="m2")
+    template = build_plan(real).models
     found = {}
     for name, model in study.models.items():
         entry = study.configs.model(name)
@@ -175,7 +176,11 @@ def _planned_models(study: Study) -> dict[str, PlannedModel]:
 def build_device_plan(device: str) -> tuple[Synthetic, Plan]:
     """Return a session of the study's experiments on one of its devices, with real prompts."""
     known = study()
-    experiments: dict[str, Experiment] = {n: known.experiment(n) for n in EXPERIMENTS[device]}
+    # On a device of the study an evaluation takes the study's run order.
+    order = {"order": known.procedure.run_order}
+    experiments: dict[str, Experiment] = {
+        name: known.experiment(name).model_copy(update=order) for name in EXPERIMENTS[device]
+    }
     peaks = known.peaks[device]
     synthetic = Synthetic(
         session=device,
