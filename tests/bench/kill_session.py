@@ -117,7 +117,8 @@ def write_demo_plan(folder: Path) -> Plan:
         asked=configs.engines.fallback,
     )
     models = {}
-    for name, entry in configs.models.models.items():
+    shaped = {name: e for name, e in configs.models.models.items() if e.shape}
+    for name, entry in shaped.items():
         path = write_twin(entry, name, TwinScale.TINY, folder.parent).path
         models[name] = planned_model(name, entry, read_model_file(path))
     experiments = {name: study.experiment(name) for name in study.suites.demo}

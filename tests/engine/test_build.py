@@ -188,7 +188,7 @@ def key_of(source: PreparedSource, cmake: Mapping[str, str], cache: Path) -> str
     """Return the key under which a build would be made, without making it."""
     entries: list[str] = []
 
-    def note(_recipe: object, entry: Path, _on_progress: object) -> None:
+    def note(_recipe: object, entry: Path, _on_progress: object, *, with_tools: bool) -> None:
         entries.append(entry.name)
         raise HostError("not built here")
 

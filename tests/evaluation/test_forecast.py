@@ -74,7 +74,7 @@ def test_nothing_is_counted_for_what_is_there(study: Study, folders: Folders) ->
     asked = EvaluationOptions(kick_the_tires=True, twins=TwinScale.TINY)
     before = outline_of(asked, study, folders).cost_of(StepId.MODELS)
     folders.models.mkdir(parents=True)
-    for name in study.configs.models.models:
+    for name in study.models:
         twin_path(name, TwinScale.TINY, folders.models).touch()
     after = outline_of(asked, study, folders).cost_of(StepId.MODELS)
     assert before.disk_bytes > 0

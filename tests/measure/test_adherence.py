@@ -9,7 +9,7 @@ from edgemoe_appliance.measure.adherence import Deviation, RunExpectation, check
 from edgemoe_appliance.schema.configs import Arm, Backend
 from edgemoe_appliance.schema.plan import RunSpec
 from tests.engine.test_account import CUDA, NO_GPU
-from tests.schema.builders import a_spec, a_target
+from tests.schema.builders import a_model, a_spec, a_target
 
 MODEL = "/m/o.gguf"
 CPU = "".join(
@@ -30,7 +30,9 @@ def differences(
 ) -> tuple[Deviation, ...]:
     target = a_target().model_copy(update={"backend": backend, "n_gpu_layers": layers})
     run: RunSpec = a_spec().model_copy(update=spec)
-    planned = RunExpectation(spec=run, target=target, model_path=model)
+    planned = RunExpectation(
+        spec=run, target=target, model=a_model().model_copy(update={"path": model})
+    )
     return check_adherence(parse_account(text), planned, generated)
 
 

@@ -342,11 +342,11 @@ def test_models_and_targets_of_the_users_own_are_added(folder: Path) -> None:
         ),
         (
             {"models": OWN_MODEL + "    repository: a/b\n"},
-            "needs one of repository, url, package, path; repository and path given",
+            "needs one of repository, url, package, path, quantised; repository and path given",
         ),
         (
             {"models": OWN_MODEL.replace("    path: files/mine.gguf\n", "")},
-            "needs one of repository, url, package, path; none given",
+            "needs one of repository, url, package, path, quantised; none given",
         ),
     ],
 )

@@ -24,6 +24,7 @@ from edgemoe_appliance.schema.metrics import (
     GENERATION_METRICS,
     LEAST_LENGTH_SHARE,
     METRICS,
+    SERIES_METRICS,
 )
 from edgemoe_appliance.schema.units import GB, gb
 from edgemoe_appliance.studies import Study
@@ -70,7 +71,9 @@ class Condition:
         return (self.setting.id, self.threads, self.n_predict, self.context, self.prompt_scale)
 
     def _told(self, *parts: str) -> str:
-        return ", ".join([*parts, f"{self.n_predict} tokens"])
+        # What generates nothing has chunks, or room for items.
+        length = f"{self.n_predict} tokens" if self.n_predict else f"chunks of {self.context}"
+        return ", ".join([*parts, length])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +107,34 @@ class RunRows(Rows):
             return found
         return np.where(self.generated_share < LEAST_LENGTH_SHARE, np.nan, found)
 
+    def series(self, metric: str) -> Sample:
+        """Return the values of chunks or items of a metric, those of equal ones together.
+
+        A run in which one of them is no finite number has no mean, and none of its values counts.
+        """
+        if metric not in SERIES_METRICS:
+            raise KeyError(metric)
+        found = self.ask(
+            "SELECT chosen.sent, chosen.session, series.item, series.value"  # noqa: S608
+            " FROM chosen JOIN series USING (place)"
+            f" WHERE series.metric = '{metric}' AND chosen.{metric} IS NOT NULL"
+            " ORDER BY sent, item, repetition, run_id, chosen.place"
+        )
+        sessions = _numbered(found["session"])
+        values: dict[str, list[float]] = {}
+        numbers: dict[str, list[int]] = {}
+        columns = (found["sent"], found["item"], found["value"], sessions)
+        for sent, item, value, session in zip(*columns, strict=True):
+            key = f"{self.prompts[int(sent)]}#{int(item):05d}"
+            values.setdefault(key, []).append(float(value))
+            numbers.setdefault(key, []).append(int(session))
+        return Sample(values, numbers)
+
     @cached_property
     def generated_share(self) -> Floats:
         """Return the generated tokens of each row over those asked for, NaN where not known."""
-        share: Floats = self.numbers("generated_tokens") / self.numbers("n_predict")
+        asked = self.numbers("n_predict")
+        share: Floats = self.numbers("generated_tokens") / np.where(asked > 0, asked, np.nan)
         return share
 
     @cached_property
@@ -333,8 +360,12 @@ def _run_rows(loaded: LoadedSessions, lots: Iterable[Lot]) -> RunRows:
 def sample_of(runs: RunRows, metric: str) -> Sample:
     """Return the readings of a metric by prompt, each prompt's in the order of repetitions.
 
-    A prompt is known by the text that was sent. Runs without the reading are left out.
+    A prompt is known by the text that was sent. Runs without the reading are left out. Of a metric
+    that has a value for each chunk or item, these stand in the place of prompts: what varies
+    between them is what the interval of a mean rests on.
     """
+    if metric in SERIES_METRICS:
+        return runs.series(metric)
     return runs.grouped(runs.readings(metric))
 
 
@@ -442,7 +473,7 @@ def why_not_comparable(pool: Pool, study: Study) -> tuple[str, ...]:
     scales = sorted({m.twin_scale for m in pool.models if m.twin_scale not in (None, "full")})
     if scales:
         reasons.append(f"the models are reduced twins (scale {', '.join(map(str, scales))})")
-    if condition.n_predict != procedure.max_new_tokens:
+    if condition.n_predict and procedure.max_new_tokens not in (None, condition.n_predict):
         reasons.append(
             f"runs generate {condition.n_predict} tokens, the study's {procedure.max_new_tokens}"
         )

@@ -151,7 +151,7 @@ def _engine(compared: _Compared) -> Iterator[DeclaredCondition]:
     source = engine.source
     yield DeclaredCondition(
         name="engine",
-        declared=procedure.engine_tag,
+        declared=procedure.engine_tag or procedure.engine,
         recorded=f"{procedure.engine} {engine.pin}",
         is_met=isinstance(source, GitSource) and source.commit == procedure.engine_commit,
     )

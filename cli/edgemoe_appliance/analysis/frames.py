@@ -157,7 +157,17 @@ ABSENT = TableShape(
         *_columns("text", first_run="the first of these runs"),
     ),
 )
-SHAPES = (RUNS, CAVEATS, ABSENT_SETS, ABSENT)
+# What a run has a value of for each chunk of its text, or for each item.
+SERIES = TableShape(
+    name="series",
+    columns=(
+        *_columns("integer", place="number of the attempt among all, from 0"),
+        *_columns("text", metric="metric whose mean the run holds"),
+        *_columns("integer", item="number of the chunk or item, from 0"),
+        *_columns("number", value="its value, missing where it is no finite number"),
+    ),
+)
+SHAPES = (RUNS, CAVEATS, ABSENT_SETS, ABSENT, SERIES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +220,7 @@ class FrameWriter:
             self._store.add(RUNS, {**columns, "absent_set": self._absent_of, "place": places})
             self._store.add(CAVEATS, caveat_columns(self._held))
             self._store.add(ABSENT_SETS, self._absent_sets.take_new())
+            self._store.add(SERIES, series_columns(self._held, places))
         self._held, self._absent_of = [], []
 
 
@@ -349,6 +360,25 @@ def caveat_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[StoredVal
         "code": [caveat.code for _, caveat in found],
         "text": [caveat.text for _, caveat in found],
         "numbers": [canonical_json(caveat.numbers) for _, caveat in found],
+    }
+
+
+def series_columns(
+    placed: Sequence[LocatedAttempt], places: Sequence[int]
+) -> dict[str, list[StoredValue]]:
+    """Return the series of attempts, which have these numbers, as the columns of SERIES."""
+    rows = [
+        (place, metric, item, value)
+        for place, each in zip(places, placed, strict=True)
+        if each.attempt.end
+        for metric, values in each.attempt.end.series.items()
+        for item, value in enumerate(values)
+    ]
+    return {
+        "place": [place for place, _, _, _ in rows],
+        "metric": [metric for _, metric, _, _ in rows],
+        "item": [item for _, _, item, _ in rows],
+        "value": [value for _, _, _, value in rows],
     }
 
 

@@ -74,7 +74,8 @@ class Row:
 class RowGroup:
     """Rows of one condition of the reader's, or of one device of the study.
 
-    `sessions` are those that the rows come from, none where they may come from all.
+    `sessions` are those that the rows come from, none where they may come from all; `setting` is
+    the id of the setting that they ran in, empty for a group that is of none.
     """
 
     label: str
@@ -83,6 +84,7 @@ class RowGroup:
     device: str | None = None
     notes: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
+    setting: str = ""
 
     @property
     def twin(self) -> str:

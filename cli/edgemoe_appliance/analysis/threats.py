@@ -23,6 +23,7 @@ from edgemoe_appliance.analysis.conditions import (
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.schema.configs import Arm, Feeds, GitSource
 from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies.paper import Procedure
 
 # A fleet has dozens of conditions, each with the same shortfalls.
 _MOST_OF_A_KIND = 6
@@ -194,7 +195,7 @@ def _comparison(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
                 text=f"{pool.condition.label}: {'; '.join(reasons)}. Only ratios within the "
                 "condition are set beside the study's.",
             )
-        if pool.condition.threads != study.procedure.threads:
+        if study.procedure.threads not in (None, pool.condition.threads):
             yield Threat(
                 code="threads",
                 weight=Weight.COMPARISON,
@@ -213,8 +214,14 @@ def _engine(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
                 weight=Weight.COMPARISON,
                 title="Another llama.cpp than the study's",
                 text=f"Setting {setting.id} ran {setting.engine.pin}; the study ran "
-                f"{procedure.engine_tag} (commit {procedure.engine_commit[:12]}).",
+                f"{_engine_of(procedure)}.",
             )
+
+
+def _engine_of(procedure: Procedure) -> str:
+    if procedure.engine_tag is None or procedure.engine_commit is None:
+        return procedure.engine
+    return f"{procedure.engine_tag} (commit {procedure.engine_commit[:12]})"
 
 
 def _mixed(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:

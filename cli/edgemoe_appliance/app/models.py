@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgemoe_appliance.app.console import TerminalSteps, print_json, say, show_table
-from edgemoe_appliance.app.options import ModelsOption
-from edgemoe_appliance.errors import DigestError, HostError
+from edgemoe_appliance.app.options import ModelsOption, PinOption, StudyOption
+from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
 from edgemoe_appliance.schema.units import human_bytes
 
@@ -25,6 +25,9 @@ commands = typer.Typer(
 )
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Names = Annotated[list[str] | None, typer.Argument(help="Models by id; none: all of them.")]
+StudyNames = Annotated[
+    list[str] | None, typer.Argument(help="Models by id; none: those of the study's experiments.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -71,7 +74,8 @@ def list_(models: ModelsOption = None, as_json: JsonFlag = False) -> None:
 
 @commands.command()
 def fetch(
-    names: Names = None,
+    names: StudyNames = None,
+    study: StudyOption = None,
     models: ModelsOption = None,
     pin: Annotated[
         bool, typer.Option("--pin", help="Believe and pin the digest of a file that nothing pins.")
@@ -82,7 +86,7 @@ def fetch(
 
     configs, folder = _configs(models), _folders().models
     steps = TerminalSteps()
-    for name in names or list(configs.models.models):
+    for name in names or _fetched(study, models):
         with steps.step(f"model {name}") as on_share:
             fetched = fetch_model(
                 configs.model(name), folder, on_progress=_by_share(on_share), pin=pin
@@ -132,9 +136,48 @@ def twin(
     from edgemoe_appliance.bench.prepare import obtain_model
 
     configs, folders = _configs(models), _folders()
-    for name in names or list(configs.models.models):
+    shaped = [name for name, e in configs.models.models.items() if e.shape and not e.quantised]
+    for name in names or shaped:
         model = obtain_model(configs, name, scale, folders, TerminalSteps(), routing=routing)
         say(f"{model.path}  {human_bytes(model.file_bytes)}  sha256 {model.sha256}")
+
+
+@commands.command()
+def quantise(
+    names: Names = None,
+    models: ModelsOption = None,
+    pin: PinOption = None,
+) -> None:
+    """Make files of fewer bits, each with the llama-quantize of a pin; what lies here stays."""
+    from edgemoe_appliance.bench.prepare import obtain_model
+    from edgemoe_appliance.bench.runtime import obtain_sources, open_workshop
+
+    configs, folders, steps = _configs(models), _folders(), TerminalSteps()
+    (source,) = obtain_sources(configs, [pin], folders, steps)
+    workshop = open_workshop(source, folders, steps)
+    for name in names or [n for n, entry in configs.models.models.items() if entry.quantised]:
+        model = obtain_model(configs, name, None, folders, steps, workshop=workshop)
+        made = model.quantised
+        if made is None:
+            raise ConfigError(
+                f"{name} is no model that is made here", hint="see: edgemoe-appliance models list"
+            )
+        types = ", ".join(f"{count} {kind}" for kind, count in made.tensors.items())
+        say(f"{model.path}  {human_bytes(model.file_bytes)}  sha256 {model.sha256}")
+        say(f"  {made.bits_per_weight:.2f} bits a weight: {types}")
+        if made.fallbacks:
+            other = ", ".join(f"{count} {kind}" for kind, count in made.fallbacks.items())
+            say(f"  rows that do not fit {made.type}: {other}")
+
+
+def _fetched(study: str | None, models: Path | None) -> list[str]:
+    """Return the models that a study's experiments need files of, or what these are made of."""
+    from edgemoe_appliance.bench.prepare import used_models
+    from edgemoe_appliance.schema.configs import find_catalogue
+    from edgemoe_appliance.studies import read_study
+
+    chosen = read_study(study, catalogue=find_catalogue(models))
+    return list(dict.fromkeys(map(chosen.configs.models.fetched_for, used_models(chosen))))
 
 
 def _configs(models: Path | None) -> Configs:

@@ -13,6 +13,7 @@ from edgemoe_appliance.bench.identity import read_identity
 from edgemoe_appliance.bench.launcher import Launcher
 from edgemoe_appliance.bench.paths import Folders, require_session_name
 from edgemoe_appliance.bench.progress import Steps
+from edgemoe_appliance.bench.quantising import Workshop
 from edgemoe_appliance.bench.runtime import EngineRequest, Runtime, Supply
 from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.measure.host import usable_cores
@@ -86,7 +87,9 @@ def prepare_bench(
     """
     require_models(study, request, folders)
     supply = supply_engines(study, request, runtime, steps)
-    models = obtain_models(study, request, folders, steps, supply.tensor_types)
+    models = obtain_models(
+        study, request, folders, steps, supply.tensor_types, workshop=supply.workshop
+    )
     plan = build_plan(study, request, supply, models, findings=findings)
     return BenchSetup(plan=plan, launcher=supply.launcher)
 
@@ -95,7 +98,9 @@ def require_models(study: Study, request: BenchRequest, folders: Folders) -> Non
     """Raise HostError where models are missing, before an engine is built for them in vain."""
     if request.twins is not None:
         return
-    entries = {name: study.configs.model(name) for name in wanted_models(study, request)}
+    configs = study.configs
+    needed = dict.fromkeys(map(configs.models.fetched_for, wanted_models(study, request)))
+    entries = {name: configs.model(name) for name in needed}
     missing = [n for n, entry in entries.items() if not model_path(entry, folders.models).exists()]
     if missing:
         sizes = [entries[name].bytes for name in missing]
@@ -115,12 +120,33 @@ def supply_engines(study: Study, request: BenchRequest, runtime: Runtime, steps:
     Raises ConfigError for an unknown name, HostError or DigestError where one cannot be had.
     """
     experiments = chosen_experiments(study, request)
+    _refuse_answers_of_twins(request, experiments)
     wanted = EngineRequest(
         target_id=request.target,
         pins=_pins(request, experiments),
         is_probed=any(arm.is_probed for e in experiments.values() for arm in e.arms),
+        has_tools=needs_tools(study, request),
     )
     return runtime.supply(study.configs, wanted, steps)
+
+
+def _refuse_answers_of_twins(request: BenchRequest, experiments: Mapping[str, Experiment]) -> None:
+    """Raise ConfigError where twins were to be asked how good their answers are."""
+    asking = [name for name, experiment in experiments.items() if experiment.assesses]
+    if asking and request.twins is not None:
+        raise ConfigError(
+            f"{asking[0]} asks how good a model's answers are, and twins have none: their weights "
+            "are random",
+            hint="leave --twins out, or name experiments of speed and memory alone",
+        )
+
+
+def needs_tools(study: Study, request: BenchRequest) -> bool:
+    """Return whether a request needs the engine's tools: to judge answers, or to make its files."""
+    models = study.configs.models.models
+    experiments = chosen_experiments(study, request).values()
+    is_made = any(models[name].quantised for e in experiments for name in e.models)
+    return any(e.assesses for e in experiments) or (is_made and request.twins is None)
 
 
 def obtain_models(
@@ -129,8 +155,12 @@ def obtain_models(
     folders: Folders,
     steps: Steps,
     tensor_types: TypesByPin = NO_TYPES,
+    *,
+    workshop: Workshop | None = None,
 ) -> dict[str, PlannedModel]:
     """Return the model files of a request, in the order of the study; twins are written.
+
+    `workshop` makes files of fewer bits.
 
     Raises HostError or DigestError where one is not there or is another, ConfigError where it
     holds a tensor type that one of the pins does not know.
@@ -144,6 +174,7 @@ def obtain_models(
             steps,
             tensor_types,
             routing=request.routing,
+            workshop=workshop,
         ).model_copy(update={"role": study.role_of(name)})
         for name in wanted_models(study, request)
     }
@@ -153,6 +184,8 @@ def wanted_models(study: Study, request: BenchRequest) -> tuple[str, ...]:
     """Return the models that the experiments of a request run, in the order of the study."""
     experiments = chosen_experiments(study, request).values()
     wanted = {model for experiment in experiments for model in experiment.models}
+    assessed = {model for each in experiments if each.assesses for model in each.models}
+    wanted |= {study.references[model] for model in assessed}
     return tuple(name for name in study.configs.models.models if name in wanted)
 
 
@@ -188,6 +221,7 @@ def build_plan(
             pin=next(iter(supply.engines)),
             threads=threads,
             seed=study.order_seed,
+            references=study.references,
         ),
         findings=findings,
         precision=request.precision,
@@ -239,16 +273,31 @@ def obtain_model(
     tensor_types: TypesByPin = NO_TYPES,
     *,
     routing: TwinRouting = TwinRouting.UNIFORM,
+    workshop: Workshop | None = None,
 ) -> PlannedModel:
-    """Return a model file as a plan names it; a twin is written where it is not there yet."""
+    """Return a model file as a plan names it; a twin is written where it is not there yet.
+
+    So is a file of fewer bits, by a workshop. Raises ConfigError where one is needed and none is
+    given.
+    """
     entry = configs.model(name)
+    made = None
+    if entry.quantised is not None and twins is None:
+        if workshop is None:
+            raise ConfigError(
+                f"{name} is made here, and is not among what this command can make",
+                hint=f"run: edgemoe-appliance models quantise {name}",
+            )
+        of = entry.quantised.of
+        source = obtain_model(configs, of, None, folders, steps, tensor_types, workshop=workshop)
+        made = workshop.obtain(name, entry.quantised, source)
     with steps.step(f"model {name}") as on_share:
 
         def on_bytes(done: int, total: int) -> None:
             on_share(done / max(1, total))
 
         if twins is None:
-            path = model_path(entry, folders.models)
+            path = made or model_path(entry, folders.models)
         else:
             path = write_twin(
                 entry, name, twins, folders.models, routing=routing, on_progress=on_bytes

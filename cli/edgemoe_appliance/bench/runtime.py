@@ -6,7 +6,7 @@ Each gives the engines that it can run, and a launcher for a plan that uses them
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from edgemoe_appliance import __version__
 from edgemoe_appliance.bench.launcher import Launcher, NativeLauncher
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.bench.progress import Steps
+from edgemoe_appliance.bench.quantising import Workshop
 from edgemoe_appliance.bench.trial import require_run
 from edgemoe_appliance.container.client import DockerEngine, open_engine
 from edgemoe_appliance.container.context import usual_inputs
@@ -69,7 +70,8 @@ class ImageOptions:
 class Supply:
     """What a runtime gives to a plan; the engine of the session's own pin comes first.
 
-    `tensor_types` are those that the source of each pin knows, by number.
+    `tensor_types` are those that the source of each pin knows, by number; `workshop` makes files
+    of fewer bits with the session's own pin, on this host, wherever measuring takes place.
     """
 
     kind: Literal["native", "container"]
@@ -77,15 +79,20 @@ class Supply:
     image: str | None
     launcher: Launcher
     tensor_types: Mapping[str, Mapping[int, GgmlType]] = field(default_factory=dict)
+    workshop: Workshop | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineRequest:
-    """The engines that a plan needs; a pin that is None is the default one with its fallback."""
+    """The engines that a plan needs; a pin that is None is the default one with its fallback.
+
+    `has_tools` asks for the engine's tools that quantise models and judge their answers.
+    """
 
     target_id: str
     pins: Sequence[str | None]
     is_probed: bool = False
+    has_tools: bool = False
 
 
 class Runtime(Protocol):
@@ -110,7 +117,9 @@ class NativeRuntime:
         """
         target = configs.target(wanted.target_id)
         sources = obtain_sources(configs, wanted.pins, self._folders, steps)
-        builds = [self._build(source, target, steps) for source in sources]
+        builds = [
+            self._build(source, target, steps, has_tools=wanted.has_tools) for source in sources
+        ]
         for build in builds:
             with steps.step(f"llama.cpp {build.pin}: first run"):
                 note = require_run(build, configs, target, self._folders)
@@ -127,9 +136,14 @@ class NativeRuntime:
             tensor_types={source.pin: read_type_table(source.folder) for source in sources},
             image=None,
             launcher=NativeLauncher(),
+            workshop=open_workshop(sources[0], self._folders, steps, lambda: builds[0])
+            if wanted.has_tools
+            else None,
         )
 
-    def _build(self, source: PreparedSource, target: Target, steps: Steps) -> EngineBuild:
+    def _build(
+        self, source: PreparedSource, target: Target, steps: Steps, *, has_tools: bool
+    ) -> EngineBuild:
         with steps.step(f"llama.cpp {source.pin}: build") as on_share:
 
             def on_progress(progress: BuildProgress) -> None:
@@ -137,11 +151,41 @@ class NativeRuntime:
                     on_share(progress.percent / 100)
 
             cmake = portable_flags(target.cmake) if self._portable else target.cmake
-            return build_engine(source, self._folders.cache, cmake=cmake, on_progress=on_progress)
+            return build_engine(
+                source,
+                self._folders.cache,
+                cmake=cmake,
+                with_tools=has_tools,
+                on_progress=on_progress,
+            )
 
     def _probed(self, build: EngineBuild, source: PreparedSource, steps: Steps) -> EngineBuild:
         with steps.step(f"llama.cpp {build.pin}: routing probe"):
             return with_probe(build, source, self._folders.cache)
+
+
+def open_workshop(
+    source: PreparedSource,
+    folders: Folders,
+    steps: Steps,
+    build: Callable[[], EngineBuild] | None = None,
+) -> Workshop:
+    """Return what makes files of fewer bits with a pin; by default it is built for this processor.
+
+    Nothing is built before a file has to be made.
+    """
+
+    def built() -> EngineBuild:
+        with steps.step(f"llama.cpp {source.pin}: build of its tools on this host"):
+            return build_engine(source, folders.cache, cmake={}, with_tools=True)
+
+    return Workshop(
+        pin=source.pin,
+        pin_sha256=source.sha256,
+        build=build or built,
+        folders=folders,
+        steps=steps,
+    )
 
 
 def with_probe(build: EngineBuild, source: PreparedSource, cache: Path) -> EngineBuild:
@@ -189,6 +233,7 @@ class ContainerRuntime:
                 board=board,
                 render_nodes=find_render_nodes(self._engine, target),
             ),
+            workshop=open_workshop(sources[0], self._folders, steps) if wanted.has_tools else None,
         )
 
     def _image(

@@ -1,7 +1,9 @@
 """Builds of llama.cpp: one per source, flags and compiler, whole and checked, or not at all.
 
 A build is a folder with bin/ (the program, llama-bench, shared libraries), build.log and
-build.json, which is written last. Runs nothing that it built.
+build.json, which is written last. Where they are asked for, the engine's tools that quantise
+models and judge their answers lie in bin/ too, with a record of their own (tools.json): a build
+made before they were wanted stays what it was. Runs nothing that it built.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -42,13 +44,19 @@ from edgemoe_appliance.schema.configs import (
     Sha256,
 )
 from edgemoe_appliance.schema.files import cache_lock, file_sha256, write_atomically
-from edgemoe_appliance.schema.plan import ENGINE_PROGRAMS, NO_MMAP_ARGS, EngineBuild
+from edgemoe_appliance.schema.plan import (
+    ENGINE_PROGRAMS,
+    ENGINE_TOOLS,
+    NO_MMAP_ARGS,
+    EngineBuild,
+)
 
 # Raised when the same inputs would be built in another way.
 _RECIPE: Final = 1
 _BENCH: Final = "llama-bench"
 _LIBRARIES: Final = ("*.so", "*.so.*", "*.dylib", "*.metallib")
 _RECORD: Final = "build.json"
+_TOOLS_RECORD: Final = "tools.json"
 _LOG: Final = "build.log"
 _BEGUN: Final = "source.whole"  # written when a tree to build from has been copied
 _SPACE_BYTES: Final = 1_000_000_000
@@ -80,6 +88,7 @@ class BuildProgress:
 
 
 OnProgress = Callable[[BuildProgress], None]
+RecordT = TypeVar("RecordT", bound=Frozen)
 
 
 class _BuildRecord(Frozen):
@@ -109,12 +118,21 @@ class _BuildRecord(Frozen):
         return next(name for name in ENGINE_PROGRAMS if name in self.files_sha256)
 
 
+class _ToolsRecord(Frozen):
+    """tools.json: what lies in bin/ for the tools alone, and the build that it belongs to."""
+
+    schema_version: Literal[1] = 1
+    build_key: Sha256
+    files_sha256: dict[str, Sha256]
+
+
 def engine_build(
     engines: EnginesConfig,
     cache: Path,
     *,
     cmake: Mapping[str, str],
     asked: str | None = None,
+    with_tools: bool = False,
     on_progress: OnProgress = lambda _progress: None,
 ) -> EngineBuild:
     """Return a build of the asked-for pin, else of the default or the fallback.
@@ -124,7 +142,7 @@ def engine_build(
     name = asked or engines.default
     on_progress(BuildProgress(stage=BuildStage.SOURCE, percent=None, text=f"source of {name}"))
     source = choose_pin(engines, cache, asked)
-    return build_engine(source, cache, cmake=cmake, on_progress=on_progress)
+    return build_engine(source, cache, cmake=cmake, with_tools=with_tools, on_progress=on_progress)
 
 
 def build_engine(
@@ -132,12 +150,14 @@ def build_engine(
     cache: Path,
     *,
     cmake: Mapping[str, str],
+    with_tools: bool = False,
     on_progress: OnProgress = lambda _progress: None,
 ) -> EngineBuild:
     """Return the build of a source with a target's flags, made now or found in the cache.
 
-    Raises ConfigError where the source lacks what a run needs, HostError where tools are missing
-    or the build fails, DigestError where a build in the cache is not what was built.
+    `with_tools` adds the tools of ENGINE_TOOLS to it, in the same compilation where nothing is
+    built yet. Raises ConfigError where the source lacks what a run needs, HostError where tools
+    are missing or the build fails, DigestError where a build in the cache is not what was built.
     """
     dialect = read_dialect(source.folder)
     recipe = _Recipe(
@@ -155,18 +175,21 @@ def build_engine(
 
     with cache_lock(entry, on_wait):
         if not entry.is_dir():
-            _make(recipe, entry, on_progress)
-        return read_build(entry).model_copy(update={"why": source.why})
+            _make(recipe, entry, on_progress, with_tools=with_tools)
+        elif with_tools and not (entry / _TOOLS_RECORD).is_file():
+            _add_tools(recipe, entry, on_progress)
+        return read_build(entry, with_tools=with_tools).model_copy(update={"why": source.why})
 
 
-def read_build(folder: Path) -> EngineBuild:
-    """Return the build in a folder after checking every file of it.
+def read_build(folder: Path, *, with_tools: bool = False) -> EngineBuild:
+    """Return the build in a folder after checking every file of it, those of the tools if asked.
 
     Raises HostError where there is none, RecordError where its record is foreign or newer,
     DigestError where a file is missing or not the one that was built.
     """
-    record = _read_record(folder)
-    for name, expected in record.files_sha256.items():
+    record = _read_record(folder, _RECORD, _BuildRecord)
+    tools = _read_record(folder, _TOOLS_RECORD, _ToolsRecord).files_sha256 if with_tools else {}
+    for name, expected in {**record.files_sha256, **tools}.items():
         path = folder / "bin" / name
         found = file_sha256(path) if path.is_file() else "missing"
         if found != expected:
@@ -176,11 +199,17 @@ def read_build(folder: Path) -> EngineBuild:
                 hint=f"remove {folder} and build again",
             )
     kept = record.model_dump(exclude={"schema_version", "version", "generator", "duration_s"})
-    return EngineBuild(**kept, binary=str((folder / "bin" / record.program).absolute()))
+    binary = str((folder / "bin" / record.program).absolute())
+    return EngineBuild(**kept, binary=binary, tools_sha256=tools)
 
 
-def _read_record(folder: Path) -> _BuildRecord:
-    path = folder / _RECORD
+def has_tools(folder: Path) -> bool:
+    """Return whether the build in a folder has the engine's tools."""
+    return (folder / _TOOLS_RECORD).is_file()
+
+
+def _read_record(folder: Path, name: str, kind: type[RecordT]) -> RecordT:
+    path = folder / name
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -190,7 +219,7 @@ def _read_record(folder: Path) -> _BuildRecord:
             hint="edgemoe-appliance build",
         ) from error
     try:
-        return _BuildRecord.model_validate_json(text)
+        return kind.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"])) or "record"
@@ -278,7 +307,9 @@ def _build_info(source: PreparedSource) -> tuple[int, str]:
     return 0, f"tree-{source.sha256[:12]}"
 
 
-def _make(recipe: _Recipe, entry: Path, on_progress: OnProgress) -> None:
+def _make(
+    recipe: _Recipe, entry: Path, on_progress: OnProgress, *, with_tools: bool = False
+) -> None:
     """Build under a temporary name and rename the result into place.
 
     Compiling takes place in a folder of its own that outlives a kill: on a board it takes over an
@@ -288,37 +319,81 @@ def _make(recipe: _Recipe, entry: Path, on_progress: OnProgress) -> None:
     log = entry.with_name(f"{entry.name}.log")
     work = entry.with_name(f".{entry.name}.work")
     with partial_folder(entry, _SPACE_BYTES) as partial:
-        _compile_or_continue(recipe, work, log, on_progress)
-        files = _install(recipe.programs, work / "build", partial / "bin")
+        tools = ENGINE_TOOLS if with_tools else ()
+        job = _Job(recipe=recipe, targets=(*recipe.programs, *tools), work=work, log=log)
+        _compile_or_continue(job, on_progress)
+        files = _install(job.targets, work / "build", partial / "bin")
         shutil.rmtree(work)
         log.rename(partial / _LOG)
-        record = _record(recipe, files, time.monotonic() - begin_s)
-        text = canonical_json(record.model_dump(mode="json")) + "\n"
-        write_atomically(partial / _RECORD, text.encode())
+        own = {name: sha256 for name, sha256 in files.items() if not is_of_tools(name)}
+        _write_record(partial / _RECORD, _record(recipe, own, time.monotonic() - begin_s))
+        if with_tools:
+            _write_tools_record(recipe, partial, files)
         partial.rename(entry)
 
 
-def _compile_or_continue(recipe: _Recipe, work: Path, log: Path, on_progress: OnProgress) -> None:
+def _add_tools(recipe: _Recipe, entry: Path, on_progress: OnProgress) -> None:
+    """Compile the tools for a build that is there, and put them beside its libraries.
+
+    They load those very libraries: what judges a model computes with what runs it.
+    """
+    work, log = entry.with_name(f".{entry.name}.tools.work"), entry / "tools.log"
+    job = _Job(recipe=recipe, targets=ENGINE_TOOLS, work=work, log=log)
+    with partial_folder(entry.with_name(f"{entry.name}.tools"), _SPACE_BYTES) as partial:
+        _compile_or_continue(job, on_progress)
+        files = _install(job.targets, work / "build", partial / "bin")
+        for name in filter(is_of_tools, files):
+            (partial / "bin" / name).replace(entry / "bin" / name)
+        shutil.rmtree(work)
+        _write_tools_record(recipe, entry, files)
+
+
+def is_of_tools(name: str) -> bool:
+    """Return whether a file of bin/ belongs to the tools alone: a program, or its own library."""
+    return any(name == tool or name.startswith(f"lib{tool}-impl.") for tool in ENGINE_TOOLS)
+
+
+def _write_tools_record(recipe: _Recipe, folder: Path, files: Mapping[str, str]) -> None:
+    tools = {name: sha256 for name, sha256 in files.items() if is_of_tools(name)}
+    record = _ToolsRecord(build_key=recipe.key, files_sha256=tools)
+    _write_record(folder / _TOOLS_RECORD, record)
+
+
+def _write_record(path: Path, record: Frozen) -> None:
+    write_atomically(path, (canonical_json(record.model_dump(mode="json")) + "\n").encode())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """One compilation: of what, in which folder, and where its output is kept."""
+
+    recipe: _Recipe
+    targets: tuple[str, ...]
+    work: Path
+    log: Path
+
+
+def _compile_or_continue(job: _Job, on_progress: OnProgress) -> None:
     """Compile from the beginning, or from where a killed build of the same recipe was.
 
     Ninja alone knows by its log which files were being written; after make, half a file would pass
     for a whole one. A continued build that fails is made from the beginning: after a power cut a
     file that was logged may be empty. One that fails from the beginning leaves nothing.
     """
-    begun = work / _BEGUN
-    continues = begun.exists() and recipe.tools.generator == "Ninja"
+    begun = job.work / _BEGUN
+    continues = begun.exists() and job.recipe.tools.generator == "Ninja"
     if not continues:
-        shutil.rmtree(work, ignore_errors=True)
-        log.unlink(missing_ok=True)
-        _copy_source(recipe, work / "source")
+        shutil.rmtree(job.work, ignore_errors=True)
+        job.log.unlink(missing_ok=True)
+        _copy_source(job.recipe, job.work / "source")
         write_atomically(begun, b"")
     try:
-        _compile(recipe, work, log, on_progress)
+        _compile(job, on_progress)
     except HostError:
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(job.work, ignore_errors=True)
         if not continues:
             raise
-        _compile_or_continue(recipe, work, log, on_progress)
+        _compile_or_continue(job, on_progress)
 
 
 def _record(recipe: _Recipe, files: dict[str, str], duration_s: float) -> _BuildRecord:
@@ -375,10 +450,10 @@ def _harmless(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9 ()+,./:_~-]", "_", text)
 
 
-def _compile(recipe: _Recipe, work: Path, log: Path, on_progress: OnProgress) -> None:
-    tools = recipe.tools
-    source, build = work / "source", work / "build"
-    flags = {**recipe.flags, **tools.flags}
+def _compile(job: _Job, on_progress: OnProgress) -> None:
+    tools, log = job.recipe.tools, job.log
+    source, build = job.work / "source", job.work / "build"
+    flags = {**job.recipe.flags, **tools.flags}
     # Messages of failed assertions name files: as in the source, not as on this machine.
     for name in ("CMAKE_C_FLAGS", "CMAKE_CXX_FLAGS"):
         flags[name] = f"{flags.get(name, '')} -ffile-prefix-map={source}=llama.cpp".strip()
@@ -386,7 +461,7 @@ def _compile(recipe: _Recipe, work: Path, log: Path, on_progress: OnProgress) ->
     configure += [f"-D{name}={value}" for name, value in sorted(flags.items())]
     _step(configure, BuildStage.CONFIGURE, log, on_progress)
     compile_ = [str(tools.cmake), "--build", str(build), "--config", "Release"]
-    compile_ += ["--parallel", str(_jobs()), "--target", *recipe.programs]
+    compile_ += ["--parallel", str(_jobs()), "--target", *job.targets]
     _step(compile_, BuildStage.COMPILE, log, on_progress)
 
 

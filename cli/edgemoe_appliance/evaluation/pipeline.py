@@ -27,14 +27,13 @@ from edgemoe_appliance.bench.launcher import Launcher
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.bench.preflight import check_host, require_fit
 from edgemoe_appliance.bench.prepare import (
-    TypesByPin,
     build_plan,
     obtain_models,
     supply_engines,
     wanted_models,
 )
 from edgemoe_appliance.bench.progress import BenchProgress, Steps
-from edgemoe_appliance.bench.runtime import Runtime
+from edgemoe_appliance.bench.runtime import Runtime, Supply
 from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.doctor import DockerCheck
 from edgemoe_appliance.errors import HostError, RunFailedError
@@ -102,7 +101,7 @@ class Performance:
         with self._step(StepId.BUILD):
             supply = supply_engines(self.study, request, runtime, self.audience)
         with self._step(StepId.MODELS):
-            models = self._models(supply.tensor_types)
+            models = self._models(supply)
         plan = build_plan(self.study, request, supply, models, findings=findings)
         with self._step(StepId.BENCH):
             failures = [
@@ -133,13 +132,21 @@ class Performance:
         yield
         self.took_s[step] = self.clock() - start
 
-    def _models(self, tensor_types: TypesByPin) -> dict[str, PlannedModel]:
-        """Fetch real models that are not there; twins are written where they are missing."""
+    def _models(self, supply: Supply) -> dict[str, PlannedModel]:
+        """Fetch real models that are not there; twins and files of fewer bits are made."""
         request = self.evaluation.bench
         if request.twins is None:
-            for name in wanted_models(self.study, request):
+            wanted = wanted_models(self.study, request)
+            for name in dict.fromkeys(map(self.study.configs.models.fetched_for, wanted)):
                 self._fetch(name)
-        return obtain_models(self.study, request, self.folders, self.audience, tensor_types)
+        return obtain_models(
+            self.study,
+            request,
+            self.folders,
+            self.audience,
+            supply.tensor_types,
+            workshop=supply.workshop,
+        )
 
     def _fetch(self, name: str) -> None:
         entry = self.study.configs.model(name)

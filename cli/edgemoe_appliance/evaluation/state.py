@@ -146,4 +146,5 @@ def _expected_runs(evaluation: Evaluation, study: Study) -> Sequence[RunSpec]:
         pin=request.pin or study.configs.engines.default,
         threads=thread_count(study.configs.target(request.target)),
         seed=study.order_seed,
+        references=study.references,
     )

@@ -90,9 +90,14 @@ class ModelSize:
 
 
 def twin_sizes(configs: Configs, scale: TwinScale) -> dict[str, ModelSize]:
-    """Return the sizes of the twins of a scale, from their tensors alone: within 1 %."""
+    """Return the sizes of the twins of a scale, from their tensors alone: within 1 %.
+
+    A model that no twin can be written of has none.
+    """
     found: dict[str, ModelSize] = {}
     for name, entry in configs.models.models.items():
+        if entry.shape is None:
+            continue
         shape = scaled_shape(entry, scale)
         tensors = build_tensors(entry.architecture, shape)
         found[name] = ModelSize(

@@ -13,7 +13,7 @@ from typing import Final
 
 from edgemoe_appliance.engine.account import Account
 from edgemoe_appliance.schema.configs import Arm, Backend, Target
-from edgemoe_appliance.schema.plan import RunSpec
+from edgemoe_appliance.schema.plan import PlannedModel, RunSpec
 from edgemoe_appliance.schema.records import BufferKind, Caveat, EngineFacts
 
 # llama.cpp's own since 2024, which the study's call leaves as they are; a batch is never longer
@@ -34,11 +34,20 @@ _DEVICES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class RunExpectation:
-    """What a run was to be: its spec, its target, and the path of its model."""
+    """What a run was to be: its spec, its target, its model, and the items that it was to answer.
+
+    `items` is None for a run that is sent a text.
+    """
 
     spec: RunSpec
     target: Target
-    model_path: str
+    model: PlannedModel
+    items: int | None = None
+
+    @property
+    def model_path(self) -> str:
+        """Return the path of its model."""
+        return self.model.path
 
     @property
     def gpu_layers(self) -> int:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgemoe_appliance.engine.account import Account, parse_account
 from edgemoe_appliance.engine.failure import classify_failure
 from edgemoe_appliance.engine.footer import Footer, parse_footer
 from edgemoe_appliance.engine.stream import EndedBy, EngineResult
 from edgemoe_appliance.measure.adherence import Deviation, RunExpectation, check_adherence
+from edgemoe_appliance.measure.assessment import (
+    Judged,
+    Series,
+    absent_answers,
+    put_answers,
+    put_bits,
+    tell_origin,
+)
 from edgemoe_appliance.measure.cgroup import Cgroup, NoCgroup
 from edgemoe_appliance.measure.cgroup_metrics import describe_oom_kill, put_cgroup
 from edgemoe_appliance.measure.heat_metrics import put_heat, put_pause
@@ -29,6 +37,7 @@ from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.measure.runsamples import cut_samples
 from edgemoe_appliance.measure.sampler import SamplerReport
 from edgemoe_appliance.measure.timing import (
+    NOT_OF_ASSESSMENTS,
     Timeline,
     check_footer,
     check_length,
@@ -46,7 +55,9 @@ class RawRun:
     """What one engine process was to do and did, and what was read around it.
 
     `own_cpu_s` and `own_peak_rss_bytes` are those of the measuring process; `probe_report` is
-    None where no probe wrote one.
+    None where no probe wrote one. `chunks` is how many a run that judges a model was to tell of;
+    where the reference's probabilities could not be had, `result` is of the process that was to
+    write them and `is_of_reference` says so.
     """
 
     planned: RunExpectation
@@ -57,6 +68,8 @@ class RawRun:
     own_cpu_s: float
     own_peak_rss_bytes: int
     probe_report: bytes | None
+    chunks: int | None = None
+    is_of_reference: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +92,7 @@ class Figures:
     caveats: tuple[Caveat, ...]
     engine: EngineFacts
     expert_use: ExpertUse | None
+    series: Series = field(default_factory=dict)
 
 
 def derive_figures(raw: RawRun, setting: SamplingSetup) -> Figures:
@@ -90,13 +104,22 @@ def derive_figures(raw: RawRun, setting: SamplingSetup) -> Figures:
     windows = (*idle, *timing_windows(timeline, footer))
     account = parse_account(raw.result.stderr_text)
     oom_kill = describe_oom_kill(raw.report.counters)
-    status, detail = judge_ending(raw.result, footer, oom_kill)
+    readings = Readings()
+    judged = None
+    if spec.assesses is None:
+        status, detail = judge_ending(raw.result, footer, oom_kill)
+    else:
+        status, detail = judge_exit(raw.result, oom_kill)
+        judged = _put_answers(readings, raw, status, detail)
+        status, detail = (judged.status, judged.detail) if status is Status.OK else (status, detail)
     differences = _differences(raw, account, footer, status)
     if status is Status.OK and differences and differences[0].spoils:
         status, detail = Status.INVALID, f"not the run that was planned: {differences[0]}"
-    readings = Readings()
     readings.put("model_file_bytes", raw.model_file_bytes, "")
+    put_bits(readings, raw.planned.model)
     put_timing(readings, timeline, footer, "no footer: " + (detail or status.value))
+    if judged is not None:
+        readings.withdraw(NOT_OF_ASSESSMENTS, "nothing is generated")
     put_buffers(readings, account.facts.buffers)
     probed, expert_use = _put_probe(readings, raw, account) if spec.arm.is_probed else ((), None)
     caveats = (
@@ -104,7 +127,8 @@ def derive_figures(raw: RawRun, setting: SamplingSetup) -> Figures:
         *_put_power(readings, raw, setting, windows),
         *put_pause(readings, raw.pause),
         *probed,
-        *_check_text(spec, timeline, footer),
+        *(_check_text(spec, timeline, footer) if judged is None else judged.caveats),
+        *tell_origin(raw.planned.model),
         *(difference.caveat for difference in differences),
     )
     return Figures(
@@ -115,7 +139,23 @@ def derive_figures(raw: RawRun, setting: SamplingSetup) -> Figures:
         caveats=caveats,
         engine=account.facts,
         expert_use=expert_use,
+        series={} if judged is None else judged.series,
     )
+
+
+def _put_answers(readings: Readings, raw: RawRun, status: Status, detail: str | None) -> Judged:
+    """Put what a run that judges a model found, or why it found nothing."""
+    spec = raw.planned.spec
+    if raw.is_of_reference:
+        why = f"the probabilities of {spec.reference} were not written"
+        why = why if detail is None else f"{why}: {detail}"
+        absent_answers(readings, why)
+        return Judged(series={}, status=Status.INVALID, detail=why)
+    if status is not Status.OK:
+        absent_answers(readings, detail or status.value)
+        return Judged(series={})
+    output = raw.result.text.decode(errors="replace")
+    return put_answers(readings, spec, output, items=raw.planned.items, chunks=raw.chunks)
 
 
 def _put_probe(
@@ -132,7 +172,8 @@ def _differences(
 
     An engine that failed early could not say all that is expected of it.
     """
-    generated = None if footer is None else footer.generated_tokens
+    generates = raw.planned.spec.assesses is None
+    generated = footer.generated_tokens if footer is not None and generates else None
     found = check_adherence(account, raw.planned, generated)
     return found if status is Status.OK else tuple(each for each in found if each.spoils)
 
@@ -193,17 +234,23 @@ def judge_ending(
 
     `oom_kill` is what the kernel's counters say of a kill for want of memory during the run.
     """
-    if result.ended_by is EndedBy.STOPPED:
-        return Status.INTERRUPTED, "stopped by the user"
-    if result.ended_by is EndedBy.TIMEOUT:
-        return Status.TIMEOUT, f"ended after {result.wall_s:.0f} s without an end of its own"
-    if result.exit_code != 0:
-        return _judge_failure(result, oom_kill)
+    status, detail = judge_exit(result, oom_kill)
+    if status is not Status.OK:
+        return status, detail
     if footer is None:
         return Status.INVALID, "the engine ended well but printed no footer that can be read"
     if not _is_whole(footer):
         return Status.INVALID, "the engine ended well but its footer lacks counts or rates"
     return Status.OK, None
+
+
+def judge_exit(result: EngineResult, oom_kill: str | None) -> tuple[Status, str | None]:
+    """Return how a process ended, whatever it printed; see `judge_ending`."""
+    if result.ended_by is EndedBy.STOPPED:
+        return Status.INTERRUPTED, "stopped by the user"
+    if result.ended_by is EndedBy.TIMEOUT:
+        return Status.TIMEOUT, f"ended after {result.wall_s:.0f} s without an end of its own"
+    return (Status.OK, None) if result.exit_code == 0 else _judge_failure(result, oom_kill)
 
 
 def _judge_failure(result: EngineResult, oom_kill: str | None) -> tuple[Status, str]:

@@ -21,6 +21,12 @@ class Readings:
         else:
             self.metrics[key] = value
 
+    def withdraw(self, keys: Iterable[str], reason: str) -> None:
+        """Take back several metrics that are there and mean nothing in this run."""
+        for key in keys:
+            self.metrics.pop(key, None)
+            self.absent[key] = reason
+
     def put_absent(self, keys: Iterable[str], reason: str) -> None:
         """Say of several metrics why they are absent, unless they are there."""
         for key in keys:

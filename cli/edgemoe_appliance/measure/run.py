@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from edgemoe_appliance.engine.argv import build_argv, scrubbed_environment
+from edgemoe_appliance.engine.assessment import (
+    AssessmentFiles,
+    build_assessment_argv,
+    read_base_header,
+)
 from edgemoe_appliance.engine.probe_build import ProbeBuild
-from edgemoe_appliance.engine.stream import EngineEvent, EventKind, run_engine
+from edgemoe_appliance.engine.stream import EngineEvent, EngineResult, EventKind, run_engine
 from edgemoe_appliance.errors import MeasureError
 from edgemoe_appliance.measure.adherence import RunExpectation
+from edgemoe_appliance.measure.assessment import BaseStore
 from edgemoe_appliance.measure.figures import RawRun, SamplingSetup, derive_figures
 from edgemoe_appliance.measure.instruments import Instruments
 from edgemoe_appliance.measure.live import LiveFile
@@ -24,6 +30,7 @@ from edgemoe_appliance.measure.probing import probe_variables, read_report
 from edgemoe_appliance.measure.sampler import Sampler
 from edgemoe_appliance.measure.samples import build_samples, write_raw
 from edgemoe_appliance.measure.tree import open_tree
+from edgemoe_appliance.schema.configs import Assessment
 from edgemoe_appliance.schema.plan import Plan, RunSpec
 from edgemoe_appliance.schema.records import Caveat, EndRecord, HeaderRecord, SampleFile
 from edgemoe_appliance.schema.roots import Roots
@@ -37,12 +44,14 @@ RAW_LOST: Final = "raw-data-lost"
 class RunContext:
     """What all runs of a measuring period have in common.
 
-    Nothing in `scratch` is kept; `folders` are those that no raw file tells.
+    Nothing in `scratch` is kept, nor are the probabilities in `bases`; `folders` are those that no
+    raw file tells.
     """
 
     plan: Plan
     folder: Path
     scratch: Path
+    bases: BaseStore
     folders: Roots
     environment: Mapping[str, str]
     instruments: Instruments
@@ -64,6 +73,10 @@ class RunContext:
     def probe_report(self) -> Path:
         """Return where a probe writes."""
         return self.scratch / "probe.jsonl"
+
+    def prompt_file(self, run: RunSpec) -> Path:
+        """Return the file that holds what a run sends."""
+        return self.scratch / f"{self.plan.prompt_of(run).sha256}.txt"
 
     def probe_of(self, run: RunSpec) -> ProbeBuild | None:
         """Return the probe that a run loads, None for the arms that load none."""
@@ -125,6 +138,7 @@ def execute_run(
         signal=raw.result.signal,
         metrics=figures.readings.metrics,
         absent=figures.readings.absent,
+        series=figures.series,
         windows=figures.windows,
         caveats=(*figures.caveats, *lost),
         text_sha256=raw.result.text_sha256,
@@ -172,7 +186,8 @@ def _watch(context: RunContext, header: HeaderRecord, sampler: Sampler, pause: P
     # The state from which the run's own use of memory and processor is counted.
     sampler.sample_now()
     own_start_s = time.process_time()
-    result = run_engine(
+    missing = require_base(context, header.spec)
+    result = missing or run_engine(
         header.argv,
         _environment(context, header.spec),
         timeout_s=context.plan.target.run_timeout_s,
@@ -186,7 +201,8 @@ def _watch(context: RunContext, header: HeaderRecord, sampler: Sampler, pause: P
         planned=RunExpectation(
             spec=header.spec,
             target=context.plan.target,
-            model_path=context.plan.models[header.spec.model].path,
+            model=context.plan.models[header.spec.model],
+            items=context.plan.prompt_of(header.spec).items,
         ),
         model_file_bytes=header.model_file_bytes,
         pause=pause,
@@ -195,7 +211,38 @@ def _watch(context: RunContext, header: HeaderRecord, sampler: Sampler, pause: P
         own_cpu_s=own_cpu_s,
         own_peak_rss_bytes=_own_peak_rss_bytes(),
         probe_report=read_report(context.probe_report),
+        chunks=_chunks(context, header.spec),
+        is_of_reference=missing is not None,
     )
+
+
+def require_base(context: RunContext, run: RunSpec) -> EngineResult | None:
+    """Have the reference's probabilities written; return how it ended where that did not work.
+
+    Once they are there, or could not be written, nothing is done any more. Raises HostError where
+    the disk has no room for them.
+    """
+    if run.assesses is None:
+        return None
+    context.live.begin(run.id, "probabilities of the 16-bit model")
+    return context.bases.require(
+        run,
+        context.prompt_file(run),
+        lambda argv: run_engine(
+            argv,
+            _environment(context, run),
+            timeout_s=context.plan.target.run_timeout_s,
+            should_stop=context.stop_requested,
+        ),
+    )
+
+
+def _chunks(context: RunContext, run: RunSpec) -> int | None:
+    """Return of how many chunks a run was to tell, None for one that is told of none."""
+    if run.assesses is not Assessment.DIVERGENCE:
+        return None
+    header = read_base_header(context.bases.path_of(run))
+    return None if header is None else header.chunks
 
 
 def _on_event(
@@ -227,11 +274,17 @@ def _own_peak_rss_bytes() -> int:
 
 
 def _argv(context: RunContext, run: RunSpec) -> tuple[str, ...]:
-    plan = context.plan
-    return build_argv(
+    plan, prompt_file = context.plan, context.prompt_file(run)
+    engine, model = plan.engines[run.pin], plan.models[run.model]
+    if run.assesses is None:
+        return build_argv(
+            run, engine=engine, model=model, target=plan.target, prompt_file=prompt_file
+        )
+    return build_assessment_argv(
         run,
-        engine=plan.engines[run.pin],
-        model=plan.models[run.model],
+        engine=engine,
+        model=model,
         target=plan.target,
-        prompt_file=context.scratch / f"{plan.prompt_of(run).sha256}.txt",
+        files=AssessmentFiles(prompt=prompt_file, base=context.bases.path_of(run)),
+        items=plan.prompt_of(run).items,
     )

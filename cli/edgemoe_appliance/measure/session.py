@@ -14,6 +14,7 @@ from edgemoe_appliance.engine.argv import (
 )
 from edgemoe_appliance.engine.devices import read_accelerators
 from edgemoe_appliance.errors import DigestError, HostError
+from edgemoe_appliance.measure.assessment import BaseStore
 from edgemoe_appliance.measure.facts import power_facts, read_cgroup_facts, read_heat_facts
 from edgemoe_appliance.measure.hardware import read_hardware
 from edgemoe_appliance.measure.host import read_host_facts
@@ -28,6 +29,7 @@ from edgemoe_appliance.measure.run import (
     RunContext,
     build_header,
     execute_run,
+    require_base,
     require_raw,
     utc_now,
 )
@@ -40,6 +42,9 @@ from edgemoe_appliance.schema.hardware import Accelerator
 from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.schema.records import PeriodRecord, Status
 from edgemoe_appliance.schema.roots import Roots
+
+# Where the probabilities of references lie while a session is measured, beside its journal.
+_BASES = ".bases-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +98,16 @@ def _open_context(
     """Check and open all that the runs need; everything is closed afterwards."""
     check_inputs(plan)
     probes = read_probes(plan)
-    with open_instruments(plan.target.power_sources, roots, meter=plan.target.meter) as instruments:
+    with (
+        open_instruments(plan.target.power_sources, roots, meter=plan.target.meter) as instruments,
+        scratch_folder(_BASES, journal.folder) as bases,
+    ):
         write_prompts(plan, scratch)
         yield RunContext(
             plan=plan,
             folder=journal.folder,
             scratch=scratch,
+            bases=BaseStore(plan=plan, folder=bases),
             folders=journal.roots,
             environment=scrubbed_environment(environment)[0],
             instruments=instruments,
@@ -119,6 +128,8 @@ def _make_runs(context: RunContext, journal: Journal, interruption: Interruption
         if journal.progress.is_done(run.id):
             continue
         interruption.check()
+        # Before anything is sampled: it is no part of the run.
+        require_base(context, run)
         context.live.begin(run.id, "cool-down")
         with contextlib.closing(Sampler(context.instruments, period_s=context.period_s)) as sampler:
             pause = pauses.before_run(sampler)
@@ -140,7 +151,7 @@ def check_inputs(plan: Plan) -> None:
     model does not pay for a cold disk that the others do not pay for.
     """
     for engine in plan.engines.values():
-        for name, sha256 in engine.files_sha256.items():
+        for name, sha256 in {**engine.files_sha256, **engine.tools_sha256}.items():
             _check_file(Path(engine.binary).parent / name, sha256, "engine")
     for model in plan.models.values():
         _check_file(Path(model.path), model.sha256, "model")

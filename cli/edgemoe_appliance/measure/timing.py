@@ -22,6 +22,11 @@ _FOOTER_KEYS = (
     "total_s",
 )
 ENDED_EARLY = "ended-early"
+# What an engine that judges and generates nothing may still print of itself.
+NOT_OF_ASSESSMENTS = (
+    *("generated_tokens", "eval_s", "gen_tok_s", "ttft_s", "stream_s"),
+    *("gap_median_ms", "gap_p95_ms", "gap_p99_ms"),
+)
 _GAP_KEYS = ("gap_median_ms", "gap_p95_ms", "gap_p99_ms")
 # The footer and the stream may differ by this share before a run carries a caveat ...
 _DISAGREEMENT_SHARE = 0.02

@@ -111,6 +111,11 @@ def fetch_model(
     file is not the pinned one: it is then kept under the name FILE.rejected. Raises ConfigError
     for a file that nothing pins without `pin`.
     """
+    if entry.quantised is not None:
+        raise ConfigError(
+            f"{entry.name} is made here, and nowhere to be fetched from",
+            hint=f"fetch {entry.quantised.of}, then run: edgemoe-appliance models quantise",
+        )
     path = model_path(entry, folder)
     _check_pinned(entry, path, pin=pin)
     if path.exists() or entry.path is not None:

@@ -9,10 +9,11 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from edgemoe_appliance.errors import ApplianceError
+from edgemoe_appliance.errors import ApplianceError, DigestError
 from edgemoe_appliance.models.arithmetic import published_difference
 from edgemoe_appliance.models.digests import Progress, ignore_progress, read_sha256
 from edgemoe_appliance.models.gguf import read_header
+from edgemoe_appliance.models.quantised import quantised_paths, read_quantised
 from edgemoe_appliance.models.store import (
     count_as,
     model_path,
@@ -65,7 +66,7 @@ def list_models(models: ModelsConfig, folder: Path) -> tuple[ModelListing, ...]:
         ModelListing(
             model_id=model_id,
             entry=entry,
-            file_bytes=_size(model_path(entry, folder)),
+            file_bytes=_file_bytes(model_id, entry, folder),
             twin_bytes={
                 scale: size
                 for scale in TwinScale
@@ -74,6 +75,14 @@ def list_models(models: ModelsConfig, folder: Path) -> tuple[ModelListing, ...]:
         )
         for model_id, entry in models.models.items()
     )
+
+
+def _file_bytes(model_id: str, entry: ModelEntry, folder: Path) -> int | None:
+    """Return the size of a model's file; of one that is made here that of the last one made."""
+    if entry.quantised is None:
+        return _size(model_path(entry, folder))
+    made = sorted(quantised_paths(model_id, folder), key=lambda path: path.stat().st_mtime)
+    return _size(made[-1]) if made else None
 
 
 def _size(path: Path) -> int | None:
@@ -89,7 +98,13 @@ def verify_models(
     that it must have.
     """
     for model_id, entry in models.models.items():
-        yield _check_model(model_id, entry, model_path(entry, folder), on_progress)
+        if entry.quantised is not None:
+            yield from (
+                _check_quantised(model_id, path, on_progress)
+                for path in quantised_paths(model_id, folder)
+            )
+        else:
+            yield _check_model(model_id, entry, model_path(entry, folder), on_progress)
         for scale, routing in product(TwinScale, TwinRouting):
             path = twin_path(model_id, scale, folder, routing)
             if path.exists():
@@ -130,6 +145,19 @@ def _differences(entry: ModelEntry, path: Path, on_progress: Progress) -> Iterat
         yield f"sha256 {sha256}, none is pinned"
     elif sha256 != pinned:
         yield f"sha256 {sha256}, {pinned} is pinned"
+
+
+def _check_quantised(model_id: str, path: Path, on_progress: Progress) -> ModelFinding:
+    """Return whether a file of fewer bits is the one that was made."""
+    try:
+        record = read_quantised(path, on_progress, anew=True)
+    except DigestError as error:
+        return _finding(model_id, None, path, FileState.DIFFERENT, error.what, error.hint)
+    except (ApplianceError, OSError) as error:
+        return _finding(model_id, None, path, FileState.UNREADABLE, str(error))
+    made = record.facts
+    text = f"as {made.pin} made it, {made.bits_per_weight:.2f} bits a weight"
+    return _finding(model_id, None, path, FileState.OK, text)
 
 
 def _check_twin(

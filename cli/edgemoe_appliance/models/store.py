@@ -28,6 +28,7 @@ from edgemoe_appliance.models.digests import (
 )
 from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
 from edgemoe_appliance.models.gguf import GgufHeader, read_header
+from edgemoe_appliance.models.quantised import QuantisedRecord, record_path
 from edgemoe_appliance.models.tied_head import is_head_stored_twice
 from edgemoe_appliance.models.twin_mark import TwinMark, read_twin_mark
 from edgemoe_appliance.schema.base import Frozen
@@ -115,10 +116,13 @@ def origin_path(path: Path) -> Path:
 def pinned_sha256(entry: ModelEntry, path: Path) -> str | None:
     """Return the digest that a file has to have: the entry's, else that of its first download.
 
-    None where nothing pins it.
+    A file that was made here has that of when it was made. None where nothing pins it.
     """
     if entry.sha256 is not None:
         return entry.sha256
+    if entry.quantised is not None:
+        made = read_sidecar(record_path(path), QuantisedRecord)
+        return made.sha256 if made is not None else None
     origin = read_sidecar(origin_path(path), ModelOrigin)
     return origin.sha256 if origin is not None and origin.is_pinned_here else None
 
@@ -170,6 +174,7 @@ def planned_model(model_id: str, entry: ModelEntry, file: ModelFile) -> PlannedM
     """
     _check_is_of(model_id, entry, file)
     counts = file.counts if file.twin else count_as(entry, file.header, file.path)
+    made = read_sidecar(record_path(file.path), QuantisedRecord) if entry.quantised else None
     if not file.twin:
         _check_counts(model_id, entry, file, counts)
     return PlannedModel(
@@ -189,6 +194,8 @@ def planned_model(model_id: str, entry: ModelEntry, file: ModelFile) -> PlannedM
         head_bytes_per_token=counts.work.head_bytes,
         parameters_multiplied=counts.work.multiplied_parameters,
         attention_flops_per_position=counts.work.attention_flops_per_position,
+        vocabulary=_vocabulary(file.header),
+        quantised=made.facts if made is not None and not file.twin else None,
     )
 
 
@@ -201,6 +208,12 @@ def _name_of(entry: ModelEntry, mark: TwinMark | None) -> str:
 def _routing_of(entry: ModelEntry, mark: TwinMark | None) -> Literal["uniform", "skewed"] | None:
     has_experts = entry.shape is not None and entry.shape.expert_count > 0
     return mark.routing.value if mark is not None and has_experts else None
+
+
+def _vocabulary(header: GgufHeader) -> int | None:
+    """Return the rows of the table of tokens."""
+    table = header.tensor("token_embd.weight")
+    return table.shape[1] if table is not None and len(table.shape) == 2 else None
 
 
 def _check_is_of(model_id: str, entry: ModelEntry, file: ModelFile) -> None:

@@ -30,6 +30,8 @@ IDENTIFIER_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Identifier = Annotated[str, Field(pattern=IDENTIFIER_PATTERN)]
 CmakeName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 ThreadCount = Annotated[int, Field(ge=1, le=1024)]
+# The name of a file type as llama-quantize has it: Q4_K_M.
+QuantType = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,15}$")]
 ValueT = TypeVar("ValueT")
 
 
@@ -294,12 +296,24 @@ class PackageFile(Frozen):
     member: str
 
 
+class Quantisation(Frozen):
+    """A file of fewer bits, made here by the pin's own tool from the file of model `of`.
+
+    `origin` is the quantization of the file at the beginning: what was lost there stays lost.
+    """
+
+    of: Identifier
+    type: QuantType
+    origin: str
+
+
 class ModelEntry(Frozen):
     """One model: where its file is, what it must be, what it is for.
 
     The file comes from one of `repository` (Hugging Face), `url`, `package` (the package index)
-    and `path` (it lies on this machine already). What may be null nobody has published: what was
-    seen on the first download is then recorded beside the file. Without a `sha256` a file is used
+    and `path` (it lies on this machine already), or it is made here from another (`quantised`).
+    What may be null nobody has published: what was seen on the first download is then recorded
+    beside the file. Without a `sha256` a file is used
     only where the user has had it pinned on that first download. `shape` is for twins alone.
     `role` stands in older files and in those of others: what a model is in a comparison a study
     says now, and nothing here rests on it.
@@ -315,6 +329,7 @@ class ModelEntry(Frozen):
     url: str | None = Field(default=None, pattern=r"^https?://\S+$")
     package: PackageFile | None = None
     path: str | None = None
+    quantised: Quantisation | None = None
     revision: GitCommit | None = None
     file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.gguf$")
     bytes: int | None = Field(default=None, gt=0)
@@ -338,6 +353,8 @@ class ModelEntry(Frozen):
             return f"{self.package.name} {self.package.version}: {self.package.member}"
         if self.repository is not None:
             return f"{self.repository}/{self.file}"
+        if self.quantised is not None:
+            return f"made here: {self.quantised.of} as {self.quantised.type}"
         return self.url or self.path or ""
 
     def found_from(self, folder: Path) -> ModelEntry:
@@ -357,21 +374,116 @@ class ModelEntry(Frozen):
         return self.shape
 
 
-_MODEL_SOURCES: Final = ("repository", "url", "package", "path")
+_MODEL_SOURCES: Final = ("repository", "url", "package", "path", "quantised")
+# What holds weights in 16 bits or more: files of fewer bits are made from these.
+_WHOLE: Final = ("F32", "F16", "BF16")
 
 
 class ModelsConfig(Frozen):
-    """models.yaml: the models by id, in the order of the study."""
+    """models.yaml: the models by id, in the order of the study.
+
+    `quantised` names the types in which files are made here of a model; each is a model of its own,
+    with the id MODEL-TYPE in small letters. A source of fewer than 16 bits is widened first: its
+    F16 is what the others are made from, and says what it comes from.
+    """
 
     models: dict[Identifier, ModelEntry]
+    quantised: dict[Identifier, tuple[QuantType, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _with_quantised(self) -> ModelsConfig:
+        for source, types in self.quantised.items():
+            if source not in self.models:
+                raise ValueError(f"quantised: there is no model {source}")
+            if self.models[source].quantised is not None:
+                raise ValueError(f"quantised: {source} is itself made of another")
+            for kind in types:
+                name = quantised_id(source, kind)
+                self.models.setdefault(name, _quantised_entry(source, self.models[source], kind))
+        return self
+
+    def fetched_for(self, name: str) -> str:
+        """Return the model whose file has to be fetched for one: its own, or what it is made of."""
+        made = self.models[name].quantised
+        return name if made is None else self.fetched_for(made.of)
+
+    def widest_of(self, name: str) -> str | None:
+        """Return the 16-bit model that one is made of, itself where it is that; None without."""
+        made = self.models[name].quantised
+        if made is None:
+            return name if name in self.quantised and self._is_whole(name) else None
+        return name if made.type in _WHOLE else made.of
+
+    def _is_whole(self, name: str) -> bool:
+        return self.models[name].quantization in _WHOLE
+
+
+def quantised_id(source: str, kind: str) -> str:
+    """Return the id of a model that is made of another as a type."""
+    return f"{source}-{kind.lower()}"
+
+
+def _quantised_entry(source: str, entry: ModelEntry, kind: str) -> ModelEntry:
+    is_whole = entry.quantization in _WHOLE
+    of = source if is_whole or kind == _WHOLE[1] else quantised_id(source, _WHOLE[1])
+    widened = "" if is_whole else f" from {entry.quantization}"
+    return ModelEntry(
+        name=f"{entry.name} {kind}{widened}",
+        architecture=entry.architecture,
+        quantization=kind,
+        licence=entry.licence,
+        gated=entry.gated,
+        quantised=Quantisation(of=of, type=kind, origin=entry.quantization),
+        file=f"{source}-{kind}.gguf",
+        published_parameters_total=entry.published_parameters_total,
+        published_parameters_active=entry.published_parameters_active,
+        shape=entry.shape,
+    )
+
+
+# A single token has no rate.
+LEAST_TOKENS: Final = 2
+
+
+class ItemKind(str, Enum):
+    """What items of multiple choice ask for."""
+
+    RECALL = "recall"  # of what stands in the context
+    AGREEMENT = "agreement"  # with the subject of a sentence
+    ARITHMETIC = "arithmetic"  # of small numbers
+    CODE = "code"  # how a line of code goes on
+
+
+# Answers and lines of an item, as the engine's tool reads them: context, number of the right
+# answer, the answers. Source: hellaswag_score in perplexity.cpp of llama.cpp b4447.
+ITEM_ANSWERS: Final = 4
+ITEM_LINES: Final = 2 + ITEM_ANSWERS
+
+
+class Items(Frozen):
+    """So many items of a kind, made by its program from a seed."""
+
+    kind: ItemKind
+    count: int = Field(ge=1, le=10_000)
+    seed: int = 1
 
 
 class Prompt(Frozen):
-    """One prompt, the set that it belongs to and its category (or length class)."""
+    """One prompt, the set that it belongs to and its category (or length class).
+
+    One of items has its text made of them when its study is read.
+    """
 
     set: Identifier
     category: str
-    text: str = Field(min_length=1)
+    text: str = ""
+    items: Items | None = None
+
+    @model_validator(mode="after")
+    def _has_text(self) -> Prompt:
+        if not self.text and self.items is None:
+            raise ValueError("needs text, or items to make it of")
+        return self
 
     @property
     def words(self) -> int:
@@ -400,6 +512,16 @@ class Arm(str, Enum):
         return self in (Arm.PROBE_PER_NODE, Arm.PROBE_BOUNDARY, Arm.PROBE_ROTATE)
 
 
+class Assessment(str, Enum):
+    """What is asked of a model's answers, by the engine's own tool, instead of generating.
+
+    Both hold a file against another of the same model, the one that nothing was taken from.
+    """
+
+    DIVERGENCE = "divergence"  # of its next tokens' probabilities over a text, chunk by chunk
+    CHOICE = "choice"  # items of multiple choice, one by one
+
+
 class Feeds(str, Enum):
     """Which tables of the report the runs of an experiment go into."""
 
@@ -409,12 +531,15 @@ class Feeds(str, Enum):
     ROUTING = "routing"
     MEMORY = "memory"
     ENGINE = "engine"
+    DIVERGENCE = "divergence"
+    CHOICE = "choice"
 
 
 class Experiment(Frozen):
     """A matrix of runs: models x prompts x threads x arms x pins x repetitions.
 
-    Without `feeds` its runs stand in the per-run table only.
+    Without `feeds` its runs stand in the per-run table only. One that `assesses` generates
+    nothing: `context` is then the length of a chunk, or the room for items.
     """
 
     title: str
@@ -422,9 +547,10 @@ class Experiment(Frozen):
     models: tuple[Identifier, ...] = Field(min_length=1)
     prompts: tuple[Identifier, ...] = Field(min_length=1)
     repetitions: int = Field(ge=1, le=1000)
-    n_predict: int = Field(ge=2, le=100_000)
+    n_predict: int = Field(default=0, ge=0, le=100_000)
     ignore_eos: bool = False
-    context: int = Field(default=4096, ge=256, le=131_072)
+    assesses: Assessment | None = None
+    context: int = Field(default=4096, ge=64, le=131_072)
     threads: tuple[ThreadCount, ...] = ()  # empty: the target's own
     arms: tuple[Arm, ...] = (Arm.PLAIN,)
     pins: tuple[Identifier, ...] = ()  # empty: the session's pin
@@ -437,6 +563,14 @@ class Experiment(Frozen):
         if len(set(value)) != len(value):
             raise ValueError("names something twice")
         return value
+
+    @model_validator(mode="after")
+    def _generates_or_assesses(self) -> Experiment:
+        if self.assesses is None and self.n_predict < LEAST_TOKENS:
+            raise ValueError(f"n_predict must be at least {LEAST_TOKENS}")
+        if self.assesses is not None and (self.n_predict or self.arms != (Arm.PLAIN,)):
+            raise ValueError("what assesses generates nothing, and in one arm: plain")
+        return self
 
     @model_validator(mode="after")
     def _fits_context(self) -> Experiment:
@@ -577,10 +711,12 @@ def read_configs(folder: Path, catalogue: Catalogue = NO_CATALOGUE) -> Configs:
         devices = DevicesConfig(targets=targets, meters={**devices.meters, **added.meters})
     for path in catalogue.models:
         document = read_yaml(path)
-        entries = validate(document, ModelsConfig).models
+        own = validate(document, ModelsConfig)
+        entries = own.models
         _check_new(document, "models", entries, models.models)
         found = {name: entry.found_from(path.parent) for name, entry in entries.items()}
-        models = ModelsConfig(models={**models.models, **found})
+        quantised = {**models.quantised, **own.quantised}
+        models = ModelsConfig(models={**models.models, **found}, quantised=quantised)
     return Configs(engines=engines, devices=devices, models=models)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field
 
@@ -28,6 +29,7 @@ class Unit(str, Enum):
     JOULES_PER_TOKEN = "J/tok"  # noqa: S105  a unit, not a password
     WATTS = "W"
     CELSIUS = "C"
+    NATS = "nat"
     BITS = "bit"
 
 
@@ -63,6 +65,15 @@ def _read_metrics() -> dict[str, Metric]:
 
 
 METRICS: dict[str, Metric] = _read_metrics()
+
+# Metrics of which a run holds a value for each chunk of its text, or for each item, and not only
+# their mean: what varies between those is what an interval of the mean rests on.
+SERIES_METRICS: Final = (
+    "kl_divergence_nat",
+    "ln_perplexity_ratio",
+    "same_top_pct",
+    "choice_correct_pct",
+)
 
 # A run whose text ended early enters a figure of generation where it has at least this share of
 # the tokens that were asked for: a rate, an energy per token or a share over fewer is of another

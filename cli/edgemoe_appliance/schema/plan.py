@@ -9,12 +9,13 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from edgemoe_appliance.errors import RecordError
+from edgemoe_appliance.errors import ConfigError, RecordError
 from edgemoe_appliance.schema.base import (
     INT64_MAX,
     Count,
@@ -24,11 +25,15 @@ from edgemoe_appliance.schema.base import (
 )
 from edgemoe_appliance.schema.choices import Order
 from edgemoe_appliance.schema.configs import (
+    ITEM_LINES,
+    LEAST_TOKENS,
     Arm,
+    Assessment,
     EngineSource,
     Experiment,
     Identifier,
     Prompt,
+    QuantType,
     Sha256,
     Target,
 )
@@ -45,11 +50,18 @@ PLAN_SCHEMA: Final = 2
 # The programs that generate from a prompt and end, the newer first: where a tree builds both,
 # llama-cli is another program. A build holds one of them.
 ENGINE_PROGRAMS: Final = ("llama-completion", "llama-cli")
+# What makes a file of fewer bits, what holds its answers against another's, and what counts which
+# weights matter: built where a plan needs them.
+QUANTISE_TOOL: Final = "llama-quantize"
+PERPLEXITY_TOOL: Final = "llama-perplexity"
+IMATRIX_TOOL: Final = "llama-imatrix"
+ENGINE_TOOLS: Final = (QUANTISE_TOOL, PERPLEXITY_TOOL, IMATRIX_TOOL)
 NO_MMAP_ARGS: Final = ("--no-mmap",)
 # Made in any case where repetitions go by need: one alone tells no spread between repetitions.
 LEAST_REPETITIONS: Final = 2
 # Counts that plans of before did not hold; the digest of a plan is as it was.
 _COUNTED_LATER: Final = (
+    "vocabulary",
     "head_bytes_per_token",
     "parameters_multiplied",
     "attention_flops_per_position",
@@ -57,7 +69,11 @@ _COUNTED_LATER: Final = (
 
 
 class RunSpec(Frozen):
-    """One run to be made. Equal specs have equal ids, on every machine and for ever."""
+    """One run to be made. Equal specs have equal ids, on every machine and for ever.
+
+    One that `assesses` generates nothing: the engine's tool holds the answers of its model against
+    those of `reference`, over a text in chunks of `context` tokens, or item by item.
+    """
 
     target: Identifier
     pin: Identifier
@@ -67,14 +83,32 @@ class RunSpec(Frozen):
     repetition: CountFromOne
     threads: CountFromOne
     arm: Arm = Arm.PLAIN
-    n_predict: int = Field(ge=2, le=INT64_MAX)
+    n_predict: int = Field(ge=0, le=INT64_MAX)
     ignore_eos: bool = False
     context: Count = 4096
+    assesses: Assessment | None = None
+    reference: Identifier | None = None
+
+    @model_validator(mode="after")
+    def _generates_or_assesses(self) -> RunSpec:
+        if (self.assesses is None) != (self.reference is None):
+            raise ValueError("assesses and reference go together")
+        if (self.assesses is None) != (self.n_predict >= LEAST_TOKENS):
+            raise ValueError(f"n_predict is {LEAST_TOKENS} or more, or 0 where it assesses")
+        return self
+
+    @property
+    def digested(self) -> dict[str, Any]:
+        """Return the run as data; one that generates looks as before there were others."""
+        data = self.model_dump(mode="json")
+        if self.assesses is None:
+            del data["assesses"], data["reference"]
+        return data
 
     @property
     def id(self) -> str:
         """Return the deterministic id: readable parts and a digest of all fields."""
-        digest = digest_of(self.model_dump(mode="json"))[:10]
+        digest = digest_of(self.digested)[:10]
         return f"{self.experiment}_{self.model}_{self.prompt}_r{self.repetition}_{digest}"
 
     @property
@@ -104,7 +138,8 @@ class EngineBuild(Frozen):
     `binary` is the path of the program where the plan is run; `files_sha256` holds the program
     and every shared library beside it by file name. `extra_args` is what later builds need on
     their command line to behave as the study's did, `no_mmap_args` is how this one is told to
-    read its model whole. `probe` is there where a run asks for it.
+    read its model whole. `probe` and `tools_sha256`, the engine's tools by file name beside the
+    program, are there where a run asks for them.
     """
 
     pin: Identifier
@@ -118,6 +153,7 @@ class EngineBuild(Frozen):
     extra_args: tuple[str, ...] = ()
     no_mmap_args: tuple[str, ...] = NO_MMAP_ARGS
     probe: ProbeFacts | None = None
+    tools_sha256: dict[str, Sha256] = Field(default_factory=dict)
     why: str
 
     @field_validator("files_sha256")
@@ -137,10 +173,42 @@ class EngineBuild(Frozen):
         """Return the digest that names this build in records."""
         return self.files_sha256[self.program]
 
+    def tool(self, name: str) -> str:
+        """Return the path of a tool where the plan is run; it lies beside the program.
+
+        Raises ConfigError where this build was made without it.
+        """
+        if name not in self.tools_sha256:
+            raise ConfigError(f"engine {self.pin} was built without {name}", where=self.binary)
+        return str(PurePath(self.binary).parent / name)
+
+
+class QuantisedFile(Frozen):
+    """How a file of fewer bits was made here, and what its tensors really hold.
+
+    `of` is the model whose file `of_sha256` it was made from, `origin` the quantization of the
+    file at the very beginning, which nothing later can better. `bits_per_weight`, `tensors` (by
+    type) and `fallbacks` (those among them whose rows do not fit the type that was asked for) are
+    read from the file itself. `imatrix_sha256` is None where no importance matrix was used.
+    """
+
+    of: Identifier
+    of_sha256: Sha256
+    origin: str
+    type: QuantType
+    pin: Identifier
+    tool_sha256: Sha256
+    imatrix_sha256: Sha256 | None
+    bits_per_weight: float = Field(gt=0)
+    tensors: dict[str, int]
+    fallbacks: dict[str, int]
+
 
 class PlannedModel(Frozen):
     """One model file as it will be run; a twin says so, at what scale and with which routers.
 
+    `quantised` is there for one that was made here from another; `vocabulary` is the number of its
+    tokens, None as the last three in plans of before.
     `twin_routing` is None for what has no experts, and in plans of before there were two kinds,
     whose twins are uniform. The last three are None in plans of before they were counted: the bytes
     of the output head among those read for a token, the parameters that a token multiplies with (no
@@ -164,10 +232,15 @@ class PlannedModel(Frozen):
     head_bytes_per_token: int | None = Field(default=None, ge=0)
     parameters_multiplied: int | None = Field(default=None, ge=0)
     attention_flops_per_position: int | None = Field(default=None, ge=0)
+    quantised: QuantisedFile | None = None
+    vocabulary: int | None = Field(default=None, gt=0)
 
 
 class PlannedPrompt(Frozen):
-    """One prompt as it will be sent (already shortened where the experiment says so)."""
+    """One prompt as it will be sent (already shortened where the experiment says so).
+
+    `items` is the number of its items of multiple choice, None for a text.
+    """
 
     id: Identifier
     set: Identifier
@@ -175,6 +248,7 @@ class PlannedPrompt(Frozen):
     words: int = Field(ge=0)
     text: str
     sha256: Sha256
+    items: int | None = None
 
 
 class ApplianceIdentity(Frozen):
@@ -248,10 +322,25 @@ class Plan(Frozen):
                 raise ValueError(f"run {run.id} needs {', '.join(missing)}, not in the plan")
             if run.arm.is_probed and self.engines[run.pin].probe is None:
                 raise ValueError(f"run {run.id} needs the routing probe of engine {run.pin}")
+            if run.assesses is not None:
+                self._check_assessment(run)
         ids = [run.id for run in self.runs]
         if len(set(ids)) != len(ids):
             raise ValueError("a run stands in the plan twice")
         return self
+
+    def _check_assessment(self, run: RunSpec) -> None:
+        """Refuse to ask for answers what has none: twins, engines without their tool."""
+        if run.reference not in self.models:
+            raise ValueError(f"run {run.id} needs the model {run.reference}, not in the plan")
+        if PERPLEXITY_TOOL not in self.engines[run.pin].tools_sha256:
+            raise ValueError(f"run {run.id} needs {PERPLEXITY_TOOL} of engine {run.pin}")
+        for name in (run.model, run.reference):
+            if self.models[name].twin_scale is not None:
+                raise ValueError(
+                    f"run {run.id} asks how good the answers of {name} are, and a twin has none: "
+                    "its weights are random"
+                )
 
     @property
     def document(self) -> bytes:
@@ -273,16 +362,11 @@ class Plan(Frozen):
         """
         data = self.model_dump(mode="json", exclude={"appliance", "findings", "study"})
         data["schema_version"] = 1
-        for engine in data["engines"].values():
-            del engine["binary"], engine["why"]
-            engine["source"].pop("path", None)
-            # A build without a probe has the digest that it had before there were any.
-            probe = engine.pop("probe")
-            if probe is not None:
-                engine["probe"] = {key: probe[key] for key in ("sha256", "build_key")}
-            # So has one that is told of mmap as all were.
-            if tuple(engine["no_mmap_args"]) == NO_MMAP_ARGS:
-                del engine["no_mmap_args"]
+        data["runs"] = [run.digested for run in self.runs]
+        for experiment in data["experiments"].values():
+            if experiment["assesses"] is None:
+                del experiment["assesses"]
+        data["engines"] = {pin: _digested_engine(data["engines"][pin]) for pin in self.engines}
         # What a page works out with it is not what is measured.
         del data["target"]["memory_bus_bits"]
         for model in data["models"].values():
@@ -290,6 +374,12 @@ class Plan(Frozen):
             # What follows from the file, whose digest stands here.
             for counted in _COUNTED_LATER:
                 del model[counted]
+            # A file that was not made here has the digest of before any was.
+            if model["quantised"] is None:
+                del model["quantised"]
+        for prompt in data["prompts"].values():
+            if prompt["items"] is None:
+                del prompt["items"]
         # Fixed repetitions have the digest that they had before there were others.
         if data["precision"] is None:
             del data["precision"]
@@ -315,6 +405,22 @@ class Plan(Frozen):
     def prompt_of(self, run: RunSpec) -> PlannedPrompt:
         """Return the prompt text that a run sends."""
         return self.prompts[prompt_key(run.experiment, run.prompt)]
+
+
+def _digested_engine(engine: dict[str, Any]) -> dict[str, Any]:
+    """Return a build as data without its paths; what not every build has only where it is there.
+
+    A build without a probe has the digest that it had before there were any; so has one that is
+    told of mmap as all were, and one without tools.
+    """
+    left_out = {"binary", "why", "probe"}
+    left_out |= {"no_mmap_args"} if tuple(engine["no_mmap_args"]) == NO_MMAP_ARGS else set()
+    left_out |= set() if engine["tools_sha256"] else {"tools_sha256"}
+    kept = {key: value for key, value in engine.items() if key not in left_out}
+    kept["source"] = {key: value for key, value in engine["source"].items() if key != "path"}
+    if engine["probe"] is not None:
+        kept["probe"] = {key: engine["probe"][key] for key in ("sha256", "build_key")}
+    return kept
 
 
 def read_plan(path: Path) -> Plan:
@@ -348,9 +454,12 @@ def prompt_key(experiment: str, prompt: str) -> str:
 
 
 def scaled_prompt(prompt_id: str, prompt: Prompt, scale: float) -> PlannedPrompt:
-    """Return a prompt cut to its first `scale` share of words, at least four."""
-    text = prompt.text.strip()
-    if scale < 1:
+    """Return a prompt cut to its first `scale` share of words, at least four; or of items."""
+    text, items = prompt.text.strip(), None
+    if prompt.items is not None:
+        items = max(1, round(prompt.items.count * scale))
+        text = "\n".join(text.split("\n")[: items * ITEM_LINES])
+    elif scale < 1:
         words = text.split()
         text = " ".join(words[: max(4, round(len(words) * scale))])
     return PlannedPrompt(
@@ -360,6 +469,7 @@ def scaled_prompt(prompt_id: str, prompt: Prompt, scale: float) -> PlannedPrompt
         words=len(text.split()),
         text=text,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
+        items=items,
     )
 
 
@@ -375,11 +485,18 @@ def expand_prompts(
 
 
 def expand_runs(
-    experiments: Mapping[str, Experiment], *, target: str, pin: str, threads: int, seed: int
+    experiments: Mapping[str, Experiment],
+    *,
+    target: str,
+    pin: str,
+    threads: int,
+    seed: int,
+    references: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[RunSpec, ...]:
     """Return the runs of experiments one after another, each in its own declared order.
 
-    `pin` and `threads` stand in where an experiment names none.
+    `pin` and `threads` stand in where an experiment names none; `references` has for each model
+    the one that its answers are held against.
     """
     runs: list[RunSpec] = []
     for name, experiment in experiments.items():
@@ -396,6 +513,8 @@ def expand_runs(
                 n_predict=experiment.n_predict,
                 ignore_eos=experiment.ignore_eos,
                 context=experiment.context,
+                assesses=experiment.assesses,
+                reference=references[model] if experiment.assesses else None,
             )
             for repetition in range(1, experiment.repetitions + 1)
             for prompt in experiment.prompts

@@ -25,7 +25,7 @@ from edgemoe_appliance.schema.base import (
 from edgemoe_appliance.schema.configs import Identifier, PowerSource, Sha256
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.hardware import HardwareFacts
-from edgemoe_appliance.schema.metrics import METRICS
+from edgemoe_appliance.schema.metrics import METRICS, SERIES_METRICS
 from edgemoe_appliance.schema.plan import ApplianceIdentity, RunSpec, StudyIdentity
 from edgemoe_appliance.schema.versions import (
     UNKNOWN_NAME,
@@ -302,6 +302,8 @@ class SampleFile(Frozen):
 class EndRecord(Frozen):
     """Closes a run. A metric is either in `metrics` or, with its reason, in `absent`.
 
+    `series` holds, of the metrics that have one, the value of each chunk or item in their order;
+    None is one that was no finite number.
     `engine` is None in records of before it was kept; `expert_use` is there where the probe read
     the chosen experts, and the reason for its absence is that of the metric `experts_per_layer`.
     """
@@ -316,6 +318,7 @@ class EndRecord(Frozen):
     signal: Int64 | None
     metrics: dict[str, float]
     absent: dict[str, str]
+    series: dict[str, tuple[float | None, ...]] = Field(default_factory=dict)
     windows: tuple[Window, ...]
     caveats: tuple[Caveat, ...]
     text_sha256: Sha256
@@ -333,6 +336,15 @@ class EndRecord(Frozen):
         unknown = sorted(set(value) - set(METRICS))
         if unknown:
             what = f"not in the metric registry: {', '.join(unknown)}"
+            raise PydanticCustomError(UNKNOWN_NAME, "{what}", {"what": what})
+        return value
+
+    @field_validator("series")
+    @classmethod
+    def _has_series(cls, value: dict[str, Any]) -> dict[str, Any]:
+        unknown = sorted(set(value) - set(SERIES_METRICS))
+        if unknown:
+            what = f"no metric with a value for each part: {', '.join(unknown)}"
             raise PydanticCustomError(UNKNOWN_NAME, "{what}", {"what": what})
         return value
 

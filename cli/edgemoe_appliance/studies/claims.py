@@ -25,8 +25,9 @@ from edgemoe_appliance.studies.paper import (
 )
 from edgemoe_appliance.studies.quantities import Quantity, Term, facts_of
 
-# A claim that turned out to be several keeps its number: c6a, c6b.
-ClaimId = Annotated[str, Field(pattern=r"^c[1-9][0-9]*[a-z]?$")]
+# A letter of the study's own and a number; a claim that turned out to be several keeps its number:
+# c6a, c6b.
+ClaimId = Annotated[str, Field(pattern=r"^[a-z][1-9][0-9]*[a-z]?$")]
 Devices = Annotated[tuple[StudyDeviceId, ...], Field(min_length=1)]
 Models = tuple[Identifier, ...]
 
@@ -34,7 +35,10 @@ Models = tuple[Identifier, ...]
 class Limits(Frozen):
     """What a number must be: about a value within a tolerance, or beyond a limit, or both ends.
 
-    `above` and `below` leave the limit itself out, `at_least` and `at_most` take it in.
+    `above` and `below` leave the limit itself out, `at_least` and `at_most` take it in. With
+    `holds` the number's interval must hold a value and lie `within` so much of it: that the number
+    may well be that value, and can be little else. An interval that leaves it out speaks against
+    it; a wider one leaves it open.
     """
 
     about: float | None = None
@@ -43,13 +47,17 @@ class Limits(Frozen):
     below: float | None = None
     at_least: float | None = None
     at_most: float | None = None
+    holds: float | None = None
+    within: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Limits:
+        if (self.holds is None) != (self.within is None):
+            raise ValueError("holds and within go together")
         if (self.about is None) != (self.tolerance is None):
             raise ValueError("about and tolerance go together")
-        lower = [x for x in (self.about, self.above, self.at_least) if x is not None]
-        upper = [x for x in (self.about, self.below, self.at_most) if x is not None]
+        lower = [x for x in (self.about, self.above, self.at_least, self.holds) if x is not None]
+        upper = [x for x in (self.about, self.below, self.at_most, self.holds) if x is not None]
         if len(lower) > 1 or len(upper) > 1 or not lower + upper:
             raise ValueError("needs about with tolerance, or one limit for each end at most")
         if self.low >= self.high:
@@ -61,6 +69,8 @@ class Limits(Frozen):
         """Return the lower end, minus infinity where there is none."""
         if self.about is not None and self.tolerance is not None:
             return self.about - self.tolerance
+        if self.holds is not None and self.within is not None:
+            return self.holds - self.within
         given = [x for x in (self.above, self.at_least) if x is not None]
         return given[0] if given else -math.inf
 
@@ -69,6 +79,8 @@ class Limits(Frozen):
         """Return the upper end, infinity where there is none."""
         if self.about is not None and self.tolerance is not None:
             return self.about + self.tolerance
+        if self.holds is not None and self.within is not None:
+            return self.holds + self.within
         given = [x for x in (self.below, self.at_most) if x is not None]
         return given[0] if given else math.inf
 
@@ -79,7 +91,8 @@ class LimitSpec(Frozen):
     A printed number is brought to the unit of the check; `complement` says that its per cents are
     what the ratio lacks to 1, `share_pct` that the limit is so much of it. A tolerance is in the
     unit of the printed number, a share of it in per cent (`tolerance_pct`), or how far two printed
-    numbers lie apart (`tolerance_span`); a one-sided limit is widened by it.
+    numbers lie apart (`tolerance_span`); a one-sided limit is widened by it. `holds` and `within`
+    are numbers in the unit of the check.
     """
 
     about: float | FigureName | None = None
@@ -87,6 +100,8 @@ class LimitSpec(Frozen):
     below: float | FigureName | None = None
     at_least: float | FigureName | None = None
     at_most: float | FigureName | None = None
+    holds: float | None = None
+    within: float | None = Field(default=None, gt=0)
     tolerance: float | None = Field(default=None, gt=0)
     tolerance_pct: float | None = Field(default=None, gt=0, lt=100)
     tolerance_span: tuple[FigureName, FigureName] | None = None
@@ -117,6 +132,8 @@ class LimitSpec(Frozen):
             if getattr(self, end) is not None
         }
         widths = {end: self._width(end, value, printed, unit) for end, value in values.items()}
+        if self.holds is not None:
+            return Limits(holds=self.holds, within=self.within)
         if self.about is not None:
             return Limits.model_validate({**values, "tolerance": widths["about"]})
         outward = {"above": -1, "at_least": -1, "below": 1, "at_most": 1}

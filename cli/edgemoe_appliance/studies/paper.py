@@ -110,7 +110,7 @@ class StudyDevice(Frozen):
     targets: tuple[Identifier, ...]
     name: str
     memory_gb: Positive
-    backend: Literal["Metal", "CUDA"]
+    backend: Literal["Metal", "CUDA", "CANN"]
     cmake: tuple[str, ...]
     energy_reported: bool
     power_mode_w: Positive | None = None
@@ -133,7 +133,7 @@ class TokenBounds(Frozen):
 
 
 class Procedure(Frozen):
-    """How the study measured.
+    """How the study measured; what is None it does not tell, or its method has none.
 
     `long_category` is the one of the equally large categories whose prompts are as long as the
     longest class of length. `run_order` is how the runs of the models followed one another, None
@@ -142,40 +142,49 @@ class Procedure(Frozen):
     """
 
     engine: str
-    engine_tag: str
-    engine_commit: GitCommit
-    n_gpu_layers: int
-    threads: int
+    engine_tag: str | None = None
+    engine_commit: GitCommit | None = None
+    n_gpu_layers: int | None = None
+    threads: int | None = None
     quantization: str
-    temperature: float
-    top_p: float
-    seed: int
-    max_new_tokens: int
-    prompts: int
-    prompt_categories: int
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    max_new_tokens: int | None = None
+    prompts: int | None = None
+    prompt_categories: int | None = None
     long_category: str | None = None
-    repetitions: int
-    repetitions_when_hot: int
-    thermal_threshold_c: float
-    cooldown_s: float
+    repetitions: int | None = None
+    repetitions_when_hot: int | None = None
+    thermal_threshold_c: float | None = None
+    cooldown_s: float | None = None
     run_order: Order | None = None
-    rss_poll_s: float
-    tegrastats_hz: float
-    headline_runs_per_cell: int
+    rss_poll_s: float | None = None
+    tegrastats_hz: float | None = None
+    headline_runs_per_cell: int | None = None
     prompt_length_words: dict[LengthClass, WordRange] = Field(default_factory=dict)
     thread_sweep: ThreadSweep | None = None
     routing_strata_tokens: dict[Stratum, TokenBounds] = Field(default_factory=dict)
     variation_limit: str | None = None
 
+    @property
+    def engine_label(self) -> str:
+        """Return the engine with its version and the beginning of its commit, as far as known."""
+        commit = f"(git {self.engine_commit[:12]})" if self.engine_commit else ""
+        return " ".join(part for part in (self.engine_tag or self.engine, commit) if part)
+
 
 class StudyModel(Frozen):
-    """A model as the study counts it; the last three are given for the MoE model only."""
+    """A model as the study counts it; the last three are given for the MoE model only.
+
+    What is None the study does not print: a file that it never had, of a model of its kind.
+    """
 
     name: str
     role: Identifier
-    active_parameters_billion: Positive
-    total_parameters_billion: Positive
-    file_gb: Positive
+    active_parameters_billion: Positive | None = None
+    total_parameters_billion: Positive | None = None
+    file_gb: Positive | None = None
     layers: int | None = None
     experts: int | None = None
     experts_used: int | None = None

@@ -86,6 +86,11 @@ class Quantity(str, Enum):
     CORRECTED_ROUTING_TIME_PER_TOKEN = "corrected-routing-time-per-token"  # noqa: S105
     CORRECTED_ROUTING_SHARE = "corrected-routing-share"
     TIME_BEHIND_BASELINE = "time-behind-baseline"
+    KL_DIVERGENCE = "kl-divergence"
+    PERPLEXITY_RISE = "perplexity-rise"
+    SAME_TOP_TOKEN = "same-top-token"  # noqa: S105  a quantity, not a password
+    TASK_SCORE = "task-score"
+    TASK_LOSS = "task-loss"
 
 
 # What a device has, whatever runs on it.
@@ -98,6 +103,7 @@ class QuantityStatistic(str, Enum):
     MEAN = "mean"
     HIGHEST = "highest"
     SUM = "sum"  # of the metrics of a run, then the mean
+    BELOW_REFERENCE = "below-reference"  # of the model's 16-bit file; items and chunks are paired
     SHARE = "share"  # the same, over the sum of others, in per cent
     FILE = "file"  # what the model file gives all runs in common
 

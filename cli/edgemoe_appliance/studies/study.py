@@ -55,6 +55,7 @@ from edgemoe_appliance.studies.claims import (
     models_of,
     terms_of,
 )
+from edgemoe_appliance.studies.items import with_items
 from edgemoe_appliance.studies.paper import (
     DevicePeaks,
     ExpertFacts,
@@ -71,7 +72,7 @@ from edgemoe_appliance.studies.paper import (
 )
 from edgemoe_appliance.studies.printed import PrintedFigures, parse_printed
 from edgemoe_appliance.studies.report import BUILT_TABLES, ReportConfig, names_in_report
-from edgemoe_appliance.studies.tables import TablesConfig, TableSpec, names_in_table
+from edgemoe_appliance.studies.tables import FrontierSpec, TablesConfig, TableSpec, names_in_table
 
 STUDIES_FOLDER: Final = "studies"
 _DEFAULT_FILE: Final = "studies.yaml"
@@ -137,6 +138,7 @@ class Study:
     order_seed: int
     prompts: Mapping[str, Prompt]
     table_specs: Mapping[str, TableSpec]
+    frontier_specs: Mapping[str, FrontierSpec]
     report: ReportConfig
 
     @property
@@ -157,6 +159,16 @@ class Study:
         """Return what a model stands for, None for one that is not among the study's."""
         known = self.models.get(model)
         return known.role if known else None
+
+    @property
+    def references(self) -> Mapping[str, str]:
+        """Return what the answers of each known model are held against.
+
+        For a file that is made here of another model that is the 16-bit one which the others are
+        made of; else the study's baseline.
+        """
+        models = self.configs.models
+        return {name: models.widest_of(name) or self.baseline for name in models.models}
 
     @property
     def lengths(self) -> tuple[str, ...]:
@@ -265,6 +277,7 @@ def _read_folder(folder: Path, root: Path, catalogue: Catalogue) -> Study:
     paper = validate(documents[PAPER_FILE], Paper)
     claims = validate(documents[CLAIMS_FILE], ClaimsConfig)
     experiments = validate(documents[EXPERIMENTS_FILE], ExperimentsConfig)
+    tables = _read_tables(documents)
     study = Study(
         id=folder.resolve().name,
         sha256=digest_of({name: hashlib.sha256(data).hexdigest() for name, data in files.items()}),
@@ -281,8 +294,12 @@ def _read_folder(folder: Path, root: Path, catalogue: Catalogue) -> Study:
         experiments=experiments.experiments,
         suites=experiments.suites,
         order_seed=experiments.order_seed,
-        prompts=validate(documents[PROMPTS_FILE], PromptsConfig).prompts,
-        table_specs=_read_tables(documents),
+        prompts={
+            name: with_items(prompt)
+            for name, prompt in validate(documents[PROMPTS_FILE], PromptsConfig).prompts.items()
+        },
+        table_specs=tables.tables,
+        frontier_specs=tables.frontiers,
         report=validate(documents[REPORT_FILE], ReportConfig),
     )
     for references in (_of_paper, _of_claims, _of_recomputed, _of_experiments):
@@ -306,9 +323,9 @@ def _common_files(root: Path, configs: Configs, catalogue: Catalogue) -> dict[st
     return files
 
 
-def _read_tables(documents: Mapping[str, YamlDocument]) -> Mapping[str, TableSpec]:
+def _read_tables(documents: Mapping[str, YamlDocument]) -> TablesConfig:
     document = documents.get(TABLES_FILE)
-    return validate(document, TablesConfig).tables if document else {}
+    return validate(document, TablesConfig) if document else TablesConfig(tables={})
 
 
 def _paths(folder: Path) -> Iterator[Path]:
@@ -517,4 +534,8 @@ def _of_report(study: Study) -> Iterator[_Reference]:
 
 def _columns(study: Study) -> Mapping[str, Iterable[str]]:
     """Return the columns of every table that a page may show, by table."""
-    return {**BUILT_TABLES, **{name: spec.columns for name, spec in study.table_specs.items()}}
+    return {
+        **BUILT_TABLES,
+        **{name: spec.columns for name, spec in study.table_specs.items()},
+        **{name: spec.columns for name, spec in study.frontier_specs.items()},
+    }

@@ -87,12 +87,14 @@ STATISTICS_IN_UNIT = (
 class ColumnComparison(str, Enum):
     """What another column of a row is set against.
 
-    The first four draw the same prompts for both sides where both have them.
+    Those of runs draw the same prompts for both sides where both have them.
     """
 
     TO_BASELINE = "to-baseline"  # ratio to the baseline model's mean in the same condition
+    TO_REFERENCE = "to-reference"  # ratio to the mean of the model's own 16-bit file
     RATIO = "ratio"  # ratio of means to the column `to`, else to the first of the axis
     FALL = "fall"  # by how many per cent it lies below that
+    LESS_REFERENCE = "less-reference"  # the mean less that of the model's own 16-bit file
     SAME_TEXT = "same-text"  # prompts with one generated text at both steps of the axis
     QUOTIENT = "quotient"  # the cell over that of the column `to`, in the units of both
     BELOW = "below"  # whether it is below the figure of the text named by `limit`
@@ -103,7 +105,13 @@ class ColumnComparison(str, Enum):
     BEYOND_PRINTED = "beyond-printed"  # how far outside of the study's range, 0 within
 
 
-COMPARISONS_OF_RUNS = (ColumnComparison.TO_BASELINE, ColumnComparison.RATIO, ColumnComparison.FALL)
+COMPARISONS_OF_RUNS = (
+    ColumnComparison.TO_BASELINE,
+    ColumnComparison.TO_REFERENCE,
+    ColumnComparison.LESS_REFERENCE,
+    ColumnComparison.RATIO,
+    ColumnComparison.FALL,
+)
 PRINTED_COMPARISONS = (
     ColumnComparison.PRINTED,
     ColumnComparison.OVER_PRINTED,
@@ -276,10 +284,54 @@ class TableSpec(Frozen):
                 yield each
 
 
+def frontier_key(gain: str) -> str:
+    """Return the key of the column that says which model beats one by a gain."""
+    return f"frontier_{gain}"
+
+
+class FrontierColumn(Frozen):
+    """A column of a table of rows per model; `more_is_better` says which way is the better one."""
+
+    table: Identifier
+    column: ColumnKey
+    more_is_better: bool = False
+
+
+class FrontierSpec(Frozen):
+    """What quality costs: a loss beside what is gained, and which models another one beats.
+
+    `section` shows it after its other tables. Less loss is better, whatever is said of it.
+    """
+
+    title: str
+    section: Identifier
+    loss: FrontierColumn
+    gains: tuple[FrontierColumn, ...] = Field(min_length=1)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the keys of its columns: what is lost and gained, and by which gain it stands."""
+        shown = [each.column for each in (self.loss, *self.gains)]
+        return ("model", *shown, *(frontier_key(gain.column) for gain in self.gains))
+
+
 class TablesConfig(Frozen):
     """All tables of rows per model, in the order in which their sections show them."""
 
     tables: dict[Identifier, TableSpec]
+    frontiers: dict[Identifier, FrontierSpec] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> TablesConfig:
+        for name, frontier in self.frontiers.items():
+            if name in self.tables:
+                raise ValueError(f"frontiers.{name}: a table has that name")
+            for each in (frontier.loss, *frontier.gains):
+                table = self.tables.get(each.table)
+                if table is None or each.column not in table.columns:
+                    raise ValueError(f"frontiers.{name}: no column {each.column} in {each.table}")
+        return self
 
 
 # What notes may name: of a condition, then a note stands once for each; else of the study.

@@ -70,7 +70,7 @@ def _evaluations(
         source=evidence.source,
         cause=NODE_COUNTS,
     )
-    evaluations, wanted = count / per_graph, evidence.study.procedure.max_new_tokens
+    evaluations, wanted = count / per_graph, evidence.study.procedure.max_new_tokens or 0
     numbers = (
         plain_number("nodes", f"{words} nodes as stated", "1", count),
         plain_number("nodes_per_evaluation", "such nodes in a graph", "1", per_graph),

@@ -54,7 +54,11 @@ def limits_in_words(limits: Limits, unit: str) -> str:
     """Return limits in the unit of a number: `0.85 to 0.95`, `below 9 %`."""
     factor, shown = _LARGE.get(unit, (1.0, unit))
     low, high = (in_words(end / factor) for end in (limits.low, limits.high))
-    if limits.about is not None or None not in (limits.at_least, limits.at_most):
+    if limits.holds is not None:
+        text = (
+            f"an interval that holds {in_words(limits.holds / factor)} and lies in {low} to {high}"
+        )
+    elif limits.about is not None or None not in (limits.at_least, limits.at_most):
         text = f"{low} to {high}"
     else:
         ends = (

@@ -92,6 +92,8 @@ def verdict_of(bounds: Bounds | Absent, limits: Limits) -> Verdict:
     """Return reproduced inside the limits, not reproduced wholly outside, else inconclusive."""
     if isinstance(bounds, Absent):
         return Verdict.INCONCLUSIVE
+    if limits.holds is not None and not bounds.low <= limits.holds <= bounds.high:
+        return Verdict.NOT_REPRODUCED
     if _within(bounds, limits):
         return Verdict.REPRODUCED
     return Verdict.NOT_REPRODUCED if _outside(bounds, limits) else Verdict.INCONCLUSIVE

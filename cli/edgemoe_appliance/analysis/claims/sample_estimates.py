@@ -12,6 +12,7 @@ from edgemoe_appliance.analysis.statistics import (
     Absent,
     Interval,
     Sample,
+    difference_of_means,
     doubts_of,
     mean_interval,
     median_interval,
@@ -52,6 +53,14 @@ def ratio_estimate(top: Sample, bottom: Sample) -> Estimate | Absent:
         repeats=_repeats(fewer, found.interval, inside),
         doubts=tuple(dict.fromkeys((*doubts_of(top), *doubts_of(bottom)))),
     )
+
+
+def difference_estimate(first: Sample, second: Sample) -> Estimate | Absent:
+    """Return mean(first) - mean(second); what both have of one item or prompt is paired."""
+    found = difference_of_means(first, second)
+    if isinstance(found, Absent):
+        return found
+    return Estimate(value=found.value, bounds=_as_bounds(found.interval))
 
 
 def variation_estimate(sample: Sample) -> Estimate | Absent:

@@ -15,6 +15,7 @@ import numpy as np
 from edgemoe_appliance.analysis.claims.estimates import Estimate, exact, ratio
 from edgemoe_appliance.analysis.claims.evidence import Place, Statement
 from edgemoe_appliance.analysis.claims.sample_estimates import (
+    difference_estimate,
     mean_estimate,
     median_estimate,
     prompt_variance,
@@ -120,8 +121,26 @@ class SessionEvidence:
             return self._peak_flops(place)
         if term.quantity is Quantity.THREAD_LOSS:
             return self._thread_loss(place, term)
+        if facts_of(term.quantity).statistic is QuantityStatistic.BELOW_REFERENCE:
+            return self._below_reference(place, term)
         runs = self._runs(place, term)
         return runs if isinstance(runs, Absent) else self._of_runs(runs, term.quantity)
+
+    def _below_reference(self, place: Place, term: Term) -> Estimate | Absent:
+        """Return by how much a mean lies below that of the model's 16-bit file, item by item."""
+        own = self._runs(place, term)
+        named = self.study.references.get(str(term.model))
+        other = self._runs(place, replace(term, model=named))
+        metric = facts_of(term.quantity).metrics[0]
+        if isinstance(own, Absent):
+            return own
+        if isinstance(other, Absent):
+            return other
+        samples = {runs: sample_of(runs.ok, metric) for runs in (other, own)}
+        empty = next((runs for runs, sample in samples.items() if not sample.n), None)
+        if empty is not None:
+            return Absent(reason=empty.why_absent(metric))
+        return difference_estimate(samples[other], samples[own])
 
     def _ratio(self, place: Place, top: Term, bottom: Term) -> Estimate | Absent:
         above, below = self._sample(place, top), self._sample(place, bottom)

@@ -124,7 +124,9 @@ class StudyEvidence:
         nominal, peaks = study.devices[device].memory_gb, study.peaks.get(device)
         facts: Mapping[Quantity, Estimate | Absent] = {
             Quantity.PHYSICAL_MEMORY: within(nominal * GB, nominal * GIB, Basis.ROUNDING),
-            Quantity.GENERATED_TOKENS: exact(study.procedure.max_new_tokens),
+            Quantity.GENERATED_TOKENS: Absent(reason=NOT_PRINTED)
+            if study.procedure.max_new_tokens is None
+            else exact(study.procedure.max_new_tokens),
             Quantity.PEAK_FLOPS: exact(peaks.flops) if peaks else Absent(reason=_NO_PEAKS),
             Quantity.BANDWIDTH: exact(peaks.bandwidth_gb_s * GB)
             if peaks
@@ -168,7 +170,7 @@ class StudyEvidence:
         if procedure.long_category is None:
             return Absent(reason="no category of the study's prompts is known to be long")
         # Categories of equal size; that of the long prompts is one of them.
-        in_category = procedure.prompts // procedure.prompt_categories
+        in_category = (procedure.prompts or 0) // (procedure.prompt_categories or 1)
         return self._prompt_variance(device, term, more_long=in_category)
 
     def _variation(self, cell: str) -> Estimate | Absent:
@@ -207,7 +209,7 @@ class StudyEvidence:
         known = [each for each in (mean, variation, *lengths) if isinstance(each, Estimate)]
         if not lengths or len(known) < 2 + len(lengths):
             return Absent(reason=NOT_PRINTED)
-        runs, each = procedure.headline_runs_per_cell, procedure.repetitions
+        runs, each = procedure.headline_runs_per_cell or 0, procedure.repetitions or 0
         counts = [each] * len(lengths)
         counts[-1] += each * more_long
         others = runs - sum(counts)

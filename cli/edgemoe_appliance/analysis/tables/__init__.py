@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from edgemoe_appliance.analysis.row_limits import limit_groups
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.table_model import Table
+from edgemoe_appliance.analysis.tables.frontier import build_frontier_table
 from edgemoe_appliance.analysis.tables.model_tables import build_model_table
 from edgemoe_appliance.analysis.tables.printed_figures import stated_table
 from edgemoe_appliance.analysis.tables.routing import routing_table
@@ -65,13 +66,23 @@ def build_tables(loaded: LoadedSessions | None, study: Study) -> Tables:
     sections: dict[str, list[str]] = {}
     for name, spec in study.table_specs.items():
         sections.setdefault(spec.section, []).append(name)
+    for name, frontier in study.frontier_specs.items():
+        sections.setdefault(frontier.section, []).append(name)
+    declared = {
+        name: build_model_table(name, spec, loaded, study)
+        for name, spec in study.table_specs.items()
+    }
     tables = [
         hardware_table(loaded, study),
         models_table(loaded, study),
         procedure_table(loaded, study),
         experiments_table(loaded, study),
         prompts_table(loaded, study),
-        *(build_model_table(name, spec, loaded, study) for name, spec in study.table_specs.items()),
+        *declared.values(),
+        *(
+            build_frontier_table(name, spec, declared)
+            for name, spec in study.frontier_specs.items()
+        ),
         routing_table(loaded, study),
         stated_table(study),
         caveats_table(loaded),

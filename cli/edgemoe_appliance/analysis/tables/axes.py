@@ -91,6 +91,8 @@ class _Threads:
 
     def why_apart(self, condition: Condition, study: Study) -> str:
         threads = study.procedure.threads
+        if threads is None:
+            return "the study states no number of threads"
         return "" if condition.threads == threads else f"the study states it of {threads} threads"
 
 

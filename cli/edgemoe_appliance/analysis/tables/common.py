@@ -150,12 +150,18 @@ def own_group(pool: Pool, study: Study, rows: tuple[Row, ...], label: str = "") 
         rows=rows,
         notes=why_not_comparable(pool, study),
         sessions=setting.sessions,
+        setting=setting.id,
     )
 
 
 def study_parameters(model: StudyModel) -> dict[str, Cell]:
     """Return the study's nominal parameter counts."""
     return {
-        "active_b": Cell(value=model.active_parameters_billion),
-        "total_b": Cell(value=model.total_parameters_billion),
+        "active_b": printed_cell(model.active_parameters_billion),
+        "total_b": printed_cell(model.total_parameters_billion),
     }
+
+
+def printed_cell(value: float | None) -> Cell:
+    """Return a figure of the study, absent where it prints none."""
+    return absent(NOT_PRINTED) if value is None else Cell(value=value)

@@ -15,6 +15,7 @@ from edgemoe_appliance.analysis.tables.quantities import FACTS, NO_HEAD, RunRead
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.paper import StudyTable
 from edgemoe_appliance.studies.tables import (
+    COMPARISONS_OF_RUNS,
     SIZES,
     ColumnComparison,
     ColumnSpec,
@@ -23,8 +24,13 @@ from edgemoe_appliance.studies.tables import (
     TableSpec,
 )
 
-_RATIOS = (ColumnComparison.TO_BASELINE, ColumnComparison.RATIO, ColumnComparison.OVER_PRINTED)
-_WITH_INTERVAL = (ColumnComparison.TO_BASELINE, ColumnComparison.RATIO, ColumnComparison.FALL)
+_RATIOS = (
+    ColumnComparison.TO_BASELINE,
+    ColumnComparison.TO_REFERENCE,
+    ColumnComparison.RATIO,
+    ColumnComparison.OVER_PRINTED,
+)
+_WITH_INTERVAL = COMPARISONS_OF_RUNS
 _LIKE_ITS_COLUMN = (
     ColumnComparison.OVER_PRINTED,
     ColumnComparison.LESS_PRINTED,
@@ -87,8 +93,8 @@ class Layout:
         """Return how many runs of the study a row is of: one prompt of each category, or all."""
         procedure = self.study.procedure
         if self.categories:
-            return len(self.categories) * procedure.repetitions
-        return procedure.headline_runs_per_cell
+            return len(self.categories) * (procedure.repetitions or 0)
+        return procedure.headline_runs_per_cell or 0
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from edgemoe_appliance.analysis.tables.common import (
     RUNS_COLUMN,
     TOTAL_COLUMN,
     model_cell,
+    printed_cell,
 )
 from edgemoe_appliance.schema.metrics import METRICS, Unit
 from edgemoe_appliance.schema.units import GB
@@ -120,17 +121,17 @@ FACTS: Mapping[RowAttribute, AttributeSource] = {
     RowAttribute.ACTIVE_PARAMETERS: AttributeSource(
         head=ACTIVE_COLUMN,
         read=lambda _, models: Cell(value=float(models.file["parameters_active"]) / _BILLION),
-        printed=lambda model: Cell(value=model.active_parameters_billion),
+        printed=lambda model: printed_cell(model.active_parameters_billion),
     ),
     RowAttribute.TOTAL_PARAMETERS: AttributeSource(
         head=TOTAL_COLUMN,
         read=lambda _, models: Cell(value=float(models.file["parameters_total"]) / _BILLION),
-        printed=lambda model: Cell(value=model.total_parameters_billion),
+        printed=lambda model: printed_cell(model.total_parameters_billion),
     ),
     RowAttribute.FILE_SIZE: AttributeSource(
         head=Column(key="file_gb", title="File", unit="GB", digits=2, meaning="10^9 bytes"),
         read=lambda _, models: Cell(value=float(models.file["file_bytes"]) / GB),
-        printed=lambda model: Cell(value=model.file_gb),
+        printed=lambda model: printed_cell(model.file_gb),
     ),
     RowAttribute.RUNS: AttributeSource(head=RUNS_COLUMN),
     RowAttribute.NOT_OK: AttributeSource(

@@ -14,6 +14,7 @@ from edgemoe_appliance.analysis.statistics import (
     Absent,
     Sample,
     Summary,
+    difference_of_means,
     mean_interval,
     ratio_of_means,
     summarise,
@@ -141,6 +142,38 @@ class ReaderRow:
         """Return the ratio of means to the baseline model's in the same condition."""
         return baseline_ratio_cell(self.pool, self.models, self._reading(spec.of).sample)
 
+    def less_reference(self, spec: ColumnSpec) -> Cell:
+        """Return the mean less that of the model's 16-bit file; items and chunks are paired."""
+        reading = self._reading(spec.of)
+        other = self._of_reference(reading)
+        return (
+            other
+            if isinstance(other, Cell)
+            else found_cell(difference_of_means(self._sample(reading), other))
+        )
+
+    def to_reference(self, spec: ColumnSpec) -> Cell:
+        """Return the ratio of means to that of the model's 16-bit file."""
+        reading = self._reading(spec.of)
+        other = self._of_reference(reading)
+        return (
+            other
+            if isinstance(other, Cell)
+            else found_cell(ratio_of_means(self._sample(reading), other))
+        )
+
+    def _of_reference(self, reading: RunReading) -> Sample | Cell:
+        """Return what the model's 16-bit file has of a reading, or the cell that says why not."""
+        name = self.layout.study.references.get(self.models.model)
+        found = [each for each in self.pool.models if each.model == name]
+        if name == self.models.model:
+            return absent("this is the file that others are compared with")
+        if len(found) != 1:
+            return absent(
+                f"{len(found) or 'no'} files of its 16-bit model ran under this condition"
+            )
+        return reading.sample(found[0])
+
     def ratio(self, spec: ColumnSpec) -> Cell:
         """Return the ratio of means to another column's, or to the baseline of the axis."""
         reading = self._reading(spec.of)
@@ -207,6 +240,8 @@ class ReaderRow:
 
 _COMPARISONS: Mapping[ColumnComparison, Callable[[ReaderRow, ColumnSpec], Cell]] = {
     ColumnComparison.TO_BASELINE: ReaderRow.to_baseline,
+    ColumnComparison.TO_REFERENCE: ReaderRow.to_reference,
+    ColumnComparison.LESS_REFERENCE: ReaderRow.less_reference,
     ColumnComparison.RATIO: ReaderRow.ratio,
     ColumnComparison.FALL: ReaderRow.fall,
     ColumnComparison.SAME_TEXT: ReaderRow.same_text,
@@ -318,7 +353,9 @@ class StudyRow:
         """Return none where the highest that is printed is not above the study's threshold."""
         highest = self._printed(key).high
         limit = self.layout.study.procedure.thermal_threshold_c
-        return absent(NOT_PRINTED) if highest is None or highest > limit else count(0)
+        if highest is None or limit is None or highest > limit:
+            return absent(NOT_PRINTED)
+        return count(0)
 
     def _fact_cell(self, fact: RowAttribute | None) -> Cell:
         if fact is RowAttribute.RUNS:

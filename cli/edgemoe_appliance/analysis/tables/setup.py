@@ -31,6 +31,7 @@ from edgemoe_appliance.analysis.tables.common import (
     MODEL_COLUMN,
     NOT_PRINTED,
     TOTAL_COLUMN,
+    printed_cell,
     study_parameters,
 )
 from edgemoe_appliance.schema.configs import (
@@ -109,15 +110,21 @@ def _device_facts(device: StudyDevice, study: Study) -> dict[str, Cell]:
         "Memory": text(f"{device.memory_gb:g} GB unified"),
         "Runtime": text("native"),
         "Backend": text(device.backend),
-        "llama.cpp": text(f"{procedure.engine_tag} (git {procedure.engine_commit[:12]})"),
+        "llama.cpp": text(procedure.engine_label),
         "CMake options": text(" ".join(flag.removeprefix("-D") for flag in device.cmake)),
-        "GPU layers": text(str(procedure.n_gpu_layers)),
-        "Cool-down": text(f"{procedure.cooldown_s:g} s") if on_jetson else absent(NOT_PRINTED),
-        "Sampling": text(
-            f"memory every {procedure.rss_poll_s:g} s"
-            + (f", power at {procedure.tegrastats_hz:g} Hz" if on_jetson else "")
+        "GPU layers": _told(procedure.n_gpu_layers, "{:d}"),
+        "Cool-down": _told(procedure.cooldown_s, "{:g} s") if on_jetson else absent(NOT_PRINTED),
+        "Sampling": _told(
+            procedure.rss_poll_s,
+            "memory every {:g} s"
+            + (f", power at {procedure.tegrastats_hz:g} Hz" if on_jetson else ""),
         ),
     }
+
+
+def _told(value: float | None, words: str) -> Cell:
+    """Return a value in words, absent where the study does not tell it."""
+    return absent(NOT_PRINTED) if value is None else text(words.format(value))
 
 
 def _cells(facts: HardwareTexts) -> dict[str, Cell]:
@@ -197,7 +204,7 @@ def _study_model_row(key: str, study: Study) -> Row:
             "model": text(model.name),
             "role": text(study.roles[model.role]),
             **study_parameters(model),
-            "file_gb": Cell(value=model.file_gb),
+            "file_gb": printed_cell(model.file_gb),
             "read_gb": absent(NOT_PRINTED),
             "weights": text(f"real, {study.procedure.quantization}"),
             "sha256": absent("in the study's bundle, not in its text"),
@@ -277,17 +284,23 @@ def procedure_table(loaded: LoadedSessions | None, study: Study) -> Table:
     strata = {str(key): bounds for key, bounds in given.routing_strata_tokens.items()}
     facts = {
         "Prompts": f"{given.prompts} in {given.prompt_categories} categories, and three of "
-        "different length",
+        "different length"
+        if given.prompts
+        else "",
         "Words by prompt length": "; ".join(
             f"{name} {low} to {high}" for name, (low, high) in words.items()
         ),
         "Repetitions": f"{given.repetitions}; {given.repetitions_when_hot} where a run passes "
-        f"{given.thermal_threshold_c:g} °C",
-        "Runs per device and model": str(given.headline_runs_per_cell),
-        "Tokens to generate": f"at most {given.max_new_tokens}",
+        f"{given.thermal_threshold_c:g} °C"
+        if given.repetitions
+        else "",
+        "Runs per device and model": str(given.headline_runs_per_cell or ""),
+        "Tokens to generate": f"at most {given.max_new_tokens}" if given.max_new_tokens else "",
         "Sampling of tokens": f"temperature {given.temperature:g}, top-p {given.top_p:g}, "
-        f"seed {given.seed}",
-        "Threads": f"{given.threads}{_after_sweep(study)}",
+        f"seed {given.seed}"
+        if given.temperature is not None
+        else "",
+        "Threads": f"{given.threads}{_after_sweep(study)}" if given.threads else "",
         "Quantization": given.quantization,
         "Experts of the MoE model": "; ".join(
             f"{model.experts_used} of {model.experts} in each of {model.layers} layers"

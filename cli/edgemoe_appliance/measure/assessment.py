@@ -1,0 +1,213 @@
+"""Runs that judge a model's answers: the reference's probabilities kept once, and what is read.
+
+The probabilities are some hundred megabytes. They lie beside the journal, on a disk and not in a
+container's memory, for as long as the measuring period lasts, and are made again after it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from edgemoe_appliance.engine.assessment import (
+    AssessmentFiles,
+    Divergence,
+    base_bytes_at_most,
+    build_base_argv,
+    parse_choices,
+    parse_divergence,
+    read_base_header,
+)
+from edgemoe_appliance.engine.stream import EngineResult
+from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.measure.readings import Readings
+from edgemoe_appliance.schema.configs import Assessment
+from edgemoe_appliance.schema.files import check_disk_space
+from edgemoe_appliance.schema.metrics import SERIES_METRICS
+from edgemoe_appliance.schema.plan import Plan, PlannedModel, RunSpec
+from edgemoe_appliance.schema.records import Caveat, Status
+
+# Left free besides the probabilities: journal and samples must still fit.
+_SPARE_BYTES: Final = 200_000_000
+NOT_FINITE: Final = "non-finite"
+_OF_DIVERGENCE: Final = (
+    *("kl_divergence_nat", "ln_perplexity_ratio", "same_top_pct"),
+    *("perplexity", "reference_perplexity"),
+)
+Series = dict[str, tuple[float | None, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What came out of a run that judges a model: series by metric, and what is to be said of it.
+
+    `status` and `detail` stand in for those of the process where it ended well and said too little.
+    """
+
+    series: Series
+    caveats: tuple[Caveat, ...] = ()
+    status: Status = Status.OK
+    detail: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseStore:
+    """The probabilities of references that are kept in a folder, one for each text and length."""
+
+    plan: Plan
+    folder: Path
+    _failed: dict[str, EngineResult] = field(default_factory=dict)
+
+    def path_of(self, run: RunSpec) -> Path:
+        """Return where the probabilities lie that a run is held against."""
+        text = self.plan.prompt_of(run).sha256
+        engine = self.plan.engines[run.pin].build_key
+        reference = self.plan.models[str(run.reference)].sha256
+        parts = (engine[:8], reference[:16], text[:16], str(run.context))
+        return self.folder / f"{'-'.join(parts)}.base"
+
+    def require(
+        self, run: RunSpec, prompt: Path, start: Callable[[Sequence[str]], EngineResult]
+    ) -> EngineResult | None:
+        """Have the probabilities written that a run needs, unless they are there.
+
+        Returns how the process ended that did not write them, else None. Raises HostError where
+        the disk has no room for them.
+        """
+        if run.assesses is not Assessment.DIVERGENCE:
+            return None
+        path = self.path_of(run)
+        if read_base_header(path) is not None:
+            return None
+        if path.name not in self._failed:
+            self._check_room(run)
+            result = start(self._argv(run, prompt, path))
+            if read_base_header(path) is not None:
+                return None
+            path.unlink(missing_ok=True)
+            if result.exit_code == 0:
+                self._check_room(run)
+            self._failed[path.name] = result
+        return self._failed[path.name]
+
+    def _argv(self, run: RunSpec, prompt: Path, path: Path) -> tuple[str, ...]:
+        plan = self.plan
+        return build_base_argv(
+            run,
+            engine=plan.engines[run.pin],
+            reference=plan.models[str(run.reference)],
+            target=plan.target,
+            files=AssessmentFiles(prompt=prompt, base=path),
+        )
+
+    def _check_room(self, run: RunSpec) -> None:
+        reference = self.plan.models[str(run.reference)]
+        if reference.vocabulary is None:
+            raise HostError(
+                f"the vocabulary of {reference.id} is not known", hint="plan the session again"
+            )
+        text = self.plan.prompt_of(run).text
+        needed = base_bytes_at_most(text, run.context, reference.vocabulary)
+        check_disk_space(
+            self.folder,
+            needed + _SPARE_BYTES,
+            "free so much for the probabilities of the 16-bit model, which go when this ends",
+        )
+
+
+def put_answers(
+    readings: Readings, run: RunSpec, output: str, *, items: int | None, chunks: int | None
+) -> Judged:
+    """Put what the tool found out of a model's answers.
+
+    `items` or `chunks` are how many it was to tell of, None where that is not known. A value that
+    is no finite number is a result: its metric is absent with that as its reason.
+    """
+    if run.assesses is Assessment.CHOICE:
+        return _put_choices(readings, parse_choices(output), items)
+    return _put_divergence(readings, parse_divergence(output), chunks)
+
+
+def _put_choices(readings: Readings, right: tuple[bool, ...] | None, items: int | None) -> Judged:
+    if right is None or len(right) != items:
+        told = 0 if right is None else len(right)
+        return _unsaid(readings, ("choice_correct_pct",), f"{told} of {items} items were answered")
+    series = tuple(100.0 * each for each in right)
+    readings.put("choice_correct_pct", sum(series) / len(series), "")
+    return Judged(series={"choice_correct_pct": series})
+
+
+def _put_divergence(readings: Readings, found: Divergence | None, chunks: int | None) -> Judged:
+    if found is None or (chunks is not None and len(found.kl_nat) != chunks):
+        told = 0 if found is None else len(found.kl_nat)
+        return _unsaid(readings, _OF_DIVERGENCE, f"the tool told of {told} of {chunks} chunks")
+    values: Mapping[str, tuple[float, ...]] = {
+        "kl_divergence_nat": found.kl_nat,
+        "ln_perplexity_ratio": found.ln_ratio,
+        "same_top_pct": found.same_top_pct,
+    }
+    for key, each in values.items():
+        readings.put(key, _finite(sum(each) / len(each)), _why_not_finite(each))
+    readings.put("perplexity", _finite(found.perplexity), _why_not_finite(found.ln_ratio))
+    of_reference = found.reference_perplexity
+    readings.put(
+        "reference_perplexity",
+        None if of_reference is None else _finite(of_reference),
+        "the tool gave none" if of_reference is None else "not a finite number",
+    )
+    return Judged(
+        series={key: tuple(map(_finite, each)) for key, each in values.items()},
+        caveats=tuple(_tell_not_finite(found)),
+    )
+
+
+def _unsaid(readings: Readings, keys: Sequence[str], why: str) -> Judged:
+    readings.put_absent(keys, why)
+    return Judged(series={}, status=Status.INVALID, detail=why)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _why_not_finite(chunks: Sequence[float]) -> str:
+    first = next((n for n, each in enumerate(chunks, 1) if not math.isfinite(each)), None)
+    if first is None:
+        return "not a finite number"
+    return f"not a finite number from chunk {first} of {len(chunks)} on"
+
+
+def _tell_not_finite(found: Divergence) -> Iterator[Caveat]:
+    count = sum(not math.isfinite(value) for value in found.kl_nat)
+    if count or not math.isfinite(found.perplexity):
+        yield Caveat(
+            code=NOT_FINITE,
+            text=f"the model's answers are no finite numbers ({_why_not_finite(found.kl_nat)})",
+            numbers={"chunks": float(len(found.kl_nat)), "chunks_not_finite": float(count)},
+        )
+
+
+def tell_origin(model: PlannedModel) -> Iterator[Caveat]:
+    """Yield that a file of fewer bits comes from one of fewer than 16, with its quantization."""
+    made = model.quantised
+    if made is not None and made.origin not in ("F32", "F16", "BF16"):
+        yield Caveat(
+            code="requantised",
+            text=f"this {made.type} file was made here, from 16 bits that were themselves made "
+            f"from {made.origin}: what that had lost no comparison shows",
+        )
+
+
+def put_bits(readings: Readings, model: PlannedModel) -> None:
+    """Put what the tensors of a file hold that was made here."""
+    if model.quantised is not None:
+        readings.put("bits_per_weight", model.quantised.bits_per_weight, "")
+        readings.put("fallback_tensors", sum(model.quantised.fallbacks.values()), "")
+
+
+def absent_answers(readings: Readings, why: str) -> None:
+    """Say why a run that judges a model has no figure of its answers."""
+    readings.put_absent((*SERIES_METRICS, "perplexity", "reference_perplexity"), why)
