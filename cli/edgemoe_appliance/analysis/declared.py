@@ -152,13 +152,15 @@ def _engine(compared: _Compared) -> Iterator[DeclaredCondition]:
     yield DeclaredCondition(
         name="engine",
         declared=procedure.engine_tag or procedure.engine,
-        recorded=f"{procedure.engine} {engine.pin}",
+        recorded=f"{procedure.engine if procedure.engine_tag else 'llama.cpp'} {engine.pin}",
         is_met=isinstance(source, GitSource) and source.commit == procedure.engine_commit,
     )
 
 
 def _threads(compared: _Compared) -> Iterator[DeclaredCondition]:
     own, stated = compared.pool.condition.threads, compared.study.procedure.threads
+    if stated is None:
+        return
     yield DeclaredCondition(
         name="threads",
         declared=str(stated),
