@@ -43,7 +43,7 @@ from edgemoe_appliance.studies.report import CellReading, ReportFinding, Section
 _MOST_TEXTS = 60
 _MOST_SOURCES = 50
 # The weightiest are in sight.
-_OPEN_THREATS = 4
+_OPEN_THREATS = 3
 _TWINS = "twins"
 _ENERGY_UNITS = (Unit.JOULES, Unit.JOULES_PER_TOKEN, Unit.WATTS)
 _WEIGHTS = {
