@@ -4,19 +4,28 @@
 between sessions and for one, three and five sessions on each side, how many comparisons of eight
 results (four models, two rates) hold at least one wrong "differs", and how often a true
 difference of 5 % in every result is found. A simulation: nothing here was measured.
+
+`python -m tests.bench.session_variation --real NAME` measures six tiny sessions NAME-1 to NAME-6 on
+this machine, or goes on with them, and compares all 15 pairs: there is no difference to be found.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
+from edgemoe_appliance.analysis import load_sessions
+from edgemoe_appliance.analysis.comparison import Side, compare_sides
 from edgemoe_appliance.analysis.comparison.results import ComparisonOutcome, outcome_of
 from edgemoe_appliance.analysis.statistics import CONFIDENCE, Absent, Sample, ratio_of_means
+from edgemoe_appliance.bench.paths import default_folders, several_sessions
+from edgemoe_appliance.studies import read_study
 from tests.bench.simulated import BASE_TOK_S, SEED, fewer_resamples
 
 RESULTS = 8
@@ -112,5 +121,38 @@ def main(comparisons: int) -> None:
                 sys.stdout.write("".join(cells) + "\n")
 
 
+REAL_SESSIONS = 6
+_BENCH = (
+    *("bench", "--experiment", "demo_length", "--twins", "tiny", "--force"),
+    *("--model", "olmoe-1b-7b", "--model", "llama-3.2-1b"),
+    *("--sessions", str(REAL_SESSIONS)),
+)
+
+
+def real(name: str) -> None:
+    """Measure sessions of this machine and print how many of their pairs hold which outcome."""
+    command = ["edgemoe-appliance", *_BENCH, "--session", name]
+    subprocess.run(command, check=True)
+    sessions = [
+        Side(name=each, loaded=load_sessions([default_folders().sessions / each]))
+        for each in several_sessions(name, REAL_SESSIONS)
+    ]
+    study = read_study()
+    pairs = list(combinations(sessions, 2))
+    counts: Counter[ComparisonOutcome] = Counter()
+    for one, other in pairs:
+        rows = compare_sides(one, other, study).results.rows
+        found = {row.outcome for row in rows}
+        counts.update(found)
+        ratios = ", ".join(f"{row.ratio:.3f}" for row in rows if row.ratio is not None)
+        told = ", ".join(sorted(outcome.value for outcome in found))
+        sys.stdout.write(f"{one.name} {other.name}: {told}; ratios {ratios}\n")
+    for outcome in ComparisonOutcome:
+        sys.stdout.write(f"{counts[outcome]} of {len(pairs)} pairs hold any {outcome.value}\n")
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    if sys.argv[1:2] == ["--real"]:
+        real(sys.argv[2] if len(sys.argv) > 2 else "variation")
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
