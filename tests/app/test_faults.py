@@ -73,7 +73,7 @@ NO_NAMES = ["..", "a/b", "a b", "x" * 300, "", "-x", ".hidden", "\u00fc", "A", "
 
 @pytest.mark.parametrize("name", NO_NAMES, ids=range(len(NO_NAMES)))
 def test_a_request_cannot_have_a_bad_session_name(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"is no name of a session; lower-case letters"):
+    with pytest.raises(ConfigError, match=r"is not a session name; lower-case letters"):
         BenchRequest(target="host", experiments=("x",), session=name, pin=None, twins=None)
 
 
@@ -86,7 +86,7 @@ def test_a_bad_session_name_is_refused_before_any_work(
     tmp_path: Path, command: tuple[str, ...], name: str
 ) -> None:
     done = run(tmp_path, *command, "--force", f"--session={name}")
-    assert_one_line(done, 2, "is no name of a session")
+    assert_one_line(done, 2, "is not a session name")
     assert (done.stdout, list(tmp_path.iterdir())) == ("", [])
 
 
@@ -95,12 +95,12 @@ def test_what_is_no_session_at_all_is_said_so(
     work: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("EDGEMOE_WORK", str(work))
-    with pytest.raises(ConfigError, match="is no name of a session"):
+    with pytest.raises(ConfigError, match="is not a session name"):
         session_folders([name], default_folders())
 
 
 def test_a_name_longer_than_any_file_s_is_one_line(work: Path) -> None:
-    assert_one_line(run(work, "compare", SESSION, "x" * 300), 2, "is no name of a session")
+    assert_one_line(run(work, "compare", SESSION, "x" * 300), 2, "is not a session name")
 
 
 @pytest.mark.parametrize("count", [1, 4, 40])

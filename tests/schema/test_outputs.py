@@ -74,8 +74,8 @@ REFUSED_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "ring": (lambda at: link_to(at / "l", at / "l") / "x", "l/x"),
     "below a file": (lambda at: file(at / "f") / "x", "Not a directory"),
     "long": (lambda at: at / LONG, "name too long"),
-    "root": (lambda _: Path("/"), "is no name of a file"),
-    "up": (lambda at: at / "..", "is no name of a file"),
+    "root": (lambda _: Path("/"), "is not a file name"),
+    "up": (lambda at: at / "..", "is not a file name"),
 }
 
 

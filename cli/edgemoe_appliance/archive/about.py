@@ -52,7 +52,7 @@ class About(Frozen):
     """about.json: the maker, and the reason for each file that the archive lacks.
 
     `semantics` says what figures and verdicts mean (`analysis.semantics`), `study` by which study
-    they were made; None in archives of before it was kept. `cautions` are what a reader of a file
+    they were made; None in archives from before it was kept. `cautions` are what a reader of a file
     should know of it, `left_out` files of the session folder that no record names.
     """
 

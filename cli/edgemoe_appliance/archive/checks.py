@@ -46,9 +46,9 @@ def _graph(content: bytes) -> list[dict[str, Any]]:
     try:
         graph = json.loads(content)["@graph"]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise RecordError("is no RO-Crate: no JSON with an @graph") from error
+        raise RecordError("is not an RO-Crate: not JSON with an @graph") from error
     if not isinstance(graph, list) or not all(isinstance(entity, dict) for entity in graph):
-        raise RecordError("is no RO-Crate: its @graph is no list of entities")
+        raise RecordError("is not an RO-Crate: its @graph is not a list of entities")
     return graph
 
 

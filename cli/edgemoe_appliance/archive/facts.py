@@ -36,10 +36,10 @@ class PeriodFacts:
 class JournalFacts:
     """The measuring periods of a journal, its raw files by name, the images of its runs.
 
-    `studies` are those that its periods were planned for; periods of before they were named have
+    `studies` are those that its periods were planned for; periods from before they were named have
     none.
 
-    `tells_folders` is true of journals of before records named roots in place of paths.
+    `tells_folders` is true of journals from before records named roots in place of paths.
     """
 
     periods: tuple[PeriodFacts, ...]

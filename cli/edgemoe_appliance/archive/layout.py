@@ -199,4 +199,4 @@ def parse_moment(utc: str, where: str) -> datetime:
     try:
         return datetime.fromisoformat(utc.replace("Z", "+00:00"))
     except ValueError as error:
-        raise RecordError(f"{utc!r} is no moment", where=where) from error
+        raise RecordError(f"{utc!r} is not a date and time", where=where) from error

@@ -166,7 +166,7 @@ class TarReader:
         if info.type in _KINDS:
             raise _refusal(name, f"is {_KINDS[info.type]}; an archive holds ordinary files only")
         if not is_safe_name(name):
-            raise _refusal(name, "is no name that an archive may hold")
+            raise _refusal(name, "is not a name that an archive may hold")
         if info.size < 0 or header_of(name, info.size) != raw:
             raise _refusal(name, "has a header in another form than archives have")
         if info.size + padding_of(info.size) > self._left:

@@ -265,7 +265,7 @@ class _Verifier:
         return _Opened(about=about, plan=plan, facts=facts, study=study, lock=lock)
 
     def _study(self) -> Study:
-        """Return the study of the archive; one of before there were folders is the appliance's."""
+        """Return the study of the archive; an older one, without a folder, has the appliance's."""
         root = self._read.folder / layout.CONFIGS
         folders = {
             Path(name).parent.name for name in filter(layout.is_of_study, self._read.entries)

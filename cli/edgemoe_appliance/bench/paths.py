@@ -65,7 +65,7 @@ def require_session_name(name: str) -> None:
     """Raise ConfigError where a name cannot be that of a session: it names a folder and files."""
     if not _SESSION_NAME.fullmatch(name):
         raise ConfigError(
-            f"{on_one_line(repr(name), 80)} is no name of a session",
+            f"{on_one_line(repr(name), 80)} is not a session name",
             hint=f"lower-case letters, digits, `.`, `_` and `-`, the first no mark, {_LONGEST} at "
             "most",
         )

@@ -42,5 +42,5 @@ def require_fit(target_id: str, findings: tuple[Finding, ...]) -> None:
         raise HostError(
             f"this host fails: {', '.join(failed)}",
             hint=f"edgemoe-appliance doctor --target {target_id} says more; "
-            "--force measures all the same",
+            "--force measures anyway",
         )

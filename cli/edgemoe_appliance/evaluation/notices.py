@@ -14,7 +14,7 @@ _TWINS = {
     "memory, energy and heat are those of the models. What depends on the weights is not: the "
     "text, and which experts are chosen, so how far caches help.",
     TwinScale.THIN: "Thin twins have an eighth of the layers and of the vocabulary: they show that "
-    "every step works, and bear no verdict on the models. --twins full does, on directions.",
+    "every step works, and give no verdict on the models. --twins full does, on directions.",
     TwinScale.TINY: "Tiny twins fit into the processor's caches: they show that everything works, "
     "and say nothing about the models.",
 }

@@ -113,7 +113,7 @@ def find_archives(folder: Path) -> Iterator[Path]:
 def admit(paths: list[Path], maker: Maker, say: Say, kept: Path | None = None) -> Admission:
     """Verify and judge archives, each content and each session once.
 
-    `kept` is a folder of entries of before. Of several archives of one session the one with the
+    `kept` is a folder of entries from before. Of several archives of one session the one with the
     most runs counts: two states of one session are no two sessions.
     """
     entries: dict[str, LedgerEntry] = {}

@@ -97,12 +97,12 @@ def _put_host_memory(readings: Readings, samples: Sequence[SystemSample]) -> Non
 
 def put_buffers(readings: Readings, buffers: Sequence[BufferFacts]) -> None:
     """Put what the engine told of its own buffers: by what they hold, and those on a device."""
-    untold = "the engine told of no buffer"
+    untold = "the engine reported no buffer"
     for kind, key in _BUFFER_KEYS.items():
         sizes = [buffer.bytes for buffer in buffers if buffer.kind is kind]
         readings.put(key, sum(sizes) if sizes else None, untold)
     on_device = [buffer.bytes for buffer in buffers if not buffer.is_host]
-    reason = "the engine told of no device beside the processor" if buffers else untold
+    reason = "the engine reported no device beside the processor" if buffers else untold
     readings.put("device_buffer_bytes", sum(on_device) if on_device else None, reason)
 
 

@@ -198,7 +198,7 @@ def check_is_model(header: GgufHeader) -> None:
             f"part {number} of {parts} of a model that was split", where=header.where, hint=_MERGE
         )
     kind = _NO_MODELS.get(header.text("general.type") or "")
-    if kind is None and "adapter.type" in header.metadata:  # files of before general.type
+    if kind is None and "adapter.type" in header.metadata:  # files from before general.type
         kind = _NO_MODELS["adapter"]
     what = kind or _NO_GENERATORS.get(header.text("general.architecture") or "")
     if what is not None:
@@ -269,7 +269,7 @@ class _Reader:
         magic = self._take(4, "its magic number")
         if magic in _BEFORE_GGUF:
             raise self._error(
-                f"a model file of before August 2023 ({magic[::-1].decode()}), not GGUF",
+                f"a model file from before August 2023 ({magic[::-1].decode()}), not GGUF",
                 "fetch the model as GGUF",
             )
         if magic != MAGIC:

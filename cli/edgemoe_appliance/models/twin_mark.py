@@ -17,7 +17,7 @@ TWIN_FORMAT: Final = 1
 class TwinMark:
     """What a twin stands for; equal marks mean equal bytes.
 
-    Only a mark that is not uniform names its routing: twins of before there were two kinds are.
+    Only a mark that is not uniform names its routing: twins from before there were two kinds are.
     """
 
     of: str

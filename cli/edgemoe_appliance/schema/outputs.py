@@ -68,7 +68,7 @@ def check_output_folder(
 def _check_place(path: Path) -> None:
     """Refuse what lies in a session folder, whichever way the path leads there."""
     if not path.name or path.name == "..":
-        raise ConfigError("is no name of a file", where=str(path), hint=_ELSEWHERE)
+        raise ConfigError("is not a file name", where=str(path), hint=_ELSEWHERE)
     try:
         folders = (folder := path.parent.resolve(), *folder.parents)
     except (OSError, RuntimeError) as error:  # a ring of links

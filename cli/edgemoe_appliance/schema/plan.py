@@ -59,7 +59,7 @@ ENGINE_TOOLS: Final = (QUANTISE_TOOL, PERPLEXITY_TOOL, IMATRIX_TOOL)
 NO_MMAP_ARGS: Final = ("--no-mmap",)
 # Made in any case where repetitions go by need: one alone tells no spread between repetitions.
 LEAST_REPETITIONS: Final = 2
-# Counts that plans of before did not hold; the digest of a plan is as it was.
+# Counts that plans from before did not hold; the digest of a plan is as it was.
 _COUNTED_LATER: Final = (
     "vocabulary",
     "head_bytes_per_token",
@@ -208,9 +208,9 @@ class PlannedModel(Frozen):
     """One model file as it will be run; a twin says so, at what scale and with which routers.
 
     `quantised` is there for one that was made here from another; `vocabulary` is the number of its
-    tokens, None as the last three in plans of before.
-    `twin_routing` is None for what has no experts, and in plans of before there were two kinds,
-    whose twins are uniform. The last three are None in plans of before they were counted: the bytes
+    tokens, None as the last three in plans from before.
+    `twin_routing` is None for what has no experts, and in plans from before there were two kinds,
+    whose twins are uniform. The last three are None in plans from before they were counted: the bytes
     of the output head among those read for a token, the parameters that a token multiplies with (no
     table that is looked up), and the operations of attention for each position of the context.
     """
@@ -284,7 +284,7 @@ class PrecisionRule(Frozen):
 class Plan(Frozen):
     """Everything one session needs, resolved: no name is looked up after this.
 
-    `study` is None in plans of before it was kept.
+    `study` is None in plans from before it was kept.
     """
 
     schema_version: Literal[2] = PLAN_SCHEMA

@@ -248,7 +248,7 @@ class CgroupFacts(Frozen):
 class PeriodRecord(Frozen):
     """One measuring period, from launch to end: a session that is resumed has several.
 
-    The last five are None in records of before they were kept.
+    The last five are None in records from before they were kept.
     """
 
     schema_version: Literal[2] = RECORD_SCHEMA
@@ -304,7 +304,7 @@ class EndRecord(Frozen):
 
     `series` holds, of the metrics that have one, the value of each chunk or item in their order;
     None is one that was no finite number.
-    `engine` is None in records of before it was kept; `expert_use` is there where the probe read
+    `engine` is None in records from before it was kept; `expert_use` is there where the probe read
     the chosen experts, and the reason for its absence is that of the metric `experts_per_layer`.
     """
 

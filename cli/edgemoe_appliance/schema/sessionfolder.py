@@ -407,7 +407,7 @@ class SessionFolder:
 
     def _require_name(self, name: str) -> None:
         if "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
-            raise self._refusal(name, "is no name of a file in a session")
+            raise self._refusal(name, "is not the name of a file in a session")
 
     def _require_file(self, name: str, facts: os.stat_result) -> None:
         if not stat.S_ISREG(facts.st_mode):
