@@ -210,7 +210,7 @@ class PlannedModel(Frozen):
     `quantised` is there for one that was made here from another; `vocabulary` is the number of its
     tokens, None as the last three in plans from before.
     `twin_routing` is None for what has no experts, and in plans from before there were two kinds,
-    whose twins are uniform. The last three are None in plans from before they were counted: the bytes
+    whose twins are uniform. The last three are None in plans from before they were counted: bytes
     of the output head among those read for a token, the parameters that a token multiplies with (no
     table that is looked up), and the operations of attention for each position of the context.
     """
