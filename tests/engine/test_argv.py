@@ -96,12 +96,13 @@ def test_variables_that_choose_a_device_stay_and_are_told() -> None:
         "HSA_OVERRIDE_GFX_VERSION": "10.3.0",
         "VK_ICD_FILENAMES": "/etc/icd.json",
         "VK_LOADER_DRIVERS_SELECT": "radeon*",
+        "GGML_VK_VISIBLE_DEVICES": "1",  # the engine's own choice among Vulkan devices
     }
     others = {
         "CUDA_HOME": "/usr/local/cuda",
         "CUDA_LAUNCH_BLOCKING": "1",
         "VK_LOADER_LAYERS_ENABLE": "*",
-        "GGML_VK_VISIBLE_DEVICES": "1",
+        "GGML_VK_DISABLE_F16": "1",
         "MTL_DEBUG_LAYER": "1",
     }
     environment, removed = scrubbed_environment({**base, **others})
