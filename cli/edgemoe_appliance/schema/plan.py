@@ -62,6 +62,7 @@ LEAST_REPETITIONS: Final = 2
 # Counts that plans from before did not hold; the digest of a plan is as it was.
 _COUNTED_LATER: Final = (
     "vocabulary",
+    "twin_routing",
     "head_bytes_per_token",
     "parameters_multiplied",
     "attention_flops_per_position",
@@ -208,11 +209,11 @@ class PlannedModel(Frozen):
     """One model file as it will be run; a twin says so, at what scale and with which routers.
 
     `quantised` is there for one that was made here from another; `vocabulary` is the number of its
-    tokens, None as the last three in plans from before.
-    `twin_routing` is None for what has no experts, and in plans from before there were two kinds,
-    whose twins are uniform. The last three are None in plans from before they were counted: bytes
-    of the output head among those read for a token, the parameters that a token multiplies with (no
-    table that is looked up), and the operations of attention for each position of the context.
+    tokens, None in plans from before it was kept. `twin_routing` is None for what has no experts,
+    and in plans from before there were two kinds, whose twins are uniform. The last three are None
+    in plans from before they were counted: bytes of the output head among those read for a token,
+    the parameters that a token multiplies with (no table that is looked up), and the operations of
+    attention for each position of the context.
     """
 
     id: Identifier
