@@ -14,11 +14,14 @@ from edgemoe_appliance.analysis.audit import AuditFinding
 from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Cell, Column, Row, RowGroup, Table
 from edgemoe_appliance.analysis.tables import Tables
+from edgemoe_appliance.analysis.tables.frontier import ON_FRONTIER
 from edgemoe_appliance.report.drawing import (
     SIGNS,
     Chart,
     Drawing,
     FileKind,
+    FrontierChart,
+    FrontierPoint,
     Line,
     LineChart,
     Mark,
@@ -33,12 +36,13 @@ from edgemoe_appliance.report.numbers import format_number
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.report import (
     FigureSpec,
+    FrontierFigure,
     LineFigure,
     PartFigure,
     RooflineFigure,
     RowFigure,
 )
-from edgemoe_appliance.studies.tables import SIZES
+from edgemoe_appliance.studies.tables import SIZES, frontier_key
 
 # The figure of the first screen.
 ANSWER = "answer"
@@ -113,6 +117,8 @@ def _charts(
         return [*_RowPanels(table=tables[spec.table], spec=spec, study=study).charts()]
     if isinstance(spec, LineFigure):
         return [*_line_charts(tables[spec.table], spec, study)]
+    if isinstance(spec, FrontierFigure):
+        return [*_frontier_charts(tables[spec.table], spec)]
     if isinstance(spec, PartFigure):
         return [*_part_charts(tables[spec.table], spec, study)]
     return [*_roof_charts(findings, spec, _model_names(tables, study))]
@@ -394,6 +400,38 @@ def _model_names(tables: Tables, study: Study) -> Mapping[str, str]:
     return {**run, **{model: study.model_name(model) for model in study.models}}
 
 
+def _frontier_charts(table: Table, spec: FrontierFigure) -> Iterator[FrontierChart]:
+    """Yield one panel per condition with a model that has both a loss and the gain."""
+    for group in own_groups(table):
+        points = tuple(
+            FrontierPoint(
+                label=printable(str(row.cells["model"].value)),
+                model=str(row.model),
+                gain=_known_within(row.cells[spec.gain]),
+                loss=_known_within(row.cells[spec.loss]),
+                is_beaten=str(row.cells[frontier_key(spec.gain)].value) != ON_FRONTIER,
+            )
+            for row in group.rows
+            if None not in (row.cells[spec.gain].number, row.cells[spec.loss].number)
+        )
+        if points:
+            yield FrontierChart(
+                title=spec.title,
+                subtitle=printable(group.label),
+                axis=spec.axis,
+                points=points,
+                legend=spec.legend,
+            )
+
+
+def _known_within(cell: Cell) -> tuple[float, float, float]:
+    """Return a number with the ends of its interval, the number itself where it has none."""
+    value = cell.number or 0.0
+    if isinstance(cell.interval, Interval):
+        return value, cell.interval.low, cell.interval.high
+    return value, value, value
+
+
 def _roof_charts(
     findings: Iterable[AuditFinding], spec: RooflineFigure, names: Mapping[str, str]
 ) -> Iterator[RoofChart]:
@@ -456,6 +494,13 @@ def _description(chart: Chart) -> str:
             for point in chart.points
         )
         return f"{chart.title}. {chart.subtitle}; {chart.legend}. {'; '.join(points)}"
+    if isinstance(chart, FrontierChart):
+        told = (
+            f"{point.label} {format_number(point.gain[0], 2)}, "
+            f"loss {format_number(point.loss[0], 4)}{', beaten' if point.is_beaten else ''}"
+            for point in chart.points
+        )
+        return f"{chart.title}, {chart.axis}. {chart.subtitle}. {'; '.join(told)}"
     lines = (
         f"{line.label} "
         + ", ".join("none" if v is None else format_number(v, 1) for v in line.values)

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, model_validator
 from edgemoe_appliance.schema.base import Frozen
 from edgemoe_appliance.schema.configs import Identifier
 from edgemoe_appliance.schema.yamlfile import KeyPath
+from edgemoe_appliance.studies.tables import frontier_key
 
 # What a sentence may name: the two models, the figure of these sessions, those of the study.
 PLACEHOLDERS = ("subject", "baseline", "here", "study")
@@ -147,8 +148,25 @@ class RooflineFigure(_Figure):
     draw: Literal["roofline"]
 
 
+class FrontierFigure(_Figure):
+    """Loss against one gain of a frontier's table; hollow marks are beaten by another model."""
+
+    draw: Literal["frontier"]
+    table: Identifier
+    loss: str
+    gain: str
+    axis: str
+    legend: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return every column that is drawn."""
+        return (self.loss, self.gain, frontier_key(self.gain))
+
+
 FigureSpec = Annotated[
-    RowFigure | LineFigure | PartFigure | RooflineFigure, Field(discriminator="draw")
+    RowFigure | LineFigure | PartFigure | RooflineFigure | FrontierFigure,
+    Field(discriminator="draw"),
 ]
 
 

@@ -23,7 +23,7 @@ from edgemoe_appliance.analysis.table_model import (
 from edgemoe_appliance.studies.tables import FrontierColumn, FrontierSpec, frontier_key
 
 _NOT_THERE = "no such row under this setting"
-_ON_IT = "on the frontier"
+ON_FRONTIER = "on the frontier"
 
 
 def build_frontier_table(name: str, spec: FrontierSpec, tables: Mapping[str, Table]) -> Table:
@@ -103,7 +103,7 @@ def _verdict(
         for other in cells
         if all(_is_better(cells[other][key], own[key], more=more) for key, more in axes)
     ]
-    return text(f"beaten by {names[beaten[0]]}" if beaten else _ON_IT)
+    return text(f"beaten by {names[beaten[0]]}" if beaten else ON_FRONTIER)
 
 
 def _is_better(one: Cell, other: Cell, *, more: bool) -> bool:

@@ -16,6 +16,7 @@ from edgemoe_appliance.report.drawing.canvas import (
     spread_apart,
     themed,
 )
+from edgemoe_appliance.report.drawing.frontier import FrontierChart, FrontierPoint, draw_frontier
 from edgemoe_appliance.report.drawing.lines import Line, LineChart, draw_lines
 from edgemoe_appliance.report.drawing.roofline import RoofChart, RoofPoint, draw_roofline
 from edgemoe_appliance.report.drawing.rows import (
@@ -33,6 +34,8 @@ __all__ = [
     "Chart",
     "Drawing",
     "FileKind",
+    "FrontierChart",
+    "FrontierPoint",
     "Line",
     "LineChart",
     "Mark",
@@ -45,7 +48,7 @@ __all__ = [
     "spread_apart",
     "themed",
 ]
-Chart: TypeAlias = RowChart | LineChart | RoofChart
+Chart: TypeAlias = RowChart | LineChart | RoofChart | FrontierChart
 
 
 class Drawing:
@@ -62,6 +65,8 @@ class Drawing:
                 self._figure = draw_rows(chart, models)
             elif isinstance(chart, LineChart):
                 self._figure = draw_lines(chart, models)
+            elif isinstance(chart, FrontierChart):
+                self._figure = draw_frontier(chart, models)
             else:
                 self._figure = draw_roofline(chart, models)
 
