@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from edgemoe_appliance.report.drawing.canvas import (
     GROUND,
@@ -55,6 +56,10 @@ def draw_frontier(chart: FrontierChart, models: Sequence[str]) -> Figure:
     smallest = min((loss for loss in losses if loss > 0), default=1.0)
     axes.set_yscale("symlog", linthresh=smallest)
     axes.set_ylim(-smallest / 2, 1.6 * max(*losses, smallest))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format(value, "g")))
+    ends = [end for point in chart.points for end in point.gain]
+    margin = 0.1 * (max(ends) - min(ends)) or 0.1 * max(ends)
+    axes.set_xlim(min(ends) - margin, max(ends) + margin)
     axes.grid(color=RULE, linewidth=0.8)
     for point in chart.points:
         colour = model_colour(point.model, models)
