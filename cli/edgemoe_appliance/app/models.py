@@ -95,14 +95,24 @@ def fetch(
 
 
 @commands.command()
-def verify(models: ModelsOption = None, as_json: JsonFlag = False) -> None:
-    """Read every model file and twin here again and compare it with what it must be."""
+def verify(
+    study: StudyOption = None, models: ModelsOption = None, as_json: JsonFlag = False
+) -> None:
+    """Read every model file and twin here again and compare it with what it must be.
+
+    A model that is not there is missing where the study's experiments need it.
+    """
     from rich.table import Table
 
     from edgemoe_appliance.models.inventory import FileState, verify_models
 
     configs, folder = _configs(models), _folders().models
-    findings = list(verify_models(configs.models, folder))
+    needed = _fetched(study, models)
+    findings = [
+        finding
+        for finding in verify_models(configs.models, folder)
+        if finding.verdict is not FileState.MISSING or finding.model_id in needed
+    ]
     if as_json:
         print_json([_as_data(finding) for finding in findings])
     else:

@@ -75,9 +75,9 @@ def draw_frontier(chart: FrontierChart, models: Sequence[str]) -> Figure:
     names = [wrapped(point.label, _NAME_LETTERS) for point in ordered]
     tall = LINE_HEIGHT * max(map(len, names), default=1)
     spread = spread_apart([float(place[1]) * _HEIGHT for place in places], tall, _HEIGHT)
-    for point, name, place, height in zip(ordered, names, places, spread, strict=True):
+    for name, place, height in zip(names, places, spread, strict=True):
         axes.plot([float(place[0]), 1.03], [float(place[1]), height / _HEIGHT],
-                  transform=axes.transAxes, color=model_colour(point.model, models),
+                  transform=axes.transAxes, color=RULE,
                   linewidth=0.8, clip_on=False, zorder=1)  # fmt: skip
         axes.text(1.04, height / _HEIGHT, "\n".join(name), transform=axes.transAxes, va="center",
                   fontsize=12, linespacing=1.15, clip_on=False, color=MUTED)  # fmt: skip
