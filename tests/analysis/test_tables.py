@@ -251,7 +251,7 @@ def test_the_study_s_rows_are_as_printed(study: Study) -> None:
     assert rows_of(tables["stability"])["llama-3.2-1b"].cells["cv_pct"].value == 8.1
     assert rows_of(tables["stability"])["olmoe-1b-7b"].cells["cv_pct"].value == "at most 5.2"
     assert rows_of(tables["energy"])["olmoe-1b-7b"].cells["avg_power_w"].value == 8.49
-    assert next(tables["routing"].rows()).cells["routing_share_pct"].value == 33.5
+    assert next(tables["routing"].rows()).cells["counted_share_pct"].value == 33.5
 
 
 def test_the_per_run_table_keeps_what_matters_where_it_is_cut(tmp_path: Path) -> None:

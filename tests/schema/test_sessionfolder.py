@@ -89,7 +89,7 @@ def test_names_lead_nowhere_else(tmp_path: Path, name: str) -> None:
             lambda: folder.remove(name),
             lambda: folder.find(name),
         ):
-            with pytest.raises(RecordError, match="is no name"):
+            with pytest.raises(RecordError, match="is not the name"):
                 do()
     assert not any(tmp_path.iterdir())
 

@@ -37,6 +37,7 @@ sections:
   prompt-length: {title: Length}
   stability: {title: Stability}
   energy: {title: Energy}
+  routing: {title: Routing}
   method: {show: method, title: How}
 """
 # As it was before pages named figures: a section of that time had a title and a text.
@@ -49,6 +50,7 @@ sections:
   prompt-length: {title: Length}
   stability: {title: Stability}
   energy: {title: Energy}
+  routing: {title: Routing}
   method: {title: Method}
   claims: {title: Claims}
 """

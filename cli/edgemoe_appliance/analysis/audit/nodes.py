@@ -124,8 +124,8 @@ def _others(evidence: Evidence, graph: GraphFacts, place: Place) -> AuditFinding
         )
     numbers = known_numbers(
         ("nodes_per_token", "nodes per token", "1", every),
-        ("routing_nodes", "of these routing", "1", routing),
-        ("projection_nodes", "of these projections of the experts", "1", projections),
+        ("nodes_of_routing", "of these routing", "1", routing),
+        ("nodes_of_projections", "of these projections of the experts", "1", projections),
         ("others_ratio", "nodes outside to inside", "ratio", outside),
         ("stated_ratio", "as stated", "ratio", stated),
     )
