@@ -12,15 +12,18 @@ from edgemoe_appliance.bench.prepare import (
     BenchRequest,
     expected_model_bytes,
     obtain_model,
+    require_assessable,
     require_models,
+    supply_engines,
     used_models,
     wanted_models,
 )
 from edgemoe_appliance.bench.progress import Steps
+from edgemoe_appliance.bench.runtime import EngineRequest, Supply
 from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.models.ggml_types import GGML_TYPES
-from edgemoe_appliance.schema.choices import TwinScale
-from edgemoe_appliance.schema.configs import ModelEntry, ModelsConfig
+from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
+from edgemoe_appliance.schema.configs import Configs, ModelEntry, ModelsConfig
 from edgemoe_appliance.studies import Study, read_study
 from tests.evaluation.standins import StandInAudience
 
@@ -101,3 +104,44 @@ def test_a_tensor_type_that_the_pin_does_not_know_is_refused(study: Study, tmp_p
         obtain_model(study.configs, "llama-3.2-1b", TwinScale.TINY, folders, steps, new).twin_scale
         == "tiny"
     )
+
+
+@pytest.mark.parametrize(
+    ("experiment", "twins", "kind", "words"),
+    [
+        ("demo_items", TwinScale.TINY, RuntimeKind.NATIVE, "demo_items asks .* twins have none"),
+        ("demo_items", None, RuntimeKind.CONTAINER, "demo_items asks .* images lack"),
+        ("demo_items", None, RuntimeKind.NATIVE, None),
+        ("demo_speed", TwinScale.TINY, RuntimeKind.NATIVE, None),
+        ("demo_speed", None, RuntimeKind.CONTAINER, None),
+    ],
+)
+def test_answers_are_judged_of_real_models_run_bare(
+    experiment: str, twins: TwinScale | None, kind: RuntimeKind, words: str | None
+) -> None:
+    asked = request(experiments=("demo_speed", experiment), twins=twins)
+    quantisation = read_study("quantisation")
+    if words is None:
+        require_assessable(quantisation, asked, kind)
+        return
+    with pytest.raises(ConfigError, match=words):
+        require_assessable(quantisation, asked, kind)
+
+
+def test_answers_of_twins_are_refused_before_an_engine_is_supplied() -> None:
+    class Untouched:
+        def supply(self, configs: Configs, wanted: EngineRequest, steps: Steps) -> Supply:
+            raise AssertionError("an engine was supplied")
+
+    asked = request(experiments=("demo_divergence",))
+    with pytest.raises(ConfigError, match="twins have none"):
+        supply_engines(read_study("quantisation"), asked, Untouched(), StandInAudience())
+
+
+def test_stand_ins_are_not_offered_where_answers_are_judged(tmp_path: Path) -> None:
+    folders = Folders(
+        cache=tmp_path, models=tmp_path, sessions=tmp_path, results=tmp_path, images=tmp_path
+    )
+    asked = request(experiments=("demo_items",), twins=None)
+    with pytest.raises(HostError, match=r"models fetch smollm2-135m$"):
+        require_models(read_study("quantisation"), asked, folders)

@@ -10,7 +10,7 @@ from edgemoe_appliance.evaluation.request import EvaluationOptions, resolve
 from edgemoe_appliance.evaluation.setup import Room, larger_command, why_not_larger
 from edgemoe_appliance.schema.choices import Order, RuntimeKind, TwinScale
 from edgemoe_appliance.schema.units import GB
-from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies import Study, read_study
 
 
 @pytest.mark.parametrize(
@@ -171,3 +171,33 @@ def test_the_command_for_directions_keeps_what_was_asked() -> None:
         "edgemoe-appliance evaluate --kick-the-tires --twins full --pin b4447 --portable "
         "--sessions 3"
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (
+            EvaluationOptions(kick_the_tires=True),
+            "demo_divergence asks how good a model's answers are, and twins have none: their "
+            "weights are random; measure the real models: edgemoe-appliance bench --study "
+            "quantisation, without --twins",
+        ),
+        (EvaluationOptions(twins=TwinScale.THIN), "bits_divergence asks .* twins have none"),
+        (
+            EvaluationOptions(runtime=RuntimeKind.CONTAINER),
+            "bits_divergence asks .* images lack the engine's tools that judge them; use "
+            "--runtime native",
+        ),
+    ],
+)
+def test_answers_are_judged_of_real_models_run_bare(
+    asked: EvaluationOptions, words: str, config: EvaluationConfig
+) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        resolve(asked, read_study("quantisation"), config)
+    assert caught.value.exit_code == 2
+
+
+def test_speed_of_quantised_files_may_be_measured_in_a_container(config: EvaluationConfig) -> None:
+    asked = EvaluationOptions(runtime=RuntimeKind.CONTAINER, experiments=("bits_speed",))
+    assert resolve(asked, read_study("quantisation"), config).runtime is RuntimeKind.CONTAINER

@@ -83,7 +83,7 @@ def bench(
     """Measure experiments on a target; what a session holds already is not measured again."""
     from edgemoe_appliance.bench.paths import default_folders, default_session, several_sessions
     from edgemoe_appliance.bench.preflight import check_host, require_fit
-    from edgemoe_appliance.bench.prepare import BenchRequest, prepare_bench
+    from edgemoe_appliance.bench.prepare import BenchRequest, prepare_bench, require_assessable
     from edgemoe_appliance.bench.runtime import ImageOptions, open_runtime
     from edgemoe_appliance.doctor import DockerCheck
     from edgemoe_appliance.schema.configs import find_catalogue
@@ -116,6 +116,7 @@ def bench(
         models=tuple(dict.fromkeys(model or ())),
         routing=routing,
     )
+    require_assessable(chosen, request, runtime)
     folders = default_folders()
     docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None
     findings = check_host(chosen, request, folders, docker)

@@ -20,7 +20,7 @@ from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
 from edgemoe_appliance.models.store import model_path, planned_model, read_model_file
 from edgemoe_appliance.models.twin import build_twin, write_twin
-from edgemoe_appliance.schema.choices import Order, TwinRouting, TwinScale
+from edgemoe_appliance.schema.choices import Order, RuntimeKind, TwinRouting, TwinScale
 from edgemoe_appliance.schema.configs import Configs, Experiment, ModelEntry, Target
 from edgemoe_appliance.schema.findings import Finding
 from edgemoe_appliance.schema.plan import (
@@ -106,11 +106,12 @@ def require_models(study: Study, request: BenchRequest, folders: Folders) -> Non
         sizes = [entries[name].bytes for name in missing]
         total = human_bytes(sum(size for size in sizes if size is not None))
         told = f"{total}" if None not in sizes else f"{total} and more"
+        assessed = any(each.assesses for each in chosen_experiments(study, request).values())
         raise HostError(
             f"{len(missing)} of {len(entries)} models are missing: {', '.join(missing)}",
             where=str(folders.models),
-            hint=f"fetch them ({told}): edgemoe-appliance models fetch {' '.join(missing)}; or "
-            "measure stand-ins: --twins full",
+            hint=f"fetch them ({told}): edgemoe-appliance models fetch {' '.join(missing)}"
+            + ("" if assessed else "; or measure stand-ins: --twins full"),
         )
 
 
@@ -119,8 +120,8 @@ def supply_engines(study: Study, request: BenchRequest, runtime: Runtime, steps:
 
     Raises ConfigError for an unknown name, HostError or DigestError where one cannot be had.
     """
+    require_assessable(study, request)
     experiments = chosen_experiments(study, request)
-    _refuse_answers_of_twins(request, experiments)
     wanted = EngineRequest(
         target_id=request.target,
         pins=_pins(request, experiments),
@@ -130,14 +131,29 @@ def supply_engines(study: Study, request: BenchRequest, runtime: Runtime, steps:
     return runtime.supply(study.configs, wanted, steps)
 
 
-def _refuse_answers_of_twins(request: BenchRequest, experiments: Mapping[str, Experiment]) -> None:
-    """Raise ConfigError where twins were to be asked how good their answers are."""
-    asking = [name for name, experiment in experiments.items() if experiment.assesses]
-    if asking and request.twins is not None:
+def require_assessable(
+    study: Study, request: BenchRequest, runtime: RuntimeKind = RuntimeKind.NATIVE
+) -> None:
+    """Raise ConfigError where answers were to be judged that there are none of, or not there.
+
+    Asked before a host is checked or anything is built, written or fetched.
+    """
+    experiments = chosen_experiments(study, request)
+    asking = next((name for name, each in experiments.items() if each.assesses), None)
+    if asking is None:
+        return
+    if request.twins is not None:
         raise ConfigError(
-            f"{asking[0]} asks how good a model's answers are, and twins have none: their weights "
+            f"{asking} asks how good a model's answers are, and twins have none: their weights "
             "are random",
-            hint="leave --twins out, or name experiments of speed and memory alone",
+            hint=f"measure the real models: edgemoe-appliance bench --study {study.id}, without "
+            "--twins",
+        )
+    if runtime is RuntimeKind.CONTAINER:
+        raise ConfigError(
+            f"{asking} asks how good a model's answers are, and images lack the engine's tools "
+            "that judge them",
+            hint="use --runtime native, or name experiments of speed and memory alone",
         )
 
 

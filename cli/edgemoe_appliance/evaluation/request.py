@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgemoe_appliance.bench.paths import default_session, several_sessions
-from edgemoe_appliance.bench.prepare import BenchRequest
+from edgemoe_appliance.bench.prepare import BenchRequest, require_assessable
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EvaluationConfig
 from edgemoe_appliance.schema.choices import Order, RuntimeKind, TwinScale
@@ -55,7 +55,8 @@ class Evaluation:
 def resolve(asked: EvaluationOptions, study: Study, config: EvaluationConfig) -> Evaluation:
     """Return the evaluation that was asked for; equal questions get equal sessions.
 
-    Raises ConfigError for an unknown target, pin or experiment, and for a target that has none.
+    Raises ConfigError for an unknown target, pin or experiment, for a target that has none, and
+    where answers of twins, or answers in a container, were to be judged.
     """
     if asked.pin is not None:
         study.configs.pin(asked.pin)
@@ -102,15 +103,17 @@ def _evaluation(
     work: tuple[tuple[str, ...], TwinScale | None],
 ) -> Evaluation:
     experiments, twins = work
+    bench = BenchRequest(
+        target=target,
+        experiments=experiments,
+        session=_session(asked, target, twins) if asked.session is None else asked.session,
+        pin=asked.pin,
+        twins=twins,
+        order=asked.order or _stated_order(study, target),
+    )
+    require_assessable(study, bench, asked.runtime)
     return Evaluation(
-        bench=BenchRequest(
-            target=target,
-            experiments=experiments,
-            session=_session(asked, target, twins) if asked.session is None else asked.session,
-            pin=asked.pin,
-            twins=twins,
-            order=asked.order or _stated_order(study, target),
-        ),
+        bench=bench,
         runtime=asked.runtime,
         kick_the_tires=asked.kick_the_tires,
         portable=asked.portable,
