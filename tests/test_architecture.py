@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "fleet": {"archive", "ledger"},
     "bench": {"engine", "models", "measure", "container", "doctor"},
     "evaluation": {"analysis", "archive", "bench", "doctor", "engine", "models", "report"},
+    "notebook": {"analysis", "archive", "bench"},
     "kit": {"archive", "bench", "doctor", "engine", "evaluation", "measure", "models"},
     "app": {
         "engine",
@@ -49,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
         "kit",
         "fleet",
         "ledger",
+        "notebook",
     },
 }
 # What a small measuring image does not carry.
@@ -127,6 +129,12 @@ def test_what_runs_elsewhere_loads_nothing_heavy(program: str) -> None:
         f"import sys, edgemoe_appliance.{program}.__main__;"
         f"print(sorted(set(sys.modules) & set({HEAVY!r})))"
     )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout.decode().strip() == "[]"
+
+
+def test_importing_the_package_loads_nothing_else() -> None:
+    code = f"import sys, {NAME}; print([n for n in sys.modules if n.startswith('{NAME}.')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert done.stdout.decode().strip() == "[]"
 

@@ -423,3 +423,18 @@ def reasons_of(runs: Rows) -> dict[str, str]:
         """
     )
     return dict(zip(found["metric"], found["reason"], strict=True))
+
+
+def count_reasons(runs: Rows) -> dict[str, dict[str, int]]:
+    """Return for each metric that any of some runs lacks why, and for how many runs."""
+    found = runs.ask(
+        """
+        SELECT metric, reason, count(*) AS n
+        FROM chosen JOIN absent_sets USING (absent_set)
+        GROUP BY metric, reason ORDER BY metric, n DESC, reason
+        """
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for metric, reason, n in zip(found["metric"], found["reason"], found["n"], strict=True):
+        counts.setdefault(str(metric), {})[str(reason)] = int(n)
+    return counts

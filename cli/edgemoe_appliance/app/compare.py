@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgemoe_appliance.app.console import print_json, say, show_table
 from edgemoe_appliance.app.options import StudyOption
-from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import GIB
 
@@ -63,20 +60,10 @@ def compare(
 
 
 def _side(name: str) -> Side:
-    from edgemoe_appliance.analysis import load_sessions
     from edgemoe_appliance.analysis.comparison import Side
-    from edgemoe_appliance.archive.reading import opened_session
-    from edgemoe_appliance.bench.paths import default_folders
-    from edgemoe_appliance.schema.files import is_file
+    from edgemoe_appliance.notebook import load
 
-    with ExitStack() as archives:
-        folders: list[Path] = []
-        for part in name.split(","):
-            if is_file(Path(part)):
-                folders.append(archives.enter_context(opened_session(Path(part))))
-            else:
-                folders += session_folders([part], default_folders())
-        return Side(name=name, loaded=load_sessions(folders))
+    return Side(name=name, loaded=load(name.split(",")))
 
 
 def _print(compared: Comparison) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from edgemoe_appliance.app.console import say, show_table
 from edgemoe_appliance.app.options import StudyOption
-from edgemoe_appliance.errors import ConfigError, RecordError
+from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.text import on_one_line
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ _REFERENCE_NAME = "study"
 # Names of sessions in the name of a folder, and rows on a terminal: a fleet has hundreds.
 _MOST_NAMES = 4
 _MOST_ROWS = 48
-# Sessions that are told where one is not there.
-_MOST_TOLD = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -126,32 +124,9 @@ def session_folders(sessions: Sequence[str], folders: Folders) -> list[Path]:
 
     Raises ConfigError for what cannot be a name, RecordError where there is no such session.
     """
-    return [_session_folder(name, folders) for name in sessions]
+    from edgemoe_appliance.bench.paths import find_session
 
-
-def _session_folder(name: str, folders: Folders) -> Path:
-    from edgemoe_appliance.bench.paths import require_session_name
-    from edgemoe_appliance.schema.files import is_folder
-
-    for folder in (Path(name), folders.sessions / name):
-        if name and is_folder(folder):
-            return folder
-    require_session_name(name)
-    raise RecordError(
-        f"no such session: {name}", where=str(folders.sessions), hint=_known_sessions(folders)
-    )
-
-
-def _known_sessions(folders: Folders) -> str:
-    """Return which sessions there are, the latest first."""
-    from edgemoe_appliance.schema.journal import PLAN_NAME
-
-    plans = sorted(folders.sessions.glob(f"*/{PLAN_NAME}"), key=lambda p: -p.stat().st_mtime_ns)
-    names = [on_one_line(plan.parent.name) for plan in plans]
-    if not names:
-        return "there is none yet: edgemoe-appliance demo measures one"
-    more = f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
-    return f"there are {', '.join(names[:_MOST_TOLD])}{more}"
+    return [find_session(name, folders) for name in sessions]
 
 
 def figure_kinds(named: str | None) -> tuple[FileKind, ...]:

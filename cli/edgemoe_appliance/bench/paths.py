@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.errors import ConfigError, RecordError
 from edgemoe_appliance.schema.base import digest_of
 from edgemoe_appliance.schema.choices import RuntimeKind, TwinRouting, TwinScale
 from edgemoe_appliance.schema.configs import IDENTIFIER_PATTERN
+from edgemoe_appliance.schema.files import is_folder
+from edgemoe_appliance.schema.journal import PLAN_NAME
 from edgemoe_appliance.schema.resources import resource_folder, work_root
 from edgemoe_appliance.schema.roots import CACHE, MODELS, WORK
 from edgemoe_appliance.schema.text import on_one_line
@@ -21,6 +23,8 @@ _CACHE_VARIABLE = "EDGEMOE_CACHE"
 _SESSION_NAME: Final = re.compile(IDENTIFIER_PATTERN)
 # Of a name that would be too long, as much is kept as leaves room for a digest of the whole.
 _LONGEST, _KEPT = 64, 55
+# Sessions that are told where one is not there.
+_MOST_TOLD = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +73,30 @@ def require_session_name(name: str) -> None:
             hint=f"lower-case letters, digits, `.`, `_` and `-`, the first no mark, {_LONGEST} at "
             "most",
         )
+
+
+def find_session(name: str, folders: Folders) -> Path:
+    """Return the folder of a session, named by folder or by name below data/raw.
+
+    Raises ConfigError for what cannot be a name, RecordError where there is no such session.
+    """
+    for folder in (Path(name), folders.sessions / name):
+        if name and is_folder(folder):
+            return folder
+    require_session_name(name)
+    raise RecordError(
+        f"no such session: {name}", where=str(folders.sessions), hint=_known_sessions(folders)
+    )
+
+
+def _known_sessions(folders: Folders) -> str:
+    """Return which sessions there are, the latest first."""
+    plans = sorted(folders.sessions.glob(f"*/{PLAN_NAME}"), key=lambda p: -p.stat().st_mtime_ns)
+    names = [on_one_line(plan.parent.name) for plan in plans]
+    if not names:
+        return "there is none yet: edgemoe-appliance demo measures one"
+    more = f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""
+    return f"there are {', '.join(names[:_MOST_TOLD])}{more}"
 
 
 def default_session(
