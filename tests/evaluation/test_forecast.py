@@ -11,12 +11,12 @@ from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId
 from edgemoe_appliance.evaluation.estimates import Estimator
 from edgemoe_appliance.evaluation.forecast import outline_lines
 from edgemoe_appliance.evaluation.request import EvaluationOptions, resolve
-from edgemoe_appliance.evaluation.state import read_present
+from edgemoe_appliance.evaluation.state import nominal_bits, read_present
 from edgemoe_appliance.models.store import twin_path
 from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
 from edgemoe_appliance.schema.configs import Arm
 from edgemoe_appliance.schema.units import GB
-from edgemoe_appliance.studies import Study
+from edgemoe_appliance.studies import Study, read_study
 from tests.evaluation.states import outline_of
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -116,3 +116,70 @@ def test_a_target_without_a_pace_has_no_estimate(
     assert estimator.run_s(gone) is None
     none_left = replace(estimator, present=replace(present, runs_left=()))
     assert none_left.cost(StepId.BENCH).machine_s == 0
+
+
+def quantisation_estimator(
+    asked: EvaluationOptions, config: EvaluationConfig, folders: Folders
+) -> Estimator:
+    quantisation = read_study("quantisation")
+    evaluation = resolve(asked, quantisation, config)
+    present = read_present(evaluation, quantisation, folders, cores=2)
+    return Estimator(evaluation=evaluation, study=quantisation, paces=config.paces, present=present)
+
+
+def test_runs_that_judge_answers_are_counted_as_prompts(
+    config: EvaluationConfig, folders: Folders
+) -> None:
+    asked = EvaluationOptions(experiments=("bits_divergence", "bits_items"))
+    estimator = quantisation_estimator(asked, config, folders)
+    seconds = {
+        (run.experiment, run.prompt, run.model): estimator.run_s(run)
+        for run in estimator.present.runs_left
+    }
+    items = seconds["bits_items", "items-recall", "smollm2-135m-f16"]
+    words = len(estimator.study.prompts["items-recall"].text.split())
+    size = 2 * 134515008
+    assert items == pytest.approx(0.5 + size / GB + 1.4 * words / (2.4 * 9 * GB / size))
+    # The 16-bit file also writes the probabilities that the others are held against.
+    text = len(estimator.study.prompts["passages"].text.split())
+    assert seconds["bits_divergence", "passages", "smollm2-135m-f16"] == pytest.approx(
+        0.5 + size / GB + 2 * 1.4 * text / (2.4 * 9 * GB / size)
+    )
+
+
+def test_files_that_are_made_here_are_not_fetched(
+    config: EvaluationConfig, folders: Folders
+) -> None:
+    estimator = quantisation_estimator(EvaluationOptions(), config, folders)
+    cost = estimator.cost(StepId.MODELS)
+    assert cost.download_bytes == 98362432  # what they are made of
+    assert cost.disk_bytes > 1e9
+    name = f"quantised-smollm2-135m-f16-{'a' * 16}.gguf"
+    folders.models.mkdir(parents=True)
+    (folders.models / name).touch()
+    after = quantisation_estimator(EvaluationOptions(), config, folders).cost(StepId.MODELS)
+    assert cost.disk_bytes - after.disk_bytes == 2 * 134515008
+
+
+def test_a_size_that_nobody_can_tell_has_no_time(
+    config: EvaluationConfig, folders: Folders
+) -> None:
+    estimator = quantisation_estimator(EvaluationOptions(), config, folders)
+    untold = tuple(
+        replace(each, file_bytes=0, bytes_per_token=0, whole_bytes_per_token=0)
+        for each in estimator.present.models
+    )
+    blind = replace(estimator, present=replace(estimator.present, models=untold))
+    assert blind.cost(StepId.BENCH).machine_s is None
+    assert blind.cost(StepId.MODELS).machine_s is None
+    assert blind.cost(StepId.MODELS).download_bytes is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits"),
+    [("F16", 16), ("Q8_0", 8.5), ("Q4_K_M", 4.5), ("Q4_0", 4.5), ("TQ2_0", 2.0625), ("W4A4", None)],
+)
+def test_the_bits_of_a_type_are_those_of_the_tensors_it_is_named_after(
+    kind: str, bits: float | None
+) -> None:
+    assert nominal_bits(kind) == bits

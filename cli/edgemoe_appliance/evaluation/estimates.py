@@ -12,7 +12,7 @@ from edgemoe_appliance.evaluation.config import Paces, StepId
 from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.evaluation.state import ModelHere, Present
 from edgemoe_appliance.schema.choices import RuntimeKind
-from edgemoe_appliance.schema.configs import Arm, Target
+from edgemoe_appliance.schema.configs import Arm, Assessment, Target
 from edgemoe_appliance.schema.plan import RunSpec, scaled_prompt
 from edgemoe_appliance.schema.units import GB, KB, MB
 from edgemoe_appliance.studies import Study
@@ -57,6 +57,8 @@ class Estimator:
     def run_s(self, run: RunSpec) -> float | None:
         """Return the seconds of one run: pause, start, loading, prompt and generation.
 
+        Where answers are judged, text or items go through the model as a prompt does. The
+        probabilities that divergence is held against take another pass, of the 16-bit file.
         A session may hold runs of what the configuration has no more: theirs are not known.
         """
         if not self._is_configured(run):
@@ -69,6 +71,8 @@ class Estimator:
         loading_s = model.file_bytes / (self.paces.load_gb_s * GB)
         prompt_s = self._prompt_tokens(run) / (faster * rate)
         work_s = prompt_s + run.n_predict / rate
+        if run.assesses is Assessment.DIVERGENCE and run.model == run.reference:
+            work_s *= 2
         pause_s = self._target.cooldown.seconds
         return pause_s + self.paces.start_s + loading_s + work_s * self._slowdown(run)
 
@@ -82,7 +86,7 @@ class Estimator:
         if printed is not None:
             return printed * model.whole_bytes_per_token / model.bytes_per_token
         pace = self.paces.weights_gb_s.get(self.evaluation.bench.target)
-        return None if pace is None else pace * GB / model.bytes_per_token
+        return pace * GB / model.bytes_per_token if pace and model.bytes_per_token else None
 
     def _build(self) -> Cost:
         """Return the cost of what is not in the cache yet; in an image, engines are built anew."""
@@ -117,14 +121,22 @@ class Estimator:
         return any(arm.is_probed for experiment in experiments for arm in experiment.arms)
 
     def _models(self) -> Cost:
-        """Return the cost of the files that are not there: fetched, or written as twins."""
-        missing = sum(model.file_bytes for model in self.present.models if not model.is_there)
+        """Return the cost of the files that are not there: fetched, made, or written as twins.
+
+        A size that nobody can tell is 0; no time follows from it.
+        """
+        missing = [model for model in self.present.models if not model.is_there]
         is_fetched = self.evaluation.bench.twins is None
-        pace_mb_s = self.paces.network_mb_s if is_fetched else self.paces.twin_mb_s
+        fetched = sum(m.file_bytes for m in missing if is_fetched and not m.is_made)
+        total = sum(model.file_bytes for model in missing)
+        is_known = all(model.file_bytes for model in missing)
+        download_known = all(m.file_bytes for m in missing if not m.is_made)
+        seconds = fetched / (self.paces.network_mb_s * MB)
+        seconds += (total - fetched) / (self.paces.twin_mb_s * MB)
         return Cost(
-            machine_s=missing / (pace_mb_s * MB),
-            disk_bytes=missing,
-            download_bytes=missing if is_fetched else 0,
+            machine_s=seconds if is_known else None,
+            disk_bytes=total,
+            download_bytes=fetched if download_known else None,
         )
 
     def _bench(self) -> Cost:

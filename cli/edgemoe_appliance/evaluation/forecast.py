@@ -171,7 +171,9 @@ def _what(step: StepId, evaluation: Evaluation, present: Present) -> str:
     models = present.models
     there = sum(model.is_there for model in models)
     twins = evaluation.bench.twins
-    kind = "models fetched" if twins is None else f"{twins.value} twins written"
+    is_made = any(model.is_made for model in models)
+    kind = f"models fetched{' or made' if is_made else ''}"
+    kind = kind if twins is None else f"{twins.value} twins written"
     image = " and image" if evaluation.runtime is RuntimeKind.CONTAINER else ""
     return {
         StepId.DOCTOR: "checks of this host",

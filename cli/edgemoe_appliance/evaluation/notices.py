@@ -30,12 +30,17 @@ def models_note(evaluation: Evaluation, present: Present) -> str:
     scale = evaluation.bench.twins
     if scale is not None:
         return twins_note(scale)
-    missing = [model for model in present.models if not model.is_there]
+    missing = [model for model in present.models if not (model.is_there or model.is_made)]
     if not missing:
         return "The real models are there; their digests are checked before they are run."
     size = human_bytes(sum(model.file_bytes for model in missing))
     gated = [model.id for model in missing if model.is_gated]
     licence = f", and a licence to accept for {', '.join(gated)}" if gated else ""
+    if any(run.assesses for run in present.runs_left):
+        return (
+            f"The real models want {size}{licence}; files of fewer bits are made of them. Nothing "
+            "can be measured in their place: how good answers are, twins do not say."
+        )
     return (
         f"The real models want {size} from the hub{licence}. Without them, --twins full measures "
         f"in their place. {twins_note(TwinScale.FULL)}"
