@@ -53,7 +53,8 @@ def test_what_is_no_archive_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "x.tar"
     path.write_bytes(b"no archive")
     bad = run(tmp_path, "verify", str(path))
-    assert bad.returncode == 8
+    assert (bad.returncode, bad.stdout) == (8, "")
+    assert "x.tar: is no archive" in bad.stderr
     assert bad.stderr.startswith("error: ")
     assert bad.stderr.count("\n") == 1
     missing = run(tmp_path, "verify", str(tmp_path / "missing.tar"))

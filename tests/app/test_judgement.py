@@ -104,6 +104,15 @@ def test_directions_are_counted_apart(judged: Judged) -> None:
     assert "SAME DIRECTION (1)" in lines
 
 
+def test_notes_come_after_the_verdicts_each_once(judged: Judged) -> None:
+    verdicts, findings = judged
+    noted = [replace(verdict, cautions=("mind the heat",)) for verdict in verdicts[:2]]
+    lines = [line.plain for line in overview(noted, findings, 100)]
+    places = [place for place, line in enumerate(lines) if line == "note: mind the heat"]
+    assert len(places) == 1
+    assert places[0] > max(lines.index(line) for line in lines if line.startswith("  c"))
+
+
 def test_a_hostile_name_stays_on_its_line_and_has_no_markup(judged: Judged) -> None:
     verdicts, findings = judged
     hostile = "\x1b[31m[red]" + "\n" * 3 + "\u202e" + "x" * 5000

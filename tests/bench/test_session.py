@@ -210,7 +210,7 @@ def test_repetitions_by_need_go_on_to_their_cap_and_no_further(
     before = (tmp_path / JOURNAL_NAME).read_bytes()
     assert bench(plan, tmp_path)[-1].done == 12
     assert (tmp_path / JOURNAL_NAME).read_bytes() == before
-    with pytest.raises(ConfigError, match="another precision"):
+    with pytest.raises(ConfigError, match="other settings: precision"):
         bench(sure, tmp_path)
 
 
@@ -223,7 +223,9 @@ def test_another_plan_does_not_go_into_the_same_session(
 ) -> None:
     bench(plan, tmp_path)
     other = small_plan(configs, engine.build, tiny_models, n_predict=5)
-    with pytest.raises(ConfigError, match=r"another .*experiments.*--session"):
+    with pytest.raises(
+        ConfigError, match=r"other settings: .*experiments.*choose another --session"
+    ):
         bench(other, tmp_path)
 
 

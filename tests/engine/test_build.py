@@ -19,6 +19,7 @@ from edgemoe_appliance.engine.build import (
     BuildStage,
     build_engine,
     engine_build,
+    first_cmake_error,
     parse_progress,
     read_build,
 )
@@ -419,3 +420,25 @@ def test_a_source_that_lacks_an_option_is_refused_before_it_is_built(
     with pytest.raises(ConfigError, match=r"llama-cli .* has no option --ignore-eos"):
         build_engine(a_source(older), tmp_path / "cache", cmake=FLAGS)
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        (
+            """-- Found Git
+CMake Error at ggml/src/ggml-metal/CMakeLists.txt:1 (find_library):
+  Could not find FOUNDATION_LIBRARY using the following names: Foundation
+
+
+-- Configuring incomplete, errors occurred!
+See also "build/CMakeFiles/CMakeError.log".""",
+            "CMake Error at ggml/src/ggml-metal/CMakeLists.txt:1 (find_library): "
+            "Could not find FOUNDATION_LIBRARY using the following names: Foundation",
+        ),
+        ("CMake Error: first\nCMake Error: second", "CMake Error: first"),
+        ("x.c:1: error: no such type", None),
+    ],
+)
+def test_the_first_error_of_cmake_is_told(log: str, told: str | None) -> None:
+    assert first_cmake_error(log.splitlines()) == told

@@ -13,7 +13,7 @@ from edgemoe_appliance.app.console import print_json, say, say_error
 from edgemoe_appliance.app.options import DockerHostOption, StudyOption
 from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.errors import ConfigError, VerificationError
-from edgemoe_appliance.schema.text import on_one_line
+from edgemoe_appliance.schema.text import counted, on_one_line
 from edgemoe_appliance.schema.units import human_bytes
 
 if TYPE_CHECKING:
@@ -135,6 +135,8 @@ def verify(
     from edgemoe_appliance.bench.identity import read_identity
 
     found = verify_archive(file, read_maker(read_identity()))
+    if not (found.files or as_json):
+        raise VerificationError(f"is no archive: {_first(found)}", where=str(file))
     if as_json:
         print_json(found.document())
     else:
@@ -147,10 +149,15 @@ def verify(
     if not found.is_good:
         failed = ", ".join(each.level.value for each in found.levels if each.has_failed)
         raise VerificationError(
-            f"{failed}: {len(found.mismatches)} mismatches",
+            f"{failed}: {counted(len(found.mismatches), 'mismatch')}",
             where=str(file),
             hint="do not rely on it",
         )
+
+
+def _first(found: Verification) -> str:
+    """Return what is wrong first."""
+    return on_one_line(next((each.what for each in found.mismatches), "it holds no file"))
 
 
 def deposit(

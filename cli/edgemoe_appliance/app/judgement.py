@@ -60,9 +60,8 @@ _ASKING = ("inconsistent", "undecided")
 def overview(
     verdicts: Sequence[ClaimVerdict], findings: Sequence[AuditFinding], width: int
 ) -> Iterator[Text]:
-    """Yield verdicts by what came out, then the audits that do not fit or are open."""
+    """Yield verdicts by what came out, notes on them, then audits that do not fit or are open."""
     yield from _title(verdicts, width)
-    yield from _notes(verdicts, width)
     for value, (title, style) in _CLAIM_GROUPS.items():
         group = [verdict for verdict in verdicts if verdict.verdict.value == value]
         if group:
@@ -73,6 +72,10 @@ def overview(
             continue
         for verdict in group:
             yield from _claim_lines(verdict, width)
+    notes = list(_notes(verdicts, width))
+    if notes:
+        yield Text()
+    yield from notes
     yield Text()
     yield from _audit_lines(findings, width)
 

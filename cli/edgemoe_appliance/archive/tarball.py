@@ -180,7 +180,7 @@ class TarReader:
             compressed = (name for mark, name in _COMPRESSED.items() if block.startswith(mark))
             kind = next(compressed, None)
             what = f"is compressed ({kind})" if kind else f"has a damaged header ({error})"
-            raise _refusal("", f"{what}: no archive of ours") from error
+            raise _refusal("", what) from error
 
     def _long_name(self, size: int) -> tuple[str, bytes]:
         if not 0 < size <= _PAX_BYTES:

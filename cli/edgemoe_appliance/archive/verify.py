@@ -51,6 +51,7 @@ from edgemoe_appliance.schema.files import scratch_folder
 from edgemoe_appliance.schema.imagelock import ImageLock, parse_lock
 from edgemoe_appliance.schema.plan import Plan, read_plan
 from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.schema.text import counted
 from edgemoe_appliance.studies import Study, read_study
 
 _PICTURES: Final = (".png", ".pdf")
@@ -211,7 +212,8 @@ class _Verifier:
         if not found:
             return LevelResult(level=level, outcome=outcome, why=why)
         files = len({each.file for each in found})
-        why = f"{len(dict.fromkeys(found))} mismatches in {files} files"
+        n = len(dict.fromkeys(found))
+        why = f"{counted(n, 'mismatch')} in {counted(files, 'file')}"
         return LevelResult(level=level, outcome=LevelOutcome.FAILED, why=why)
 
     def run(self) -> None:

@@ -102,9 +102,9 @@ def _require_same_plan(plan: Plan, folder: Path) -> None:
     present = read_plan(path)
     if present.digest != plan.digest:
         raise ConfigError(
-            f"session {plan.session} was measured with another {_difference(present, plan)}",
+            f"session {plan.session} holds other settings: {_difference(present, plan)}",
             where=str(path),
-            hint="give this one another --session name",
+            hint="choose another --session",
         )
 
 
@@ -112,7 +112,7 @@ def _difference(present: Plan, wanted: Plan) -> str:
     """Return the names of the parts in which two plans differ."""
     ours, theirs = present.digested, wanted.digested
     names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    return ", ".join(names) or "content"
+    return ", ".join(names) or "what is beside them"
 
 
 def _follow(launcher: Launcher, plan: Plan, folder: Path, look: Callable[[], None]) -> int:

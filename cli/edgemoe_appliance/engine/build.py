@@ -13,9 +13,10 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import takewhile
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -50,6 +51,7 @@ from edgemoe_appliance.schema.plan import (
     NO_MMAP_ARGS,
     EngineBuild,
 )
+from edgemoe_appliance.schema.text import on_one_line
 
 # Raised when the same inputs would be built in another way.
 _RECIPE: Final = 1
@@ -499,7 +501,23 @@ def _step(argv: list[str], stage: BuildStage, log: Path, on_progress: OnProgress
 
 
 def _told(result: ToolResult) -> str:
-    return "no end in time" if result.timed_out else result.last_error
+    if result.timed_out:
+        return "no end in time"
+    return first_cmake_error(result.lines) or result.last_error
+
+
+def first_cmake_error(lines: Sequence[str]) -> str | None:
+    """Return the first error that cmake tells, with its text, on one line; None without one.
+
+    It names a place, then says in indented lines what is wrong there; what comes later follows
+    from it, or says only that something was wrong.
+    """
+    start = next((n for n, line in enumerate(lines) if line.startswith("CMake Error")), None)
+    if start is None:
+        return None
+    text = takewhile(lambda line: not line or line[0].isspace(), lines[start + 1 :])
+    told = (lines[start], *text)
+    return on_one_line(" ".join(line.strip() for line in told if line.strip()), 240)
 
 
 def parse_progress(stage: BuildStage, line: str) -> BuildProgress:

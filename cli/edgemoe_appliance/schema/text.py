@@ -20,3 +20,9 @@ def on_one_line(text: object, limit: int = 120) -> str:
     given = str(text)
     shown = printable(given[:limit])
     return f"{shown}..." if len(given) > limit else shown
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is one: 1 file, 2 mismatches."""
+    ending = "" if number == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{number} {noun}{ending}"

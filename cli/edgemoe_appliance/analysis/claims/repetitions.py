@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate, Repeats
 from edgemoe_appliance.analysis.statistics import CONFIDENCE, MIN_UNITS, Absent, student_t
-from edgemoe_appliance.analysis.statistics.samples import counted
+from edgemoe_appliance.schema.text import counted
 from edgemoe_appliance.studies.claims import Limits
 
 # The half width of a 90 % interval is 1.645 standard errors, the value stays within 0.842 of them

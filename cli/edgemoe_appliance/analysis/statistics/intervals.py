@@ -8,9 +8,10 @@ import numpy as np
 
 from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.analysis.statistics.results import CONFIDENCE, Absent, Interval
-from edgemoe_appliance.analysis.statistics.samples import Sample, counted, summarise
+from edgemoe_appliance.analysis.statistics.samples import Sample, summarise
 from edgemoe_appliance.analysis.statistics.student import error_of, student_t
 from edgemoe_appliance.analysis.statistics.units import units_of
+from edgemoe_appliance.schema.text import counted
 
 # Leaving out one of fewer prompts tells little about a spread.
 _MIN_LEFT_OUT = 5

@@ -174,8 +174,3 @@ def _sd_within(sample: Sample) -> float | Absent:
     freedom = sum(values.size - 1 for values in groups)
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values in groups)
     return math.sqrt(squares / freedom)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural unless it is one."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

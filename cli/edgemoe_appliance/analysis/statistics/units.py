@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from edgemoe_appliance.analysis.statistics.results import Absent
-from edgemoe_appliance.analysis.statistics.samples import Floats, Ints, Sample, counted
+from edgemoe_appliance.analysis.statistics.samples import Floats, Ints, Sample
+from edgemoe_appliance.schema.text import counted
 
 # Two units say next to nothing about their spread: Student's t would be 6.3.
 MIN_UNITS = 3
