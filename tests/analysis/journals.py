@@ -60,6 +60,8 @@ FILE_BYTES = {
     "llama-3.2-1b": 800_000_000,
     "qwen2.5-1.5b": 1_000_000_000,
     "gemma-2-2b": 1_600_000_000,
+    "smollm2-135m-f16": 270_000_000,
+    "smollm2-135m-q4_0": 80_000_000,
 }
 EFFICIENCY_PROMPTS = tuple(f"prompt-{number:02d}" for number in range(1, 13))
 LENGTH_PROMPTS = {"length-short": "short", "length-medium": "medium", "length-long": "long"}
@@ -93,6 +95,7 @@ class Synthetic:
     prompt_text: str = "A synthetic prompt of seven plain words."
     model_sha256: Mapping[str, str] = field(default_factory=dict)
     experiments: Mapping[str, Experiment] = field(default_factory=dict)  # beside the usual two
+    references: Mapping[str, str] = field(default_factory=dict)  # the 16-bit files of models
     compilers: Mapping[str, str] = field(default_factory=dict)
     bandwidth_gb_s: float | None = None
     memory_bus_bits: int | None = None
@@ -181,6 +184,7 @@ def build_hardware(synthetic: Synthetic) -> HardwareFacts | None:
 def build_engine(synthetic: Synthetic, pin: str) -> EngineBuild:
     engine = synthetic.engine if pin == synthetic.pin else f"{synthetic.engine}-{pin}"
     arms = {arm for each in build_experiments(synthetic).values() for arm in each.arms}
+    is_judging = any(each.assesses for each in build_experiments(synthetic).values())
     probe = ProbeFacts(path="$CACHE/probe.so", sha256=sha256("probe"), build_key=sha256("key"))
     return EngineBuild(
         pin=pin,
@@ -194,6 +198,7 @@ def build_engine(synthetic: Synthetic, pin: str) -> EngineBuild:
         binary="$CACHE/llama-cli",
         files_sha256={"llama-cli": sha256(engine)},
         probe=probe if any(arm.is_probed for arm in arms) else None,
+        tools_sha256={"llama-perplexity": sha256("perplexity")} if is_judging else {},
         why="made up for a test",
     )
 
@@ -299,6 +304,7 @@ def build_plan(synthetic: Synthetic) -> Plan:
             pin=synthetic.pin,
             threads=synthetic.threads,
             seed=1,
+            references=synthetic.references,
         ),
     )
 
@@ -358,7 +364,9 @@ def rate_of(spec: RunSpec) -> float:
     """Return the made-up rate: prompts differ by up to 11 tenths, repetitions by 0.02."""
     prompt = EFFICIENCY_PROMPTS.index(spec.prompt) if spec.prompt in EFFICIENCY_PROMPTS else 0
     slowdown = LENGTH_SLOWDOWN.get(spec.prompt, 1.0)
-    return round(RATE_TOK_S[spec.model] * slowdown - 0.1 * prompt + 0.02 * spec.repetition, 6)
+    return round(
+        RATE_TOK_S.get(spec.model, 50.0) * slowdown - 0.1 * prompt + 0.02 * spec.repetition, 6
+    )
 
 
 def metrics_of(spec: RunSpec) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import matplotlib as mpl
 import pytest
@@ -15,6 +16,8 @@ from edgemoe_appliance.report.drawing import (
     FILE_KINDS,
     Drawing,
     FileKind,
+    FrontierChart,
+    FrontierPoint,
     Line,
     LineChart,
     Mark,
@@ -24,7 +27,7 @@ from edgemoe_appliance.report.drawing import (
     spread_apart,
     themed,
 )
-from edgemoe_appliance.report.palette import SHADES
+from edgemoe_appliance.report.palette import SHADES, model_colour
 
 HOSTILE = r'<script>alert(1)</script> $\frac{1}{0}$ & "quoted" %s'
 
@@ -72,8 +75,20 @@ def line_chart(label: str = "OLMoE") -> LineChart:
     )
 
 
-@pytest.mark.parametrize("chart", [row_chart(), line_chart()])
-def test_equal_data_give_equal_bytes(chart: RowChart | LineChart) -> None:
+def frontier_chart(label: str = "OLMoE") -> FrontierChart:
+    points = (
+        FrontierPoint(label=label, model="olmoe-1b-7b", gain=(20.0, 19.0, 21.0),
+                      loss=(0.0, 0.0, 0.0), is_beaten=False),
+        FrontierPoint(label="Llama", model="llama-3.2-1b", gain=(15.0, 14.0, 16.0),
+                      loss=(0.4, 0.3, 0.5), is_beaten=True),
+    )  # fmt: skip
+    return FrontierChart(
+        title="A title", subtitle="a subtitle", axis="tok/s", points=points, legend="a legend"
+    )
+
+
+@pytest.mark.parametrize("chart", [row_chart(), line_chart(), frontier_chart()])
+def test_equal_data_give_equal_bytes(chart: RowChart | LineChart | FrontierChart) -> None:
     kinds: tuple[FileKind, ...] = ("svg", "png", "pdf")
     first = [draw(chart, MODELS, "one", kind) for kind in kinds]
     mpl.rcParams["font.size"] = 30  # a user's own settings
@@ -84,8 +99,8 @@ def test_equal_data_give_equal_bytes(chart: RowChart | LineChart) -> None:
         mpl.rcdefaults()
 
 
-@pytest.mark.parametrize("chart", [row_chart(), line_chart()])
-def test_an_svg_is_alone_scalable_and_undated(chart: RowChart | LineChart) -> None:
+@pytest.mark.parametrize("chart", [row_chart(), line_chart(), frontier_chart()])
+def test_an_svg_is_alone_scalable_and_undated(chart: RowChart | LineChart | FrontierChart) -> None:
     svg = draw(chart, MODELS, "one", "svg")
     root = ET.fromstring(svg)
     assert root.tag.endswith("svg")
@@ -103,6 +118,31 @@ def test_text_stays_text() -> None:
     assert {"OLMoE", "3.0", "here", "board", "A title", "a legend", "tok/s"} <= texts
 
 
+def test_a_file_that_another_one_beats_is_hollow() -> None:
+    def filled(chart: FrontierChart) -> int:
+        svg = draw(chart, MODELS, "one", "svg").decode()
+        colours = [model_colour(model, MODELS) for model in MODELS]
+        return sum(len(re.findall(f"fill: {colour}", svg)) for colour in colours)
+
+    chart = frontier_chart()
+    best = replace(chart, points=tuple(replace(p, is_beaten=False) for p in chart.points))
+    worst = replace(chart, points=tuple(replace(p, is_beaten=True) for p in chart.points))
+    assert (filled(worst), filled(chart), filled(best)) == (0, 1, 2)
+
+
+@pytest.mark.parametrize("losses", [(0.0, 0.0), (0.0, 1e-9), (10.0, 0.004)])
+def test_a_frontier_is_drawn_whatever_is_lost(losses: tuple[float, float]) -> None:
+    """The 16-bit file loses nothing, which a logarithm cannot show."""
+    chart = frontier_chart()
+    points = tuple(
+        replace(point, gain=(5.0, 5.0, 5.0), loss=(loss, loss, loss))
+        for point, loss in zip(chart.points, losses, strict=True)
+    )
+    root = ET.fromstring(draw(replace(chart, points=points), MODELS, "one", "svg"))
+    texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"OLMoE", "Llama", "a subtitle", "a legend", "tok/s"} <= texts
+
+
 def test_ids_are_referred_to_and_differ_between_panels() -> None:
     ids = [
         set(re.findall(r' id="([^"]+)"', draw(row_chart(), MODELS, salt, "svg").decode()))
@@ -112,8 +152,10 @@ def test_ids_are_referred_to_and_differ_between_panels() -> None:
     assert not ids[0] & ids[1]
 
 
-@pytest.mark.parametrize("chart", [row_chart(HOSTILE), line_chart(HOSTILE)])
-def test_a_hostile_name_is_drawn_as_it_is(chart: RowChart | LineChart) -> None:
+@pytest.mark.parametrize(
+    "chart", [row_chart(HOSTILE), line_chart(HOSTILE), frontier_chart(HOSTILE)]
+)
+def test_a_hostile_name_is_drawn_as_it_is(chart: RowChart | LineChart | FrontierChart) -> None:
     root = ET.fromstring(draw(chart, MODELS, "one", "svg"))
     assert not list(root.iter("{http://www.w3.org/2000/svg}script"))
     texts = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]

@@ -1,0 +1,142 @@
+"""Runs that judge answers: series in the frames, and what is held against the 16-bit file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgemoe_appliance.analysis import LoadedSessions, load_sessions
+from edgemoe_appliance.analysis.claims import SessionEvidence
+from edgemoe_appliance.analysis.claims.estimates import Estimate
+from edgemoe_appliance.analysis.statistics import Interval
+from edgemoe_appliance.analysis.table_model import Cell
+from edgemoe_appliance.analysis.tables import build_tables
+from edgemoe_appliance.schema.configs import Assessment, Experiment, Feeds
+from edgemoe_appliance.schema.plan import RunSpec
+from edgemoe_appliance.studies import read_study
+from edgemoe_appliance.studies.quantities import Quantity, Term
+from tests.analysis.journals import Synthetic, metrics_of, write_session
+
+SIXTEEN, FOUR = "smollm2-135m-f16", "smollm2-135m-q4_0"
+STUDY = read_study("quantisation")
+# 40 items: 30 right by 16 bits; of those, 4 bits lose 4 and win 2 others, so 28 right.
+RIGHT = {
+    SIXTEEN: (100.0,) * 30 + (0.0,) * 10,
+    FOUR: (0.0,) * 4 + (100.0,) * 28 + (0.0,) * 8,
+}
+CHUNKS = {SIXTEEN: (0.001, 0.002, 0.003), FOUR: (0.2, None, 0.4)}
+
+
+def experiment(feeds: Feeds, **more: Any) -> Experiment:
+    return Experiment(
+        title="Made up", feeds=(feeds,), models=(SIXTEEN, FOUR), repetitions=1, **more
+    )
+
+
+SYNTHETIC = Synthetic(
+    models=(SIXTEEN, FOUR),
+    prompts=(),
+    length_prompts=(),
+    twin_scale=None,
+    references=dict.fromkeys((SIXTEEN, FOUR), SIXTEEN),
+    experiments={
+        "items": experiment(
+            Feeds.CHOICE, prompts=("items-recall",), assesses=Assessment.CHOICE, context=512
+        ),
+        "text": experiment(
+            Feeds.DIVERGENCE, prompts=("passages",), assesses=Assessment.DIVERGENCE, context=256
+        ),
+        "speed": experiment(Feeds.HEADLINE, prompts=("snow-room", "dry-well"), n_predict=64),
+    },
+)
+
+
+def answers(_: int, spec: RunSpec) -> Mapping[str, Any]:
+    if spec.assesses is Assessment.CHOICE:
+        values = RIGHT[spec.model]
+        return {
+            "metrics": {"choice_correct_pct": sum(values) / len(values)},
+            "series": {"choice_correct_pct": values},
+        }
+    if spec.assesses is Assessment.DIVERGENCE:
+        chunks = CHUNKS[spec.model]
+        known = [each for each in chunks if each is not None]
+        return {
+            "metrics": {"kl_divergence_nat": sum(known) / 3} if len(known) == 3 else {},
+            "absent": {} if len(known) == 3 else {"kl_divergence_nat": "not a finite number"},
+            "series": {"kl_divergence_nat": chunks},
+        }
+    rate = {SIXTEEN: 20.0, FOUR: 50.0}[spec.model]
+    return {"metrics": metrics_of(spec) | {"gen_tok_s": rate}}
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedSessions:
+    return load_sessions([write_session(tmp_path_factory.mktemp("s"), SYNTHETIC, answers)])
+
+
+def cell(loaded: LoadedSessions, table: str, model: str, column: str) -> Cell:
+    found = build_tables(loaded, STUDY)[table].rows()
+    return next(row.cells[column] for row in found if row.model == model)
+
+
+def test_series_are_kept_value_by_value(loaded: LoadedSessions) -> None:
+    found = loaded.runs.ask(
+        "SELECT chosen.model, series.item, series.value FROM chosen JOIN series USING (place)"
+        " WHERE series.metric = 'kl_divergence_nat' ORDER BY model, item"
+    )
+    values = list(zip(found["model"], found["item"], found["value"], strict=True))
+    assert [(m, int(i)) for m, i, _ in values] == [
+        (m, i) for m in (SIXTEEN, FOUR) for i in range(3)
+    ]
+    assert [float(v) for m, _, v in values if m == SIXTEEN] == [0.001, 0.002, 0.003]
+
+
+def test_one_chunk_that_is_no_number_leaves_no_mean(loaded: LoadedSessions) -> None:
+    assert cell(loaded, "quality", SIXTEEN, "kl_divergence_nat").number == pytest.approx(0.002)
+    assert cell(loaded, "quality", SIXTEEN, "n").number == 3
+    found = cell(loaded, "quality", FOUR, "kl_divergence_nat")
+    assert found.number is None
+    assert "not a finite number" in found.absent
+
+
+def test_items_are_compared_one_by_one_with_those_of_16_bits(loaded: LoadedSessions) -> None:
+    found = cell(loaded, "items", FOUR, "less_reference")
+    assert found.number == pytest.approx(-5.0)  # 28 of 40 less 30 of 40
+    assert isinstance(found.interval, Interval)
+    # Six of 40 items differ. Were the files drawn apart, the width would be that of two shares
+    # near 70 %: 2 x 1.645 x sqrt(2 x 0.7 x 0.3 / 40), or 34 points; paired it is 20.
+    assert 14 < found.interval.high - found.interval.low < 26
+    own = cell(loaded, "items", SIXTEEN, "less_reference")
+    assert (own.number, own.absent) == (None, "this is the file that others are compared with")
+
+
+def test_rates_are_held_against_those_of_16_bits(loaded: LoadedSessions) -> None:
+    assert cell(loaded, "throughput", FOUR, "to_reference").number == pytest.approx(2.5)
+    size = (80_000_000 + 400_000_000) / (270_000_000 + 400_000_000)
+    assert cell(loaded, "memory", FOUR, "to_reference").number == pytest.approx(size)
+
+
+def test_without_the_16_bit_file_nothing_is_compared(tmp_path: Path) -> None:
+    alone = SYNTHETIC.experiments["speed"].model_copy(update={"models": (FOUR,)})
+    few = Synthetic(
+        models=(FOUR,), prompts=(), length_prompts=(), twin_scale=None, experiments={"speed": alone}
+    )
+    found = cell(
+        load_sessions([write_session(tmp_path, few, answers)]), "throughput", FOUR, "to_reference"
+    )
+    assert found.absent == "no files of its 16-bit model ran under this condition"
+
+
+def test_evidence_reads_how_far_answers_lie_below_those_of_16_bits(loaded: LoadedSessions) -> None:
+    evidence = SessionEvidence(loaded, STUDY)
+    (place,) = evidence.places(Feeds.CHOICE)
+    found = evidence.read(place, Term(quantity=Quantity.TASK_LOSS, model=FOUR))
+    assert isinstance(found, Estimate)
+    assert found.value == pytest.approx(5.0)  # positive where fewer are right
+    none = evidence.read(place, Term(quantity=Quantity.TASK_LOSS, model=SIXTEEN))
+    assert isinstance(none, Estimate)
+    assert none.value == 0
