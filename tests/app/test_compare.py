@@ -27,6 +27,14 @@ def test_it_says_what_differs_and_what_does_not(pair: tuple[str, str]) -> None:
     assert "claims: 0 of " in done.stdout
 
 
+def test_a_result_is_one_line_at_80_columns(pair: tuple[str, str]) -> None:
+    lines = run("compare", *pair, environment={"COLUMNS": "80"}).stdout.splitlines()
+    results = [line for line in lines if line.startswith("headline, ")]
+    assert len(results) == 3 * len(MODELS)
+    assert all(line.endswith("same") and len(line) <= 80 for line in results)
+    assert sum("Peak resident memory of the process tree, GiB" in line for line in lines) == 1
+
+
 def test_the_document_is_all_of_the_output(pair: tuple[str, str]) -> None:
     document = json.loads(run("compare", *pair, "--json").stdout)
     assert [each["fact"] for each in document["differences"]["host"]] == ["Machine"]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgemoe_appliance.app.console import print_json, say, show_table
+from edgemoe_appliance.app.console import print_json, say, show_table, terminal_width
 from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import GIB
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
 
     from edgemoe_appliance.analysis.comparison import Comparison, Result, Side
+    from edgemoe_appliance.schema.metrics import Unit
 
 _STYLES = {
     "same": "green",
@@ -25,6 +27,9 @@ _STYLES = {
     "not_compared": "dim",
 }
 _MOST_CHARACTERS = 600
+# Columns of figures with the characters that they take, and what is beside a result's name.
+_FIGURES = {"A": 5, "B": 5, "B / A": 5, "interval": 14}
+_FIGURES_WIDTH = sum(_FIGURES.values()) + len(_FIGURES) + 1 + len("sessions differ")
 
 
 def register(app: typer.Typer) -> None:
@@ -94,28 +99,56 @@ def _print_differences(compared: Comparison) -> None:
 
 
 def _print_results(compared: Comparison) -> None:
-    from rich.table import Table
-
     from edgemoe_appliance.analysis.comparison import ComparisonOutcome, rule_in_words
 
     results = compared.results
-    table = Table(box=None, pad_edge=False)
-    for title in ("results of", "model", "metric"):
-        table.add_column(title, overflow="fold")
-    for title in ("A", "B", "B / A", "interval"):
-        table.add_column(title, justify="right")
-    table.add_column("")
+    by_metric: dict[str, list[Result]] = {}
     for row in results.rows:
         if row.outcome is not ComparisonOutcome.NOT_COMPARED:
-            table.add_row(*_result_cells(row))
+            by_metric.setdefault(row.metric, []).append(row)
+    labels = [len(_label(row)) for found in by_metric.values() for row in found]
+    for found in by_metric.values():
+        say("")
+        show_table(_metric_table(found, min(max(labels), terminal_width() - _FIGURES_WIDTH)))
     say("")
-    if table.row_count:
-        show_table(table)
     for line in _not_compared(results.rows):
         say(f"not compared: {on_one_line(line, _MOST_CHARACTERS)}")
     say(f"results: {', '.join(f'{results.count(o)} {_words(o.value)}' for o in ComparisonOutcome)}")
-    if table.row_count:
+    if by_metric:
         say(f"rule: {rule_in_words(results)}")
+
+
+def _metric_table(rows: Sequence[Result], width: int) -> Table:
+    """Return the results of one metric below its title, a line for each workload and model."""
+    from rich.table import Table
+
+    from edgemoe_appliance.schema.metrics import METRICS
+
+    metric = METRICS[rows[0].metric]
+    table = Table(
+        title=f"{metric.title}, {_scale(metric.unit)[1]}",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("", overflow="fold", width=width)
+    for name, least in _FIGURES.items():
+        table.add_column(name, justify="right", min_width=least)
+    table.add_column("")
+    for row in rows:
+        table.add_row(*_result_cells(row))
+    return table
+
+
+def _label(row: Result) -> str:
+    return f"{row.workload.label}, {on_one_line(row.model)}"
+
+
+def _scale(unit: Unit) -> tuple[float, str]:
+    """Return what values of a unit are divided by, and the unit in which they are then."""
+    return (GIB, "GiB") if unit.value == "B" else (1.0, unit.value)
 
 
 def _not_compared(rows: tuple[Result, ...]) -> Iterator[str]:
@@ -141,15 +174,12 @@ def _result_cells(row: Result) -> list[str | Text]:
     from edgemoe_appliance.analysis.statistics import Interval
     from edgemoe_appliance.schema.metrics import METRICS
 
-    metric = METRICS[row.metric]
-    scale, unit = (GIB, "GiB") if metric.unit.value == "B" else (1.0, metric.unit.value)
+    scale, _ = _scale(METRICS[row.metric].unit)
     bounds = row.interval
     shown = f"{bounds.low:.3f} to {bounds.high:.3f}" if isinstance(bounds, Interval) else row.reason
     value = row.outcome.value
     return [
-        row.workload.label,
-        Text(on_one_line(row.model)),
-        f"{metric.title}, {unit}",
+        Text(_label(row)),
         "" if row.a is None else f"{row.a / scale:.4g}",
         "" if row.b is None else f"{row.b / scale:.4g}",
         "" if row.ratio is None else f"{row.ratio:.3f}",
