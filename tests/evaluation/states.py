@@ -28,10 +28,15 @@ def read_config(study: Study) -> EvaluationConfig:
 
 
 def outline_of(
-    asked: EvaluationOptions, study: Study, folders: Folders, *, cores: int = 2
+    asked: EvaluationOptions,
+    study: Study,
+    folders: Folders,
+    *,
+    cores: int = 2,
+    not_target: str | None = None,
 ) -> Outline:
     """Return the outline as the command makes it, with the cores of no particular machine."""
     config = read_config(study)
     evaluation = resolve(asked, study, config)
     present = read_present(evaluation, study, folders, cores=cores)
-    return build_outline(evaluation, study, config, present)
+    return build_outline(evaluation, study, config, present, not_target=not_target)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.bench.paths import Folders
+from edgemoe_appliance.doctor import why_not_target
 from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId
 from edgemoe_appliance.evaluation.estimates import Estimator
 from edgemoe_appliance.evaluation.forecast import outline_lines
@@ -40,6 +41,31 @@ def test_the_outline_of_an_empty_checkout(
     if os.environ.get("ACCEPT_GOLDEN"):
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["host", "kick-the-tires", "jetson", "m2-twins"])
+def test_the_outline_fits_a_terminal(name: str) -> None:
+    lines = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("target", "system", "why"),
+    [
+        ("host", "linux", None),
+        ("jetson", "linux", "it is no Jetson"),
+        ("m2", "linux", "it is no Mac"),
+        ("m2", "darwin", None),
+    ],
+)
+def test_a_host_that_is_not_the_target(
+    target: str, system: str, why: str | None, study: Study, folders: Folders, tmp_path: Path
+) -> None:
+    found = why_not_target(study.configs.target(target), tmp_path, system)
+    assert found == why
+    outline = outline_of(EvaluationOptions(target=target), study, folders, not_target=found)
+    told = any(note.startswith(f"This host is not target {target}") for note in outline.notes)
+    assert told is (why is not None)
 
 
 def test_a_dry_run_writes_nothing(study: Study, folders: Folders, tmp_path: Path) -> None:
@@ -86,7 +112,7 @@ def test_what_cannot_be_known_is_not_counted_as_nothing(study: Study, folders: F
     outline = outline_of(asked, study, folders)
     assert outline.cost_of(StepId.BUILD).machine_s is None
     lines = list(outline_lines(outline))
-    assert next(line for line in lines if line.startswith("all")).count("over ") == 2
+    assert next(line for line in lines if line.startswith("total")).count("over ") == 2
 
 
 def test_more_cores_build_faster(study: Study, folders: Folders) -> None:

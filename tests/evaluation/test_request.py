@@ -50,7 +50,7 @@ def test_equal_questions_get_equal_sessions(
             EvaluationOptions(target="m2", runtime=RuntimeKind.CONTAINER),
             "m2 cannot be measured in a container",
         ),
-        (EvaluationOptions(kick_the_tires=True, target="jetson"), "on target host, bare"),
+        (EvaluationOptions(kick_the_tires=True, target="jetson"), "on target host, native"),
         (
             EvaluationOptions(kick_the_tires=True, runtime=RuntimeKind.CONTAINER),
             "leave out --target",

@@ -19,7 +19,7 @@ USUAL_MOST: Final = 10
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%")
 
 RuntimeOption = Annotated[
-    RuntimeKind, typer.Option(help="Measure bare on this machine, or in a container.")
+    RuntimeKind, typer.Option(help="Measure natively on this machine, or in a container.")
 ]
 DockerHostOption = Annotated[
     str | None,

@@ -8,6 +8,6 @@ where one has failed, and every finding is kept with the session. Changes nothin
 'ok'
 """
 
-from edgemoe_appliance.doctor.checks import DockerCheck, check_target
+from edgemoe_appliance.doctor.checks import DockerCheck, check_target, why_not_target
 
-__all__ = ["DockerCheck", "check_target"]
+__all__ = ["DockerCheck", "check_target", "why_not_target"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from edgemoe_appliance.doctor.docker import check_docker
 from edgemoe_appliance.doctor.sources import check_sources
 from edgemoe_appliance.schema.configs import Backend, Target
 from edgemoe_appliance.schema.findings import Finding, Level
+from edgemoe_appliance.schema.l4t import parse_release
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,20 @@ class DockerCheck:
     def is_elsewhere(self) -> bool:
         """Return whether the engine is on another machine, by its address."""
         return self.host is not None and not self.host.startswith("unix://")
+
+
+def why_not_target(
+    target: Target, root: Path = Path("/"), system: str = sys.platform
+) -> str | None:
+    """Return why this host cannot be a target, from what costs nothing to look at, else None."""
+    if target.is_jetson:
+        line = host.read_line(root / "etc/nv_tegra_release")
+        return None if parse_release(line or "") else "it is no Jetson"
+    if target.backend is Backend.METAL:
+        return None if system == "darwin" else "it is no Mac"
+    if target.backend is Backend.CUDA and shutil.which("nvidia-smi") is None:
+        return "it has no NVIDIA driver (nvidia-smi is not there)"
+    return None
 
 
 def check_target(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId
 from edgemoe_appliance.evaluation.estimates import Cost, Estimator
-from edgemoe_appliance.evaluation.notices import models_note, pace_note
+from edgemoe_appliance.evaluation.notices import models_note, pace_note, target_note
 from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.evaluation.state import Present
 from edgemoe_appliance.schema.choices import RuntimeKind
@@ -19,7 +19,8 @@ from edgemoe_appliance.schema.units import human_bytes, human_duration
 from edgemoe_appliance.studies import Study
 
 _UNKNOWN = "not known"
-_WIDTH = 100
+# Of a terminal as it opens.
+_WIDTH = 80
 _COLUMNS = ("step", "machine", "person", "disk", "download", "what")
 
 
@@ -98,10 +99,12 @@ def build_outline(
     present: Present,
     *,
     larger: LargerTwins | None = None,
+    not_target: str | None = None,
 ) -> Outline:
     """Return the outline of an evaluation from where things stand.
 
-    `larger` is told beside: what of this machine would show more.
+    `larger` is told beside: what of this machine would show more; `not_target` says why this host
+    is not the target.
     """
     estimator = Estimator(
         evaluation=evaluation,
@@ -121,6 +124,7 @@ def build_outline(
             for step in StepId
         ),
         notes=(
+            *([target_note(evaluation, not_target)] if not_target is not None else []),
             models_note(evaluation, present),
             pace_note(evaluation, study, config.paces),
             "The network is used where the table has a download, and by nothing else.",
@@ -135,7 +139,7 @@ def build_outline(
 
 def outline_lines(outline: Outline) -> Iterator[str]:
     """Yield the outline as lines of text, the same at every width of a terminal."""
-    yield outline.title
+    yield from textwrap.wrap(outline.title, _WIDTH)
     yield ""
     rows = [_COLUMNS, *(_cells(step) for step in outline.steps), _totals(outline)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(_COLUMNS) - 1)]
@@ -144,7 +148,10 @@ def outline_lines(outline: Outline) -> Iterator[str]:
         middle = "  ".join(
             cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:], strict=True)
         )
-        yield f"{head}  {middle}  {row[-1]}".rstrip()
+        start = f"{head}  {middle}  "
+        what = textwrap.wrap(row[-1], _WIDTH - len(start)) or [""]
+        yield f"{start}{what[0]}".rstrip()
+        yield from (" " * len(start) + rest for rest in what[1:])
     for note in outline.notes:
         yield ""
         yield from textwrap.wrap(note, _WIDTH)
@@ -153,7 +160,7 @@ def outline_lines(outline: Outline) -> Iterator[str]:
 def _title(evaluation: Evaluation, study: Study) -> str:
     request = evaluation.bench
     target = study.configs.target(request.target)
-    where = "in a container" if evaluation.runtime is RuntimeKind.CONTAINER else "bare"
+    where = "in a container" if evaluation.runtime is RuntimeKind.CONTAINER else "native"
     return (
         f"evaluation on target {request.target} ({target.label}), {where}, {_sessions(evaluation)}"
     )
@@ -206,7 +213,7 @@ def _totals(outline: Outline) -> tuple[str, ...]:
     known_s = sum(value for value in seconds if value is not None)
     known_bytes = sum(value for value in downloads if value is not None)
     return (
-        "all",
+        "total",
         f"{'over ' if None in seconds else ''}{_duration(known_s)}",
         f"{sum(step.human_min for step in outline.steps):g} min",
         human_bytes(sum(cost.disk_bytes for cost in costs)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgemoe_appliance.evaluation.config import Paces
 from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.evaluation.state import Present
-from edgemoe_appliance.schema.choices import TwinScale
+from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
 from edgemoe_appliance.schema.units import human_bytes
 from edgemoe_appliance.studies import Study
 
@@ -23,6 +23,14 @@ _TWINS = {
 def twins_note(scale: TwinScale) -> str:
     """Return what twins of a scale can and cannot show."""
     return _TWINS[scale]
+
+
+def target_note(evaluation: Evaluation, not_target: str) -> str:
+    """Return that this host is not the target, and where the evaluation can be made."""
+    start = f"This host is not target {evaluation.bench.target}: {not_target}."
+    if evaluation.runtime is RuntimeKind.CONTAINER:
+        return f"{start} Give the command there, or name the target's Docker engine: --docker-host."
+    return f"{start} Give the command there."
 
 
 def models_note(evaluation: Evaluation, present: Present) -> str:

@@ -86,7 +86,7 @@ def _kick(asked: EvaluationOptions, study: Study, config: EvaluationConfig) -> E
     is_small = asked.target in (None, small.target) and not asked.experiments
     if not is_small or asked.runtime is not RuntimeKind.NATIVE:
         raise ConfigError(
-            f"--{_KICK} runs experiments of its own on target {small.target}, bare",
+            f"--{_KICK} runs experiments of its own on target {small.target}, native",
             hint="leave out --target, --runtime and --experiment",
         )
     twins = asked.twins or small.twins

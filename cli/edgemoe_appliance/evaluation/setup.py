@@ -11,6 +11,7 @@ import psutil
 
 from edgemoe_appliance.archive.bundle import check_archive_place
 from edgemoe_appliance.bench.paths import Folders
+from edgemoe_appliance.doctor import why_not_target
 from edgemoe_appliance.evaluation.config import EvaluationConfig, read_evaluation
 from edgemoe_appliance.evaluation.forecast import LargerTwins, Outline, build_outline
 from edgemoe_appliance.evaluation.request import Evaluation, EvaluationOptions, resolve
@@ -59,7 +60,14 @@ def open_evaluation(asked: EvaluationOptions, study: Study, folders: Folders) ->
         evaluation=evaluation,
         study=study,
         folders=folders,
-        outline=build_outline(evaluation, study, config, present, larger=larger),
+        outline=build_outline(
+            evaluation,
+            study,
+            config,
+            present,
+            larger=larger,
+            not_target=why_not_target(study.configs.target(evaluation.bench.target)),
+        ),
     )
 
 

@@ -67,7 +67,7 @@ def _time_lines(outline: Outline, done: EvaluationOutcome) -> Iterator[str]:
         expected = outline.cost_of(step).machine_s
         told = "not known" if expected is None else human_duration(expected)
         yield f"{step.value:<8} took {human_duration(took_s):>11}, expected {told}"
-    yield f"{'all':<8} took {human_duration(sum(done.took_s.values())):>11}"
+    yield f"{'total':<8} took {human_duration(sum(done.took_s.values())):>11}"
 
 
 def _words(value: str) -> str:
