@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.bench.prepare import (
     BenchRequest,
+    check_computed,
+    chosen_experiments,
     expected_model_bytes,
     obtain_model,
     require_assessable,
@@ -23,7 +26,8 @@ from edgemoe_appliance.bench.runtime import EngineRequest, Supply
 from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.models.ggml_types import GGML_TYPES
 from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
-from edgemoe_appliance.schema.configs import Configs, ModelEntry, ModelsConfig
+from edgemoe_appliance.schema.configs import BackendLimits, Configs, ModelEntry, ModelsConfig
+from edgemoe_appliance.schema.findings import Level
 from edgemoe_appliance.studies import Study, read_study
 from tests.evaluation.standins import StandInAudience
 
@@ -145,3 +149,59 @@ def test_stand_ins_are_not_offered_where_answers_are_judged(tmp_path: Path) -> N
     asked = request(experiments=("demo_items",), twins=None)
     with pytest.raises(HostError, match=r"models fetch smollm2-135m$"):
         require_models(read_study("quantisation"), asked, folders)
+
+
+def on_ascend(**changes: object) -> BenchRequest:
+    return request(target="ascend", twins=None, **changes)
+
+
+def test_what_a_backend_does_not_compute_is_left_out_and_told() -> None:
+    quantisation = read_study("quantisation")
+    asked = on_ascend(experiments=("bits_divergence", "bits_speed"))
+    left = ("smollm2-135m-f16", "smollm2-135m-q8_0", "smollm2-135m-q4_0")
+    for experiment in chosen_experiments(quantisation, asked).values():
+        assert experiment.models == left
+    (finding,) = check_computed(quantisation, asked)
+    assert finding.level is Level.WARN
+    assert "not tested: the backend does not compute Q6_K (smollm2-135m-q6_k)" in finding.seen
+    assert "TQ2_0 (smollm2-135m-tq2_0)" in finding.seen
+    on_host = request(experiments=asked.experiments, twins=None)
+    assert not [*check_computed(quantisation, on_host)]
+    assert len(chosen_experiments(quantisation, on_host)["bits_speed"].models) == 11
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("smollm2-135m-q4_k_m", r"does not compute Q4_K_M \(smollm2-135m-q4_k_m\)"),
+        ("olmoe-1b-7b-f16", r"does not compute experts \(olmoe-1b-7b-f16\)"),
+    ],
+)
+def test_nothing_that_a_backend_computes_is_nothing_to_run(model: str, words: str) -> None:
+    asked = on_ascend(experiments=("bits_speed",), models=(model,))
+    with pytest.raises(ConfigError, match=words) as caught:
+        chosen_experiments(read_study("quantisation"), asked)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "without", "experts", "words"),
+    [
+        ("llama-3.2-1b", "", False, None),
+        ("olmoe-1b-7b", "", True, None),
+        ("llama-3.2-1b", "Q6_K", True, "target board does not compute Q6_K, as tensor"),
+        ("olmoe-1b-7b", "", False, "target board does not compute experts, as tensor"),
+    ],
+)
+def test_a_file_is_asked_tensor_by_tensor_what_a_backend_computes(
+    name: str, without: str, experts: bool, words: str | None, study: Study, tmp_path: Path
+) -> None:
+    """A file named Q4_0 may hold its output in six bits."""
+    folders = Folders(
+        cache=tmp_path, models=tmp_path, sessions=tmp_path, results=tmp_path, images=tmp_path
+    )
+    steps: Steps = StandInAudience()
+    weights = tuple(each.name for each in GGML_TYPES.values() if each.name != without)
+    computed = ("board", BackendLimits(weights=weights, experts=experts))
+    with nullcontext() if words is None else pytest.raises(ConfigError, match=words):
+        obtain_model(study.configs, name, TwinScale.TINY, folders, steps, computed=computed)

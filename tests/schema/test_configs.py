@@ -163,7 +163,7 @@ def test_a_folder_that_is_not_there(folder: Path) -> None:
             "backend: cpu",
             "backend: opencl",
             "devices.yaml:4: targets.host.backend: "
-            "Input should be 'cpu', 'metal', 'cuda' or 'vulkan' (got 'opencl')",
+            "Input should be 'cpu', 'metal', 'cuda', 'vulkan' or 'cann' (got 'opencl')",
         ),
         (
             "devices",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.bench.prepare import (
     BenchRequest,
+    check_computed,
     expected_model_bytes,
     wanted_models,
 )
@@ -30,6 +31,7 @@ def check_host(
             ),
             docker=docker,
         ),
+        *check_computed(study, request),
         *(() if docker else check_engines(study.configs, target, folders)),
     )
     return tuple(checks)

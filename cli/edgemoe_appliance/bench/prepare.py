@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,8 +21,8 @@ from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
 from edgemoe_appliance.models.store import model_path, planned_model, read_model_file
 from edgemoe_appliance.models.twin import build_twin, write_twin
 from edgemoe_appliance.schema.choices import Order, RuntimeKind, TwinRouting, TwinScale
-from edgemoe_appliance.schema.configs import Configs, Experiment, ModelEntry, Target
-from edgemoe_appliance.schema.findings import Finding
+from edgemoe_appliance.schema.configs import BackendLimits, Configs, Experiment, ModelEntry, Target
+from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.plan import (
     LEAST_REPETITIONS,
     Plan,
@@ -181,6 +181,8 @@ def obtain_models(
     Raises HostError or DigestError where one is not there or is another, ConfigError where it
     holds a tensor type that one of the pins does not know.
     """
+    limits = study.configs.limits(request.target)
+    computed = None if limits is None else (request.target, limits)
     return {
         name: obtain_model(
             study.configs,
@@ -191,6 +193,7 @@ def obtain_models(
             tensor_types,
             routing=request.routing,
             workshop=workshop,
+            computed=computed,
         ).model_copy(update={"role": study.role_of(name)})
         for name in wanted_models(study, request)
     }
@@ -245,7 +248,57 @@ def build_plan(
 
 
 def chosen_experiments(study: Study, request: BenchRequest) -> dict[str, Experiment]:
-    """Return the experiments of a request, with what it changes about them."""
+    """Return the experiments of a request, with what it changes about them.
+
+    Models that the target's backend does not compute are left out. Raises ConfigError where none
+    is left.
+    """
+    asked = _asked_experiments(study, request)
+    untested = _untested(study, request.target, asked)
+    kept = {
+        name: tuple(model for model in experiment.models if model not in untested)
+        for name, experiment in asked.items()
+    }
+    if asked and not any(kept.values()):
+        raise ConfigError(
+            f"not tested: the backend of target {request.target} does not compute "
+            f"{_listed(untested)}",
+            hint="name other models with --model, or another --target",
+        )
+    return {
+        name: experiment.model_copy(update={"models": kept[name]})
+        for name, experiment in asked.items()
+        if kept[name]
+    }
+
+
+def check_computed(study: Study, request: BenchRequest) -> Iterator[Finding]:
+    """Yield what a request leaves out because the target's backend does not compute it."""
+    untested = _untested(study, request.target, _asked_experiments(study, request))
+    if untested:
+        yield Finding(
+            check="models",
+            level=Level.WARN,
+            seen=f"not tested: the backend does not compute {_listed(untested)}",
+            hint="the engine would compute them on the processor and not say so",
+        )
+
+
+def _untested(study: Study, target: str, experiments: Mapping[str, Experiment]) -> dict[str, str]:
+    """Return the models that a target's backend does not compute, with what of them."""
+    limits = study.configs.limits(target)
+    if limits is None:
+        return {}
+    names = dict.fromkeys(model for each in experiments.values() for model in each.models)
+    lacking = {name: limits.lacks(study.configs.model(name)) for name in names}
+    return {name: lacked for name, lacked in lacking.items() if lacked is not None}
+
+
+def _listed(untested: Mapping[str, str]) -> str:
+    return ", ".join(f"{lacked} ({name})" for name, lacked in untested.items())
+
+
+def _asked_experiments(study: Study, request: BenchRequest) -> dict[str, Experiment]:
     chosen = {name: study.experiment(name) for name in request.experiments}
     if request.order is not None:
         chosen = {
@@ -290,11 +343,13 @@ def obtain_model(
     *,
     routing: TwinRouting = TwinRouting.UNIFORM,
     workshop: Workshop | None = None,
+    computed: tuple[str, BackendLimits] | None = None,
 ) -> PlannedModel:
     """Return a model file as a plan names it; a twin is written where it is not there yet.
 
-    So is a file of fewer bits, by a workshop. Raises ConfigError where one is needed and none is
-    given.
+    So is a file of fewer bits, by a workshop. `computed` names a target and what its backend
+    computes, None for everything. Raises ConfigError where a workshop is needed and none
+    is given, and for what it does not compute.
     """
     entry = configs.model(name)
     made = None
@@ -321,6 +376,8 @@ def obtain_model(
         file = read_model_file(path, on_bytes, _all_types(tensor_types))
         for pin, known in tensor_types.items():
             file.check_types(pin, known)
+        if computed is not None:
+            file.check_computed(*computed)
         return planned_model(name, entry, file)
 
 

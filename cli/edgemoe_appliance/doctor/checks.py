@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgemoe_appliance.doctor import host, jetson, mac, nvidia, vulkan
+from edgemoe_appliance.doctor import ascend, host, jetson, mac, nvidia, vulkan
 from edgemoe_appliance.doctor.docker import check_docker
 from edgemoe_appliance.doctor.sources import check_sources
 from edgemoe_appliance.schema.configs import Backend, Target
@@ -80,6 +80,8 @@ def check_target(
         yield from mac.check_mac(Path(os.environ.get("EDGEMOE_CACHE") or folder))
     elif target.backend is Backend.VULKAN and not (docker is not None and docker.is_elsewhere):
         yield from vulkan.check_vulkan(root, in_container=docker is not None)
+    elif target.backend is Backend.CANN:
+        yield from ascend.check_ascend(os.environ)
     if docker is not None and target.container is None:
         yield Finding(
             check="container",

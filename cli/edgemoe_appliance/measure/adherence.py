@@ -29,6 +29,7 @@ _DEVICES: Final = {
     Backend.CUDA: ("CUDA", "ROCm", "MUSA"),
     Backend.METAL: ("Metal", "MTL"),
     Backend.VULKAN: ("Vulkan",),
+    Backend.CANN: ("CANN",),
 }
 
 

@@ -33,7 +33,7 @@ from edgemoe_appliance.models.tied_head import is_head_stored_twice
 from edgemoe_appliance.models.twin_mark import TwinMark, read_twin_mark
 from edgemoe_appliance.schema.base import Frozen
 from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
-from edgemoe_appliance.schema.configs import ModelEntry, Sha256
+from edgemoe_appliance.schema.configs import BackendLimits, ModelEntry, Sha256
 from edgemoe_appliance.schema.files import check_disk_space, try_lock
 from edgemoe_appliance.schema.plan import PlannedModel
 from edgemoe_appliance.schema.text import on_one_line
@@ -86,6 +86,23 @@ class ModelFile:
                     f"llama.cpp {pin} does not know",
                     where=str(self.path),
                     hint="measure with a newer --pin, or use a file of another quantisation",
+                )
+
+    def check_computed(self, target: str, limits: BackendLimits) -> None:
+        """Raise ConfigError where a target's backend does not compute one of its matrices.
+
+        The engine would compute it on the processor and not say so. Matrices of experts lie stacked
+        in one tensor of three dimensions.
+        """
+        for tensor in self.header.tensors:
+            is_lacking = len(tensor.shape) > 1 and tensor.type.name not in limits.weights
+            if is_lacking or (len(tensor.shape) > 2 and not limits.experts):
+                lacked = tensor.type.name if is_lacking else "experts"
+                raise ConfigError(
+                    f"not tested: the backend of target {target} does not compute {lacked}, "
+                    f"as tensor {on_one_line(tensor.name)} holds",
+                    where=str(self.path),
+                    hint="name other models with --model",
                 )
 
 

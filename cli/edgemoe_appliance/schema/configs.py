@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path, PurePosixPath
@@ -113,6 +113,7 @@ class Backend(str, Enum):
     METAL = "metal"
     CUDA = "cuda"
     VULKAN = "vulkan"
+    CANN = "cann"
 
 
 class CooldownRule(str, Enum):
@@ -250,10 +251,33 @@ def require_container(name: str, target: Target) -> ContainerProfile:
     return target.container
 
 
+class BackendLimits(Frozen):
+    """What a backend computes itself; the engine silently computes the rest on the processor.
+
+    `weights` are tensor types as ggml names them.
+    """
+
+    weights: tuple[str, ...] = Field(min_length=1)
+    experts: bool = True
+
+    def lacks(self, entry: ModelEntry) -> str | None:
+        """Return what of a model it does not compute, as far as its entry tells; None for nothing.
+
+        A type of file that is a mixture holds tensors of several types, so it must be named itself.
+        """
+        if entry.quantization not in self.weights:
+            return entry.quantization
+        return "experts" if entry.has_experts and not self.experts else None
+
+
 class DevicesConfig(Frozen):
-    """devices.yaml: the targets, and the outside meters of a laboratory by the target's name."""
+    """devices.yaml: the targets, and the outside meters of a laboratory by the target's name.
+
+    `backends` says what a backend computes, where that is less than every type of weights.
+    """
 
     targets: dict[Identifier, Target] = Field(default_factory=dict)
+    backends: dict[Backend, BackendLimits] = Field(default_factory=dict)
     meters: dict[Identifier, OutsideMeter] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -345,6 +369,13 @@ class ModelEntry(Frozen):
             named = " and ".join(given) or "none"
             raise ValueError(f"needs one of {', '.join(_MODEL_SOURCES)}; {named} given")
         return self
+
+    @property
+    def has_experts(self) -> bool:
+        """Return whether a token uses a part of the model alone, as far as the entry tells."""
+        total, active = self.published_parameters_total, self.published_parameters_active
+        is_sparse = total is not None and active is not None and active < total
+        return is_sparse or (self.shape is not None and self.shape.expert_count > 0)
 
     @property
     def source(self) -> str:
@@ -649,6 +680,10 @@ class Configs(Frozen):
         meter = self.devices.meters.get(name)
         return target if meter is None else target.with_meter(meter)
 
+    def limits(self, target: str) -> BackendLimits | None:
+        """Return what the backend of a target computes, None where that is everything."""
+        return self.devices.backends.get(self.target(target).backend)
+
     def model(self, name: str) -> ModelEntry:
         """Return a model by id, or raise ConfigError that lists the known ones."""
         return pick(self.models.models, name, "model", "models.yaml")
@@ -708,7 +743,13 @@ def read_configs(folder: Path, catalogue: Catalogue = NO_CATALOGUE) -> Configs:
         targets = {**devices.targets, **added.targets}
         for name in added.meters:
             pick(targets, name, "target", f"{document.path}:{document.line_of(('meters', name))}")
-        devices = DevicesConfig(targets=targets, meters={**devices.meters, **added.meters})
+        named, known = ([each.value for each in some.backends] for some in (added, devices))
+        _check_new(document, "backends", named, known)
+        devices = DevicesConfig(
+            targets=targets,
+            backends={**devices.backends, **added.backends},
+            meters={**devices.meters, **added.meters},
+        )
     for path in catalogue.models:
         document = read_yaml(path)
         own = validate(document, ModelsConfig)
@@ -721,7 +762,7 @@ def read_configs(folder: Path, catalogue: Catalogue = NO_CATALOGUE) -> Configs:
 
 
 def _check_new(
-    document: YamlDocument, key: str, added: Iterable[str], known: Mapping[str, object]
+    document: YamlDocument, key: str, added: Iterable[str], known: Container[str]
 ) -> None:
     for name in added:
         if name in known:
