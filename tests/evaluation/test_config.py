@@ -14,8 +14,13 @@ TEXT = (resource_folder("configs") / EVALUATION_FILE).read_text(encoding="utf-8"
 def test_every_target_and_pin_of_ours_has_its_entries(
     config: EvaluationConfig, study: Study
 ) -> None:
-    assert study.suites.evaluate.keys() == study.configs.devices.targets.keys()
-    assert config.paces.prompt_over_generation.keys() == study.configs.devices.targets.keys()
+    targets = study.configs.devices.targets
+    limited = {name: limits for name in targets if (limits := study.configs.limits(name))}
+    assert study.suites.evaluate.keys() == targets.keys() - limited.keys()
+    assert config.paces.prompt_over_generation.keys() == targets.keys() - limited.keys()
+    # Where a backend is limited, it computes none of this study's models.
+    models = [study.configs.model(name) for name in study.models]
+    assert all(limits.lacks(model) for limits in limited.values() for model in models)
     assert config.paces.source_mb.keys() == study.configs.engines.pins.keys()
 
 
