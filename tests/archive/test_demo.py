@@ -50,7 +50,7 @@ def test_an_archive_tells_neither_who_measured_nor_where(
     home = tmp_path / "home" / "grace-h"
     for name, value in (("HOME", str(home)), ("USER", "grace-h"), ("LOGNAME", "grace-h")):
         monkeypatch.setenv(name, value)
-    models = home / "their models"
+    models = home / "grace models"
     models.mkdir(parents=True)
     moved = {key: _copied(model, models) for key, model in tiny_models.items()}
     busy = Finding(check="disk", level=Level.OK, seen=f"room in {home}", hint="")
@@ -61,7 +61,7 @@ def test_an_archive_tells_neither_who_measured_nor_where(
     run_bench(plan, folder, NativeLauncher(), lambda _progress: None, roots={"CACHE": cache})
     archived = archive(folder, tmp_path / "measured.tar").path
     scratch = tempfile.gettempdir() + "/"
-    hidden = ["grace-h", "their models", str(tmp_path), str(cache), scratch]
+    hidden = ["grace-h", "grace models", str(tmp_path), str(cache), scratch]
     hidden += [platform.node()] if len(platform.node()) > 4 else []
     told = [
         (name, word)

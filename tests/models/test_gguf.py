@@ -127,7 +127,7 @@ def test_refuses_big_endian_files_as_such(tmp_path: Path, version: int) -> None:
 
 @pytest.mark.parametrize("magic", [b"lmgg", b"tjgg"])
 def test_refuses_files_of_before_gguf_as_such(tmp_path: Path, magic: bytes) -> None:
-    assert "a model file of before August 2023 (gg" in refused(tmp_path, magic * 9)
+    assert "a model file from before August 2023 (gg" in refused(tmp_path, magic * 9)
 
 
 @pytest.mark.parametrize("version", [0, 1, 4, 99])

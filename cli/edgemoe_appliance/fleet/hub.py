@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +36,7 @@ _TOPIC: Final = "edgemoe-fleet"
 _ALLOWED_DEATHS: Final = 1000
 _LOOPBACK: Final = "127.0.0.1"
 _CONNECT_S: Final = 20
+_SILENT: Final = 50  # CRITICAL of the standard library's levels
 OnBoardLine = Callable[[str, str], None]  # board, line
 
 
@@ -219,7 +219,7 @@ def _drivers(package: Any, boards: Iterable[str]) -> Any:
             }
             for name in boards
         },
-        silence_logs=logging.CRITICAL,
+        silence_logs=_SILENT,
     )
 
 
