@@ -116,7 +116,8 @@ def _results(material: Material, name: str, spec: SectionSpec) -> Section | None
 def _tables_of(material: Material, name: str, spec: SectionSpec) -> tuple[Table, ...]:
     """Return the tables of a section: those declared for it, and those that it names."""
     named = tuple(material.tables[each] for each in spec.tables)
-    return (*named, *material.tables.of_section(name))
+    others = (each for each in material.tables.of_section(name) if each not in named)
+    return (*named, *others)
 
 
 def _is_left_out(material: Material, name: str, spec: SectionSpec) -> bool:
