@@ -72,6 +72,7 @@ def test_the_lock_names_no_index() -> None:
     ("change", "told"),
     [
         ({"target": "m2"}, "target m2 has no kit"),
+        ({"target": "ascend"}, "weights that the backend does not compute"),
         ({"target": "toaster"}, "unknown target 'toaster'"),
         ({"study": replace(REQUEST.study, id="elsewhere")}, "study elsewhere lies elsewhere"),
         (
@@ -83,7 +84,7 @@ def test_the_lock_names_no_index() -> None:
             "does not say what a visit measures",
         ),
     ],
-    ids=["mac", "unknown target", "study elsewhere", "study without a visit"],
+    ids=["mac", "limited backend", "unknown target", "study elsewhere", "study without a visit"],
 )
 def test_no_kit_is_made_for(change: dict[str, object], told: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=told):

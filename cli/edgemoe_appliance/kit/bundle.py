@@ -98,6 +98,12 @@ def _checkout(request: KitRequest) -> Path:
         raise ConfigError(
             f"target {request.target} has no kit", hint="measure a Mac from a checkout"
         )
+    if request.study.configs.limits(request.target) is not None:
+        raise ConfigError(
+            f"target {request.target} has no kit: its twins would hold weights that the backend "
+            "does not compute",
+            hint="measure real models from a checkout",
+        )
     if not (root / "configs" / STUDIES_FOLDER / request.study.id).is_dir():
         raise ConfigError(
             f"study {request.study.id} lies elsewhere", hint="copy it below configs/studies"
