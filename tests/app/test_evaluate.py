@@ -48,7 +48,7 @@ def test_a_target_that_kicking_the_tires_does_not_have(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "on target host, bare" in done.stderr
+    assert "on target host, native" in done.stderr
 
 
 @pytest.mark.engine
