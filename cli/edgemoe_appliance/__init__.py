@@ -1,3 +1,3 @@
 """Containerised, one-command rerun of a study of Mixture-of-Experts inference on edge hardware."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
