@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 
@@ -131,7 +132,7 @@ _BENCH = (
 
 def real(name: str) -> None:
     """Measure sessions of this machine and print how many of their pairs hold which outcome."""
-    command = ["edgemoe-appliance", *_BENCH, "--session", name]
+    command = [str(Path(sys.executable).with_name("edgemoe-appliance")), *_BENCH, "--session", name]
     subprocess.run(command, check=True)
     sessions = [
         Side(name=each, loaded=load_sessions([default_folders().sessions / each]))
