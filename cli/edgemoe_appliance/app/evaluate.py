@@ -90,7 +90,7 @@ def evaluate(
     runtime_image: RuntimeImageOption = None,
     locked: LockedOption = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Measure though the host fails a check.")
+        bool, typer.Option("--force", help="Measure even if the host fails a check.")
     ] = False,
 ) -> None:
     """Check, build, measure, report, judge and archive: an artifact evaluation in one command."""

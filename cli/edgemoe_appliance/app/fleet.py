@@ -257,7 +257,7 @@ def _show(results: list[TaskResult]) -> None:
 
 
 def _show_cells(entries: Sequence[LedgerEntry]) -> None:
-    """Show each claim that was tested: what each board says, and what they say together."""
+    """Show what the boards say together of each claim that was tested."""
     from rich.table import Table
 
     from edgemoe_appliance.ledger.cells import build_cells

@@ -20,7 +20,7 @@ from statistics import fmean, stdev, variance
 from edgemoe_appliance.analysis.claims import Verdict
 from edgemoe_appliance.analysis.claims.estimates import Basis, Bounds
 from edgemoe_appliance.analysis.claims.judging import verdict_of
-from edgemoe_appliance.analysis.claims.verdicts import FAMILIES, Family
+from edgemoe_appliance.analysis.claims.verdicts import FAMILIES, WORST_FIRST, Family
 from edgemoe_appliance.analysis.statistics import (
     CONFIDENCE,
     MIN_UNITS,
@@ -31,17 +31,11 @@ from edgemoe_appliance.analysis.statistics import (
 from edgemoe_appliance.ledger.entries import EntryClaim, EntryPart, LedgerEntry
 from edgemoe_appliance.studies.claims import Limits
 
-_WORST_FIRST = (
-    Verdict.NOT_REPRODUCED,
-    Verdict.INCONCLUSIVE,
-    Verdict.NOT_TESTED,
-    Verdict.REPRODUCED,
-)
 # The outcome behind a verdict, whatever family it is told in.
 _PLAIN: Mapping[Verdict, Verdict] = {
     told: plain
     for family in FAMILIES
-    for plain in _WORST_FIRST
+    for plain in WORST_FIRST
     if (told := plain.within(family)) is not plain
 }
 _FAMILY_OF: Mapping[Verdict, Family] = {
@@ -181,7 +175,7 @@ def _cell(key: LedgerKey, entries: Sequence[LedgerEntry]) -> LedgerCell:
     claims = [entry.claims[key.claim] for entry in entries]
     parts = tuple(_part(key.family, asked, entries, claims) for asked in _asked(claims))
     outcomes = {_plain(part.verdict) for part in parts}
-    verdict = next(each for each in _WORST_FIRST if each in outcomes)
+    verdict = next(each for each in WORST_FIRST if each in outcomes)
     return LedgerCell(
         key=key,
         section=claims[0].section,

@@ -18,6 +18,7 @@ from edgemoe_appliance.analysis.claims.formatting import (
 from edgemoe_appliance.analysis.claims.repetitions import more_runs
 from edgemoe_appliance.analysis.claims.tests import NamedEstimate, Question, questions
 from edgemoe_appliance.analysis.claims.verdicts import (
+    WORST_FIRST,
     ClaimVerdict,
     Family,
     Number,
@@ -31,13 +32,6 @@ from edgemoe_appliance.studies.claims import Claim, Limits
 from edgemoe_appliance.studies.paper import StudyDeviceId
 from edgemoe_appliance.studies.quantities import facts_of
 
-# The worst of the parts is the claim's: all checks must hold.
-_WORST_FIRST = (
-    Verdict.NOT_REPRODUCED,
-    Verdict.INCONCLUSIVE,
-    Verdict.NOT_TESTED,
-    Verdict.REPRODUCED,
-)
 _OPENINGS = {
     Verdict.REPRODUCED: "Holds",
     Verdict.NOT_REPRODUCED: "Does not hold",
@@ -147,7 +141,7 @@ def verdict_of_parts(parts: Sequence[Part]) -> Verdict:
     tested = _tested(parts)
     if len(tested) < _LEAST_TESTED * len(parts):
         return Verdict.NOT_TESTED
-    return next(v for v in _WORST_FIRST if any(part.verdict is v for part in parts))
+    return next(v for v in WORST_FIRST if any(part.verdict is v for part in parts))
 
 
 def _tested(parts: Sequence[Part]) -> list[Part]:

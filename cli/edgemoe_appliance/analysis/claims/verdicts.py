@@ -61,6 +61,13 @@ FAMILIES: Mapping[Family, tuple[Verdict, Verdict, Verdict]] = {
     Family.ELSEWHERE: (Verdict.OPPOSITE_DIRECTION, Verdict.NO_DIRECTION, Verdict.SAME_DIRECTION),
     Family.PRINTED: (Verdict.NOT_CONSISTENT, Verdict.OPEN_BY_DIGITS, Verdict.CONSISTENT),
 }
+# The worst of the parts is the claim's: all checks must hold.
+WORST_FIRST = (
+    Verdict.NOT_REPRODUCED,
+    Verdict.INCONCLUSIVE,
+    Verdict.NOT_TESTED,
+    Verdict.REPRODUCED,
+)
 # All verdicts in the order in which they are told.
 TOLD_ORDER = (*(verdict for family in FAMILIES.values() for verdict in family), Verdict.NOT_TESTED)
 

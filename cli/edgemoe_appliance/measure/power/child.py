@@ -61,7 +61,7 @@ class LineChild:
         self._thread.start()
 
     def stop(self) -> None:
-        """ChildEnd the process, by force if it does not listen, and the thread."""
+        """End the process, by force if it does not listen, and the thread."""
         self._stopping.set()
         self._process.terminate()
         try:

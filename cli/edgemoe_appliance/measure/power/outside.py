@@ -81,7 +81,7 @@ class SwitchableLoad(Protocol):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """ChildEnd it."""
+        """End it."""
 
     def switch(self, on: bool) -> None:
         """Switch it on or off; done when this returns."""
@@ -121,7 +121,7 @@ class BusyCores:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """ChildEnd all loops."""
+        """End all loops."""
         self._end()
 
     def switch(self, on: bool) -> None:
