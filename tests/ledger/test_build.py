@@ -167,3 +167,19 @@ def test_a_thousand_boards_are_one_table() -> None:
     document = json.loads(render_site(entries, [])["ledger.json"])
     (cell,) = document["cells"]
     assert (cell["boards"], cell["sessions"], cell["verdict"]) == (1000, 1000, "reproduced")
+
+
+def test_boards_are_told_apart_by_folder_even_where_archives_have_one_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = {}
+    for board in ("left", "right"):
+        path = tmp_path / "archives" / board / "same.tar"
+        path.parent.mkdir(parents=True)
+        path.write_text(board)
+        entries[path] = ledger_entry("one machine", 0.69, session=board, archive="same.tar")
+    monkeypatch.setattr("edgemoe_appliance.ledger.build.read_entry", lambda path, _: entries[path])
+    found = build_ledger(
+        tmp_path / "archives", tmp_path / "out", maker(), lambda _: None, has_board_folders=True
+    )
+    assert len({entry.board for entry in found.entries}) == 2

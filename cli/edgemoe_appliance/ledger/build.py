@@ -7,7 +7,7 @@ what lies in the folder beside archives is not looked at. Links are not followed
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -36,10 +36,14 @@ _MOST_ENTRY_BYTES: Final = 16 * 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """What a folder of archives held: the entries, newest first, and what was refused."""
+    """What a folder of archives held: the entries, newest first, and what was refused.
+
+    `paths` says by digest where the archive of each entry lies.
+    """
 
     entries: tuple[LedgerEntry, ...]
     refusals: tuple[Refusal, ...]
+    paths: Mapping[str, Path]
     verified: int
     known: int
 
@@ -66,7 +70,7 @@ def build_ledger(
     check_output_folder(out, _FOLDERS, [INDEX_NAME], _is_ledger, is_forced=is_forced)
     admission = admit(paths, maker, say, out / ENTRIES_FOLDER)
     if has_board_folders:
-        admission = replace(admission, entries=_by_folder(admission.entries, paths))
+        admission = replace(admission, entries=_by_folder(admission))
     files = render_site(admission.entries, admission.refusals)
     try:
         _write(out, files)
@@ -79,11 +83,13 @@ def build_ledger(
     return admission
 
 
-def _by_folder(entries: Iterable[LedgerEntry], paths: Iterable[Path]) -> tuple[LedgerEntry, ...]:
-    folders = {path.name: path.parent.name for path in paths}
+def _by_folder(admission: Admission) -> tuple[LedgerEntry, ...]:
+    """Return the entries with the folder that each archive lies in as its board."""
     return tuple(
-        entry.model_copy(update={"board": digest_of({"board": folders[entry.archive]})})
-        for entry in entries
+        entry.model_copy(
+            update={"board": digest_of({"board": admission.paths[entry.sha256].parent.name})}
+        )
+        for entry in admission.entries
     )
 
 
@@ -117,6 +123,7 @@ def admit(paths: list[Path], maker: Maker, say: Say, kept: Path | None = None) -
     most runs counts: two states of one session are no two sessions.
     """
     entries: dict[str, LedgerEntry] = {}
+    places: dict[str, Path] = {}
     refusals: list[Refusal] = []
     verified = known = 0
     for number, path in enumerate(paths, 1):
@@ -133,12 +140,13 @@ def admit(paths: list[Path], maker: Maker, say: Say, kept: Path | None = None) -
             refusals.append(found)
             say(f"{number} of {len(paths)}: refused: {path.name}: {found.why}")
         else:
-            entries[found.sha256] = found
+            entries[found.sha256], places[found.sha256] = found, path
             say(f"{number} of {len(paths)}: {'known' if before else 'verified'}: {path.name}")
     largest, superseded = _one_of_each_session(entries)
     return Admission(
         entries=tuple(newest_first(largest)),
         refusals=(*refusals, *superseded),
+        paths=places,
         verified=verified,
         known=known,
     )
