@@ -54,8 +54,9 @@ pins-smoke: $(VENV)/.ready-dev ## every pin of engines.yaml built and run on tin
 vulkan-smoke: $(VENV)/.ready-dev ## an accelerator's whole path on a software Vulkan device, with tiny twins
 	@EDGEMOE_VULKAN_SMOKE=1 $(BIN)/pytest -q tests/engine/test_vulkan_smoke.py
 
-probe-macos: $(VENV)/.ready ## compile the routing probe for a Mac (an 81 MB compiler goes to .cache)
+probe-macos: $(VENV)/.ready-dev ## compile the routing probe for a Mac (an 81 MB compiler goes to .cache)
 	@sh tests/tools/probe-macos.sh $(or $(EDGEMOE_CACHE),.cache) $(BIN)/pip $(or $(EDGEMOE_CACHE),.cache)/sources/*/tree
+	@$(BIN)/pytest -q tests/measure/test_mac.py
 
 test-ina3221: $(VENV)/.ready-dev ## the kernel's INA3221 driver under our reader, in an emulated machine
 	@EDGEMOE_INA3221_TEST=1 $(BIN)/pytest -q tests/ina3221

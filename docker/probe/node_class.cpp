@@ -36,8 +36,9 @@ constexpr std::array<std::string_view, 5> kResidualNames = {
     "attn_residual", "ffn_residual", "ffn_inp", "sa_out", "residual",
 };
 constexpr std::array<std::string_view, 2> kPostNormNames = {"attn_post_norm", "post_attn_norm"};
-// A product without a name right after one of these is a projection of a layer that is neither
-// attention nor FFN (a state space, a convolution).
+// A product without a name right after one of these is a projection: of attention where the name
+// comes with the bias that is added to it, else of a layer that is neither attention nor FFN (a state
+// space, a convolution).
 constexpr std::string_view kInputNorm = "attn_norm";
 constexpr std::array<std::string_view, 21> kAttentionNames = {
     "attn", "Qcur", "Kcur", "Vcur",    "q",       "k",       "v",
@@ -132,6 +133,18 @@ NodeClass class_ahead(const PlannedNode* nodes, std::size_t count, std::size_t f
     return NodeClass::kOther;
 }
 
+// Whether the next name behind an unnamed product is attention's, with no other product before it:
+// what lies between is a bias and reshapes of what the product gave.
+bool leads_to_attention(const PlannedNode* nodes, std::size_t count, std::size_t product) {
+    for (std::size_t i = product + 1; i < count && !nodes[i].softmax; ++i) {
+        if (has_name(nodes[i])) {
+            return !nodes[i].product && judge_at(nodes, count, i).cls == NodeClass::kAttention;
+        }
+        if (nodes[i].product) return false;
+    }
+    return false;
+}
+
 // What has been passed on the way through the graph.
 struct Passed {
     NodeClass cls = NodeClass::kOther;
@@ -155,8 +168,8 @@ void place_unnamed(PlannedNode* nodes, std::size_t count, std::size_t at, const 
         const bool leads = class_ahead(nodes, count, at + 1) == NodeClass::kRouting;
         node.own = leads ? NodeClass::kRouting : NodeClass::kExpertFfn;
     } else if (passed.at_norm && node.product) {
-        node.own = NodeClass::kOther;
-        node.unknown = true;
+        node.unknown = !leads_to_attention(nodes, count, at);
+        node.own = node.unknown ? NodeClass::kOther : NodeClass::kAttention;
     }
 }
 

@@ -249,6 +249,28 @@ def test_linker_flags_of_a_target_are_kept(
     assert recipe.flags["CMAKE_EXE_LINKER_FLAGS"].startswith("-Wl,--allow-shlib-undefined")
 
 
+@pytest.mark.parametrize(
+    ("platform", "metal", "architecture"),
+    [("darwin", "ON", "arm64"), ("darwin", "OFF", None), ("linux", "ON", None)],
+)
+def test_metal_is_built_for_arm64_under_a_translated_python(
+    tree: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    platform: str,
+    metal: str,
+    architecture: str | None,
+) -> None:
+    tools = toolchain.read_toolchain(FLAGS)
+    monkeypatch.setattr(sys, "platform", platform)
+    recipe = build_module._Recipe(
+        source=a_source(tree),
+        dialect=read_dialect(tree),
+        target_flags={"GGML_METAL": metal},
+        tools=tools,
+    )
+    assert recipe.flags.get("CMAKE_OSX_ARCHITECTURES") == architecture
+
+
 def test_a_source_that_does_not_compile(tree: Path, tmp_path: Path) -> None:
     broken = Path(shutil.copytree(tree, tmp_path / "broken"))
     (broken / "main.cpp").write_text("int main() { return nonsense; }")

@@ -38,6 +38,7 @@ TOKENS = 16
 # the footer, or of the text, can be lost, which says nothing about the pin.
 ATTEMPTS = 10
 LOST = ("printed no footer", "its footer lacks counts or rates")
+COLUMNS = ("arms ok", "texts", "gen tok/s", "RSS MiB", "nodes", "unknown", "routing %")
 
 pytestmark = [
     pytest.mark.engine,
@@ -138,3 +139,28 @@ def test_the_probe_times_routing_and_knows_every_node(runs: Runs) -> None:
         assert ("routing_decode_s" in end.metrics) is is_moe, header.run_id
         assert end.metrics["probe_nodes_per_decode"] > 20
         assert end.metrics["probe_unknown_nodes"] == 0, end.caveats
+
+
+def test_the_runs_are_shown(
+    build: EngineBuild, runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        print(f"\n{build.pin:<10}{'twin':<14}" + "".join(f"{title:>12}" for title in COLUMNS))
+        for model in dict.fromkeys(header.spec.model for header, _ in runs):
+            ends = {h.spec.arm: e for h, e in runs if h.spec.model == model}
+            print(f"{'':<10}{model:<14}" + "".join(f"{cell:>12}" for cell in row_of(ends)))
+
+
+def row_of(ends: dict[Arm, EndRecord]) -> tuple[str, ...]:
+    """Return how many arms ended well and of what texts, and figures: the probe's per node."""
+    plain, probed = ends[Arm.PLAIN].metrics, ends[Arm.PROBE_PER_NODE].metrics
+    share = probed.get("routing_share_decode_pct")
+    return (
+        f"{sum(end.status is Status.OK for end in ends.values())}/{len(ends)}",
+        str(len({end.text_sha256 for end in ends.values()})),
+        f"{plain['gen_tok_s']:.0f}",
+        f"{plain['peak_rss_bytes'] / 2**20:.0f}",
+        f"{probed['probe_nodes_per_decode']:.0f}",
+        f"{probed['probe_unknown_nodes']:.0f}",
+        "-" if share is None else f"{share:.1f}",
+    )

@@ -257,6 +257,19 @@ OUT = [("MUL", "node_9"), ("VIEW", " (view)"), ("ADD", "ffn_moe_out-0")]
             [("ADD", "ffn_inp-0")],
         ),
         ([("MUL", "attn_norm-0")], [("MUL_MAT", "mamba_in_proj-0", "?")], []),
+        # A projection with a bias has its name behind the sum in later graphs.
+        (
+            [("MUL", "attn_norm-0")],
+            [("MUL_MAT", "node_2", "attention"), ("ADD", "Qcur-0", "attention")],
+            [("MUL_MAT", "node_4"), ("ADD", "Kcur-0")],
+        ),
+        (
+            [("MUL", "attn_norm-0")],
+            [("MUL_MAT", "node_2", "attention"), ("RESHAPE", "node_3", "attention")],
+            [("ROPE", "Qcur-0")],
+        ),
+        ([("MUL", "attn_norm-0")], [("MUL_MAT", "node_2", "?")], [("MUL_MAT", "Qcur-0")]),
+        ([("MUL", "attn_norm-0")], [("MUL_MAT", "node_2", "?")], [("ADD", "ffn_inp-0")]),
         # The projection behind attention has no name in later graphs: its place tells.
         (
             [("MUL", "attn_norm-0"), ("MUL_MAT", "kqv-0"), ("CONT", "kqv_out-0")],

@@ -22,6 +22,7 @@ _SAMPLER_CPU_PCT = 1.0
 _SAMPLER_CPU_FLOOR_S = 0.010
 _SAMPLER_LATE_SHARE = 0.5
 _UNTOLD = "this system does not tell"
+_NO_FOOTPRINT = "told by macOS alone, through proc_pid_rusage"
 _TOO_SHORT = "the run was too short"
 UNSEEN: Final = "the process ended before it was sampled with all its memory"
 _BUFFER_KEYS: Final = {
@@ -67,6 +68,12 @@ def put_memory(readings: Readings, run: RunSamples, cost: ProcessCost) -> None:
     for key, part in parts.items():
         readings.put(key, highest(trees, part), reason)
     readings.put("peak_rss_at_s", _peak_at_s(run), reason)
+    footprints = [
+        *values(trees, lambda tree: tree.footprint_bytes),
+        *values(trees, lambda tree: tree.high_water_footprint_bytes),
+    ]
+    reason = _NO_FOOTPRINT if trees else UNSEEN
+    readings.put("peak_footprint_bytes", max(footprints, default=None), reason)
     _put_host_memory(readings, run.samples)
 
 

@@ -1,13 +1,15 @@
 """Memory and processor time of a process and its descendants, read while they run.
 
-On Linux from /proc files kept open, elsewhere through psutil. A process that ends between two
-samples simply leaves the sum.
+On Linux from /proc files kept open, elsewhere through psutil, and on macOS its physical footprint
+through libproc. A process that ends between two samples simply leaves the sum.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +31,10 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 # Children are looked for this often: listing all threads for them is half the cost of a reading,
 # and llama-cli starts a process only to describe its own crash.
 _LOOK_EVERY_NS = NS_PER_S
+# Part of the system's own library, and found in its cache though no file has that name.
+_LIBPROC = "/usr/lib/libproc.dylib"
+# RUSAGE_INFO_V4 of macOS' sys/resource.h.
+_RUSAGE_INFO_V4 = 4
 NumberT = TypeVar("NumberT", int, float)
 
 
@@ -36,7 +42,9 @@ NumberT = TypeVar("NumberT", int, float)
 class TreeReading:
     """Sums over a process tree at one moment; None where the system does not tell.
 
-    `high_water_bytes` is the kernel's own peak of resident memory of the root process.
+    `high_water_bytes` is the kernel's own peak of resident memory of the root process,
+    `high_water_footprint_bytes` that of its physical footprint: what macOS holds a process to
+    account for, memory of its GPU buffers included, clean pages of mapped files left out.
     """
 
     processes: int
@@ -47,6 +55,8 @@ class TreeReading:
     swap_bytes: int | None
     high_water_bytes: int | None
     cpu_s: float | None
+    footprint_bytes: int | None = None
+    high_water_footprint_bytes: int | None = None
 
 
 # What was read, to be parsed by calling it: after the run, when nothing is disturbed by that.
@@ -66,7 +76,9 @@ class TreeReader(Protocol):
 
 def open_tree(pid: int, proc: Path = Path("/proc")) -> TreeReader:
     """Return the best reader for this system."""
-    return ProcTree(pid, proc) if (proc / "self/status").exists() else PsutilTree(pid)
+    if (proc / "self/status").exists():
+        return ProcTree(pid, proc)
+    return PsutilTree(pid, open_libproc() if platform.system() == "Darwin" else None)
 
 
 class ProcTree:
@@ -168,11 +180,48 @@ def _parse_tree(root_pid: int, contents: Mapping[int, _Contents]) -> TreeReading
     )
 
 
-class PsutilTree:
-    """A process tree through psutil, for systems without /proc; parts of RSS are not told."""
+class RusageInfoV4(ctypes.Structure):
+    """`struct rusage_info_v4` of macOS' sys/resource.h, in 64-bit words but for its first field."""
 
-    def __init__(self, pid: int) -> None:
+    _fields_ = (
+        ("ri_uuid", ctypes.c_uint8 * 16),
+        ("times_and_wakeups", ctypes.c_uint64 * 5),
+        ("ri_wired_size", ctypes.c_uint64),
+        ("ri_resident_size", ctypes.c_uint64),
+        ("ri_phys_footprint", ctypes.c_uint64),
+        ("start_to_logical_writes", ctypes.c_uint64 * 20),
+        ("ri_lifetime_max_phys_footprint", ctypes.c_uint64),
+        ("instructions_to_runnable_time", ctypes.c_uint64 * 6),
+    )
+
+
+def open_libproc(path: str = _LIBPROC) -> ctypes.CDLL | None:
+    """Return macOS' libproc, or None where there is none with what is asked of it."""
+    try:
+        library = ctypes.CDLL(path)
+        library.proc_pid_rusage.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
+    except (OSError, AttributeError):
+        return None
+    return library
+
+
+def read_footprint(libproc: ctypes.CDLL, pid: int) -> RusageInfoV4 | None:
+    """Return what macOS says of a process of this user; None of one that has ended."""
+    info = RusageInfoV4()
+    failed = libproc.proc_pid_rusage(pid, _RUSAGE_INFO_V4, ctypes.byref(info))
+    return None if failed else info
+
+
+class PsutilTree:
+    """A process tree through psutil, for systems without /proc; parts of RSS are not told.
+
+    Its physical footprint is, where there is macOS' libproc to ask.
+    """
+
+    def __init__(self, pid: int, libproc: ctypes.CDLL | None = None) -> None:
         """Attach to the root process."""
+        self._pid = pid
+        self._libproc = libproc
         self._root: psutil.Process | None = None
         with contextlib.suppress(psutil.Error):
             self._root = psutil.Process(pid)
@@ -197,6 +246,8 @@ class PsutilTree:
             return None
         members = (self._root, *self._children)
         readings = [reading for member in members if (reading := _psutil_member(member))]
+        footprints = self._footprints([member.pid for member in members])
+        root = footprints.get(self._pid)
         return TreeReading(
             processes=len(readings),
             rss_bytes=_total(rss_bytes for rss_bytes, _ in readings),
@@ -206,7 +257,15 @@ class PsutilTree:
             swap_bytes=None,
             high_water_bytes=None,
             cpu_s=_total(cpu_s for _, cpu_s in readings),
+            footprint_bytes=_total(info.ri_phys_footprint for info in footprints.values()),
+            high_water_footprint_bytes=root.ri_lifetime_max_phys_footprint if root else None,
         )
+
+    def _footprints(self, pids: Iterable[int]) -> dict[int, RusageInfoV4]:
+        if self._libproc is None:
+            return {}
+        found = ((pid, read_footprint(self._libproc, pid)) for pid in pids)
+        return {pid: info for pid, info in found if info is not None}
 
     def close(self) -> None:
         """Release nothing: psutil holds nothing open."""
