@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edgemoe_appliance.bench import launcher
+from edgemoe_appliance.bench.launcher import keep_awake
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.measure.host import read_host_facts
 from edgemoe_appliance.measure.load import ProcessCost, put_memory
@@ -184,9 +184,12 @@ def test_the_highest_of_peaks_and_sums_is_put(
 def test_descendants_are_looked_for_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     # psutil asks for the parents of all processes to find children: half of a sampler's time.
     looks: list[bool] = []
-    monkeypatch.setattr(
-        psutil.Process, "children", lambda _, recursive=False: looks.append(recursive) or []
-    )
+
+    def children(_: psutil.Process, *, recursive: bool) -> list[psutil.Process]:
+        looks.append(recursive)
+        return []
+
+    monkeypatch.setattr(psutil.Process, "children", children)
     clock = iter([0, 0, *(tenth * 100_000_000 for tenth in range(1, 40))])
     monkeypatch.setattr("edgemoe_appliance.measure.tree.time.monotonic_ns", lambda: next(clock))
     tree = PsutilTree(os.getpid())
@@ -197,8 +200,8 @@ def test_descendants_are_looked_for_once_a_second(monkeypatch: pytest.MonkeyPatc
 
 def test_a_mac_is_kept_awake_until_the_measuring_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(launcher.subprocess, "Popen", lambda argv, **_: started.append(argv))
-    launcher.keep_awake(4711, system="Darwin")
+    monkeypatch.setattr(subprocess, "Popen", lambda argv, **_: started.append(argv))
+    keep_awake(4711, system="Darwin")
     assert started == [["/usr/bin/caffeinate", "-ims", "-w", "4711"]]
 
 
