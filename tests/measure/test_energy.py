@@ -7,7 +7,6 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -24,7 +23,6 @@ from edgemoe_appliance.measure.energy import (
     window_energy,
 )
 from edgemoe_appliance.measure.integration import line_variances, trapezoid_weights
-from edgemoe_appliance.measure.power.ina3221 import parse_averaging
 from edgemoe_appliance.measure.power.interface import (
     DeadReading,
     EnergyReading,
@@ -33,7 +31,6 @@ from edgemoe_appliance.measure.power.interface import (
     Rail,
     RailRole,
 )
-from edgemoe_appliance.measure.power.tegraline import parse_tegrastats_line
 from edgemoe_appliance.measure.railtrace import RailTrace, build_trace
 from edgemoe_appliance.schema.configs import PowerSource
 from edgemoe_appliance.schema.metrics import Unit
@@ -55,6 +52,16 @@ from tests.bench.energy_accuracy import (
     run_cases,
     run_family,
     worst,
+)
+from tests.bench.field_data import (
+    FIELD_DATA,
+    PHASES,
+    STEPPED,
+    fit_step,
+    log_energy,
+    rails_of_methods,
+    read_log,
+    stamp_times_s,
 )
 
 IDEAL = replace(EXACT_RAIL, step=0.0, refresh_s=0.0)
@@ -538,32 +545,32 @@ def test_stated_uncertainty_covers_runs_read_by_sensors_that_lag(sensor: Sensor)
     assert worst([one.expanded_pct for one in of_phases[Phase.PROCESS].outcomes], 0.5) < 5
 
 
-BOARD_LOG = Path(__file__).parents[3] / "shared/field-data/orin-nano-trt-100ms/tegrastats.log"
-
-
-@pytest.mark.skipif(not BOARD_LOG.exists(), reason="logs of a real board are not part of a clone")
+@pytest.mark.skipif(not FIELD_DATA.is_dir(), reason="logs of a real board are not part of a clone")
 def test_one_power_in_warm_up_and_runs_of_a_real_board() -> None:
     """The module drew the same in both; its sensor had not followed in the warm-up."""
-    lines = BOARD_LOG.read_text().splitlines()
-    powers_w = [parse_tegrastats_line(line).rails["VDD_IN"].now_mw / 1e3 for line in lines]
-    # Lines carry whole seconds: their period and first moment follow from where those change.
-    times_s = [46.10 + 0.1094 * number for number in range(len(lines))]
-    averaging = parse_averaging(64, 0.422, channels=3)
-    assert averaging is not None
-    rail = replace(REAL_RAIL, lag_s=averaging.lag_s, lag_bound_s=averaging.lag_bound_s, late_s=0.1)
+    log = read_log(FIELD_DATA / STEPPED)
+    assert log.period_s == pytest.approx(0.1094, abs=1e-4)
+    methods = rails_of_methods(log)
+    runs = log_energy(log, methods["lag of driver"], *PHASES["five runs"])
+    assert runs.mean_w == pytest.approx(21.54, abs=0.05)
+    for name in ("lag of driver", "lag as usual"):
+        warm = log_energy(log, methods[name], *PHASES["warm-up 1"])
+        u95_w = warm.uncertainty.expanded_j / warm.window.duration_s
+        assert abs(warm.mean_w - runs.mean_w) <= u95_w
+    raw = log_energy(log, methods["as read"], *PHASES["warm-up 1"])
+    assert raw.mean_w < 0.85 * runs.mean_w
 
-    def power_w(rail: Rail, start_s: float, end_s: float) -> tuple[float, float]:
-        readings = [
-            PowerReading(t_mono_ns=round(t_s * 1e9), rail=rail.name, power_w=w)
-            for t_s, w in zip(times_s, powers_w, strict=True)
-        ]
-        energy = window_energy(build_trace(readings, rail), window(start_s, end_s))
-        assert isinstance(energy, WindowEnergy)
-        return energy.mean_w, energy.uncertainty.expanded_j / energy.window.duration_s
 
-    runs_w, _ = power_w(rail, 51.118, 57.934)
-    warm_w, warm_u_w = power_w(rail, 48.324, 49.755)
-    raw_w, _ = power_w(replace(rail, lag_s=0.0, lag_bound_s=0.0), 48.324, 49.755)
-    assert runs_w == pytest.approx(21.54, abs=0.05)
-    assert abs(warm_w - runs_w) <= warm_u_w < 0.1 * runs_w
-    assert raw_w < 0.85 * runs_w
+def test_a_step_shows_the_lag_of_its_sensor() -> None:
+    times_s = [0.1094 * number for number in range(30)]
+    powers_w = [6.0 + 15.0 * (1 - math.exp(-max(0.0, t_s - 1.0) / 0.4)) for t_s in times_s]
+    step = fit_step(times_s, powers_w)
+    assert step.lag_s == pytest.approx(0.4, abs=0.011)
+    assert (step.from_w, step.to_w) == pytest.approx((6.0, 21.0), abs=0.05)
+
+
+def test_lines_of_whole_seconds_are_spread_at_their_distance() -> None:
+    true_s = [58.43 + 0.1094 * number for number in range(150)]
+    lines = [f"04-19-2026 01:{31 + int(t_s) // 60}:{int(t_s) % 60:02d} RAM" for t_s in true_s]
+    found_s = stamp_times_s(lines)
+    assert found_s == pytest.approx(true_s, abs=0.1094)
