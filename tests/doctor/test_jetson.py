@@ -78,6 +78,18 @@ def test_a_core_that_is_not_locked_is_seen(tmp_path: Path, monkeypatch: pytest.M
     assert found["memory fragmentation"].level is Level.WARN
 
 
+def test_a_core_that_is_off_is_not_an_unlocked_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = SHOWN.format(cpu1=729600, emc=2133000000).replace("cpu1:  Online=1", "cpu1:  Online=0")
+    tools = board(tmp_path, release="4.3", mode="15W", shown=shown)
+    (tmp_path / "sys/devices/system/cpu").mkdir(parents=True)
+    (tmp_path / "sys/devices/system/cpu/offline").write_text("1\n")
+    found = findings(tmp_path, monkeypatch, tools)
+    assert found["jetson_clocks"].level is Level.OK
+    assert (found["processor cores"].level, found["processor cores"].seen) == (Level.WARN, "off: 1")
+
+
 def test_without_root_the_clocks_are_unknown_and_not_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

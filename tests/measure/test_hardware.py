@@ -100,6 +100,13 @@ _EMC = "sys/kernel/debug/bpmp/debug/clk/emc"
 _CAP = "sys/kernel/nvpmodel_clk_cap/emc"
 
 
+def test_processors_that_are_off_have_no_clock(tmp_path: Path) -> None:
+    off = "sys/devices/system/cpu/cpufreq/policy1/affected_cpus"
+    on = "sys/devices/system/cpu/cpufreq/policy0/affected_cpus"
+    found = facts(lay_out(tmp_path, {**LAPTOP, on: "0\n", off: "\n"}))
+    assert [clock.name for clock in found.clocks] == ["0"]
+
+
 @pytest.mark.parametrize(
     ("files", "clock", "is_held"),
     [

@@ -52,10 +52,11 @@ class Clocks:
 
 
 def parse_clocks(text: str) -> Clocks:
-    """Parse the output of `jetson_clocks --show`; what is not there stays out."""
+    """Parse the output of `jetson_clocks --show`; what is not there, or off, stays out."""
     maximum: dict[str, int] = {}
     locked: dict[str, bool] = {}
-    pattern = r"^(cpu|GPU|EMC)\d*:?\s.*?MinFreq=(\d+)\s+MaxFreq=(\d+)(.*)$"
+    # A core that the power mode has switched off runs at no clock, whatever its range says.
+    pattern = r"^(cpu|GPU|EMC)\d*:?\s(?!\s*Online=0\b).*?MinFreq=(\d+)\s+MaxFreq=(\d+)(.*)$"
     for match in re.finditer(pattern, text, re.MULTILINE):
         name = match[1].lower()
         maximum[name] = max(int(match[3]), maximum.get(name, 0))
@@ -75,6 +76,7 @@ def check_jetson(root: Path) -> Iterator[Finding]:
     yield _mode_finding(mode)
     yield from _cap_findings(mode, clocks)
     yield _lock_finding(clocks)
+    yield from _off_findings(root)
     yield _fragmentation_finding(release)
     yield check_free_blocks(root)
 
@@ -179,6 +181,17 @@ def _lock_finding(clocks: Clocks) -> Finding:
         seen=f"not locked: {', '.join(loose)}" if loose else "clocks are locked",
         hint="the study locked them: sudo jetson_clocks" if loose else "",
     )
+
+
+def _off_findings(root: Path) -> Iterator[Finding]:
+    off = (read_text(root / "sys/devices/system/cpu/offline") or "").strip()
+    if off:
+        yield Finding(
+            check="processor cores",
+            level=Level.WARN,
+            seen=f"off: {off}",
+            hint=f"the study had all of them: its mode is {_STUDY_MODE}",
+        )
 
 
 def _fragmentation_finding(release: Release | None) -> Finding:

@@ -42,8 +42,13 @@ def read_clocks(absences: Absences) -> tuple[Clock, ...]:
 
 
 def _processor_clocks(roots: SystemRoots) -> Iterator[Clock]:
-    """Yield a clock for each policy: processors that share one have one. Source: cpufreq docs."""
+    """Yield a clock for each policy: processors that share one have one. Source: cpufreq docs.
+
+    One whose processors are all off has no clock.
+    """
     for folder in roots.found("sys/devices/system/cpu/cpufreq/policy*"):
+        if read_text(folder / "affected_cpus") == "":
+            continue
         members = first_line(read_text(folder / "related_cpus")) or folder.name.removeprefix(
             "policy"
         )
