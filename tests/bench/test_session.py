@@ -92,12 +92,34 @@ def test_a_session_measures_every_run_and_says_with_what(plan: Plan, tmp_path: P
         assert "device_buffer_bytes" in end.absent
 
 
+def on_gpu(plan: Plan) -> Plan:
+    target = plan.target.model_copy(update={"backend": Backend.CUDA, "n_gpu_layers": 99})
+    return plan.model_copy(update={"target": target, "target_id": "cuda"})
+
+
+def test_a_gpu_target_without_a_gpu_is_refused_before_any_run(plan: Plan, tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="no device for target cuda: the engine finds none"):
+        bench(on_gpu(plan), tmp_path)
+    assert records(tmp_path) == []
+
+
 def test_a_gpu_target_without_a_gpu_gives_no_figure_of_a_gpu(plan: Plan, tmp_path: Path) -> None:
-    """The engine says in a warning that it computes on the processor, and exits with 0."""
-    gpu = plan.target.model_copy(update={"backend": Backend.CUDA, "n_gpu_layers": 99})
+    """An engine may list no devices; it says in a warning that the processor computes."""
+    (pin, build), *_ = plan.engines.items()
+    silent = tmp_path / "bin" / build.program
+    silent.parent.mkdir()
+    silent.write_text(
+        f'#!/bin/sh\n[ "$1" = --list-devices ] && exit 1\nexec "{build.binary}" "$@"\n'
+    )
+    silent.chmod(0o755)
+    digests = {silent.name: file_sha256(silent)}
+    engine = build.model_copy(
+        update={"binary": str(silent), "files_sha256": digests, "tools_sha256": {}}
+    )
+    gpu = on_gpu(plan).model_copy(update={"engines": {pin: engine}})
     with pytest.raises(RunFailedError, match="4 of 4 runs did not end well"):
-        bench(plan.model_copy(update={"target": gpu}), tmp_path)
-    for end in ends(tmp_path):
+        bench(gpu, tmp_path / "session")
+    for end in ends(tmp_path / "session"):
         assert end.status is Status.INVALID
         assert "99 layers were to lie on the GPU" in (end.detail or "")
         assert "'warning: no usable GPU found" in (end.detail or "")

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from edgemoe_appliance.bench.runtime import find_render_nodes
+from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.launch import (
     IMAGE_USER,
     BoardFiles,
@@ -17,8 +21,8 @@ from edgemoe_appliance.container.launch import (
     containerised_plan,
     launch_arguments,
 )
-from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.schema.configs import PowerSource
+from edgemoe_appliance.errors import ConfigError, HostError
+from edgemoe_appliance.schema.configs import Configs, PowerSource
 from edgemoe_appliance.schema.hardware import DEVICE_TREE_MODEL
 from edgemoe_appliance.schema.plan import Plan, ProbeFacts
 from tests.container.plans import JETSON_PROFILE, plan
@@ -184,3 +188,19 @@ def test_a_gpu_comes_as_its_node_and_the_number_of_its_group() -> None:
     assert spec.devices == ("/dev/dri/renderD128", "/dev/dri/renderD129")
     assert spec.groups == ("106",)
     assert (specify(plan()).devices, specify(plan()).groups) == ((), ())
+
+
+def test_the_nodes_of_this_machine_are_looked_up(tmp_path: Path, configs: Configs) -> None:
+    here = cast("DockerEngine", SimpleNamespace(shares_files=True, host="unix:///x.sock"))
+    elsewhere = cast("DockerEngine", SimpleNamespace(shares_files=False, host="ssh://board"))
+    vulkan = configs.target("vulkan")
+    with pytest.raises(HostError, match="no GPU to let into a container"):
+        find_render_nodes(here, vulkan, tmp_path)
+    assert find_render_nodes(here, configs.target("host"), tmp_path) == ()
+    (tmp_path / "dev/dri").mkdir(parents=True)
+    node = tmp_path / "dev/dri/renderD128"
+    node.touch()
+    found = find_render_nodes(here, vulkan, tmp_path)
+    assert found == (RenderNode(path="/dev/dri/renderD128", gid=node.stat().st_gid),)
+    with pytest.raises(HostError, match="of another machine"):
+        find_render_nodes(elsewhere, vulkan, tmp_path)

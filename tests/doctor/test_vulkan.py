@@ -96,6 +96,8 @@ def test_without_the_tool_nothing_is_claimed(
 def test_a_machine_without_a_render_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node = found(machine(tmp_path, monkeypatch, LLVMPIPE, node=False))["render node"]
     assert node.level is Level.WARN
+    (inside,) = check_vulkan(tmp_path, in_container=True)
+    assert inside.level is Level.FAIL
 
 
 def test_a_section_without_name_or_type_is_left_out() -> None:

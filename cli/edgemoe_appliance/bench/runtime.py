@@ -26,7 +26,7 @@ from edgemoe_appliance.container.image import (
     build_image,
     publish_image,
 )
-from edgemoe_appliance.container.launch import BoardFiles, RenderNode
+from edgemoe_appliance.container.launch import RENDER_NODES, BoardFiles, RenderNode
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.engine.build import BuildProgress, build_engine
 from edgemoe_appliance.engine.probe_build import build_probe
@@ -218,6 +218,7 @@ class ContainerRuntime:
         target_id = wanted.target_id
         target = configs.target(target_id)
         profile = require_container(target_id, target)
+        render_nodes = find_render_nodes(self._engine, target)
         sources = obtain_sources(configs, wanted.pins, self._folders, steps)
         built = self._image(target_id, target, profile, sources, steps)
         board = find_board_files(self._engine) if target.is_jetson else None
@@ -231,7 +232,7 @@ class ContainerRuntime:
                 image=built.identity,
                 say=steps.note,
                 board=board,
-                render_nodes=find_render_nodes(self._engine, target),
+                render_nodes=render_nodes,
             ),
             workshop=open_workshop(sources[0], self._folders, steps) if wanted.has_tools else None,
         )
@@ -305,10 +306,13 @@ def find_board_files(engine: DockerEngine) -> BoardFiles:
     return BoardFiles(power_mode=present(POWER_MODE_FILE), power_modes=present(POWER_MODES_FILE))
 
 
-def find_render_nodes(engine: DockerEngine, target: Target) -> tuple[RenderNode, ...]:
-    """Return the GPU's device nodes that a Vulkan target needs; none where the machine has none.
+def find_render_nodes(
+    engine: DockerEngine, target: Target, root: Path = Path("/")
+) -> tuple[RenderNode, ...]:
+    """Return the GPU's device nodes that a Vulkan target needs; none for other targets.
 
-    Raises HostError for an engine elsewhere: which nodes and groups it has cannot be seen.
+    Raises HostError where the machine has none, and for an engine elsewhere: which nodes and groups
+    it has cannot be seen.
     """
     if target.backend is not Backend.VULKAN:
         return ()
@@ -318,8 +322,16 @@ def find_render_nodes(engine: DockerEngine, target: Target) -> tuple[RenderNode,
             where=engine.host,
             hint="run the bench on that machine",
         )
-    nodes = sorted(Path("/dev/dri").glob("renderD*"))
-    return tuple(RenderNode(path=str(node), gid=node.stat().st_gid) for node in nodes)
+    nodes = sorted(root.glob(RENDER_NODES))
+    if not nodes:
+        raise HostError(
+            f"this machine has no GPU to let into a container: no /{RENDER_NODES}",
+            hint="doctor --target vulkan tells what it has; a driver that computes on the "
+            "processor works with --runtime native alone",
+        )
+    return tuple(
+        RenderNode(path=f"/{node.relative_to(root)}", gid=node.stat().st_gid) for node in nodes
+    )
 
 
 def obtain_sources(

@@ -69,7 +69,7 @@ def require_run(build: EngineBuild, configs: Configs, target: Target, folders: F
         )
     account = parse_account(result.stderr_text)
     if target.n_gpu_layers and account.no_gpu:
-        return f"NO GPU: the runs will be invalid, as the engine says {account.lines['no_gpu']!r}"
+        return f"NO GPU: nothing can be measured here, the engine says {account.lines['no_gpu']!r}"
     return ""
 
 

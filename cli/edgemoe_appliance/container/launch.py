@@ -98,6 +98,10 @@ class BoardFiles:
     power_modes: str | None = None
 
 
+# Where the kernel shows the GPUs that it has a driver for, from the root on.
+RENDER_NODES: Final = "dev/dri/renderD*"
+
+
 @dataclass(frozen=True, kw_only=True)
 class RenderNode:
     """A device node of a GPU on the engine's machine, and the number of the group it is for."""

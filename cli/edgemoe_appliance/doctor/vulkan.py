@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from edgemoe_appliance.container.launch import RENDER_NODES
 from edgemoe_appliance.doctor.jetson import run_tool
 from edgemoe_appliance.engine.toolchain import (
     find_cxx_compiler,
@@ -22,7 +23,6 @@ from edgemoe_appliance.engine.tools import install_hint
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.findings import Finding, Level
 
-RENDER_NODES: Final = "dev/dri/renderD*"
 _DRIVERS: Final = "mesa-vulkan-drivers (or the maker's own driver)"
 _SOFTWARE_TYPE: Final = "CPU"
 
@@ -58,21 +58,22 @@ def check_vulkan(root: Path, *, in_container: bool = False) -> Iterator[Finding]
 
     In a container the drivers are the image's; only the render node is this machine's.
     """
-    yield _check_render_node(root)
+    yield _check_render_node(root, in_container=in_container)
     if in_container:
         return
     yield _check_devices(run_tool("vulkaninfo", "--summary"))
     yield _check_compiler()
 
 
-def _check_render_node(root: Path) -> Finding:
+def _check_render_node(root: Path, *, in_container: bool) -> Finding:
     nodes = sorted(root.glob(RENDER_NODES))
     if not nodes:
         return Finding(
             check="render node",
-            level=Level.WARN,
+            level=Level.FAIL if in_container else Level.WARN,
             seen=f"no /{RENDER_NODES}",
-            hint="no GPU has a driver in this kernel; only a software device can answer",
+            hint="no GPU has a driver in this kernel; only a software device can answer, and that "
+            "only with --runtime native",
         )
     shut = [node.name for node in nodes if not os.access(node, os.R_OK | os.W_OK)]
     if shut:

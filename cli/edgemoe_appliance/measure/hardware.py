@@ -13,6 +13,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.measure.clocks import read_clocks
@@ -46,6 +47,7 @@ _TOOL_S = 10
 _MAC_POWER_MODE = re.compile(r"^\s*(low)?powermode\s+(\d)\s*$", re.MULTILINE)
 _MAC_MODES = {0: "automatic", 1: "low"}
 _SWAP_COLUMNS = 5
+NO_DEVICE: Final = "the engine finds no device"
 
 
 def read_hardware(
@@ -225,7 +227,7 @@ def _read_accelerators(
         absences.missing("accelerators", str(error))
         return ()
     if not found:
-        absences.missing("accelerators", "the engine finds no device")
+        absences.missing("accelerators", NO_DEVICE)
     return found
 
 

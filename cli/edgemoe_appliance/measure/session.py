@@ -16,7 +16,7 @@ from edgemoe_appliance.engine.devices import read_accelerators
 from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.measure.assessment import BaseStore
 from edgemoe_appliance.measure.facts import power_facts, read_cgroup_facts, read_heat_facts
-from edgemoe_appliance.measure.hardware import read_hardware
+from edgemoe_appliance.measure.hardware import NO_DEVICE, read_hardware
 from edgemoe_appliance.measure.host import read_host_facts
 from edgemoe_appliance.measure.instruments import open_instruments
 from edgemoe_appliance.measure.interruption import Interruption
@@ -67,8 +67,9 @@ def measure_session(
 
     `roots` stands for `/` where sensors are looked up, `folders` are those that records name and
     do not tell. Raises DigestError where an engine or model is not the planned one (before any
-    run), HostError or RecordError where the journal cannot be used, and InterruptedByUserError
-    when stopped; the journal is closed in every case.
+    run), HostError or RecordError where the journal cannot be used, HostError where the engine
+    finds no device that is to compute, and InterruptedByUserError when stopped; the journal is
+    closed in every case.
     """
     with (
         scratch_folder("edgemoe-measure-") as scratch,
@@ -79,7 +80,9 @@ def measure_session(
             with _open_context(
                 plan, journal, scratch, environment, interruption=interruption, roots=roots
             ) as context:
-                journal.append(_period(context, environment, roots or SystemRoots()))
+                period = _period(context, environment, roots or SystemRoots())
+                require_device(plan, period)
+                journal.append(period)
                 _make_runs(context, journal, interruption)
         ends = [journal.progress.ends[run.id] for run in all_runs(plan, journal.progress)]
     return PeriodOutcome(done=len(ends), not_ok=sum(end.status is not Status.OK for end in ends))
@@ -196,6 +199,21 @@ def _period(
             roots, instruments.heat.read().temps_c, _accelerator_lister(context)
         ),
     )
+
+
+def require_device(plan: Plan, period: PeriodRecord) -> None:
+    """Refuse a target whose layers are to lie on a device where the engine sees none.
+
+    Each run would be made by the processor, and be invalid. An engine that does not answer is left
+    to its runs, which say what they did.
+    """
+    absent = period.hardware.absent if period.hardware is not None else {}
+    if plan.target.n_gpu_layers and absent.get("accelerators") == NO_DEVICE:
+        raise HostError(
+            f"no device for target {plan.target_id}: the engine finds none on this machine",
+            where=next(iter(plan.engines)),
+            hint=f"doctor --target {plan.target_id} says what is missing",
+        )
 
 
 def _accelerator_lister(context: RunContext) -> Callable[[], tuple[Accelerator, ...]] | None:
