@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from edgemoe_appliance.engine.build import BuildProgress, build_engine
 from edgemoe_appliance.engine.probe_build import build_probe
 from edgemoe_appliance.engine.source import PreparedSource
+from edgemoe_appliance.engine.toolchain import find_cxx_compiler
 from edgemoe_appliance.engine.tree import tree_digest
 from edgemoe_appliance.errors import ApplianceError, DigestError
 from edgemoe_appliance.schema.base import canonical_json
@@ -36,7 +37,8 @@ def main(sources: Path, out: Path) -> None:
     for source in _sources(sources):
         build = build_engine(source, _SCRATCH, cmake=flags, on_progress=_show)
         folder = Path(build.binary).parent.parent
-        probe = build_probe(source.folder, folder / "bin", _SCRATCH / "probes", "c++")
+        compiler = str(find_cxx_compiler())
+        probe = build_probe(source.folder, folder / "bin", _SCRATCH / "probes", compiler)
         target = out / source.pin
         shutil.copytree(folder / "bin", target / "bin")
         _copy_record(folder / "build.json", target)

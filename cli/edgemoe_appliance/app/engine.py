@@ -18,7 +18,7 @@ from edgemoe_appliance.app.options import (
     RuntimeImageOption,
     RuntimeOption,
 )
-from edgemoe_appliance.schema.choices import RuntimeKind
+from edgemoe_appliance.schema.choices import ImageArchitecture, RuntimeKind
 
 
 def register(app: typer.Typer) -> None:
@@ -36,6 +36,13 @@ def build(
     base_image: BaseOption = None,
     runtime_image: RuntimeImageOption = None,
     build_network: BuildNetworkOption = None,
+    arch: Annotated[
+        ImageArchitecture | None,
+        typer.Option(
+            help="Processor that the image is for; another one's is emulated while building.  "
+            "(default: the target's, else the engine's)"
+        ),
+    ] = None,
     locked: LockedOption = False,
     anew: Annotated[
         bool, typer.Option("--anew", help="Build the image again, without the builder's cache.")
@@ -63,6 +70,7 @@ def build(
         pull=pull,
         push=push,
         network=build_network,
+        architecture=arch,
     )
     with open_runtime(
         runtime, default_folders(), options, docker_host, portable=portable

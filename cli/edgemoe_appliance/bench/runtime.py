@@ -35,7 +35,7 @@ from edgemoe_appliance.engine.toolchain import portable_flags
 from edgemoe_appliance.engine.tools import require_tool
 from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.models.ggml_types import GgmlType, read_type_table
-from edgemoe_appliance.schema.choices import RuntimeKind
+from edgemoe_appliance.schema.choices import ImageArchitecture, RuntimeKind
 from edgemoe_appliance.schema.configs import (
     Backend,
     Configs,
@@ -54,7 +54,8 @@ class ImageOptions:
     """How an image may be had: on other bases, only as locked, built anew, or pulled.
 
     It is pulled from where its lock says that it was published; `push` is where to publish it,
-    `network` what the steps of a build use in place of the engine's bridge.
+    `network` what the steps of a build use in place of the engine's bridge, `architecture` that of
+    the machine it is for.
     """
 
     base: str | None = None
@@ -64,6 +65,17 @@ class ImageOptions:
     pull: bool = False
     push: str | None = None
     network: str | None = None
+    architecture: ImageArchitecture | None = None
+
+    def architecture_for(self, profile: ContainerProfile) -> str | None:
+        """Return the architecture of an image: as asked for, as its base has it, or the target's.
+
+        None leaves it to the base that the user names, or to the engine.
+        """
+        if self.architecture is None and self.runtime is not None:
+            return None
+        chosen = self.architecture or profile.architecture
+        return chosen.value if chosen else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,6 +268,7 @@ class ContainerRuntime:
             anew=self._options.anew,
             pull=self._options.pull,
             network=self._options.network,
+            architecture=self._options.architecture_for(profile),
         )
         images = self._folders.images
         log = self._folders.cache / "images" / f"{target_id}.log"
@@ -284,8 +297,13 @@ def open_runtime(
     """Give a runtime for as long as the context is open.
 
     Raises HostError where no Docker engine answers, ConfigError for a container of a `portable`
-    engine: all of theirs are.
+    engine: all of theirs are, and for another architecture without a container.
     """
+    if kind is RuntimeKind.NATIVE and options.architecture is not None:
+        raise ConfigError(
+            "--arch is of an image: bare engines are built on the machine that runs them",
+            hint="add --runtime container",
+        )
     if kind is RuntimeKind.NATIVE:
         yield NativeRuntime(folders, portable=portable)
         return

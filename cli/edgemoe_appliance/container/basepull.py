@@ -1,26 +1,37 @@
-"""The base images of a build on an engine: chosen, pinned, and pulled where they are not there."""
+"""The base images of a build on an engine: chosen, pinned, and pulled where they are not there.
+
+Those for another processor than the engine's machine has are run by an emulator while building.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from edgemoe_appliance.container.bases import choose_base, pin_bases, read_bases
 from edgemoe_appliance.container.client import DockerEngine
-from edgemoe_appliance.container.identity import read_identity
+from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 from edgemoe_appliance.container.registry import pull_image, split_tag
 from edgemoe_appliance.errors import ConfigError, HostError
-from edgemoe_appliance.schema.imagelock import ImageLock, LockedBase, LockedBases
+from edgemoe_appliance.schema.imagelock import ImageLock, LockedBase, LockedBases, PinnedBy
 from edgemoe_appliance.schema.streams import Say
+
+_NO_WORK: Final = "/bin/true"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaseChoice:
-    """What a user says of base images: others in the place of the pinned ones, or locked ones."""
+    """What a user says of base images: others in the place of the pinned ones, or locked ones.
+
+    `architecture` is that of the image where it was asked for, as GOARCH; a build stage of the
+    user's may have another, whose compilers are then cross compilers.
+    """
 
     build: str | None = None
     run: str | None = None
     locked: bool = False
+    architecture: str | None = None
 
 
 def resolve_bases(
@@ -55,36 +66,55 @@ def resolve_bases(
             locked=choice.locked,
         ),
     )
-    pinned = pin_bases(chosen, lambda tag: pull_base(engine, tag, say), say)
+    architecture = choice.architecture
+    pinned = pin_bases(chosen, lambda tag: pull_base(engine, tag, say, architecture), say)
+    if lock is not None and lock.image.architecture != (architecture or lock.image.architecture):
+        known = None  # one digest names images for several processors, whose contents differ
+
+    def with_content(base: LockedBase, before: LockedBase | None) -> LockedBase:
+        if before is not None and base.digest is not None and base.digest == before.digest:
+            content = before.config_sha256
+        else:
+            content = require_base(engine, base, say, architecture).config_sha256
+        return base.model_copy(update={"config_sha256": content})
+
     return LockedBases(
-        build=_with_content(engine, pinned.build, known.build if known else None, say),
-        run=_with_content(engine, pinned.run, known.run if known else None, say),
+        build=with_content(pinned.build, known.build if known else None),
+        run=with_content(pinned.run, known.run if known else None),
     )
 
 
-def _with_content(
-    engine: DockerEngine, base: LockedBase, known: LockedBase | None, say: Say
-) -> LockedBase:
-    if known is not None and base.digest is not None and base.digest == known.digest:
-        content = known.config_sha256
-    else:
-        content = require_base(engine, base, say)
-    return base.model_copy(update={"config_sha256": content})
+def require_base(
+    engine: DockerEngine, base: LockedBase, say: Say, architecture: str | None = None
+) -> ImageIdentity:
+    """Return a base as the engine has it, after pulling it where it is not there.
 
-
-def require_base(engine: DockerEngine, base: LockedBase, say: Say) -> str:
-    """Return the digest of a base's config, after pulling it where it is not there."""
-    if read_identity(engine, base.reference) is None:
-        pull_image(engine, base.reference, say)
-    identity = read_identity(engine, base.reference)
-    if identity is None:
+    One that the user names is taken as it is; any other is of the `architecture` that is asked for.
+    Raises HostError where no registry gives it.
+    """
+    found = read_identity(engine, base.reference)
+    if found is None or not _suits(found, base, architecture):
+        pull_image(engine, base.reference, say, architecture)
+        found = read_identity(engine, base.reference)
+    if found is None:
         raise HostError(f"{base.reference} is not there after its pull", where=engine.host)
-    return identity.config_sha256
+    if not _suits(found, base, architecture):
+        raise HostError(
+            f"{base.reference} is for {found.architecture}, not for {architecture}",
+            where=engine.host,
+            hint="name others with --base-image and --runtime-image",
+        )
+    return found
 
 
-def pull_base(engine: DockerEngine, tag: str, say: Say) -> str:
+def _suits(found: ImageIdentity, base: LockedBase, architecture: str | None) -> bool:
+    is_given = base.pinned_by is PinnedBy.OVERRIDE
+    return is_given or architecture is None or found.architecture == architecture
+
+
+def pull_base(engine: DockerEngine, tag: str, say: Say, architecture: str | None = None) -> str:
     """Pull an image by its tag and return the digest that the registry gave it."""
-    pull_image(engine, tag, say)
+    pull_image(engine, tag, say, architecture)
     identity = read_identity(engine, tag)
     repository, _ = split_tag(tag)
     for known in identity.repo_digests if identity else ():
@@ -92,3 +122,30 @@ def pull_base(engine: DockerEngine, tag: str, say: Say) -> str:
         if name == repository:
             return digest
     raise HostError(f"the registry gave no digest for {tag}", where=engine.host)
+
+
+def require_emulation(engine: DockerEngine, base: ImageIdentity) -> None:
+    """Raise HostError where the engine's machine cannot run the programs of a base image.
+
+    Tried, not asked: only the kernel of the engine's machine knows which emulators it has.
+    """
+    import docker.errors  # noqa: PLC0415
+
+    if base.architecture == engine.facts.image_architecture:
+        return
+    try:
+        with engine.errors(f"run a program of {base.reference}"):
+            engine.client.containers.run(
+                base.image_id, entrypoint=[_NO_WORK], network_disabled=True, remove=True
+            )
+            return
+    except HostError as error:
+        if not isinstance(error.__cause__, (docker.errors.ContainerError, docker.errors.APIError)):
+            raise
+        raise HostError(
+            f"{base.reference} is for {base.architecture}, and programs for it do not run on this "
+            f"{engine.facts.architecture} machine",
+            where=engine.host,
+            hint="register an emulator with the kernel (Debian, Ubuntu: apt-get install "
+            "qemu-user-static binfmt-support), or build on the board",
+        ) from error

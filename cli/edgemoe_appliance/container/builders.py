@@ -53,6 +53,12 @@ class BuildJob:
     labels: Mapping[str, str]
     anew: bool = False  # no step is taken from the builder's cache
     network: str | None = None  # of the steps; None: the engine's bridge
+    architecture: str | None = None  # as GOARCH; None: as the bases have it
+
+    @property
+    def platform(self) -> str | None:
+        """Return the platform of the image as builders name it, where it has to be named."""
+        return f"linux/{self.architecture}" if self.architecture else None
 
 
 def run_builder(
@@ -89,6 +95,7 @@ def _build_classic(engine: DockerEngine, job: BuildJob, on_output: Say) -> None:
             labels=dict(job.labels),
             nocache=job.anew,
             network_mode=job.network,
+            platform=job.platform,
             rm=True,
             forcerm=True,
             decode=True,
@@ -105,6 +112,7 @@ def _build_with_buildkit(engine: DockerEngine, client: str, job: BuildJob, on_ou
     command = [client, "build", "--progress=plain", "--tag", job.tag]
     command += ["--no-cache"] if job.anew else []
     command += ["--network", job.network] if job.network else []
+    command += ["--platform", job.platform] if job.platform else []
     for name, value in job.arguments.items():
         command += ["--build-arg", f"{name}={value}"]
     for name, value in job.labels.items():

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 # Creating a container from a large image can take most of a minute on a board's SD card.
 _TIMEOUT_S: Final = 120
+# The kernel's names of processors, which /info answers, to those of images.
+_IMAGE_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class ImageStore(str, Enum):
@@ -51,6 +53,11 @@ class DockerFacts:
     cores: int
     memory_bytes: int
     warnings: tuple[str, ...]
+
+    @property
+    def image_architecture(self) -> str:
+        """Return the processor of the engine's machine as images name it (Go's GOARCH)."""
+        return _IMAGE_ARCHITECTURES.get(self.architecture, self.architecture)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edgemoe_appliance.container.basepull import BaseChoice, require_base, resolve_bases
+from edgemoe_appliance.container.basepull import (
+    BaseChoice,
+    require_base,
+    require_emulation,
+    resolve_bases,
+)
 from edgemoe_appliance.container.bases import write_lock
 from edgemoe_appliance.container.builders import Builder, BuildJob, run_builder
 from edgemoe_appliance.container.client import DockerEngine
@@ -57,7 +62,8 @@ _COMPILER_BYTES: Final = 2 * GIB
 class BuildOrder:
     """What is to be built: the files, the flags for cmake, the labels and how it may be made.
 
-    `base` and `runtime` stand in for the base images of bases.yaml where they are given.
+    `base` and `runtime` stand in for the base images of bases.yaml where they are given;
+    `architecture` is that of the image, as GOARCH, where bases or engine do not decide it.
     """
 
     target_id: str
@@ -66,6 +72,7 @@ class BuildOrder:
     labels: Mapping[str, str]
     base: str | None = None
     runtime: str | None = None
+    architecture: str | None = None
     locked: bool = False
     pull: bool = False  # the locked image, from where it was published
     anew: bool = False  # though it is built already, and without the builder's cache
@@ -104,7 +111,9 @@ def build_image(
     target, path = order.target_id, lock_path(images, order.target_id)
     known = read_lock(images, target)
     is_held = order.locked or order.pull
-    choice = BaseChoice(build=order.base, run=order.runtime, locked=is_held)
+    choice = BaseChoice(
+        build=order.base, run=order.runtime, locked=is_held, architecture=order.architecture
+    )
     bases = resolve_bases(engine, target, choice, known, images, say=say)
     entries = list_entries(order.inputs)
     inputs = collect_inputs(order, bases, entries)
@@ -177,8 +186,12 @@ def _make(
     ):
         say(f"{tag} is built from this recipe already")
         return None
-    for base in (inputs.bases.build, inputs.bases.run):
-        require_base(engine, base, say)
+    given = (inputs.bases.build, inputs.bases.run)
+    bases = [require_base(engine, base, say, order.architecture) for base in given]
+    _check_architecture(order, bases[-1])
+    for base in bases:
+        require_emulation(engine, base)
+    is_cross = len({base.architecture for base in bases}) > 1
     job = BuildJob(
         entries=entries,
         tag=tag,
@@ -186,10 +199,29 @@ def _make(
         labels={**order.labels, RECIPE_LABEL: inputs.recipe_sha256},
         anew=order.anew,
         network=order.network,
+        architecture=None if is_cross else _foreign(engine, bases[-1]),
     )
-    builder = run_builder(engine, order.builder, job, say, on_output)
+    # BuildKit would look in a registry for a stage of another architecture than the image's.
+    chosen = Builder.CLASSIC if is_cross else order.builder
+    builder = run_builder(engine, chosen, job, say, on_output)
     settle_image(engine, tag)
     return builder
+
+
+def _check_architecture(order: BuildOrder, runtime: ImageIdentity) -> None:
+    """Raise ConfigError where the base that the image will stand on is for another processor."""
+    if order.architecture is not None and runtime.architecture != order.architecture:
+        raise ConfigError(
+            f"{runtime.reference} is for {runtime.architecture}, the image is to be for "
+            f"{order.architecture}",
+            hint="name a --runtime-image for it, or leave out --arch",
+        )
+
+
+def _foreign(engine: DockerEngine, base: ImageIdentity) -> str | None:
+    """Return the architecture of a base where the engine's machine has another."""
+    own = engine.facts.image_architecture
+    return base.architecture if base.architecture != own else None
 
 
 def _require_image(engine: DockerEngine, tag: str) -> ImageIdentity:

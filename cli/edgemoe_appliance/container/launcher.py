@@ -60,14 +60,17 @@ class ContainerLauncher:
     exchange: Exchange | None = None  # None: bind mounts where the engine shares our files
     board: BoardFiles | None = None
     render_nodes: tuple[RenderNode, ...] = ()
+    may_emulate: bool = False  # to try an image out; no figure of an emulated processor means much
 
     def launch(self, plan: Plan, folder: Path) -> ContainerMeasuring:
         """Start measuring a plan, or go on following the container that measures it.
 
         What lies in the session folder decides nothing: a container may have put it there.
 
-        Raises HostError where the engine cannot, or lacks something that is to be mounted.
+        Raises HostError where the engine cannot, or lacks something that is to be mounted, or has
+        another processor than the image is for.
         """
+        self._require_own_processor()
         spec = self._specify(plan, folder)
         files = self._file_exchange(plan, folder, spec)
         running = self._take_over(spec, folder, files)
@@ -79,6 +82,16 @@ class ContainerLauncher:
         for warning in created.warnings:
             self.say(f"{self.engine.host}: {warning}")
         return ContainerMeasuring(self.engine, created.container_id, folder, files)
+
+    def _require_own_processor(self) -> None:
+        own, built = self.engine.facts.image_architecture, self.image.architecture
+        if own != built and not self.may_emulate:
+            raise HostError(
+                f"the image is for {built}, and this machine would only emulate it "
+                f"({self.engine.facts.architecture}): nothing measured so would mean anything",
+                where=self.engine.host,
+                hint="run it on the board: build --push, there build --pull with the same lock",
+            )
 
     def _specify(self, plan: Plan, folder: Path) -> LaunchSpec:
         shared = Exchange.BIND if self.engine.shares_files else Exchange.VOLUME

@@ -89,13 +89,24 @@ def pull_locked(engine: DockerEngine, lock: ImageLock, tag: str, say: Say) -> Im
     raise HostError("; ".join(failures), where=engine.host, hint="build it instead")
 
 
-def pull_image(engine: DockerEngine, reference: str, say: Say) -> None:
-    """Pull an image by NAME:TAG, NAME@DIGEST or both. Raises HostError where it is not given."""
+def pull_image(
+    engine: DockerEngine, reference: str, say: Say, architecture: str | None = None
+) -> None:
+    """Pull an image by NAME:TAG, NAME@DIGEST or both. Raises HostError where it is not given.
+
+    `architecture` is that of the image, as GOARCH, where it is not the engine's machine's.
+    """
     name, _, digest = reference.partition("@")
     repository, tag = split_tag(name)
     say(f"pulling {reference}")
     with engine.errors(f"pull {reference}"):
-        stream = engine.api.pull(repository, tag=digest or tag, stream=True, decode=True)
+        stream = engine.api.pull(
+            repository,
+            tag=digest or tag,
+            stream=True,
+            decode=True,
+            platform=f"linux/{architecture}" if architecture else None,
+        )
         for answer in stream:
             if "error" in answer:
                 raise HostError(

@@ -15,6 +15,13 @@ class RuntimeKind(str, Enum):
     CONTAINER = "container"
 
 
+class ImageArchitecture(str, Enum):
+    """The processor that an image is for, as images name it (Go's GOARCH)."""
+
+    AMD64 = "amd64"
+    ARM64 = "arm64"
+
+
 class TwinScale(str, Enum):
     """How large a twin is beside its model."""
 

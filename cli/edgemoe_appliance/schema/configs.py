@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.base import Frozen
-from edgemoe_appliance.schema.choices import Order
+from edgemoe_appliance.schema.choices import ImageArchitecture, Order
 from edgemoe_appliance.schema.resources import work_root
 from edgemoe_appliance.schema.yamlfile import YamlDocument, read_yaml, validate
 
@@ -142,10 +142,12 @@ class ThermalRule(Frozen):
 class ContainerProfile(Frozen):
     """How the measurement container of a target is built and limited.
 
-    `cmake` holds what differs in the image from the target's own flags.
+    `cmake` holds what differs in the image from the target's own flags, `architecture` what the
+    image is for where that is not the engine's machine: a board's image may be built elsewhere.
     """
 
     dockerfile: str
+    architecture: ImageArchitecture | None = None
     runtime: Literal["runc", "nvidia"]
     cmake: dict[CmakeName, str] = Field(default_factory=dict)
     memory_limit_bytes: int | None = Field(default=None, gt=0)
