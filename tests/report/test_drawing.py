@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edgemoe_appliance.report.drawing import (
     FILE_KINDS,
-    Drawing,
+    Chart,
     FileKind,
     FrontierChart,
     FrontierPoint,
@@ -22,10 +22,19 @@ from edgemoe_appliance.report.drawing import (
     LineChart,
     Mark,
     MarkRow,
+    RoofChart,
+    RoofPoint,
     RowChart,
     draw,
+    file_of,
     spread_apart,
     themed,
+)
+from edgemoe_appliance.report.drawing.scales import (
+    LinearScale,
+    LogFromZeroScale,
+    LogScale,
+    Scale,
 )
 from edgemoe_appliance.report.palette import SHADES, model_colour
 
@@ -87,21 +96,42 @@ def frontier_chart(label: str = "OLMoE") -> FrontierChart:
     )
 
 
-@pytest.mark.parametrize("chart", [row_chart(), line_chart(), frontier_chart()])
-def test_equal_data_give_equal_bytes(chart: RowChart | LineChart | FrontierChart) -> None:
+def roof_chart(label: str = "OLMoE") -> RoofChart:
+    points = (
+        RoofPoint(label=label, model="olmoe-1b-7b", rate_tok_s=20, active_gb=0.7, total_gb=4.2),
+        RoofPoint(label="Llama", model="llama-3.2-1b", rate_tok_s=30, active_gb=0.8),
+    )
+    return RoofChart(
+        title="A title",
+        subtitle="a subtitle",
+        bandwidth_gb_s=68.3,
+        points=points,
+        legend="a legend",
+    )
+
+
+CHARTS = (row_chart(), line_chart(), frontier_chart(), roof_chart())
+
+
+def file_in(chart: Chart, kind: FileKind) -> bytes:
+    return file_of(draw(chart, MODELS), kind)
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_equal_data_give_equal_bytes(chart: Chart) -> None:
     kinds: tuple[FileKind, ...] = ("svg", "png", "pdf")
-    first = [draw(chart, MODELS, "one", kind) for kind in kinds]
+    first = [file_in(chart, kind) for kind in kinds]
     mpl.rcParams["font.size"] = 30  # a user's own settings
     try:
-        assert [draw(chart, MODELS, "one", kind) for kind in kinds] == first
+        assert [file_in(chart, kind) for kind in kinds] == first
         assert mpl.rcParams["font.size"] == 30
     finally:
         mpl.rcdefaults()
 
 
-@pytest.mark.parametrize("chart", [row_chart(), line_chart(), frontier_chart()])
-def test_an_svg_is_alone_scalable_and_undated(chart: RowChart | LineChart | FrontierChart) -> None:
-    svg = draw(chart, MODELS, "one", "svg")
+@pytest.mark.parametrize("chart", CHARTS)
+def test_an_svg_is_alone_scalable_and_undated(chart: Chart) -> None:
+    svg = file_in(chart, "svg")
     root = ET.fromstring(svg)
     assert root.tag.endswith("svg")
     assert root.get("viewBox")
@@ -113,14 +143,14 @@ def test_an_svg_is_alone_scalable_and_undated(chart: RowChart | LineChart | Fron
 
 
 def test_text_stays_text() -> None:
-    root = ET.fromstring(draw(row_chart(), MODELS, "one", "svg"))
+    root = ET.fromstring(file_in(row_chart(), "svg"))
     texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {"OLMoE", "3.0", "here", "board", "A title", "a legend", "tok/s"} <= texts
 
 
 def test_a_file_that_another_one_beats_is_hollow() -> None:
     def filled(chart: FrontierChart) -> int:
-        svg = draw(chart, MODELS, "one", "svg").decode()
+        svg = file_in(chart, "svg").decode()
         colours = [model_colour(model, MODELS) for model in MODELS]
         return sum(len(re.findall(f"fill: {colour}", svg)) for colour in colours)
 
@@ -138,43 +168,40 @@ def test_a_frontier_is_drawn_whatever_is_lost(losses: tuple[float, float]) -> No
         replace(point, gain=(5.0, 5.0, 5.0), loss=(loss, loss, loss))
         for point, loss in zip(chart.points, losses, strict=True)
     )
-    root = ET.fromstring(draw(replace(chart, points=points), MODELS, "one", "svg"))
+    root = ET.fromstring(file_in(replace(chart, points=points), "svg"))
     texts = {element.text for element in root.iter("{http://www.w3.org/2000/svg}text")}
     assert {"OLMoE", "Llama", "a subtitle", "a legend", "tok/s"} <= texts
 
 
-def test_ids_are_referred_to_and_differ_between_panels() -> None:
-    ids = [
-        set(re.findall(r' id="([^"]+)"', draw(row_chart(), MODELS, salt, "svg").decode()))
-        for salt in ("one", "two")
-    ]
-    assert ids[0]
-    assert not ids[0] & ids[1]
+@pytest.mark.parametrize("chart", CHARTS)
+def test_panels_of_one_page_share_no_id(chart: Chart) -> None:
+    assert not re.search(r' id="', file_in(chart, "svg").decode())
 
 
 @pytest.mark.parametrize(
-    "chart", [row_chart(HOSTILE), line_chart(HOSTILE), frontier_chart(HOSTILE)]
+    "chart",
+    [row_chart(HOSTILE), line_chart(HOSTILE), frontier_chart(HOSTILE), roof_chart(HOSTILE)],
 )
-def test_a_hostile_name_is_drawn_as_it_is(chart: RowChart | LineChart | FrontierChart) -> None:
-    root = ET.fromstring(draw(chart, MODELS, "one", "svg"))
+def test_a_hostile_name_is_drawn_as_it_is(chart: Chart) -> None:
+    root = ET.fromstring(file_in(chart, "svg"))
     assert not list(root.iter("{http://www.w3.org/2000/svg}script"))
     texts = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert HOSTILE.replace(" ", "") in "".join(texts).replace(" ", "")
-    assert draw(chart, MODELS, "one", "png").startswith(b"\x89PNG")
-    assert draw(chart, MODELS, "one", "pdf").startswith(b"%PDF")
+    assert file_in(chart, "png").startswith(b"\x89PNG")
+    assert file_in(chart, "pdf").startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("kinds", [*itertools.permutations(FILE_KINDS)])
 def test_a_drawing_is_the_same_file_whatever_was_saved_of_it_before(
     kinds: tuple[FileKind, ...],
 ) -> None:
-    drawing = Drawing(row_chart(), MODELS, "one")
+    sheet = draw(row_chart(), MODELS)
     for kind in kinds:
-        assert drawing.as_file(kind) == draw(row_chart(), MODELS, "one", kind)
+        assert file_of(sheet, kind) == file_in(row_chart(), kind)
 
 
 def test_a_themed_svg_has_no_colour_of_its_own() -> None:
-    text = themed(draw(row_chart(), MODELS, "one", "svg"))
+    text = themed(file_in(row_chart(), "svg"))
     assert "var(--ink)" in text
     assert "var(--model-1)" in text
     assert not set(re.findall(r"#[0-9a-f]{6}\b", text)) & {s.light for s in SHADES.values()}
@@ -196,7 +223,7 @@ def test_labels_with_room_stay_where_they_are() -> None:
 
 
 def texts_of(chart: RowChart) -> dict[str, ET.Element]:
-    root = ET.fromstring(draw(chart, MODELS, "one", "svg"))
+    root = ET.fromstring(file_in(chart, "svg"))
     return {str(each.text): each for each in root.iter("{http://www.w3.org/2000/svg}text")}
 
 
@@ -216,7 +243,7 @@ def test_values_stand_in_columns_below_whose_they_are() -> None:
 
 
 def test_no_line_of_the_axis_runs_through_words() -> None:
-    root = ET.fromstring(draw(row_chart(), MODELS, "one", "svg"))
+    root = ET.fromstring(file_in(row_chart(), "svg"))
     names = [float(texts_of(row_chart())[name].get("y", 0)) for name in ("OLMoE", "Llama")]
     uprights = [
         [float(number) for number in re.findall(r"[\d.]+", path.get("d", ""))]
@@ -227,3 +254,40 @@ def test_no_line_of_the_axis_runs_through_words() -> None:
     assert len(drawn) >= 2 * len(names)
     for _, top, _, bottom in drawn:
         assert not any(min(top, bottom) < name < max(top, bottom) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("scale", "ticks"),
+    [
+        (LinearScale(low=0, high=1), (0, 0.2, 0.4, 0.6, 0.8, 1)),
+        (LinearScale(low=0, high=1.03), (0, 0.25, 0.5, 0.75, 1)),
+        (LinearScale(low=-3, high=7.1), (-2.5, 0, 2.5, 5)),
+        (LinearScale(low=78, high=102), (80, 85, 90, 95, 100)),
+        (
+            LinearScale(low=0.0123, high=0.0124),
+            (0.0123, 0.01232, 0.01234, 0.01236, 0.01238, 0.0124),
+        ),
+        (LogScale(low=0.45, high=6.7), (0.5, 1, 2, 5)),
+        (LogScale(low=0.02, high=5e4), (0.1, 1, 10, 100, 1000, 1e4)),
+        (LogFromZeroScale(low=-0.0015, high=9, smallest=0.003), (0, 0.01, 0.1, 1)),
+        (LogFromZeroScale(low=-0.02, high=0.6, smallest=0.04), (0, 0.05, 0.1, 0.2, 0.5)),
+    ],
+)
+def test_ticks_are_few_and_round(scale: Scale, ticks: tuple[float, ...]) -> None:
+    assert tuple(scale.ticks()) == ticks
+
+
+@given(
+    st.sampled_from((LinearScale, LogScale)),
+    st.floats(min_value=1e-9, max_value=1e9),
+    st.floats(min_value=1.001, max_value=1e6),
+)
+def test_ticks_lie_on_the_axis(
+    kind: type[LinearScale | LogScale], low: float, times: float
+) -> None:
+    scale = kind(low=low, high=low * times)
+    places = [scale.at(tick) for tick in scale.ticks()]
+    assert len(places) <= 7
+    assert places == sorted(places)
+    assert all(-1e-6 <= place <= 1 + 1e-6 for place in places)
+    assert (scale.at(low), scale.at(low * times)) == pytest.approx((0, 1))

@@ -18,7 +18,6 @@ from edgemoe_appliance.analysis.tables.frontier import ON_FRONTIER
 from edgemoe_appliance.report.drawing import (
     SIGNS,
     Chart,
-    Drawing,
     FileKind,
     FrontierChart,
     FrontierPoint,
@@ -30,6 +29,9 @@ from edgemoe_appliance.report.drawing import (
     RoofChart,
     RoofPoint,
     RowChart,
+    Sheet,
+    draw,
+    file_of,
 )
 from edgemoe_appliance.report.filters import NO_VALUE, cell_text, printable
 from edgemoe_appliance.report.numbers import format_number
@@ -63,12 +65,12 @@ class Panel:
 
     name: str
     description: str
-    drawing: Drawing
+    sheet: Sheet
     svg: bytes
 
     def as_file(self, kind: FileKind) -> bytes:
         """Return the chart as a file of a kind."""
-        return self.svg if kind == "svg" else self.drawing.as_file(kind)
+        return self.svg if kind == "svg" else file_of(self.sheet, kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -473,9 +475,9 @@ def _numbers(finding: AuditFinding) -> dict[str, float]:
 
 
 def _panel(name: str, chart: Chart, models: Sequence[str]) -> Panel:
-    drawing = Drawing(chart, models, name)
-    svg = drawing.as_file("svg")
-    return Panel(name=name, description=_description(chart), drawing=drawing, svg=svg)
+    sheet = draw(chart, models)
+    svg = file_of(sheet, "svg")
+    return Panel(name=name, description=_description(chart), sheet=sheet, svg=svg)
 
 
 def _description(chart: Chart) -> str:

@@ -1,21 +1,12 @@
-"""Panels drawn with matplotlib: small charts with direct labels, in fixed sizes."""
+"""Panels: small charts with direct labels, in fixed sizes, drawn once and saved in any form."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TypeAlias
 
-import matplotlib as mpl
-
-from edgemoe_appliance.report.drawing.canvas import (
-    FILE_KINDS,
-    SETTINGS,
-    FileKind,
-    file_of,
-    spread_apart,
-    themed,
-)
+from edgemoe_appliance.report.drawing.canvas import MarkShape, Sheet, spread_apart
+from edgemoe_appliance.report.drawing.files import FILE_KINDS, FileKind, file_of, themed
 from edgemoe_appliance.report.drawing.frontier import FrontierChart, FrontierPoint, draw_frontier
 from edgemoe_appliance.report.drawing.lines import Line, LineChart, draw_lines
 from edgemoe_appliance.report.drawing.roofline import RoofChart, RoofPoint, draw_roofline
@@ -23,7 +14,6 @@ from edgemoe_appliance.report.drawing.rows import (
     SIGNS,
     Mark,
     MarkRow,
-    MarkShape,
     RowChart,
     draw_rows,
 )
@@ -32,7 +22,6 @@ __all__ = [
     "FILE_KINDS",
     "SIGNS",
     "Chart",
-    "Drawing",
     "FileKind",
     "FrontierChart",
     "FrontierPoint",
@@ -44,46 +33,21 @@ __all__ = [
     "RoofChart",
     "RoofPoint",
     "RowChart",
+    "Sheet",
     "draw",
+    "file_of",
     "spread_apart",
     "themed",
 ]
 Chart: TypeAlias = RowChart | LineChart | RoofChart | FrontierChart
 
 
-class Drawing:
-    """A chart that is drawn once, and saved in each form that is asked for."""
-
-    def __init__(self, chart: Chart, models: Sequence[str], salt: str) -> None:
-        """Draw a chart; models have their colours by their place among `models`.
-
-        `salt` keeps the ids inside different panels of a page apart.
-        """
-        self._salt = salt
-        with self._own_settings():
-            if isinstance(chart, RowChart):
-                self._figure = draw_rows(chart, models)
-            elif isinstance(chart, LineChart):
-                self._figure = draw_lines(chart, models)
-            elif isinstance(chart, FrontierChart):
-                self._figure = draw_frontier(chart, models)
-            else:
-                self._figure = draw_roofline(chart, models)
-
-    def as_file(self, kind: FileKind) -> bytes:
-        """Return the drawing as a file of a kind."""
-        with self._own_settings():
-            return file_of(self._figure, kind)
-
-    @contextmanager
-    def _own_settings(self) -> Iterator[None]:
-        with mpl.rc_context():
-            mpl.rcdefaults()
-            mpl.rcParams.update(SETTINGS)
-            mpl.rcParams["svg.hashsalt"] = self._salt
-            yield
-
-
-def draw(chart: Chart, models: Sequence[str], salt: str, kind: FileKind) -> bytes:
-    """Draw a chart as one file, see `Drawing`."""
-    return Drawing(chart, models, salt).as_file(kind)
+def draw(chart: Chart, models: Sequence[str]) -> Sheet:
+    """Draw a chart; models have their colours by their place among `models`."""
+    if isinstance(chart, RowChart):
+        return draw_rows(chart, models)
+    if isinstance(chart, LineChart):
+        return draw_lines(chart, models)
+    if isinstance(chart, FrontierChart):
+        return draw_frontier(chart, models)
+    return draw_roofline(chart, models)

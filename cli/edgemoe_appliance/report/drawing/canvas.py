@@ -1,70 +1,196 @@
-"""What all panels share: size, type, colours, and files with stable bytes.
+"""What all panels are put together from: strokes, boxes, signs and words on a sheet.
 
-Equal data give equal bytes: no date, no version, no random ids, no settings of the user's. Text
-stays text and is never read as a formula, as names can come from strangers.
+A sheet says where everything stands, in units from its upper left corner; how it becomes a file is
+no business of a chart. Text stays text and is never read as a formula, as names can come from
+strangers.
 """
 
 from __future__ import annotations
 
-import io
-import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
+from edgemoe_appliance.report.drawing.scales import Scale
 from edgemoe_appliance.report.palette import SHADES
 
-FileKind = Literal["svg", "png", "pdf"]
-FILE_KINDS: tuple[FileKind, ...] = ("svg", "png", "pdf")
 # One unit is one CSS pixel at the width that a phone gives a figure.
 WIDTH = 360
 LINE_HEIGHT = 17
 MARGIN = 8
 # What a letter of the type takes on average; names in capitals take more and are wrapped earlier.
 LETTER_WIDTH = 7.4
-_UNITS_PER_INCH = 72
 _TITLE_LETTERS = 40
 _WORD_LETTERS = 52
 _MOST_LINES = 3
 _AXIS_HEIGHT = 40
-_PNG_DPI = 200
+# From the middle of a line of text, and from its top, down to where letters stand, in its size.
+_MIDDLE, _ASCENT = 0.26, 0.76
+_TICK_GAP, _NAME_GAP = 4, 7
 
 INK, MUTED = SHADES["ink"].light, SHADES["muted"].light
 RULE, GROUND = SHADES["rule"].light, SHADES["ground"].light
-SETTINGS: dict[Any, Any] = {
-    "font.family": ["sans-serif"],
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 12.5,
-    "svg.fonttype": "none",
-    # Type 3 keeps text selectable; Type 42 takes seconds per panel to cut the fonts down.
-    "pdf.fonttype": 3,
-    "text.color": INK,
-    "text.parse_math": False,
-    "text.usetex": False,
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": MUTED,
-    "axes.facecolor": "none",
-    "axes.formatter.use_mathtext": False,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "figure.facecolor": GROUND,
-    "savefig.facecolor": "auto",
-    "path.simplify": False,
-}
+
+Point: TypeAlias = tuple[float, float]
+Anchor = Literal["start", "middle", "end"]
+# The first is that of the reader's marks, the others those of a study's devices in their order.
+MarkShape = Literal["circle", "triangle", "square", "diamond", "cross"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stroke:
+    """A line through some points; `dashes` are lengths drawn and left out in turn."""
+
+    points: tuple[Point, ...]
+    colour: str
+    width: float
+    opacity: float = 1.0
+    dashes: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A filled rectangle by its upper left corner; `edge` is the colour of its outline, if any."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    colour: str
+    opacity: float = 1.0
+    edge: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sign:
+    """A small shape around a point; without `fill` what is below it shows through."""
+
+    at: Point
+    shape: MarkShape
+    size: float
+    edge: str
+    edge_width: float
+    fill: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """The words around a panel's axes, each wrapped where it is longer than a line."""
+    """One line of text; `at` is where its letters stand, at its start, middle or end."""
+
+    at: Point
+    text: str
+    size: float = 12.5
+    colour: str = INK
+    anchor: Anchor = "start"
+    is_bold: bool = False
+
+
+Piece: TypeAlias = Stroke | Box | Sign | Words
+
+
+@dataclass(kw_only=True)
+class Sheet:
+    """A figure of the common width: its pieces in the order in which they are drawn."""
+
+    height: float
+    pieces: list[Piece] = field(default_factory=list)
+
+    def write(
+        self, lines: Sequence[str], x: float, middle: float, *, size: float = 12,
+        colour: str = MUTED, anchor: Anchor = "start", is_bold: bool = False,
+    ) -> None:  # fmt: skip
+        """Write lines one below another; `middle` is that of all of them."""
+        first = middle - LINE_HEIGHT * (len(lines) - 1) / 2 + _MIDDLE * size
+        for place, line in enumerate(lines):
+            at = (x, first + LINE_HEIGHT * place)
+            self.pieces.append(
+                Words(at=at, text=line, size=size, colour=colour, anchor=anchor, is_bold=is_bold)
+            )
+
+    def draw(
+        self, *points: Point, colour: str, width: float, opacity: float = 1.0,
+        dashes: tuple[float, ...] = (),
+    ) -> None:  # fmt: skip
+        """Draw a line through some points; one point alone gives none."""
+        if len(points) > 1:
+            self.pieces.append(
+                Stroke(points=points, colour=colour, width=width, opacity=opacity, dashes=dashes)
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanelWords:
+    """The words around a panel's plot, each wrapped where it is longer than a line."""
 
     title: str
     axis: str
     subtitle: str = ""
     legend: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot:
+    """The part of a sheet that values are drawn in, `x` to the right and `y` upwards."""
+
+    sheet: Sheet
+    left: float
+    top: float
+    width: float
+    height: float
+    x: Scale
+    y: Scale
+
+    @property
+    def right(self) -> float:
+        """Return where it ends on the right, in units of the sheet."""
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> float:
+        """Return where it ends below, in units of the sheet."""
+        return self.top + self.height
+
+    def at(self, x: float, y: float) -> Point:
+        """Return the place of a value on the sheet."""
+        return self.across(x), self.up(y)
+
+    def across(self, x: float) -> float:
+        """Return how far from the left of the sheet a value stands."""
+        return self.left + self.width * self.x.at(x)
+
+    def up(self, y: float) -> float:
+        """Return how far from the top of the sheet a value stands."""
+        return self.bottom - self.height * self.y.at(y)
+
+    def name_across(self, values: Sequence[float] | None = None) -> None:
+        """Write the values of the axis below the plot."""
+        for value in self.x.ticks() if values is None else values:
+            self.write_below(self.across(value), format(value, "g"))
+
+    def write_below(self, x: float, text: str) -> None:
+        """Write a name of the axis below a place."""
+        self.sheet.write([text], x, self.bottom + _TICK_GAP + 6, anchor="middle")
+
+    def name_up(self) -> None:
+        """Write the values of the axis on the left, each with a line through the plot."""
+        for value in self.y.ticks():
+            y = self.up(value)
+            self.sheet.draw((self.left, y), (self.right, y), colour=RULE, width=0.8)
+            self.sheet.write([format(value, "g")], self.left - _TICK_GAP, y, anchor="end")
+
+    def name_beside(self, point: Point, name: Sequence[str], height: float, colour: str) -> None:
+        """Write a name right of the plot at a height above its bottom, a line to its point."""
+        y = self.bottom - height
+        ends = point, (self.right + _NAME_GAP - 1, y)
+        self.sheet.draw(*ends, colour=colour, width=0.8)
+        self.sheet.write(name, self.right + _NAME_GAP, y)
+
+    def grid_across(self) -> None:
+        """Draw an upright line at each value of the axis that is named."""
+        for value in self.x.ticks():
+            x = self.across(value)
+            self.sheet.draw((x, self.top), (x, self.bottom), colour=RULE, width=0.8)
 
 
 def wrapped(text: str, letters: int, most: int = _MOST_LINES) -> list[str]:
@@ -74,44 +200,31 @@ def wrapped(text: str, letters: int, most: int = _MOST_LINES) -> list[str]:
     ) or [""]
 
 
-def new_panel(words: Words, plot_height: float, *, left: int, right: int) -> tuple[Figure, Axes]:
-    """Return a figure with its words, and empty axes of `plot_height` units."""
+def new_plot(
+    words: PanelWords, height: float, x: Scale, y: Scale, *, left: int, right: int
+) -> Plot:
+    """Return a sheet with its words, and an empty plot of `height` units on it."""
     title = wrapped(words.title, _TITLE_LETTERS)
     beside = [wrapped(text, _WORD_LETTERS) for text in (words.subtitle, words.legend) if text]
     below = [line for lines in beside for line in lines]
-    above = MARGIN + LINE_HEIGHT * (len(title) + len(below)) + 6
-    height = above + plot_height + _AXIS_HEIGHT
-    figure = Figure(figsize=(WIDTH / _UNITS_PER_INCH, height / _UNITS_PER_INCH))
-    margin = MARGIN / WIDTH
+    top = MARGIN + LINE_HEIGHT * (len(title) + len(below)) + 6
+    sheet = Sheet(height=top + height + _AXIS_HEIGHT)
     for place, line in enumerate((*title, *below)):
         is_title = place < len(title)
-        figure.text(
-            margin,
-            1 - (MARGIN + LINE_HEIGHT * place) / height,
-            line,
-            va="top",
-            fontsize=13.5 if is_title else 12,
-            fontweight="bold" if is_title else "normal",
-            color=INK if is_title else MUTED,
+        size = 13.5 if is_title else 12.0
+        sheet.pieces.append(
+            Words(
+                at=(MARGIN, MARGIN + LINE_HEIGHT * place + _ASCENT * size),
+                text=line,
+                size=size,
+                colour=INK if is_title else MUTED,
+                is_bold=is_title,
+            )
         )
-    figure.text(1 - margin, 7 / height, words.axis, ha="right", fontsize=12, color=MUTED)
-    box = (left / WIDTH, _AXIS_HEIGHT / height, 1 - (left + right) / WIDTH, plot_height / height)
-    axes = figure.add_axes(box)
-    for side in ("top", "right", "left", "bottom"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(length=0, labelsize=12)
-    axes.set_axisbelow(True)
-    return figure, axes
-
-
-def file_of(figure: Figure, kind: FileKind) -> bytes:
-    """Return a figure as a file of a kind."""
-    dated = {"svg": ("Date", "Creator", "Format", "Type"), "png": ("Software",)}
-    names = dated.get(kind, ("CreationDate", "Producer", "Creator"))
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=_PNG_DPI, metadata=dict.fromkeys(names))
-    content = buffer.getvalue()
-    return _clean_svg(content) if kind == "svg" else content
+    sheet.write([words.axis], WIDTH - MARGIN, sheet.height - 10, anchor="end")
+    return Plot(
+        sheet=sheet, left=left, top=top, width=WIDTH - left - right, height=height, x=x, y=y
+    )
 
 
 def spread_apart(heights: Sequence[float], distance: float, room: float) -> list[float]:
@@ -138,57 +251,3 @@ def _stacked(block: Sequence[float], distance: float, room: float) -> list[float
 def _overlap(lower: Sequence[float], upper: Sequence[float], distance: float, room: float) -> bool:
     gap = _stacked(upper, distance, room)[0] - _stacked(lower, distance, room)[-1]
     return gap < distance
-
-
-def _clean_svg(svg: bytes) -> bytes:
-    """Return the svg element alone, scalable, with only the ids that it refers to.
-
-    The style sheet that matplotlib puts in would apply to the whole page.
-    """
-    text = svg.decode()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', text))
-
-    def keep(match: re.Match[str]) -> str:
-        return f' id="{match[1]}"' if match[1] in used else ""
-
-    text = re.sub(r' id="([^"]*)"', keep, text)
-    return text.strip().encode() + b"\n"
-
-
-def themed(svg: bytes) -> str:
-    """Return an svg for the page: colours named, so that they follow its theme, and no ballast."""
-    text = _slim(svg.decode())
-    for role, shade in SHADES.items():
-        text = text.replace(shade.light, f"var(--{role})")
-    return text
-
-
-def _slim(text: str) -> str:
-    """Return an svg that looks the same in half the bytes; words between tags stay as they are."""
-    text = re.sub(r"<[^>]+>", lambda tag: _slim_tag(tag[0]), text)
-    text = re.sub(r">\s+<", "><", text)
-    text = re.sub(r'<path d="[^"]*" style="fill: none"/>|<g/>|<defs></defs>', "", text)
-    return _without_plain_groups(text)
-
-
-def _slim_tag(tag: str) -> str:
-    tag = re.sub(r"\s+", " ", tag)
-    tag = re.sub(r' transform="rotate\(-0 [^"]*"| font-family: [^;]*;', "", tag)
-    return re.sub(r"(\d\.\d\d)\d+", r"\1", tag)
-
-
-def _without_plain_groups(text: str) -> str:
-    """Return markup without the groups that have no attribute, their content kept."""
-    kept: list[bool] = []
-    parts = []
-    for part in re.split(r"(<g(?: [^>]*)?>|</g>)", text):
-        if part.startswith("<g"):
-            kept.append(part != "<g>")
-        if part != "<g>" and (part != "</g>" or kept.pop()):
-            parts.append(part)
-    return "".join(parts)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
-
 from edgemoe_appliance.report.drawing.canvas import (
     GROUND,
     LINE_HEIGHT,
-    MUTED,
     RULE,
-    Words,
-    new_panel,
+    PanelWords,
+    Plot,
+    Sheet,
+    Sign,
+    new_plot,
     spread_apart,
     wrapped,
 )
+from edgemoe_appliance.report.drawing.scales import LinearScale, LogFromZeroScale
 from edgemoe_appliance.report.palette import model_colour
 
 _HEIGHT = 300
@@ -47,38 +47,48 @@ class FrontierChart:
     legend: str = ""
 
 
-def draw_frontier(chart: FrontierChart, models: Sequence[str]) -> Figure:
+def draw_frontier(chart: FrontierChart, models: Sequence[str]) -> Sheet:
     """Draw a frontier; models have their colours by their place among `models`."""
-    words = Words(title=chart.title, axis=chart.axis, subtitle=chart.subtitle, legend=chart.legend)
-    figure, axes = new_panel(words, _HEIGHT, left=48, right=_NAMES_WIDTH)
+    words = PanelWords(
+        title=chart.title, axis=chart.axis, subtitle=chart.subtitle, legend=chart.legend
+    )
     losses = [point.loss[0] for point in chart.points]
     # The 16-bit file loses nothing, which has no logarithm: up to the least loss it is linear.
     smallest = min((loss for loss in losses if loss > 0), default=1.0)
-    axes.set_yscale("symlog", linthresh=smallest)
-    axes.set_ylim(-smallest / 2, 1.6 * max(*losses, smallest))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format(value, "g")))
+    up = LogFromZeroScale(low=-smallest / 2, high=1.6 * max(*losses, smallest), smallest=smallest)
     ends = [end for point in chart.points for end in point.gain]
     margin = 0.1 * (max(ends) - min(ends)) or 0.1 * max(ends)
-    axes.set_xlim(min(ends) - margin, max(ends) + margin)
-    axes.grid(color=RULE, linewidth=0.8)
+    across = LinearScale(low=min(ends) - margin, high=max(ends) + margin)
+    plot = new_plot(words, _HEIGHT, across, up, left=48, right=_NAMES_WIDTH)
+    plot.grid_across()
+    plot.name_up()
+    plot.name_across()
     for point in chart.points:
-        colour = model_colour(point.model, models)
-        (gain, low, high), (loss, least, most) = point.gain, point.loss
-        axes.plot([low, high], [loss, loss], color=colour, linewidth=1.2)
-        axes.plot([gain, gain], [least, most], color=colour, linewidth=1.2)
-        axes.plot([gain], [loss], marker="o", markersize=9, markeredgecolor=colour,
-                  markerfacecolor=GROUND if point.is_beaten else colour, markeredgewidth=2,
-                  color=colour)  # fmt: skip
+        _draw_point(plot, point, model_colour(point.model, models))
+    _name_points(plot, chart)
+    return plot.sheet
+
+
+def _draw_point(plot: Plot, point: FrontierPoint, colour: str) -> None:
+    (gain, low, high), (loss, least, most) = point.gain, point.loss
+    plot.sheet.draw(plot.at(low, loss), plot.at(high, loss), colour=colour, width=1.2)
+    # What is uncertain may reach beyond the axis, which is that of the values.
+    lower, upper = (min(max(plot.up(end), plot.top), plot.bottom) for end in (least, most))
+    x = plot.across(gain)
+    plot.sheet.draw((x, lower), (x, upper), colour=colour, width=1.2)
+    fill = GROUND if point.is_beaten else colour
+    plot.sheet.pieces.append(
+        Sign(at=plot.at(gain, loss), shape="circle", size=9, edge=colour, edge_width=2, fill=fill)
+    )
+
+
+def _name_points(plot: Plot, chart: FrontierChart) -> None:
+    """Write each model's name beside the plot, none over another."""
     ordered = sorted(chart.points, key=lambda point: point.loss[0])
-    to_units = axes.transData + axes.transAxes.inverted()
-    places = [to_units.transform((point.gain[0], point.loss[0])) for point in ordered]
     names = [wrapped(point.label, _NAME_LETTERS) for point in ordered]
     tall = LINE_HEIGHT * max(map(len, names), default=1)
-    spread = spread_apart([float(place[1]) * _HEIGHT for place in places], tall, _HEIGHT)
-    for name, place, height in zip(names, places, spread, strict=True):
-        axes.plot([float(place[0]), 1.03], [float(place[1]), height / _HEIGHT],
-                  transform=axes.transAxes, color=RULE,
-                  linewidth=0.8, clip_on=False, zorder=1)  # fmt: skip
-        axes.text(1.04, height / _HEIGHT, "\n".join(name), transform=axes.transAxes, va="center",
-                  fontsize=12, linespacing=1.15, clip_on=False, color=MUTED)  # fmt: skip
-    return figure
+    heights = [plot.bottom - plot.up(point.loss[0]) for point in ordered]
+    for point, name, height in zip(
+        ordered, names, spread_apart(heights, tall, _HEIGHT), strict=True
+    ):
+        plot.name_beside(plot.at(point.gain[0], point.loss[0]), name, height, RULE)

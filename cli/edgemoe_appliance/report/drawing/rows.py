@@ -5,11 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Literal
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from edgemoe_appliance.report.drawing.canvas import (
     GROUND,
@@ -20,10 +15,16 @@ from edgemoe_appliance.report.drawing.canvas import (
     MUTED,
     RULE,
     WIDTH,
-    Words,
-    new_panel,
+    Box,
+    MarkShape,
+    PanelWords,
+    Plot,
+    Sheet,
+    Sign,
+    new_plot,
     wrapped,
 )
+from edgemoe_appliance.report.drawing.scales import LinearScale
 from edgemoe_appliance.report.palette import model_colour
 
 # Heights in units: the heads of columns, the room of marks below the words, the gap below these.
@@ -34,21 +35,13 @@ _LEAST_LABEL_WIDTH = 110
 _LABEL_LINES = 3
 _COLUMN_GAP = 14
 _SEGMENT_SHADES = (0.35, 0.65, 1.0, 0.2)
-# The first is that of the reader's marks, the others those of a study's devices in their order.
-MarkShape = Literal["circle", "triangle", "square", "diamond", "cross"]
+_BAR_HEIGHT = 14
 SIGNS: dict[MarkShape, str] = {
     "circle": "● ",
     "triangle": "△ ",
     "square": "□ ",
     "diamond": "◇ ",
     "cross": "✕ ",
-}
-_MARKERS: dict[MarkShape, str] = {
-    "circle": "o",
-    "triangle": "^",
-    "square": "s",
-    "diamond": "D",
-    "cross": "X",
 }
 
 
@@ -112,38 +105,31 @@ class RowChart:
     reference: float | None = None
 
 
-def draw_rows(chart: RowChart, models: Sequence[str]) -> Figure:
+def draw_rows(chart: RowChart, models: Sequence[str]) -> Sheet:
     """Draw a chart of rows; models have their colours by their place among `models`."""
     columns = _column_ends(chart)
     letters = int(max(_LEAST_LABEL_WIDTH, columns[0] if columns else _PLOT_WIDTH) / LETTER_WIDTH)
     labels = [wrapped(row.label, letters, _LABEL_LINES) for row in chart.rows]
     heights = [LINE_HEIGHT * len(lines) + _MARKS + _GAP for lines in labels]
     tops = list(accumulate(heights, initial=_HEAD))
-    words = Words(title=chart.title, axis=chart.axis, subtitle=chart.subtitle, legend=chart.legend)
-    figure, axes = new_panel(words, tops[-1], left=_LEFT, right=_RIGHT)
+    words = PanelWords(
+        title=chart.title, axis=chart.axis, subtitle=chart.subtitle, legend=chart.legend
+    )
     room = 0.03 * (chart.high - chart.low)
-    axes.set_xlim(chart.low - (room if chart.low < 0 else 0), chart.high + room)
-    axes.set_ylim(tops[-1], 0)
-    axes.set_yticks([])
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format(value, "g")))
-    _write_values(axes, columns, chart.heads, 8, colour=MUTED)
+    across = LinearScale(low=chart.low - (room if chart.low < 0 else 0), high=chart.high + room)
+    up = LinearScale(low=tops[-1], high=0)
+    plot = new_plot(words, tops[-1], across, up, left=_LEFT, right=_RIGHT)
+    plot.name_across()
+    _write_values(plot, columns, chart.heads, 8, colour=MUTED)
     for row, lines, top in zip(chart.rows, labels, tops, strict=False):
-        below = top + LINE_HEIGHT * len(lines)
-        for place, line in enumerate(lines):
-            axes.text(
-                0, top + LINE_HEIGHT * (place + 0.5), line, va="center", transform=_across(axes)
-            )
-        _write_values(axes, columns, row.values, top + LINE_HEIGHT / 2, weight="bold")
-        _draw_grid(axes, chart, below)
+        tall = LINE_HEIGHT * len(lines)
+        plot.sheet.write(lines, plot.left, plot.up(top + tall / 2), size=12.5, colour=INK)
+        _write_values(plot, columns, row.values, top + LINE_HEIGHT / 2, colour=INK, is_bold=True)
+        _draw_grid(plot, chart, top + tall)
         stems = chart.reference is None
-        _draw_row(axes, below + _MARKS / 2, row, model_colour(row.model, models), stems=stems)
-    return figure
-
-
-def _across(axes: Axes) -> Any:
-    """Return the transform in which x is a share of the width and y a height in units."""
-    return axes.get_yaxis_transform()
+        middle = plot.up(top + tall + _MARKS / 2)
+        _draw_row(plot, middle, row, model_colour(row.model, models), stems=stems)
+    return plot.sheet
 
 
 def _column_ends(chart: RowChart) -> list[float]:
@@ -155,69 +141,86 @@ def _column_ends(chart: RowChart) -> list[float]:
 
 
 def _write_values(
-    axes: Axes,
+    plot: Plot,
     columns: Sequence[float],
     values: Sequence[str],
     y: float,
     *,
-    colour: str = INK,
-    weight: str = "normal",
+    colour: str,
+    is_bold: bool = False,
 ) -> None:
     for end, value in zip(columns[1:], values, strict=True):
-        axes.text(end / _PLOT_WIDTH, y, value, va="center", ha="right", transform=_across(axes),
-                  color=colour, fontweight=weight, fontsize=12)  # fmt: skip
+        if value:
+            plot.sheet.write([value], plot.left + end, plot.up(y), colour=colour, anchor="end",
+                             is_bold=is_bold)  # fmt: skip
 
 
-def _draw_grid(axes: Axes, chart: RowChart, top: float) -> None:
+def _draw_grid(plot: Plot, chart: RowChart, top: float) -> None:
     """Draw the lines of the axis where marks stand, so that none runs through words."""
-    low, high = axes.get_xlim()
-    ends = top, top + _MARKS
-    for at in axes.xaxis.get_major_locator().tick_values(low, high):
-        if low <= at <= high:
-            axes.plot([at, at], ends, color=RULE, linewidth=0.8, zorder=0)
-    axes.plot([low, high], [ends[1]] * 2, color=RULE, linewidth=0.8, zorder=0)
+    upper, lower = plot.up(top), plot.up(top + _MARKS)
+    for value in plot.x.ticks():
+        x = plot.across(value)
+        plot.sheet.draw((x, upper), (x, lower), colour=RULE, width=0.8)
+    plot.sheet.draw((plot.left, lower), (plot.right, lower), colour=RULE, width=0.8)
     if chart.reference is not None:
-        axes.plot([chart.reference] * 2, ends, color=MUTED, linewidth=1.4, zorder=1)
+        x = plot.across(chart.reference)
+        plot.sheet.draw((x, upper), (x, lower), colour=MUTED, width=1.4)
 
 
-def _draw_row(axes: Axes, y: float, row: MarkRow, colour: str, *, stems: bool) -> None:
-    if row.bar is not None:
-        axes.barh(y, row.bar, height=14, color=colour, alpha=0.4, linewidth=0)
-    _draw_segments(axes, y, row.segments, colour)
-    if row.inner_bar is not None:
-        axes.barh(y, row.inner_bar, height=14, color=colour, linewidth=0)
-    if row.bounds is not None:
-        axes.plot(row.bounds, [y, y], color=INK, linewidth=1.6)
-    if row.tick is not None:
-        axes.plot([row.tick] * 2, [y - 9, y + 9], color=INK, linewidth=2)
+def _draw_row(plot: Plot, y: float, row: MarkRow, colour: str, *, stems: bool) -> None:
+    """Draw the marks and bars of a row around a height of the sheet."""
+    zero = plot.across(0)
     if stems and row.bar is None and row.marks:
-        axes.plot([0, row.marks[0].value], [y, y], color=colour, linewidth=1.2, zorder=1)
+        plot.sheet.draw((zero, y), (plot.across(row.marks[0].value), y), colour=colour, width=1.2)
+    if row.bar is not None:
+        _draw_bar(plot, y, (0, row.bar), colour, opacity=0.4)
+    for place, length in enumerate(row.segments):
+        start = sum(row.segments[:place])
+        shade = _SEGMENT_SHADES[place % len(_SEGMENT_SHADES)]
+        _draw_bar(plot, y, (start, start + length), colour, opacity=shade, edge=GROUND)
+    if row.inner_bar is not None:
+        _draw_bar(plot, y, (0, row.inner_bar), colour)
+    if row.bounds is not None:
+        low, high = map(plot.across, row.bounds)
+        plot.sheet.draw((low, y), (high, y), colour=INK, width=1.6)
+    if row.tick is not None:
+        x = plot.across(row.tick)
+        plot.sheet.draw((x, y - 9), (x, y + 9), colour=INK, width=2)
     for mark in row.marks:
-        _draw_mark(axes, y, mark, colour)
+        _draw_mark(plot, y, mark, colour)
 
 
-def _draw_segments(axes: Axes, y: float, segments: Sequence[float], colour: str) -> None:
-    """Draw bars after one another, told apart by their shade and by a gap."""
-    for place, length in enumerate(segments):
-        axes.barh(y, length, left=sum(segments[:place]), height=14, color=colour,
-                  alpha=_SEGMENT_SHADES[place % len(_SEGMENT_SHADES)], edgecolor=GROUND,
-                  linewidth=1)  # fmt: skip
+def _draw_bar(
+    plot: Plot, y: float, ends: tuple[float, float], colour: str, *, opacity: float = 1.0,
+    edge: str = "",
+) -> None:  # fmt: skip
+    """Draw a bar; one with an edge is told apart from the next by it."""
+    left, right = sorted(map(plot.across, ends))
+    plot.sheet.pieces.append(
+        Box(
+            left=left,
+            top=y - _BAR_HEIGHT / 2,
+            width=right - left,
+            height=_BAR_HEIGHT,
+            colour=colour,
+            opacity=opacity,
+            edge=edge,
+        )
+    )
 
 
-def _draw_mark(axes: Axes, y: float, mark: Mark, colour: str) -> None:
+def _draw_mark(plot: Plot, y: float, mark: Mark, colour: str) -> None:
     own = mark.shape == "circle"
     if mark.low is not None and mark.high is not None:
-        axes.plot([mark.low, mark.high], [y, y], color=colour, linewidth=6, alpha=0.45, zorder=2,
-                  solid_capstyle="butt")  # fmt: skip
-    axes.plot(
-        [mark.value],
-        [y],
-        linestyle="none",
-        marker=_MARKERS[mark.shape],
-        markersize=8,
-        markerfacecolor=colour if own else "none",
-        markeredgecolor=colour if own else INK,
-        markeredgewidth=1.4,
-        zorder=3 if own else 4,
-        clip_on=False,
+        low, high = plot.across(mark.low), plot.across(mark.high)
+        plot.sheet.draw((low, y), (high, y), colour=colour, width=6, opacity=0.45)
+    plot.sheet.pieces.append(
+        Sign(
+            at=(plot.across(mark.value), y),
+            shape=mark.shape,
+            size=8,
+            edge=colour if own else INK,
+            edge_width=1.4,
+            fill=colour if own else "",
+        )
     )
