@@ -19,6 +19,18 @@ Statistics work on a `Sample`: the values of one metric, grouped by prompt.
 
 from __future__ import annotations
 
-from edgemoe_appliance.analysis.sessions import LoadedSessions, load_sessions
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgemoe_appliance.analysis.sessions import LoadedSessions, load_sessions
 
 __all__ = ["LoadedSessions", "load_sessions"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what reads journals when it is first asked for: the study alone is judged without."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from edgemoe_appliance.analysis import sessions  # noqa: PLC0415
+
+    return getattr(sessions, name)

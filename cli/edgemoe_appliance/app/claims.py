@@ -56,16 +56,15 @@ def claims(
 
 
 def _evidence(sessions: Sequence[str], study: str | None) -> Evidence:
-    from edgemoe_appliance.analysis import load_sessions
-    from edgemoe_appliance.analysis.claims import (
-        SessionEvidence,
-        StudyEvidence,
-    )
-    from edgemoe_appliance.bench.paths import default_folders
+    from edgemoe_appliance.analysis.claims import StudyEvidence
     from edgemoe_appliance.studies import read_planned_study, read_study
 
     if not sessions:
         return StudyEvidence(read_study(study))
+    from edgemoe_appliance.analysis import load_sessions
+    from edgemoe_appliance.analysis.claims import SessionEvidence
+    from edgemoe_appliance.bench.paths import default_folders
+
     loaded = load_sessions(session_folders(sessions, default_folders()))
     planned = [each for session in loaded.sessions for each in session.studies]
     return SessionEvidence(loaded, read_planned_study(study, planned))

@@ -136,6 +136,11 @@ def parse_yaml(text: str, path: Path) -> YamlDocument:
     return YamlDocument(path=path, data=data, lines=lines)
 
 
+def compose_yaml(text: str) -> yaml.Node | None:
+    """Return the root of a text that was read well, for what only its digits tell."""
+    return _compose(text)[0]
+
+
 def _compose(text: str) -> tuple[yaml.Node | None, Any]:
     """Return the root of a text and its loader; what is wrong is said by the last loader."""
     for kind in _loaders[:-1]:

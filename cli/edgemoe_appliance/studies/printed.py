@@ -7,11 +7,14 @@ them (12.30). Figures are named by their keys, joined by `/`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 
 import yaml
+
+from edgemoe_appliance.schema.yamlfile import compose_yaml
 
 # Whole things are counted, not rounded.
 _COUNTED = re.compile(
@@ -69,13 +72,18 @@ class PrintedFigures:
             return f"{low} to {high}"
         return self.digits.get(name) or self.digits[f"{name}/value"]
 
+    @cached_property
+    def _names(self) -> Collection[str]:
+        """Return the names of all figures, those of ranges before their ends."""
+        return dict.fromkeys((*map(_without_range_key, self.digits), *self.digits))
+
     def matching(self, pattern: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Yield the names that a pattern fits, with what each `*` stands for.
 
         The ends of a range, NAME/low and NAME/high, are figures of their own too.
         """
         expression = re.compile(re.escape(pattern).replace(r"\*", "([^/]+)"))
-        for name in dict.fromkeys((*map(_without_range_key, self.digits), *self.digits)):
+        for name in self._names:
             found = expression.fullmatch(name)
             if found:
                 yield name, found.groups()
@@ -83,8 +91,7 @@ class PrintedFigures:
 
 def parse_printed(text: str) -> PrintedFigures:
     """Return the digits of a file that was read well: its form is not checked again."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    return PrintedFigures(digits=dict(_numbers(node, ())))
+    return PrintedFigures(digits=dict(_numbers(compose_yaml(text), ())))
 
 
 def _numbers(node: yaml.Node | None, at: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -99,7 +106,7 @@ def _numbers(node: yaml.Node | None, at: tuple[str, ...]) -> Iterator[tuple[str,
 
 
 def _is_plain_number(node: yaml.ScalarNode) -> bool:
-    if node.style is not None:
+    if node.style:  # quoted, or a block; a plain one is None or empty by the loader
         return False
     try:
         return Decimal(node.value).is_finite()
