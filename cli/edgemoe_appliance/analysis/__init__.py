@@ -31,6 +31,9 @@ def __getattr__(name: str) -> Any:
     """Load what reads journals when it is first asked for: the study alone is judged without."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from edgemoe_appliance.analysis import sessions  # noqa: PLC0415
+    from edgemoe_appliance.analysis.sessions import (  # noqa: PLC0415
+        LoadedSessions,
+        load_sessions,
+    )
 
-    return getattr(sessions, name)
+    return {"LoadedSessions": LoadedSessions, "load_sessions": load_sessions}[name]

@@ -6,19 +6,21 @@ alike; two files of a model are never one model.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgemoe_appliance.analysis.frames import reasons_of
 from edgemoe_appliance.analysis.pooling import Lot
 from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
 from edgemoe_appliance.analysis.statistics import Drift, Floats, Ints, Sample, drift_of
-from edgemoe_appliance.analysis.store import Rows
+from edgemoe_appliance.analysis.store import Rows, StoredValue
 from edgemoe_appliance.schema.configs import Arm, Feeds
 from edgemoe_appliance.schema.metrics import (
     GENERATION_METRICS,
@@ -29,9 +31,6 @@ from edgemoe_appliance.schema.metrics import (
 from edgemoe_appliance.schema.units import GB, gb
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.paper import TokenBounds
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # A device of 8 GB reports less: firmware and kernel keep some. More than this is another device.
 _MEMORY_TOLERANCE = 0.25
@@ -91,10 +90,89 @@ class _PromptOrder:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RunRows(Rows):
-    """Runs whose readings make samples; `prompts` are the prompts as sent by number."""
+class RunRows:
+    """Runs whose readings make samples; `prompts` are the prompts as sent by number.
 
+    They are those of `rows`, `total` in number, that `chosen` marks; all of them without it.
+    Tables, claims and audits choose among the runs of one model file again and again: columns are
+    read from the store once, and chosen from in memory.
+    """
+
+    rows: Rows
+    total: int
     prompts: tuple[str, ...]
+    chosen: NDArray[np.bool_] | None = None
+
+    def __len__(self) -> int:
+        """Return how many runs these are."""
+        return self.total if self.chosen is None else int(np.count_nonzero(self.chosen))
+
+    def where(self, **equal: StoredValue) -> RunRows:
+        """Return the runs whose columns have these values; None is a missing one."""
+        return self._among(self._is(name, value) for name, value in equal.items())
+
+    def where_not(self, **equal: StoredValue) -> RunRows:
+        """Return the runs whose columns have other values than these, or None: have any."""
+        return self._among(~self._is(name, value) for name, value in equal.items())
+
+    def within(self, column: str, at_least: float | None, at_most: float | None) -> RunRows:
+        """Return the runs with a reading inside bounds; None is no bound."""
+        return self._among([self._inside(column, at_least, at_most)])
+
+    def outside(self, column: str, at_least: float | None, at_most: float | None) -> RunRows:
+        """Return the runs without a reading inside bounds."""
+        return self._among([~self._inside(column, at_least, at_most)])
+
+    def above(self, column: str, limit: float) -> RunRows:
+        """Return the runs with a reading above a limit."""
+        return self._among([self._column(column) > limit])
+
+    def holding(self, column: str, word: str) -> RunRows:
+        """Return the runs whose text, words separated by spaces, holds a word."""
+        texts = self.rows.texts(column, self._is_few)
+        return self._among([texts.among({t for t in texts.names if word in t.split(" ")})])
+
+    def has_any(self, columns: Sequence[str]) -> bool:
+        """Return whether any run has a value in any of some columns."""
+        return any(len(self.where_not(**{column: None})) for column in columns)
+
+    def numbers(self, column: str) -> Floats:
+        """Return a column of numbers, NaN where missing."""
+        found: Floats = self._of_chosen(self._column(column))
+        return found
+
+    def integers(self, column: str) -> Ints:
+        """Return a column of whole numbers."""
+        found: Ints = self._of_chosen(self._column(column))
+        return found
+
+    def texts(self, column: str) -> list[str | None]:
+        """Return a column of text, None where missing."""
+        texts = self.rows.texts(column, self._is_few)
+        return [None if code < 0 else texts.names[code] for code in self._of_chosen(texts.codes)]
+
+    def first(self, column: str) -> StoredValue:
+        """Return a column of the first run. Raises LookupError where there is none."""
+        if not len(self):
+            raise LookupError("no run")
+        place = 0 if self.chosen is None else int(np.argmax(self.chosen))
+        if self.rows.shape.kinds[column] == "text":
+            texts = self.rows.texts(column, self._is_few)
+            code = texts.codes[place]
+            return None if code < 0 else str(texts.names[code])
+        value: float = self._column(column)[place].item()
+        return None if value != value else value  # noqa: PLR0124  (NaN stands for a missing one)
+
+    def reasons(self) -> Mapping[str, str]:
+        """Return the most frequent reason for each metric that any of the runs lacks."""
+        return reasons_of(self.rows.store, self.integers("absent_set"))
+
+    @property
+    def stored(self) -> Rows:
+        """Return them as rows of the store, for questions that only it can answer."""
+        if self.chosen is None:
+            return self.rows
+        return self.rows.among("place", self.integers("place").tolist())
 
     def readings(self, metric: str) -> Floats:
         """Return a metric of each row, NaN where it is missing.
@@ -102,7 +180,9 @@ class RunRows(Rows):
         A figure of generation is missing for a run that ended too early to have one, see
         `metrics.LEAST_LENGTH_SHARE`: this is the one place where that is decided.
         """
-        found = self.numbers(metric) if len(self) > _FEW_RUNS else self._all_readings[metric]
+        if metric not in METRICS:
+            raise KeyError(metric)
+        found = self.numbers(metric)
         if metric not in GENERATION_METRICS:
             return found
         return np.where(self.generated_share < LEAST_LENGTH_SHARE, np.nan, found)
@@ -114,13 +194,13 @@ class RunRows(Rows):
         """
         if metric not in SERIES_METRICS:
             raise KeyError(metric)
-        found = self.ask(
+        found = self.stored.ask(
             "SELECT chosen.sent, chosen.session, series.item, series.value"  # noqa: S608
             " FROM chosen JOIN series USING (place)"
             f" WHERE series.metric = '{metric}' AND chosen.{metric} IS NOT NULL"
             " ORDER BY sent, item, repetition, run_id, chosen.place"
         )
-        sessions = _numbered(found["session"])
+        sessions = _numbered(found["session"].tolist())
         values: dict[str, list[float]] = {}
         numbers: dict[str, list[int]] = {}
         columns = (found["sent"], found["item"], found["value"], sessions)
@@ -136,11 +216,6 @@ class RunRows(Rows):
         asked = self.numbers("n_predict")
         share: Floats = self.numbers("generated_tokens") / np.where(asked > 0, asked, np.nan)
         return share
-
-    @cached_property
-    def _all_readings(self) -> Mapping[str, Floats]:
-        """Return all metrics of few rows: one question instead of one for each metric."""
-        return self.all_numbers(list(METRICS))
 
     def grouped(self, values: Floats) -> Sample:
         """Return readings, one for each row, by prompt and repetition; NaN is none."""
@@ -158,26 +233,64 @@ class RunRows(Rows):
 
     @cached_property
     def _by_prompt(self) -> _PromptOrder:
-        return _PromptOrder(**self.kept("by prompt", self._read_by_prompt))
+        order = self.rows.kept("by prompt", self._read_order)["order"]
+        if self.chosen is not None:
+            places = np.cumsum(self.chosen) - 1
+            order = places[order[self.chosen[order]]]
+        sent, starts = np.unique(self.integers("sent")[order], return_index=True)
+        sessions = _numbered(self.texts("session"))
+        return _PromptOrder(order=order, sent=sent, starts=starts, sessions=sessions[order])
 
-    def _read_by_prompt(self) -> Mapping[str, Ints]:
-        found = self.ask(
-            "SELECT sent, place, session FROM chosen ORDER BY sent, repetition, run_id, place"
-        )
-        sent, starts = np.unique(found["sent"].to_numpy(), return_index=True)
-        order = np.searchsorted(self.integers("place"), found["place"].to_numpy())
-        sessions = _numbered(found["session"])
-        return {"order": order, "sent": sent, "starts": starts, "sessions": sessions}
+    def _read_order(self) -> Mapping[str, Ints]:
+        """Return the positions of all rows in the order of prompts and repetitions."""
+        found = self.rows.ask("SELECT place FROM chosen ORDER BY sent, repetition, run_id, place")
+        return {"order": np.searchsorted(self.rows.integers("place"), found["place"].to_numpy())}
+
+    @property
+    def _is_few(self) -> bool:
+        """Return whether all columns of all rows are less than a megabyte."""
+        return self.total <= _FEW_RUNS
+
+    def _column(self, name: str) -> NDArray[Any]:
+        return self.rows.column(name, self._is_few)
+
+    def _of_chosen(self, values: NDArray[Any]) -> NDArray[Any]:
+        return values if self.chosen is None else values[self.chosen]
+
+    def _is(self, name: str, value: StoredValue) -> NDArray[np.bool_]:
+        """Return which of all rows have a value, or None: have none."""
+        if self.rows.shape.kinds[name] == "text":
+            texts = self.rows.texts(name, self._is_few)
+            return texts.among({value}) if isinstance(value, str) else texts.codes < 0
+        column = self._column(name)
+        found: NDArray[np.bool_] = np.isnan(column) if value is None else column == value
+        return found
+
+    def _inside(
+        self, column: str, at_least: float | None, at_most: float | None
+    ) -> NDArray[np.bool_]:
+        values = self._column(column)
+        inside: NDArray[np.bool_] = ~np.isnan(values)
+        if at_least is not None:
+            inside &= values >= at_least
+        if at_most is not None:
+            inside &= values <= at_most
+        return inside
+
+    def _among(self, marked: Iterable[NDArray[np.bool_]]) -> RunRows:
+        """Return those of these runs that all of some marks on all rows agree on."""
+        chosen = np.logical_and.reduce([*marked, *([] if self.chosen is None else [self.chosen])])
+        return replace(self, chosen=chosen)
 
 
-def _numbered(sessions: pd.Series[str]) -> Ints:
+def _numbered(sessions: Sequence[str | None]) -> Ints:
     """Return a number for each session: 0 for a single one, else one that follows from its name.
 
     A session must have the same number among the runs of every model: ratios pair by it.
     """
-    names = sessions.unique()
-    numbers = {name: 1 + zlib.crc32(name.encode()) if len(names) > 1 else 0 for name in names}
-    return sessions.map(numbers).to_numpy(dtype=np.int64)
+    names = set(sessions)
+    numbers = {name: 1 + zlib.crc32(str(name).encode()) if len(names) > 1 else 0 for name in names}
+    return np.array([numbers[name] for name in sessions], dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -200,10 +313,10 @@ class ModelRuns:
         """Return how many runs did not end well."""
         return len(self.runs) - len(self.ok)
 
-    @cached_property
-    def file(self) -> Mapping[str, Any]:
-        """Return the first run by column, for what its file gives all runs in common."""
-        return self.runs.first()
+    def of_file(self, column: str) -> float:
+        """Return a number of the first run, for what its file gives all runs in common."""
+        value = self.runs.first(column)
+        return math.nan if value is None else float(value)
 
     @property
     def early(self) -> int:
@@ -225,7 +338,7 @@ class ModelRuns:
 
     @cached_property
     def _reasons(self) -> Mapping[str, str]:
-        return reasons_of(self.runs)
+        return self.runs.reasons()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -347,14 +460,9 @@ def _models(lots: Iterable[Lot], loaded: LoadedSessions, study: Study) -> Iterat
 
 
 def _run_rows(loaded: LoadedSessions, lots: Iterable[Lot]) -> RunRows:
+    lots = tuple(lots)
     runs = loaded.runs.among("lot", [lot.number for lot in lots])
-    return RunRows(
-        store=runs.store,
-        shape=runs.shape,
-        conditions=runs.conditions,
-        values=runs.values,
-        prompts=loaded.prompts,
-    )
+    return RunRows(rows=runs, total=sum(lot.runs for lot in lots), prompts=loaded.prompts)
 
 
 def sample_of(runs: RunRows, metric: str) -> Sample:
@@ -437,9 +545,12 @@ def has_reading(pool: Pool, metrics: Iterable[str]) -> bool:
 
 def texts_of(models: ModelRuns) -> Mapping[str, frozenset[str]]:
     """Return the digests of the generated texts by digest of the prompt as sent."""
-    found = models.ok.where_not(text_sha256=None).counts("prompt_sha256", "text_sha256")
-    groups = found.groupby("prompt_sha256", sort=True)["text_sha256"]
-    return {str(prompt): frozenset(map(str, digests)) for prompt, digests in groups}
+    told = models.ok.where_not(text_sha256=None)
+    found: dict[str, set[str]] = {}
+    pairs = zip(told.texts("prompt_sha256"), told.texts("text_sha256"), strict=True)
+    for prompt, digest in pairs:
+        found.setdefault(str(prompt), set()).add(str(digest))
+    return {prompt: frozenset(digests) for prompt, digests in sorted(found.items())}
 
 
 def device_of(setting: Setting, study: Study) -> str | None:

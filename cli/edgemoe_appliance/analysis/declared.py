@@ -176,8 +176,8 @@ def _backend(compared: _Compared) -> Iterator[DeclaredCondition]:
         return
     wanted = compared.device.backend
     planned = compared.pool.condition.setting.target.backend
-    told = [models.ok.counts("devices")["devices"].fillna(_UNTOLD) for models in compared.models]
-    devices = [str(each) for devices in told for each in devices]
+    told = [dict.fromkeys(models.ok.texts("devices")) for models in compared.models]
+    devices = [_UNTOLD if each is None else each for devices in told for each in devices]
     names = [name for each in devices if each for name in each.split()]
     recorded: str | None = ", ".join(dict.fromkeys(names)) or "the processor alone"
     if planned.value.lower() != wanted.lower():
@@ -199,8 +199,11 @@ def _offload(compared: _Compared) -> Iterator[DeclaredCondition]:
     """Yield how many layers the engine put on the device, of those that it has."""
     if compared.device is None or not compared.study.procedure.n_gpu_layers:
         return
-    found = [models.ok.all_numbers(["layers_offloaded", "layers"]) for models in compared.models]
-    pairs = [pair for each in found for pair in zip(*each.values(), strict=True)]
+    found = [
+        [models.ok.numbers(name) for name in ("layers_offloaded", "layers")]
+        for models in compared.models
+    ]
+    pairs = [pair for each in found for pair in zip(*each, strict=True)]
     is_told = bool(pairs) and not np.isnan(pairs).any()
     fewest = min(pairs, key=lambda pair: float(pair[0] - pair[1])) if is_told else (0, 0)
     # The study asks for so many layers at most: all that a model has, if it has fewer.
@@ -289,16 +292,15 @@ def _order(compared: _Compared) -> Iterator[DeclaredCondition]:
     stated = compared.study.procedure.run_order
     if stated is None:
         return
-    spans: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    spans: dict[tuple[str | None, str | None], list[tuple[int, int]]] = {}
     for models in compared.models:
-        found = models.ok.ask(
-            "SELECT session, experiment, min(place) AS first, max(place) AS last FROM chosen"
-            " GROUP BY session, experiment"
-        )
-        keys = zip(found["session"], found["experiment"], strict=True)
-        ends = zip(found["first"].tolist(), found["last"].tolist(), strict=True)
-        for key, span in zip(keys, ends, strict=True):
-            spans.setdefault(key, []).append(span)
+        ok = models.ok
+        stood: dict[tuple[str | None, str | None], list[int]] = {}
+        columns = ok.texts("session"), ok.texts("experiment"), ok.integers("place").tolist()
+        for session, experiment, place in zip(*columns, strict=True):
+            stood.setdefault((session, experiment), []).append(place)
+        for key, places in stood.items():
+            spans.setdefault(key, []).append((min(places), max(places)))
     together = all(
         before[1] < after[0]
         for each in spans.values()

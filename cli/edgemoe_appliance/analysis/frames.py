@@ -6,8 +6,12 @@ left out here: a missing reading is a missing value whose reason stands in a tab
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgemoe_appliance.analysis.journal import Attempt
 from edgemoe_appliance.analysis.store import (
@@ -409,20 +413,26 @@ def fill_absent(store: Store) -> None:
     )
 
 
-def reasons_of(runs: Rows) -> dict[str, str]:
-    """Return the most frequent reason of some runs for each metric that any of them lacks."""
-    found = runs.ask(
-        """
-        SELECT metric, reason FROM (
-            SELECT metric, reason, sum(n) AS n
-            FROM (SELECT absent_set, count(*) AS n FROM chosen GROUP BY absent_set)
-            JOIN absent_sets USING (absent_set)
-            GROUP BY metric, reason
-        )
-        QUALIFY row_number() OVER (PARTITION BY metric ORDER BY n DESC, reason) = 1
-        """
+def reasons_of(store: Store, absent_sets: NDArray[np.int64]) -> dict[str, str]:
+    """Return the most frequent reason for each metric that any of some runs lacks.
+
+    `absent_sets` has the number of each run's set of reasons.
+    """
+    known, (sets, runs) = store.rows(ABSENT_SETS), np.unique(absent_sets, return_counts=True)
+    numbers, metrics, reasons = (
+        known.integers("absent_set"),
+        *map(known.texts, ("metric", "reason")),
     )
-    return dict(zip(found["metric"], found["reason"], strict=True))
+    counts: Counter[tuple[int, int]] = Counter()
+    here = np.flatnonzero(np.isin(numbers, sets))
+    weights = runs[np.searchsorted(sets, numbers[here])]
+    for at, weight in zip(here.tolist(), weights.tolist(), strict=True):
+        counts[int(metrics.codes[at]), int(reasons.codes[at])] += weight
+    ranked = sorted(
+        (str(metrics.names[metric]), -n, str(reasons.names[reason]))
+        for (metric, reason), n in counts.items()
+    )
+    return {metric: reason for metric, _, reason in reversed(ranked)}
 
 
 def count_reasons(runs: Rows) -> dict[str, dict[str, int]]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import shutil
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -78,6 +79,19 @@ class TableShape:
         return tuple(column.name for column in self.columns)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Texts:
+    """A column of text: the number of each row's text among `names`, -1 where it is missing."""
+
+    codes: NDArray[np.int64]
+    names: NDArray[np.object_]
+
+    def among(self, wanted: Container[str]) -> NDArray[np.bool_]:
+        """Return which rows have one of some texts."""
+        hits = [name in wanted for name in self.names]
+        return np.array([*hits, False], dtype=np.bool_)[self.codes]
+
+
 class Store:
     """One engine and its file. Everything is added before `close_loading`, then only read.
 
@@ -86,7 +100,7 @@ class Store:
 
     def __init__(self, shapes: Sequence[TableShape]) -> None:
         """Open an empty store that takes rows of these shapes."""
-        self._kept: dict[Hashable, Any] = {}
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._kept_bytes = 0
         opened = ExitStack()
         weakref.finalize(self, opened.close)
@@ -117,16 +131,21 @@ class Store:
             return self._engine.execute(sql, list(values))
 
     def kept(self, key: Hashable, read: Callable[[], Mapping[str, NDArray[Any]]]) -> Any:
-        """Return what is read, from an earlier time where it was kept: rows no longer change."""
+        """Return what is read, from an earlier time where it was kept: rows no longer change.
+
+        What was asked for longest ago goes first.
+        """
         if key in self._kept:
+            self._kept.move_to_end(key)
             return self._kept[key]
         found = read()
         for values in found.values():
             values.flags.writeable = False
-        n_bytes = sum(values.nbytes for values in found.values())
-        if self._kept_bytes + n_bytes <= KEPT_BYTES:
-            self._kept[key] = found
-            self._kept_bytes += n_bytes
+        self._kept[key] = found
+        self._kept_bytes += _bytes_of(found)
+        while self._kept_bytes > KEPT_BYTES:
+            _, oldest = self._kept.popitem(last=False)
+            self._kept_bytes -= _bytes_of(oldest)
         return found
 
     def close_loading(self) -> None:
@@ -239,30 +258,44 @@ class Rows:
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         """Return a column of numbers, NaN where missing."""
-        return self.all_numbers([column])[column]
-
-    def all_numbers(self, columns: Sequence[str]) -> Mapping[str, NDArray[np.float64]]:
-        """Return columns of numbers, NaN where missing, without the cost of a frame."""
-        names = ", ".join(map(self._quoted, columns))
-
-        def read() -> Mapping[str, NDArray[np.float64]]:
-            found = self._select(names, _IN_ORDER).fetchnumpy()
-            return {
-                name: np.array(np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan))
-                for name, values in found.items()
-            }
-
-        return self.kept(names, read)
+        return self.column(column)
 
     def integers(self, column: str) -> NDArray[np.int64]:
         """Return a column of whole numbers."""
-        asked = f"{self._quoted(column)} AS x"
+        return self.column(column)
 
-        def read() -> Mapping[str, NDArray[np.int64]]:
+    def sorted_by(self, column: str, order: Sequence[str]) -> NDArray[np.int64]:
+        """Return a column of whole numbers, the rows in the order of some columns."""
+        ending = f"ORDER BY {', '.join(map(self._quoted, order))}"
+        found = self._select(f"{self._quoted(column)} AS x", ending).fetchnumpy()
+        return np.array(found["x"], dtype=np.int64)
+
+    def column(self, name: str, with_all: bool = False) -> NDArray[Any]:
+        """Return a column but one of text as an array, NaN where a number is missing.
+
+        `with_all` reads all columns at once, which for few rows costs no more than one.
+        """
+        return self._arrays(name, with_all)[name]
+
+    def texts(self, name: str, with_all: bool = False) -> Texts:
+        """Return a column of text; `with_all` as for `column`."""
+        found = self._arrays(name, with_all)
+        return Texts(codes=found[name], names=found[_names_key(name)])
+
+    def _arrays(self, name: str, with_all: bool) -> Mapping[str, NDArray[Any]]:
+        self._quoted(name)
+        names = tuple(self.shape.kinds) if with_all else (name,)
+
+        def read() -> Mapping[str, NDArray[Any]]:
+            asked = ", ".join(map(self._quoted, names))
             found = self._select(asked, _IN_ORDER).fetchnumpy()
-            return {"x": np.array(found["x"], dtype=np.int64)}
+            kinds = self.shape.kinds
+            arrays: dict[str, NDArray[Any]] = {}
+            for each in names:
+                arrays |= _as_arrays(each, kinds[each], found[each])
+            return arrays
 
-        return self.kept(asked, read)["x"]
+        return self.kept(("arrays", names if not with_all else None), read)
 
     def counts(self, *by: str) -> pd.DataFrame:
         """Return how many rows (`n`) there are of each combination, in the order they appear in."""
@@ -391,6 +424,29 @@ def _sql_text(path: Path) -> str:
     """Return a path as a text in a statement that takes no bound value."""
     quoted = str(path).replace("'", "''")
     return f"'{quoted}'"
+
+
+def _as_arrays(name: str, kind: ColumnKind, values: Any) -> dict[str, NDArray[Any]]:
+    """Return a column as it is kept: text as numbers and names, a missing number as NaN."""
+    if kind == "text":
+        import pandas as pd  # noqa: PLC0415  (the study alone is judged without)
+
+        plain: NDArray[np.object_] = np.ma.filled(np.ma.asarray(values, dtype=object), None)
+        codes, names = pd.factorize(plain)
+        return {name: codes.astype(np.int64), _names_key(name): np.asarray(names, dtype=object)}
+    if kind == "number":
+        return {name: np.array(np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan))}
+    return {name: np.array(values, dtype=np.int64 if kind == "integer" else np.bool_)}
+
+
+def _names_key(name: str) -> str:
+    """Return the key of the names that a column of text is kept with."""
+    return f"{name}/names"
+
+
+def _bytes_of(kept: Mapping[str, NDArray[Any]]) -> int:
+    """Return about what arrays take; a text that is named is some hundred bytes."""
+    return sum(a.nbytes + (100 * a.size if a.dtype == object else 0) for a in kept.values())
 
 
 def _array(values: Sequence[StoredValue], kind: ColumnKind) -> NDArray[Any]:

@@ -236,7 +236,7 @@ class SessionEvidence:
     def _of_runs(self, runs: ModelRuns, quantity: Quantity) -> Estimate | Absent:
         facts = facts_of(quantity)
         if facts.statistic is QuantityStatistic.FILE:
-            return exact(float(runs.file[facts.metrics[0]]))
+            return exact(runs.of_file(facts.metrics[0]))
         if facts.statistic is QuantityStatistic.HIGHEST:
             return _highest(runs, facts.metrics[0])
         special: Mapping[Quantity, Callable[[ModelRuns], Estimate | Absent]] = {
@@ -383,7 +383,7 @@ def _paging(found: Iterable[Pool], study: Study) -> Iterator[str]:
     for pool in found:
         memory = pool.condition.setting.host.memory_bytes
         for models in pool.models:
-            size = float(models.file["file_bytes"])
+            size = models.of_file("file_bytes")
             if models.twin_scale and study.has_experts(models.model) and 2 * size > memory:
                 yield (
                     f"the file of {models.name} takes {100 * size / memory:.0f} % of this memory, "

@@ -106,7 +106,7 @@ def _identity(ok: Rows, quotient: _Quotient) -> Iterator[Statement]:
 
 def _counts(pool: Pool, study: Study) -> Iterator[Statement]:
     """Yield for each model how many runs its means rest on, of those that any model made."""
-    made = [models.runs.counts(*_RUN_KEYS)[_RUN_KEYS] for models in pool.models]
+    made = [models.runs.stored.counts(*_RUN_KEYS)[_RUN_KEYS] for models in pool.models]
     import pandas as pd  # noqa: PLC0415  (the study alone is judged without)
 
     every = pd.concat(made).drop_duplicates()

@@ -10,6 +10,8 @@ import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, of_category
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.table_model import Row, RowGroup, Table
@@ -111,4 +113,4 @@ def _words(pool: Pool, category: str) -> str:
 
 
 def _prompt_words(models: ModelRuns, category: str) -> Iterator[int]:
-    yield from of_category(models, category).runs.counts("prompt_words")["prompt_words"]
+    yield from np.unique(of_category(models, category).runs.integers("prompt_words"))

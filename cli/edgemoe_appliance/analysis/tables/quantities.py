@@ -120,17 +120,17 @@ FACTS: Mapping[RowAttribute, AttributeSource] = {
     RowAttribute.STEP: AttributeSource(head=Column(key="step", title="Step")),
     RowAttribute.ACTIVE_PARAMETERS: AttributeSource(
         head=ACTIVE_COLUMN,
-        read=lambda _, models: Cell(value=float(models.file["parameters_active"]) / _BILLION),
+        read=lambda _, models: Cell(value=models.of_file("parameters_active") / _BILLION),
         printed=lambda model: printed_cell(model.active_parameters_billion),
     ),
     RowAttribute.TOTAL_PARAMETERS: AttributeSource(
         head=TOTAL_COLUMN,
-        read=lambda _, models: Cell(value=float(models.file["parameters_total"]) / _BILLION),
+        read=lambda _, models: Cell(value=models.of_file("parameters_total") / _BILLION),
         printed=lambda model: printed_cell(model.total_parameters_billion),
     ),
     RowAttribute.FILE_SIZE: AttributeSource(
         head=Column(key="file_gb", title="File", unit="GB", digits=2, meaning="10^9 bytes"),
-        read=lambda _, models: Cell(value=float(models.file["file_bytes"]) / GB),
+        read=lambda _, models: Cell(value=models.of_file("file_bytes") / GB),
         printed=lambda model: printed_cell(model.file_gb),
     ),
     RowAttribute.RUNS: AttributeSource(head=RUNS_COLUMN),
