@@ -45,7 +45,7 @@ def test_the_version_is_told() -> None:
         (("bench", "--until-precise", "2%", "--at-most", "1"), 2, ("cannot be kept",)),
         (("bench", "--at-most", "5"), 2, ("says nothing without --until-precise",)),
         (("report", "--figures", "svg,gif"), 2, ("'gif'", "svg, png, pdf")),
-        (("build", "--pin", "b1"), 2, ("'b1' is not a pin", "b4404")),
+        (("build", "--pin", "b1"), 2, ("unknown pin 'b1'", "b4404")),
         (("report", "no-such-session"), 7, ("no such session",)),
         (("claims", "no-such-session"), 7, ("no such session",)),
         (("claims", "--show", "c99"), 2, ("c99: neither a claim nor an audit", "c1 to c47")),

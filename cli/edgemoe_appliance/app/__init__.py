@@ -11,12 +11,18 @@ line on standard error and the exit code of its family (`errors`).
 (0, 2)
 """
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line and exit; an interrupt while it is being loaded has nothing to undo."""
     try:
+        if "_EDGEMOE_APPLIANCE_COMPLETE" in os.environ:
+            from edgemoe_appliance.app.completion import answer
+
+            answer()
+            return
         from edgemoe_appliance.app.main import main as run
     except KeyboardInterrupt:
         sys.exit(130)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import print_json, say, say_error
-from edgemoe_appliance.app.options import DockerHostOption, StudyOption
+from edgemoe_appliance.app.names import known_file
+from edgemoe_appliance.app.options import DockerHostOption, SessionName, StudyOption
 from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.errors import ConfigError, VerificationError
 from edgemoe_appliance.schema.text import counted, on_one_line
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from edgemoe_appliance.schema.plan import StudyIdentity
 
 
-def register(app: typer.Typer) -> None:
+ArchiveFile = Annotated[Path, typer.Argument(help="An archive.", callback=known_file)]
+
+
+def register(app: Commands) -> None:
     """Add the commands."""
     app.command()(archive)
     app.command()(verify)
@@ -29,7 +34,7 @@ def register(app: typer.Typer) -> None:
 
 
 def archive(
-    session: Annotated[str, typer.Argument(help="A session by name or folder.")],
+    session: SessionName,
     out: Annotated[
         Path | None, typer.Option(help="The file to write. (default: results/SESSION.tar)")
     ] = None,
@@ -112,7 +117,7 @@ def _image_file(
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(help="An archive.")],
+    file: ArchiveFile,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     as_made: Annotated[
         str | None,
@@ -161,7 +166,7 @@ def _first(found: Verification) -> str:
 
 
 def deposit(
-    file: Annotated[Path, typer.Argument(help="An archive.")],
+    file: ArchiveFile,
     creator: Annotated[
         list[str] | None, typer.Option(help='Who made it, as "Family, Given"; repeatable.')
     ] = None,

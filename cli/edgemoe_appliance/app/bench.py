@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import TerminalSteps, say, shown_measuring
 from edgemoe_appliance.app.options import (
     AtMostOption,
@@ -13,8 +14,11 @@ from edgemoe_appliance.app.options import (
     BuildNetworkOption,
     DevicesOption,
     DockerHostOption,
+    ExperimentOption,
     LockedOption,
+    ModelOption,
     ModelsOption,
+    NewSessionOption,
     OrderOption,
     PinOption,
     PortableOption,
@@ -22,6 +26,7 @@ from edgemoe_appliance.app.options import (
     RuntimeOption,
     SessionsOption,
     StudyOption,
+    TargetOption,
     UntilPreciseOption,
     precision_rule,
 )
@@ -36,25 +41,17 @@ if TYPE_CHECKING:
 _DEMO_PREFIX = "demo-"
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Commands) -> None:
     """Add the commands."""
     app.command()(bench)
     app.command()(demo)
 
 
 def bench(
-    target: Annotated[str, typer.Option(help="A target of devices.yaml.")] = "host",
-    experiment: Annotated[
-        list[str] | None, typer.Option(help="An experiment of experiments.yaml; repeatable.")
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(help="A model in place of the experiments' own; repeatable."),
-    ] = None,
-    session: Annotated[
-        str | None,
-        typer.Option(help="A name; the same name resumes.  (default: TARGET-EXPERIMENTS)"),
-    ] = None,
+    target: TargetOption = "host",
+    experiment: ExperimentOption = None,
+    model: ModelOption = None,
+    session: NewSessionOption = None,
     sessions: SessionsOption = 1,
     order: OrderOption = None,
     study: StudyOption = None,
@@ -81,6 +78,7 @@ def bench(
     ] = False,
 ) -> None:
     """Measure experiments on a target; what a session holds already is not measured again."""
+    precision = precision_rule(until_precise, at_most)
     from edgemoe_appliance.bench.paths import default_folders, default_session, several_sessions
     from edgemoe_appliance.bench.preflight import check_host, require_fit
     from edgemoe_appliance.bench.prepare import BenchRequest, prepare_bench, require_assessable
@@ -89,7 +87,6 @@ def bench(
     from edgemoe_appliance.schema.configs import find_catalogue
     from edgemoe_appliance.studies import read_study
 
-    precision = precision_rule(until_precise, at_most)
     chosen = read_study(study, catalogue=find_catalogue(models, devices))
     experiments = tuple(experiment or chosen.suites.bench)
     chosen.configs.target(target)

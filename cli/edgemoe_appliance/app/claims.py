@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import print_json, say, show_text, terminal_width
-from edgemoe_appliance.app.options import StudyOption
+from edgemoe_appliance.app.names import claims as claims_of
+from edgemoe_appliance.app.names import offered
+from edgemoe_appliance.app.options import SessionNames, StudyOption
 from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.errors import ConfigError
 
@@ -17,19 +20,20 @@ if TYPE_CHECKING:
     from edgemoe_appliance.analysis.claims import ClaimVerdict, Evidence
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Commands) -> None:
     """Add the command."""
     app.command()(claims)
 
 
 def claims(
-    sessions: Annotated[
-        list[str] | None,
-        typer.Argument(help="Sessions by name or folder; none: the study against itself."),
-    ] = None,
+    sessions: SessionNames = None,
     show: Annotated[
         list[str] | None,
-        typer.Option(help="Tell a claim (c2) or an audit (roofline) in full; repeatable."),
+        typer.Option(
+            metavar="NAME",
+            help="Tell a claim (c2) or an audit (roofline) in full; repeatable.",
+            autocompletion=offered(claims_of),
+        ),
     ] = None,
     long: Annotated[bool, typer.Option("--long", help="Tell all of them in full.")] = False,
     study: StudyOption = None,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import print_json, say, show_table, terminal_width
+from edgemoe_appliance.app.names import known_sides, offered, sessions
 from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import GIB
@@ -32,14 +34,28 @@ _FIGURES = {"A": 5, "B": 5, "B / A": 5, "interval": 14}
 _FIGURES_WIDTH = sum(_FIGURES.values()) + len(_FIGURES) + 1 + len("sessions differ")
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Commands) -> None:
     """Add the command."""
     app.command()(compare)
 
 
 def compare(
-    a: Annotated[str, typer.Argument(help="A session or archive, or several: night-1,night-2.")],
-    b: Annotated[str, typer.Argument(help="What to compare it with, in the same way.")],
+    a: Annotated[
+        str,
+        typer.Argument(
+            help="A session or archive, or several: night-1,night-2.",
+            autocompletion=offered(sessions),
+            callback=known_sides,
+        ),
+    ],
+    b: Annotated[
+        str,
+        typer.Argument(
+            help="What to compare it with, in the same way.",
+            autocompletion=offered(sessions),
+            callback=known_sides,
+        ),
+    ],
     study: StudyOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import print_json, show_table
 from edgemoe_appliance.app.options import (
     DevicesOption,
@@ -13,6 +14,7 @@ from edgemoe_appliance.app.options import (
     ModelsOption,
     RuntimeOption,
     StudyOption,
+    TargetOption,
 )
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.choices import RuntimeKind
@@ -25,13 +27,13 @@ if TYPE_CHECKING:
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "red", "unknown": "dim"}
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Commands) -> None:
     """Add the command."""
     app.command()(doctor)
 
 
 def doctor(
-    target: Annotated[str, typer.Option(help="A target of devices.yaml.")] = "host",
+    target: TargetOption = "host",
     runtime: RuntimeOption = RuntimeKind.NATIVE,
     docker_host: DockerHostOption = None,
     study: StudyOption = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import TerminalSteps, say
 from edgemoe_appliance.app.options import (
     BaseOption,
@@ -17,17 +18,18 @@ from edgemoe_appliance.app.options import (
     PortableOption,
     RuntimeImageOption,
     RuntimeOption,
+    TargetOption,
 )
 from edgemoe_appliance.schema.choices import ImageArchitecture, RuntimeKind
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Commands) -> None:
     """Add the command."""
     app.command()(build)
 
 
 def build(
-    target: Annotated[str, typer.Option(help="A target of devices.yaml.")] = "host",
+    target: TargetOption = "host",
     pin: PinOption = None,
     portable: PortableOption = False,
     devices: DevicesOption = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import (
     TerminalSteps,
     say,
@@ -17,11 +18,14 @@ from edgemoe_appliance.app.console import (
     terminal_width,
 )
 from edgemoe_appliance.app.options import (
+    AnyTargetOption,
     BaseOption,
     DevicesOption,
     DockerHostOption,
+    ExperimentOption,
     LockedOption,
     ModelsOption,
+    NewSessionOption,
     OrderOption,
     PinOption,
     PortableOption,
@@ -41,19 +45,14 @@ if TYPE_CHECKING:
     from edgemoe_appliance.schema.plan import Plan
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Commands) -> None:
     """Add the command."""
     app.command()(evaluate)
 
 
 def evaluate(
-    target: Annotated[
-        str | None, typer.Option(help="A target of devices.yaml.  (default: host)")
-    ] = None,
-    experiment: Annotated[
-        list[str] | None,
-        typer.Option(help="One of experiments.yaml; repeatable.  (default: all of the target's)"),
-    ] = None,
+    target: AnyTargetOption = None,
+    experiment: ExperimentOption = None,
     study: StudyOption = None,
     models: ModelsOption = None,
     devices: DevicesOption = None,
@@ -82,9 +81,7 @@ def evaluate(
     ] = None,
     sessions: SessionsOption = 1,
     order: OrderOption = None,
-    session: Annotated[
-        str | None, typer.Option(help="A name; the same name resumes.  (default: from the flags)")
-    ] = None,
+    session: NewSessionOption = None,
     docker_host: DockerHostOption = None,
     base_image: BaseOption = None,
     runtime_image: RuntimeImageOption = None,

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgemoe_appliance.app import names
+from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import say, show_table, shown_boards
+from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.errors import ConfigError, HostError, RunFailedError
 from edgemoe_appliance.schema.text import on_one_line
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from edgemoe_appliance.fleet.driver import Task, TaskResult
     from edgemoe_appliance.ledger.entries import LedgerEntry
 
-_group = typer.Typer(help="The same study on every board of a shelf.", no_args_is_help=True)
+_group = Commands(help="The same study on every board of a shelf.")
 _DOCTOR_S = 120
 BoardsOption = Annotated[
     Path | None,
@@ -28,10 +31,18 @@ WhereOption = Annotated[
     list[str] | None,
     typer.Option("--where", help="Only boards with the label NAME=VALUE; repeatable."),
 ]
-NameOption = Annotated[str, typer.Option("--name", help="The fleet's folder in data/fleets.")]
+NameOption = Annotated[
+    str,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="The fleet's folder in data/fleets.",
+        autocompletion=names.offered(names.fleets),
+    ),
+]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Commands) -> None:
     """Add the commands."""
     app.add_typer(_group, name="fleet")
 
@@ -70,7 +81,7 @@ def run(
     boards: BoardsOption = None,
     where: WhereOption = None,
     name: NameOption = "fleet",
-    study: Annotated[str | None, typer.Option(help="A study's name.")] = None,
+    study: StudyOption = None,
     sessions: Annotated[int, typer.Option(min=1, max=99, help="Sessions of each board.")] = 1,
     argument: Annotated[
         list[str] | None,
@@ -203,10 +214,10 @@ def _chosen(path: Path | None, where: list[str] | None) -> Mapping[str, Board]:
 
 def _folder(name: str) -> Path:
     from edgemoe_appliance.bench.paths import require_session_name
-    from edgemoe_appliance.schema.resources import work_root
+    from edgemoe_appliance.schema.resources import fleets_folder
 
     require_session_name(name)
-    return work_root() / "data" / "fleets" / name
+    return fleets_folder() / name
 
 
 def _existing(name: str) -> Path:

@@ -8,30 +8,30 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import say
-from edgemoe_appliance.app.options import StudyOption
+from edgemoe_appliance.app.options import StudyOption, TargetOption
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.units import human_bytes
 
 if TYPE_CHECKING:
     from edgemoe_appliance.kit.contents import Architecture
 
-kit = typer.Typer(
-    help="Measure on a borrowed machine without network: make a kit, take what it brings back.",
-    no_args_is_help=True,
+kit = Commands(
+    help="Measure on a borrowed machine without network: make a kit, take what it brings back."
 )
 # Ubuntu 22.04, on which JetPack 6 rests.
 _JETSON_PYTHON = "3.10"
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Commands) -> None:
     """Add the commands."""
     app.add_typer(kit, name="kit")
 
 
 @kit.command()
 def make(
-    target: Annotated[str, typer.Option(help="A target of devices.yaml.")] = "cuda",
+    target: TargetOption = "cuda",
     python: Annotated[
         str | None,
         typer.Option(help="The machine's Python, 3.10 say.  (default: this one's; jetson: 3.10)"),

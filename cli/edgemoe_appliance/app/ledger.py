@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import say
 
-_group = typer.Typer(help="Which claims held where, from archives.", no_args_is_help=True)
+_group = Commands(help="Which claims held where, from archives.")
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Commands) -> None:
     """Add the commands."""
     app.add_typer(_group, name="ledger")
 

@@ -29,18 +29,15 @@ from edgemoe_appliance.app import (
     models,
     report,
 )
+from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import open_streams, say, say_error
 from edgemoe_appliance.app.faults import as_ours, usage_error
 from edgemoe_appliance.errors import ApplianceError, InterruptedByUserError
 
-app = typer.Typer(
+app = Commands(
     name="edgemoe-appliance",
     help="Rerun a study of Mixture-of-Experts inference on edge hardware, and judge its claims.\n\n"
     "Begin with: edgemoe-appliance evaluate --kick-the-tires (minutes, on any machine).",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for group in (
     *(doctor, models, engine, bench, report, claims),
@@ -50,10 +47,34 @@ for group in (
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version."),
+    install_completion: bool = typer.Option(
+        False, "--install-completion", help="Have this shell (bash, zsh, fish) complete names."
+    ),
+    show_completion: bool = typer.Option(
+        False, "--show-completion", help="Print what would be installed for that."
+    ),
+) -> None:
     if version:
         say(__version__)
-        raise typer.Exit
+    elif install_completion or show_completion:
+        _complete(is_shown=show_completion)
+    else:
+        return
+    raise typer.Exit
+
+
+def _complete(*, is_shown: bool) -> None:
+    from edgemoe_appliance.app.completion import SHELLS, detect_shell, install
+
+    shell = detect_shell()
+    if is_shown:
+        say(SHELLS[shell].script.rstrip())
+        return
+    for path in install(shell):
+        say(f"written: {path}")
+    say(f"{shell} completes commands, options and names in every window opened from now on")
 
 
 def main() -> None:

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from edgemoe_appliance.app.commands import Commands
 
-def register(app: typer.Typer) -> None:
+
+def register(app: Commands) -> None:
     """Add the command."""
     app.command(hidden=True)(measure)
 

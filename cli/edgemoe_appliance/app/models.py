@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import TerminalSteps, print_json, say, show_table
-from edgemoe_appliance.app.options import ModelsOption, PinOption, StudyOption
+from edgemoe_appliance.app.options import ModelNames, ModelsOption, PinOption, StudyOption
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
 from edgemoe_appliance.schema.units import human_bytes
@@ -19,18 +20,13 @@ if TYPE_CHECKING:
     from edgemoe_appliance.models.inventory import ModelFinding
     from edgemoe_appliance.schema.configs import Configs
 
-commands = typer.Typer(
-    help="List, fetch and verify the models, or write twins that stand in for them.",
-    no_args_is_help=True,
+commands = Commands(
+    help="List, fetch and verify the models, or write twins that stand in for them."
 )
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Names = Annotated[list[str] | None, typer.Argument(help="Models by id; none: all of them.")]
-StudyNames = Annotated[
-    list[str] | None, typer.Argument(help="Models by id; none: those of the study's experiments.")
-]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Commands) -> None:
     """Add the commands."""
     app.add_typer(commands, name="models")
 
@@ -74,7 +70,7 @@ def list_(models: ModelsOption = None, as_json: JsonFlag = False) -> None:
 
 @commands.command()
 def fetch(
-    names: StudyNames = None,
+    names: ModelNames = None,
     study: StudyOption = None,
     models: ModelsOption = None,
     pin: Annotated[
@@ -135,7 +131,7 @@ def verify(
 
 @commands.command()
 def twin(
-    names: Names = None,
+    names: ModelNames = None,
     models: ModelsOption = None,
     scale: Annotated[TwinScale, typer.Option(help="tiny, thin or full size.")] = TwinScale.THIN,
     routing: Annotated[
@@ -154,7 +150,7 @@ def twin(
 
 @commands.command()
 def quantise(
-    names: Names = None,
+    names: ModelNames = None,
     models: ModelsOption = None,
     pin: PinOption = None,
 ) -> None:

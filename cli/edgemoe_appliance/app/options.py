@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from edgemoe_appliance.app import names
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.choices import Order, RuntimeKind
 
@@ -18,18 +19,96 @@ if TYPE_CHECKING:
 USUAL_MOST: Final = 10
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%")
 
+_known_target = names.known("target", names.targets, "devices.yaml")
+TargetOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="{targets}.",
+        autocompletion=names.offered(names.targets),
+        callback=_known_target,
+    ),
+]
+AnyTargetOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="{targets}.  (default: host)",
+        autocompletion=names.offered(names.targets),
+        callback=_known_target,
+    ),
+]
+ExperimentOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="An experiment of the study's experiments.yaml; repeatable.  (default: those that "
+        "its suites name for this command)",
+        autocompletion=names.offered(names.experiments),
+        callback=names.known("experiment", names.experiments, "experiments.yaml"),
+    ),
+]
+ModelOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="A model in place of the experiments' own; repeatable.",
+        autocompletion=names.offered(names.models),
+        callback=names.known("model", names.models, "models.yaml"),
+    ),
+]
+ModelNames = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[MODEL]...",
+        help="Models by id.  (default: all that this can be done with)",
+        autocompletion=names.offered(names.models),
+        callback=names.known("model", names.models, "models.yaml"),
+    ),
+]
+SessionNames = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SESSION]...",
+        help="Sessions by name or folder; none: the study's own figures.",
+        autocompletion=names.offered(names.sessions),
+        callback=names.known_sessions,
+    ),
+]
+SessionName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SESSION",
+        help="A session by name or folder.",
+        autocompletion=names.offered(names.sessions),
+        callback=names.known_sessions,
+    ),
+]
+NewSessionOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A name; the same name resumes.  (default: from the flags)",
+        autocompletion=names.offered(names.sessions),
+    ),
+]
 RuntimeOption = Annotated[
     RuntimeKind, typer.Option(help="Measure natively on this machine, or in a container.")
 ]
 DockerHostOption = Annotated[
     str | None,
-    typer.Option(help="Address of the Docker engine, as ssh://user@board (default: DOCKER_HOST)."),
+    typer.Option(
+        metavar="ADDRESS",
+        help="Address of the Docker engine, as ssh://user@board.  (default: DOCKER_HOST)",
+    ),
 ]
 BaseOption = Annotated[
-    str | None, typer.Option(help="Base image of the build stage, in place of the pinned one.")
+    str | None,
+    typer.Option(metavar="IMAGE", help="Base image of the build stage, in place of the pinned."),
 ]
 RuntimeImageOption = Annotated[
-    str | None, typer.Option(help="Base image of the runtime stage, in place of the pinned one.")
+    str | None,
+    typer.Option(metavar="IMAGE", help="Base image of the runtime stage, in place of the pinned."),
 ]
 BuildNetworkOption = Annotated[
     str | None,
@@ -51,15 +130,22 @@ PortableOption = Annotated[
 ]
 PinOption = Annotated[
     str | None,
-    typer.Option(help="A pin of engines.yaml.  (default: its default, else its fallback)"),
+    typer.Option(
+        metavar="NAME",
+        help="Which llama.cpp: {pins}.  (default: what engines.yaml says, or its fallback)",
+        autocompletion=names.offered(names.pins),
+        callback=names.known("pin", names.pins, "engines.yaml"),
+    ),
 ]
 StudyOption = Annotated[
     str | None,
     typer.Option(
         "--study",
         metavar="NAME",
-        help="A study of configs/studies/, or a folder of your own.  (default: the only one, "
-        "else that of configs/studies.yaml)",
+        help="{studies}, or the folder of one.  (default: that of configs/studies.yaml)",
+        autocompletion=names.offered(names.studies),
+        callback=names.known_study,
+        is_eager=True,
     ),
 ]
 ModelsOption = Annotated[
@@ -68,6 +154,7 @@ ModelsOption = Annotated[
         "--models",
         metavar="FILE",
         help="Models of your own, a file like models.yaml.  (default: catalogue/models.yaml)",
+        is_eager=True,
     ),
 ]
 DevicesOption = Annotated[
@@ -76,16 +163,22 @@ DevicesOption = Annotated[
         "--devices",
         metavar="FILE",
         help="Targets of your own, a file like devices.yaml.  (default: catalogue/devices.yaml)",
+        is_eager=True,
     ),
 ]
 SessionsOption = Annotated[
-    int, typer.Option(min=1, max=99, help="Measure so many sessions, as NAME-1, NAME-2, ...")
+    int,
+    typer.Option(
+        min=1, max=99, metavar="N", help="Measure so many sessions, as NAME-1, NAME-2, ..."
+    ),
 ]
 OrderOption = Annotated[
     Order | None,
     typer.Option(
-        help="How the runs of models follow one another.  (default: the experiment's own; on a "
-        "device of the study, evaluate takes the study's)",
+        metavar="ORDER",
+        help="How the runs of models follow one another: counterbalanced, interleaved, randomised "
+        "or blocked.  (default: the experiment's own; on a device of the study, evaluate takes "
+        "the study's)",
     ),
 ]
 UntilPreciseOption = Annotated[

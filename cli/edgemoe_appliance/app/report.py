@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import say, show_table
-from edgemoe_appliance.app.options import StudyOption
+from edgemoe_appliance.app.options import SessionNames, StudyOption
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.text import on_one_line
 
@@ -30,16 +31,13 @@ _MOST_NAMES = 4
 _MOST_ROWS = 48
 
 
-def register(app: typer.Typer) -> None:
+def register(app: Commands) -> None:
     """Add the command."""
     app.command()(report)
 
 
 def report(
-    sessions: Annotated[
-        list[str] | None,
-        typer.Argument(help="Sessions by name or folder; none: the study's own figures."),
-    ] = None,
+    sessions: SessionNames = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the report. (default: results/SESSION)")
     ] = None,

@@ -10,14 +10,23 @@ from pathlib import Path
 from typing import Final
 
 from edgemoe_appliance.errors import ConfigError, RecordError
-from edgemoe_appliance.schema.base import digest_of
-from edgemoe_appliance.schema.choices import RuntimeKind, TwinRouting, TwinScale
-from edgemoe_appliance.schema.configs import IDENTIFIER_PATTERN
+from edgemoe_appliance.schema.choices import (
+    IDENTIFIER_PATTERN,
+    RuntimeKind,
+    TwinRouting,
+    TwinScale,
+)
 from edgemoe_appliance.schema.files import is_folder
-from edgemoe_appliance.schema.journal import PLAN_NAME
-from edgemoe_appliance.schema.resources import resource_folder, work_root
-from edgemoe_appliance.schema.roots import CACHE, MODELS, WORK
-from edgemoe_appliance.schema.text import on_one_line
+from edgemoe_appliance.schema.resources import (
+    CACHE,
+    MODELS,
+    WORK,
+    resource_folder,
+    session_names,
+    sessions_folder,
+    work_root,
+)
+from edgemoe_appliance.schema.text import digest_of, on_one_line
 
 _CACHE_VARIABLE = "EDGEMOE_CACHE"
 _SESSION_NAME: Final = re.compile(IDENTIFIER_PATTERN)
@@ -59,7 +68,7 @@ def default_folders() -> Folders:
     return Folders(
         cache=Path(os.environ.get(_CACHE_VARIABLE) or root / ".cache"),
         models=root / "data" / "models",
-        sessions=root / "data" / "raw",
+        sessions=sessions_folder(),
         results=root / "results",
         images=_images(root),
     )
@@ -91,8 +100,7 @@ def find_session(name: str, folders: Folders) -> Path:
 
 def _known_sessions(folders: Folders) -> str:
     """Return which sessions there are, the latest first."""
-    plans = sorted(folders.sessions.glob(f"*/{PLAN_NAME}"), key=lambda p: -p.stat().st_mtime_ns)
-    names = [on_one_line(plan.parent.name) for plan in plans]
+    names = session_names(folders.sessions)
     if not names:
         return "there is none yet: edgemoe-appliance demo measures one"
     more = f" and {len(names) - _MOST_TOLD} more" if len(names) > _MOST_TOLD else ""

@@ -36,7 +36,7 @@ from edgemoe_appliance.schema.plan import (
     PlannedModel,
     ProbeFacts,
 )
-from edgemoe_appliance.schema.roots import CACHE, MODELS
+from edgemoe_appliance.schema.resources import CACHE, MODELS
 from edgemoe_appliance.schema.sessionfolder import host_folder
 
 SESSION_FOLDER: Final = PurePosixPath("/session")

@@ -22,6 +22,7 @@ from edgemoe_appliance.engine.tools import ToolResult, require_tool, run_tool
 from edgemoe_appliance.engine.tree import is_work, tree_digest, unpack_subdirectory
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError, host_error
 from edgemoe_appliance.schema.base import Frozen, canonical_json, digest_of
+from edgemoe_appliance.schema.choices import unknown_name
 from edgemoe_appliance.schema.configs import (
     DirectorySource,
     EnginesConfig,
@@ -95,8 +96,7 @@ def choose_pin(engines: EnginesConfig, cache: Path, asked: str | None = None) ->
 
 def _pin(engines: EnginesConfig, name: str) -> Pin:
     if name not in engines.pins:
-        known = ", ".join(engines.pins)
-        raise ConfigError(f"{name!r} is not a pin", hint=f"engines.yaml has: {known}")
+        raise unknown_name("pin", name, engines.pins, "engines.yaml")
     return engines.pins[name]
 
 

@@ -37,9 +37,9 @@ from edgemoe_appliance.kit.contents import (
 from edgemoe_appliance.schema.configs import Backend
 from edgemoe_appliance.schema.files import file_sha256, open_atomically, scratch_folder
 from edgemoe_appliance.schema.plan import ApplianceIdentity
-from edgemoe_appliance.schema.resources import checkout_root
+from edgemoe_appliance.schema.resources import STUDIES_FOLDER, checkout_root
 from edgemoe_appliance.schema.units import human_bytes
-from edgemoe_appliance.studies.study import STUDIES_FOLDER, Study
+from edgemoe_appliance.studies.study import Study
 
 _DOWNLOAD_S: Final = 900.0
 _FOLDER: Final = "kit"

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from edgemoe_appliance.schema.text import canonical_json, digest_of
+
+__all__ = [
+    "INT64_MAX",
+    "Count",
+    "CountFromOne",
+    "Frozen",
+    "Int64",
+    "NotNegative",
+    "Positive",
+    "canonical_json",
+    "digest_of",
+]
 
 # Whole numbers of records fit 64 bits, as every reader of tables assumes.
 INT64_MAX = 2**63 - 1
@@ -29,15 +41,3 @@ class Frozen(BaseModel):
         protected_namespaces=(),
         json_schema_serialization_defaults_required=True,
     )
-
-
-def canonical_json(value: object) -> str:
-    """Return JSON with sorted keys and no spaces, equal for equal values."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-
-
-def digest_of(value: object) -> str:
-    """Return the sha256 (hex) of the canonical JSON of a JSON-like value."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

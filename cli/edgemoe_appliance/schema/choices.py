@@ -5,7 +5,40 @@ Apart from the documents, as naming one must not load what reads them.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from enum import Enum
+from typing import Final
+
+from edgemoe_appliance.errors import ConfigError
+
+# Ids become file names, container labels and HTML anchors: keep them harmless in all three. Shells
+# take them as they are, too.
+IDENTIFIER_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+
+# Names that are told where one is unknown.
+_MOST_TOLD: Final = 12
+
+
+def quantised_id(source: str, kind: str) -> str:
+    """Return the id of a model that is made of another as a type."""
+    return f"{source}-{kind.lower()}"
+
+
+def guessed_name(name: str, known: Iterable[str]) -> str:
+    """Return a question that leads a hint, ending in a space; empty where no name is near."""
+    known = list(known)
+    begins = [each for each in known if name and each.startswith(name)]
+    near = difflib.get_close_matches(name, known, n=1) or begins
+    return f"did you mean {near[0]}? " if near else ""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], file: str) -> ConfigError:
+    """Return the error for a name that a file of configs does not have."""
+    known = list(known)
+    more = f" and {len(known) - _MOST_TOLD} more" if len(known) > _MOST_TOLD else ""
+    has = f"{file} has: {', '.join(known[:_MOST_TOLD])}{more}"
+    return ConfigError(f"unknown {kind} {name!r}", hint=f"{guessed_name(name, known)}{has}")
 
 
 class RuntimeKind(str, Enum):

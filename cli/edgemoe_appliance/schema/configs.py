@@ -6,8 +6,6 @@ types stand here, as plans hold them.
 
 from __future__ import annotations
 
-import difflib
-import os
 import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,14 +17,18 @@ from pydantic import Field, field_validator, model_validator
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.base import Frozen
-from edgemoe_appliance.schema.choices import ImageArchitecture, Order
-from edgemoe_appliance.schema.resources import work_root
+from edgemoe_appliance.schema.choices import (
+    IDENTIFIER_PATTERN,
+    ImageArchitecture,
+    Order,
+    quantised_id,
+    unknown_name,
+)
+from edgemoe_appliance.schema.resources import catalogue_file
 from edgemoe_appliance.schema.yamlfile import YamlDocument, read_yaml, validate
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 GitCommit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-# Ids become file names, container labels and HTML anchors: keep them harmless in all three.
-IDENTIFIER_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Identifier = Annotated[str, Field(pattern=IDENTIFIER_PATTERN)]
 CmakeName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 ThreadCount = Annotated[int, Field(ge=1, le=1024)]
@@ -451,11 +453,6 @@ class ModelsConfig(Frozen):
         return self.models[name].quantization in _WHOLE
 
 
-def quantised_id(source: str, kind: str) -> str:
-    """Return the id of a model that is made of another as a type."""
-    return f"{source}-{kind.lower()}"
-
-
 def _quantised_entry(source: str, entry: ModelEntry, kind: str) -> ModelEntry:
     is_whole = entry.quantization in _WHOLE
     of = source if is_whole or kind == _WHOLE[1] else quantised_id(source, _WHOLE[1])
@@ -706,7 +703,6 @@ class Catalogue:
     devices: tuple[Path, ...] = ()
 
 
-_CATALOGUE_VARIABLE: Final = "EDGEMOE_CATALOGUE"
 NO_CATALOGUE: Final = Catalogue()
 
 
@@ -716,10 +712,9 @@ def find_catalogue(models: Path | None = None, devices: Path | None = None) -> C
     That folder lies below the checkout, or the present folder where there is none; the variable
     EDGEMOE_CATALOGUE names another.
     """
-    folder = Path(os.environ.get(_CATALOGUE_VARIABLE) or work_root() / "catalogue")
-    kept = {kind: folder / f"{kind}.yaml" for kind in ("models", "devices")}
     return Catalogue(
-        models=_each_once(models, kept["models"]), devices=_each_once(devices, kept["devices"])
+        models=_each_once(models, catalogue_file("models")),
+        devices=_each_once(devices, catalogue_file("devices")),
     )
 
 
@@ -778,7 +773,5 @@ def _check_new(
 def pick(known: Mapping[str, ValueT], name: str, kind: str, file: str) -> ValueT:
     """Return what has a name, or raise ConfigError that lists the known ones."""
     if name not in known:
-        near = difflib.get_close_matches(name, list(known), n=1)
-        guess = f"did you mean {near[0]}? " if near else ""
-        raise ConfigError(f"unknown {kind} {name!r}", hint=f"{guess}{file} has: {', '.join(known)}")
+        raise unknown_name(kind, name, known, file)
     return known[name]

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from pathlib import Path
+from typing import Final
 
-from edgemoe_appliance.errors import HostError
+from edgemoe_appliance.errors import ConfigError, HostError
+from edgemoe_appliance.schema.choices import IDENTIFIER_PATTERN, guessed_name
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _CHECKOUT = _PACKAGE.parent.parent
 _WORK_VARIABLE = "EDGEMOE_WORK"
+_CATALOGUE_VARIABLE = "EDGEMOE_CATALOGUE"
+# What stands for a folder of this machine in records.
+CACHE: Final = "CACHE"
+MODELS: Final = "MODELS"
+WORK: Final = "WORK"
+# Below a configs folder: the studies, and which of them is meant where none is named.
+STUDIES_FOLDER: Final = "studies"
+DEFAULT_STUDY_FILE: Final = "studies.yaml"
+# The one file that makes a folder a study.
+PAPER_FILE: Final = "study.yaml"
 
 
 def checkout_root() -> Path | None:
@@ -38,3 +52,55 @@ def work_root() -> Path:
     """
     named = os.environ.get(_WORK_VARIABLE)
     return Path(named) if named else checkout_root() or Path.cwd()
+
+
+def sessions_folder() -> Path:
+    """Return the folder with a folder for each session."""
+    return work_root() / "data" / "raw"
+
+
+def fleets_folder() -> Path:
+    """Return the folder with a folder for each fleet."""
+    return work_root() / "data" / "fleets"
+
+
+def catalogue_file(kind: str) -> Path:
+    """Return where the user's own `models` or `devices` are kept, if anywhere."""
+    folder = os.environ.get(_CATALOGUE_VARIABLE) or work_root() / "catalogue"
+    return Path(folder) / f"{kind}.yaml"
+
+
+def session_names(folder: Path) -> list[str]:
+    """Return the names of the sessions below a folder, the latest first.
+
+    A folder whose name no session can have is none: what measures in a container may make some.
+    """
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        found = [
+            (entry.stat(follow_symlinks=False).st_mtime_ns, entry.name)
+            for entry in entries
+            if re.fullmatch(IDENTIFIER_PATTERN, entry.name) and entry.is_dir(follow_symlinks=False)
+        ]
+        return [name for _, name in sorted(found, reverse=True)]
+    return []
+
+
+def study_names(configs: Path) -> list[str]:
+    """Return the names of the studies of a configs folder."""
+    folders = configs / STUDIES_FOLDER
+    return sorted(path.name for path in folders.glob("*/") if (path / PAPER_FILE).is_file())
+
+
+def named_study(name: str, configs: Path) -> Path:
+    """Return the folder of a study, by name or path. Raises ConfigError where there is none."""
+    known = study_names(configs)
+    if name in known:
+        return configs / STUDIES_FOLDER / name
+    if Path(name).is_dir():
+        return Path(name)
+    there_are = f"there are: {', '.join(known) or 'none'}; a folder is named by its path"
+    raise ConfigError(
+        f"unknown study {name!r}",
+        where=str(configs / STUDIES_FOLDER),
+        hint=f"{guessed_name(name, known)}{there_are}",
+    )

@@ -34,12 +34,9 @@ from edgemoe_appliance.schema.sessionfolder import SessionFolder, host_folder
 
 # Where the roots of a session lie on this machine: a file beside the plan that the bench keeps.
 LOCAL_NAME: Final = "paths.local.json"
-CACHE: Final = "CACHE"
 HOME: Final = "HOME"
-MODELS: Final = "MODELS"
 SCRATCH: Final = "SCRATCH"
 SESSION: Final = "SESSION"
-WORK: Final = "WORK"
 _OTHER: Final = "OTHER"
 _AGAIN: Final = "remove it and repeat the bench"
 _NAMED: Final = re.compile(r"\$([A-Z][A-Z0-9]*)(?=/|$)")

@@ -1,6 +1,9 @@
-"""Text of others, as it may be shown: what is not printable in it is escaped."""
+"""Text of others as it may be shown, escaped where it is not printable; and values as text."""
 
 from __future__ import annotations
+
+import hashlib
+import json
 
 
 def printable(text: str, kept: str = "") -> str:
@@ -26,3 +29,15 @@ def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural unless it is one: 1 file, 2 mismatches."""
     ending = "" if number == 1 else "es" if noun.endswith("ch") else "s"
     return f"{number} {noun}{ending}"
+
+
+def canonical_json(value: object) -> str:
+    """Return JSON with sorted keys and no spaces, equal for equal values."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def digest_of(value: object) -> str:
+    """Return the sha256 (hex) of the canonical JSON of a JSON-like value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

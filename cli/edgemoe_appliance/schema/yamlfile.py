@@ -7,7 +7,6 @@ which can stand for gigabytes, and tags, which can stand for programs: nobody ne
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -24,6 +23,7 @@ from yaml.resolver import Resolver
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.base import INT64_MAX
+from edgemoe_appliance.schema.choices import guessed_name
 from edgemoe_appliance.schema.text import on_one_line
 
 KeyPath = tuple[str | int, ...]
@@ -255,9 +255,7 @@ def _allowed_keys(model: type[BaseModel], location: Sequence[str | int]) -> str:
     if not _is_model(owner):
         return ""
     names = list(owner.model_fields)
-    near = difflib.get_close_matches(str(location[-1]), names, n=1)
-    guess = f"did you mean {near[0]}? " if near else ""
-    return f"{guess}allowed: {', '.join(names)}"
+    return f"{guessed_name(str(location[-1]), names)}allowed: {', '.join(names)}"
 
 
 def _is_model(annotation: Any) -> bool:

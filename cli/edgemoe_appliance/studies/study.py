@@ -14,7 +14,6 @@ Everything else is given the Study; nothing but this module reads a study from d
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ import yaml
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.base import Frozen, digest_of
+from edgemoe_appliance.schema.choices import guessed_name
 from edgemoe_appliance.schema.configs import (
     CONFIG_FILES,
     NO_CATALOGUE,
@@ -42,7 +42,13 @@ from edgemoe_appliance.schema.configs import (
     read_configs,
 )
 from edgemoe_appliance.schema.plan import StudyIdentity
-from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.schema.resources import (
+    DEFAULT_STUDY_FILE,
+    PAPER_FILE,
+    named_study,
+    resource_folder,
+    study_names,
+)
 from edgemoe_appliance.schema.yamlfile import KeyPath, YamlDocument, read_yaml, validate
 from edgemoe_appliance.studies.claims import (
     AuditCause,
@@ -74,9 +80,6 @@ from edgemoe_appliance.studies.printed import PrintedFigures, parse_printed
 from edgemoe_appliance.studies.report import BUILT_TABLES, ReportConfig, names_in_report
 from edgemoe_appliance.studies.tables import FrontierSpec, TablesConfig, TableSpec, names_in_table
 
-STUDIES_FOLDER: Final = "studies"
-_DEFAULT_FILE: Final = "studies.yaml"
-PAPER_FILE: Final = "study.yaml"
 CLAIMS_FILE: Final = "claims.yaml"
 EXPERIMENTS_FILE: Final = "experiments.yaml"
 PROMPTS_FILE: Final = "prompts.yaml"
@@ -251,23 +254,11 @@ def read_planned_study(name: str | None, planned: Iterable[StudyIdentity | None]
 
 def find_study(name: str | None, root: Path) -> Path:
     """Return the folder of a study; see `read_study`."""
-    folders = root / STUDIES_FOLDER
-    known = sorted(path.name for path in folders.glob("*/") if (path / PAPER_FILE).is_file())
     if name is None:
-        if len(known) == 1:
-            return folders / known[0]
-        name = validate(read_yaml(root / _DEFAULT_FILE), _StudiesConfig).default
-    if name in known:
-        return folders / name
-    if Path(name).is_dir():
-        return Path(name)
-    near = difflib.get_close_matches(name, known, n=1)
-    guess = f"did you mean {near[0]}? " if near else ""
-    raise ConfigError(
-        f"unknown study {name!r}",
-        where=str(folders),
-        hint=f"{guess}there are: {', '.join(known) or 'none'}; a folder is named by its path",
-    )
+        known = study_names(root)
+        only = known[0] if len(known) == 1 else None
+        name = only or validate(read_yaml(root / DEFAULT_STUDY_FILE), _StudiesConfig).default
+    return named_study(name, root)
 
 
 def _read_folder(folder: Path, root: Path, catalogue: Catalogue) -> Study:
@@ -333,9 +324,7 @@ def _paths(folder: Path) -> Iterator[Path]:
     allowed = (*_NEEDED, *_OPTIONAL)
     for path in sorted(folder.glob("*.yaml")):
         if path.name not in allowed:
-            near = difflib.get_close_matches(path.name, allowed, n=1)
-            guess = f"did you mean {near[0]}? " if near else ""
-            hint = f"{guess}a study has: {', '.join(allowed)}"
+            hint = f"{guessed_name(path.name, allowed)}a study has: {', '.join(allowed)}"
             raise ConfigError("no file of a study", where=str(path), hint=hint)
     yield from (folder / name for name in allowed if name in _NEEDED or (folder / name).is_file())
 
@@ -355,12 +344,10 @@ class _Reference:
         if self.name in allowed:
             return
         document = study.documents[self.file]
-        near = difflib.get_close_matches(self.name, allowed, n=1)
-        guess = f"did you mean {near[0]}? " if near else ""
         raise ConfigError(
             f"{'.'.join(map(str, self.at))}: there is no {self.kind} {self.name!r}",
             where=f"{document.path}:{document.line_of(self.at)}",
-            hint=f"{guess}allowed: {', '.join(allowed) or 'none'}",
+            hint=f"{guessed_name(self.name, allowed)}allowed: {', '.join(allowed) or 'none'}",
         )
 
 
