@@ -11,22 +11,42 @@ line on standard error and the exit code of its family (`errors`).
 (0, 2)
 """
 
+from __future__ import annotations
+
 import os
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
 
 
 def main() -> None:
     """Run the command line and exit; an interrupt while it is being loaded has nothing to undo."""
     try:
-        if "_EDGEMOE_APPLIANCE_COMPLETE" in os.environ:
-            from edgemoe_appliance.app.completion import answer
-
-            answer()
-            return
-        from edgemoe_appliance.app.main import main as run
+        run = _completion if "_EDGEMOE_APPLIANCE_COMPLETE" in os.environ else _load_main()
     except KeyboardInterrupt:
         sys.exit(130)
     run()
+
+
+def _load_main() -> Callable[[], None]:
+    from edgemoe_appliance.app.main import main as run
+
+    return run
+
+
+def _completion() -> None:
+    from edgemoe_appliance.app.completion import answer
+
+    answer(_load)
+
+
+def _load() -> typer.Typer:
+    from edgemoe_appliance.app.main import app
+
+    return app
 
 
 __all__ = ["main"]

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import typer
+
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.files import write_atomically
 from edgemoe_appliance.schema.text import on_one_line
@@ -102,20 +104,19 @@ SHELLS: Final = {
 }
 
 
-def answer() -> None:
-    """Print what fits at the place of the cursor, one a line; nothing on any error."""
+def answer(load: Callable[[], typer.Typer]) -> None:
+    """Print what of a program fits at the place of the cursor, a line each; nothing on any error.
+
+    Loading the program may be what fails.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     with suppress(Exception):
-        from typer.main import get_command
-
-        from edgemoe_appliance.app.main import app
-
         # Bash's form is the value alone; the others would load what renders help.
         engine: Any = importlib.import_module("typer.completion")
         _join_values()
         engine.completion_init()
-        engine.shell_complete(get_command(app), {}, _PROGRAM, _ASKED, "complete_bash")
+        engine.shell_complete(typer.main.get_command(load()), {}, _PROGRAM, _ASKED, "complete_bash")
 
 
 def _join_values() -> None:
