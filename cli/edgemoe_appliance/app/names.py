@@ -21,7 +21,6 @@ import typer
 
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.choices import IDENTIFIER_PATTERN, quantised_id, unknown_name
-from edgemoe_appliance.schema.files import is_file
 from edgemoe_appliance.schema.resources import (
     DEFAULT_STUDY_FILE,
     catalogue_file,
@@ -220,6 +219,8 @@ def known_sessions(ctx: typer.Context, value: ValueT) -> ValueT:
 
 def known_sides(ctx: typer.Context, value: str) -> str:
     """Refuse sessions that there are not, of names with commas between them, or archives."""
+    from edgemoe_appliance.schema.files import is_file
+
     for name in value.split(","):
         if not is_file(Path(name)):
             known_sessions(ctx, name)
