@@ -40,7 +40,6 @@ NEEDS = (
         names=("sshd", "/usr/sbin/sshd"),
         package="openssh-server",
         tests="boards over ssh",
-        marker="container",
     ),
 )
 

@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "container": {"engine", "models"},
     "archive": {"analysis", "report", "models"},
     "ledger": {"analysis", "archive", "report"},
-    "fleet": {"archive", "ledger"},
+    "fleet": {"analysis", "archive", "engine"},
     "bench": {"engine", "models", "measure", "container", "doctor"},
     "evaluation": {"analysis", "archive", "bench", "doctor", "engine", "models", "report"},
     "notebook": {"analysis", "archive", "bench"},

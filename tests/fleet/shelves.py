@@ -6,8 +6,10 @@ Nothing is measured; the archives are prepared, and real enough to be verified.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
@@ -29,7 +31,7 @@ class Shelf:
         return self.root / board
 
     def set(self, board: str, name: str, value: object) -> None:
-        """Say how the appliance of a board behaves: `duration`, `code`, `doctor`."""
+        """Say how the appliance of a board behaves: see appliance.sh."""
         (self.folder(board) / name).write_text(str(value))
 
     def events(self, board: str) -> list[tuple[str, str, str]]:
@@ -48,14 +50,22 @@ def prepare_archives(root: Path, sessions: list[str]) -> Path:
     return prepared
 
 
-def make_shelf(root: Path, prepared: Path, boards: tuple[str, ...]) -> Shelf:
+def make_shelf(
+    root: Path,
+    prepared: Path,
+    boards: tuple[str, ...],
+    ssh_hosts: Mapping[str, str] = MappingProxyType({}),
+) -> Shelf:
+    """Make a folder for each board; those in `ssh_hosts` are reached by ssh, by that name."""
     root.mkdir(parents=True, exist_ok=True)
     program = shutil.copy(Path(__file__).parent / "appliance.sh", root / "appliance.sh")
     (root / "prepared").symlink_to(prepared)
-    entries = {
+    entries: dict[str, dict[str, object]] = {
         board: {"work": str(root / board), "command": str(program), "labels": {"shelf": "a"}}
         for board in boards
     }
+    for board, host in ssh_hosts.items():
+        entries[board] |= {"transport": "ssh", "host": host}
     for board in boards:
         (root / board).mkdir()
     shelf = Shelf(root=root, boards=boards)

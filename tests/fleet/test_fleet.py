@@ -122,7 +122,9 @@ def test_what_a_board_says_is_told_when_it_fails(shelf: Shelf, tmp_path: Path) -
     shelf.set("left", "code", 3)
     result, _ = driven(task_of(shelf, "left", tmp_path))
     assert result.status == "failed"
-    assert result.why == "left/left-1: the board ended with code 3: measuring left-1"
+    assert result.why == (
+        "left/left-1: the board ended with code 3: measuring left-1 / 1 of 1 runs"
+    )
 
 
 def test_an_archive_of_another_session_is_refused(

@@ -307,7 +307,7 @@ def catalogue(folder: Path, **files: str) -> Catalogue:
     for name, text in files.items():
         (own / f"{name}.yaml").write_text(text)
     paths = {name: (own / f"{name}.yaml",) for name in files}
-    return Catalogue(models=paths.get("models", ()), devices=paths.get("devices", ()))
+    return Catalogue(**paths)
 
 
 OWN_MODEL = """\
@@ -322,6 +322,14 @@ models:
 """
 
 
+OWN_PINS = """\
+pins:
+  PIN:
+    source: {kind: directory, path: /home/me/llama.cpp}
+    note: mine alone
+"""
+
+
 def test_models_and_targets_of_the_users_own_are_added(folder: Path) -> None:
     added = catalogue(folder, models=OWN_MODEL, devices=DEVICES.replace("host", "orin"))
     configs = read_configs(folder, added)
@@ -331,11 +339,20 @@ def test_models_and_targets_of_the_users_own_are_added(folder: Path) -> None:
     assert configs.model("mine").sha256 is None
 
 
+def test_pins_of_the_users_own_are_added(folder: Path) -> None:
+    own = OWN_PINS.replace("PIN", "mine")
+    configs = read_configs(folder, catalogue(folder, engines=own))
+    assert list(configs.engines.pins)[-1] == "mine"
+    assert configs.engines.default == read_configs(folder).engines.default
+    assert configs.pin("mine").note == "mine alone"
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
         ({"models": MODELS}, "own/models.yaml:2: models.a-model is there already; give yours"),
         ({"devices": DEVICES}, "own/devices.yaml:2: targets.host is there already; give yours"),
+        ({"engines": OWN_PINS.replace("PIN", "b4404")}, "pins.b4404 is there already; give yours"),
         (
             {"models": OWN_MODEL.replace("path", "pth")},
             "own/models.yaml:7: models.mine.pth: unknown key; did you mean path?",

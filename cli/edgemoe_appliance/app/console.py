@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
@@ -255,26 +255,72 @@ def _board(bar: Progress, progress: BenchProgress) -> Table:
 
 
 @contextmanager
-def shown_boards(boards: Sequence[str]) -> Iterator[Callable[[str, str], None]]:
-    """Show the last line of each board, all on one screen; without one, each line as it comes."""
-    last = dict.fromkeys(boards, "")
+def shown_boards(sessions: Mapping[str, int], *, is_quiet: bool = False) -> Iterator[BoardsScreen]:
+    """Show how far each board is, all on one screen; without one, each line as it comes.
 
-    def grid() -> Table:
-        table = Table.grid(padding=(0, 2))
-        for board, line in last.items():
-            table.add_row(board, Text(line, no_wrap=True, overflow="ellipsis"))
+    `sessions` says by board how many it is to have. Where nobody watches, a quiet one says nothing.
+    """
+    screen = BoardsScreen(sessions, is_quiet=is_quiet)
+    if not _OUT.is_terminal:
+        yield screen
+        return
+    from rich.live import Live
+
+    with Live(
+        console=_OUT, refresh_per_second=2, transient=True, get_renderable=screen.table
+    ) as screen.live:
+        yield screen
+
+
+class BoardsScreen:
+    """What each board said last, and how many of its sessions have their archive."""
+
+    def __init__(self, sessions: Mapping[str, int], *, is_quiet: bool = False) -> None:
+        """Begin with nothing said and nothing archived."""
+        self._is_quiet = is_quiet
+        self.live: Live | None = None
+        self._sessions = sessions
+        self._begun_s = time.monotonic()
+        self._ended = dict.fromkeys(sessions, 0)
+        self._last = dict.fromkeys(sessions, ("", "", self._begun_s))
+
+    def line(self, board: str, session: str, line: str) -> None:
+        """Take a line of a board; what names no board of the fleet is dropped."""
+        if board not in self._last:
+            return
+        self._last[board] = (session, line, time.monotonic())
+        if self.live is None and not self._is_quiet:
+            say(f"{session}: {line}")
+
+    def ended(self, board: str) -> None:
+        """Count a session of a board that has its archive."""
+        self._ended[board] += 1
+
+    def table(self) -> Table:
+        """Return the boards with their present sessions, and since when each is silent.
+
+        Those that are done come last: a screen that is too small shows the others.
+        """
+        from rich.table import Table
+
+        now_s = time.monotonic()
+        took = human_duration(now_s - self._begun_s)
+        title = f"{sum(self._ended.values())} of {sum(self._sessions.values())} archived, {took}"
+        table = Table(box=None, pad_edge=False, title=title, title_justify="left", title_style="")
+        table.add_column("board", max_width=14, no_wrap=True)
+        table.add_column("archived", no_wrap=True)
+        table.add_column("silent", no_wrap=True, justify="right")
+        table.add_column("session", max_width=16, no_wrap=True)
+        table.add_column("says", no_wrap=True, ratio=1)
+        for board in sorted(self._last, key=self._is_done):
+            session, line, said_s = self._last[board]
+            archived = f"{self._ended[board]} of {self._sessions[board]}"
+            silent = human_duration(now_s - said_s)
+            table.add_row(board, archived, silent, session, Text(line, overflow="ellipsis"))
         return table
 
-    if not _OUT.is_terminal:
-        yield lambda board, line: say(f"{board}: {line}")
-        return
-    with Live(console=_OUT, refresh_per_second=4, transient=True) as live:
-
-        def update(board: str, line: str) -> None:
-            last[board] = line
-            live.update(grid())
-
-        yield update
+    def _is_done(self, board: str) -> bool:
+        return self._ended[board] == self._sessions[board]
 
 
 @contextmanager

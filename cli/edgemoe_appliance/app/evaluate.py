@@ -22,6 +22,7 @@ from edgemoe_appliance.app.options import (
     BaseOption,
     DevicesOption,
     DockerHostOption,
+    EnginesOption,
     ExperimentOption,
     LockedOption,
     ModelsOption,
@@ -56,6 +57,7 @@ def evaluate(
     study: StudyOption = None,
     models: ModelsOption = None,
     devices: DevicesOption = None,
+    engines: EnginesOption = None,
     pin: PinOption = None,
     portable: PortableOption = False,
     runtime: RuntimeOption = RuntimeKind.NATIVE,
@@ -113,7 +115,9 @@ def evaluate(
         minutes=minutes,
     )
     opening = open_evaluation(
-        asked, read_study(study, catalogue=find_catalogue(models, devices)), default_folders()
+        asked,
+        read_study(study, catalogue=find_catalogue(models, devices, engines)),
+        default_folders(),
     )
     for line in outline_lines(opening.outline):
         say(line)

@@ -16,13 +16,15 @@ from edgemoe_appliance.errors import ConfigError, HostError, RunFailedError
 from edgemoe_appliance.schema.text import on_one_line
 
 if TYPE_CHECKING:
-    from edgemoe_appliance.fleet.bisect import Move, PinReading
+    from edgemoe_appliance.archive.about import Maker
+    from edgemoe_appliance.fleet.bisect import Bisection, Move, PinReading
     from edgemoe_appliance.fleet.boards import Board
     from edgemoe_appliance.fleet.driver import Task, TaskResult
     from edgemoe_appliance.ledger.entries import LedgerEntry
 
 _group = Commands(help="The same study on every board of a shelf.")
 _DOCTOR_S = 120
+_DOCTOR_LINES = 500
 BoardsOption = Annotated[
     Path | None,
     typer.Option("--boards", help="Your boards.  (default: boards.yaml, else this machine)"),
@@ -50,28 +52,23 @@ def register(app: Commands) -> None:
 @_group.command()
 def doctor(boards: BoardsOption = None, where: WhereOption = None) -> None:
     """Run the checks of each board there."""
-    import subprocess
-
-    from edgemoe_appliance.fleet.transport import wrapped
+    from edgemoe_appliance.fleet.transport import follow, wrapped
 
     unfit = []
     for name, board in _chosen(boards, where).items():
         command = wrapped(board, [board.command, "doctor", "--target", board.target])
         try:
-            ended = subprocess.run(
+            ended = follow(
                 command,
-                check=False,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_DOCTOR_S,
+                lambda line, name=name: say(f"{name}: {line}"),  # type: ignore[misc]
+                most_lines=_DOCTOR_LINES,
+                timeout_s=_DOCTOR_S,
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except OSError as error:
             say(f"{name}: {on_one_line(error)}")
             unfit.append(name)
             continue
-        for line in (ended.stdout + ended.stderr).decode(errors="replace").splitlines():
-            say(f"{name}: {line}")
-        unfit += [name] if ended.returncode else []
+        unfit += [name] if ended.code else []
     if unfit:
         raise HostError(f"not ready: {', '.join(unfit)}", hint="see the lines of each above")
 
@@ -104,11 +101,14 @@ def run(
     arguments = (*(("--study", study) if study else ()), *(argument or ()))
     chosen = _chosen(boards, where)
     with fleet_folder(_folder(name)) as folder:
-        tasks = list(_tasks(chosen, folder, study, sessions, arguments, 60 * patience))
-        with shown_boards(list(chosen)) as on_line:
+        tasks = list(
+            _tasks(chosen, folder, study, sessions, arguments=arguments, patience_s=60 * patience)
+        )
+        with shown_boards(dict.fromkeys(chosen, sessions)) as screen:
             hub = Hub(
                 folder=folder,
-                on_line=on_line,
+                on_line=screen.line,
+                on_archived=screen.ended,
                 scheduler=scheduler,
                 on_ready=lambda link: say(f"dashboard: {link}") if link else None,
             )
@@ -135,15 +135,12 @@ def status(name: NameOption = "fleet") -> None:
 @_group.command()
 def report(name: NameOption = "fleet") -> None:
     """Judge the archives of a fleet together: one ledger, with boards as a level of variation."""
-    from edgemoe_appliance.archive.about import read_maker
-    from edgemoe_appliance.bench.identity import read_identity
     from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER
     from edgemoe_appliance.ledger.build import build_ledger
 
     folder = _existing(name)
     out = folder / "ledger"
-    maker = read_maker(read_identity())
-    found = build_ledger(folder / ARCHIVES_FOLDER, out, maker, say, has_board_folders=True)
+    found = build_ledger(folder / ARCHIVES_FOLDER, out, _maker(), say, has_board_folders=True)
     _show_cells(found.entries)
     say(f"ledger: {out / 'index.html'}")
 
@@ -151,12 +148,27 @@ def report(name: NameOption = "fleet") -> None:
 @_group.command()
 def bisect(
     claim: Annotated[str, typer.Argument(help="A claim of the study.")],
-    pin: Annotated[list[str], typer.Option(help="Pins of engines.yaml from old to new.")],
+    pin: Annotated[
+        list[str] | None, typer.Option(help="A pin of engines.yaml, from old to new; repeatable.")
+    ] = None,
+    git: Annotated[
+        Path | None, typer.Option(help="A local git of llama.cpp, with --old and --new.")
+    ] = None,
+    old: Annotated[str | None, typer.Option(help="The older commit or tag of --git.")] = None,
+    new: Annotated[str | None, typer.Option(help="The newer commit or tag of --git.")] = None,
+    sdists: Annotated[
+        Path | None,
+        typer.Option(help="A file of source distributions, old to new, as pip's with hashes."),
+    ] = None,
+    study: Annotated[str | None, typer.Option(help="A study's name.")] = None,
     boards: BoardsOption = None,
     where: WhereOption = None,
     margin: Annotated[
-        float, typer.Option(min=0.001, max=0.5, help="A move is more than this share.")
-    ] = 0.05,
+        float | None,
+        typer.Option(
+            min=0.001, max=0.5, help="A move is more than this share.  (default: the claim's own)"
+        ),
+    ] = None,
     argument: Annotated[
         list[str] | None, typer.Option(help="Added to `evaluate`; repeatable.")
     ] = None,
@@ -165,41 +177,77 @@ def bisect(
 
     One evaluation for each step, on the first board; repeated, it goes on where it was.
     """
-    from edgemoe_appliance.archive.about import read_maker
-    from edgemoe_appliance.bench.identity import read_identity
-    from edgemoe_appliance.bench.paths import session_name
     from edgemoe_appliance.fleet import bisect as search
-    from edgemoe_appliance.fleet.driver import Task, TaskResult, drive
-    from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER, fleet_folder
-    from edgemoe_appliance.ledger.entries import Refusal, read_entry
+    from edgemoe_appliance.fleet.hub import fleet_folder
+    from edgemoe_appliance.fleet.transport import send_file
+    from edgemoe_appliance.studies import read_study
 
+    margin = margin or search.margin_of(read_study(study), claim)
     name, board = next(iter(_chosen(boards, where).items()))
-    maker = read_maker(read_identity())
-    with fleet_folder(_folder(f"bisect-{name}")) as folder:
+    own = search.own_pins(git, old, new, sdists, is_here=board.runs_here)
+    pins = [*(pin or ()), *own]
+    arguments = (*(("--study", study) if study else ()), *(argument or ()))
+    maker = _maker()
+    say(f"claim {claim}, {len(pins)} pins, margin {margin:.1%}, board {name}")
+    with (
+        fleet_folder(_folder(f"bisect-{name}")) as folder,
+        shown_boards({name: len(pins)}, is_quiet=True) as screen,
+    ):
+        if own:
+            file = send_file(board, search.pins_document(own), "bisect-engines.yaml")
+            arguments = (*arguments, "--engines", file)
+        measuring = search.PinMeasuring(
+            folder=folder,
+            claim=claim,
+            build_task=lambda pinned: _pin_task(
+                name, board, pinned, folder=folder, arguments=arguments, maker=maker
+            ),
+            on_line=screen.line,
+        )
+        found = search.bisect(pins, measuring.read, margin, _say_step)
+    _show_steps(found)
+    say(found.why)
 
-        def read(pinned: str) -> PinReading:
-            task = Task(
-                board_name=name,
-                board=board,
-                session=session_name(["bisect", name, pinned]),
-                arguments=("--pin", pinned, *(argument or ())),
-                archives=str((folder / ARCHIVES_FOLDER).absolute()),
-                maker=maker,
-                patience_s=0,
-            )
-            result = TaskResult.model_validate_json(drive(task.model_dump_json(), say))
-            if result.archive is None:
-                raise RunFailedError(result.why or "no archive", hint="the same command goes on")
-            entry = read_entry(Path(result.archive), maker)
-            if isinstance(entry, Refusal):
-                raise RunFailedError(entry.why, where=entry.archive)
-            return search.reading_of(entry, claim, pinned)
 
-        def on_step(reading: PinReading, move: Move) -> None:
-            part = reading.part
-            say(f"{reading.pin}: {part.label}: {reading.value:.4g} {part.unit}, {move.value}")
+def _pin_task(
+    name: str, board: Board, pin: str, *, folder: Path, arguments: tuple[str, ...], maker: Maker
+) -> Task:
+    """Return the session of a pin; other arguments make another session."""
+    from edgemoe_appliance.bench.paths import session_name
+    from edgemoe_appliance.schema.base import digest_of
 
-        say(search.bisect(pin, read, margin, on_step).why)
+    apart = [digest_of(list(arguments))[:6]] if arguments else []
+    session = session_name(["bisect", name, pin, *apart])
+    pinned = ("--pin", pin, *arguments)
+    return _task(name, board, session, folder=folder, arguments=pinned, maker=maker)
+
+
+def _say_step(reading: PinReading, first: PinReading, move: Move) -> None:
+    from edgemoe_appliance.analysis.claims.formatting import in_words
+
+    change, low, high = reading.change_from(first)
+    told = "" if reading is first else f", {change:+.1%} ({low:+.1%} to {high:+.1%})"
+    number = reading.number
+    ends = [in_words(end) for end in (number.low, number.high) if end is not None]
+    interval = f" ({' to '.join(ends)})" if ends else f" (no interval: {number.why_unbound})"
+    say(f"{reading.pin}: {in_words(number.value)}{interval}{told}: {move.value}")
+
+
+def _show_steps(found: Bisection) -> None:
+    """Show the steps as a table, in the order in which they were made."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("step", "pin", "number", "change", "", "verdict"):
+        table.add_column(column, overflow="fold")
+    first = found.steps[0][0]
+    for number, (reading, move) in enumerate(found.steps, 1):
+        change = "" if reading is first else f"{reading.change_from(first)[0]:+.1%}"
+        verdict = reading.verdict.value.replace("_", " ")
+        value = f"{reading.number.value:.4g}"
+        table.add_row(str(number), reading.pin, value, change, move.value, verdict)
+    say(first.number.label)
+    show_table(table)
 
 
 def _chosen(path: Path | None, where: list[str] | None) -> Mapping[str, Board]:
@@ -232,27 +280,55 @@ def _tasks(
     folder: Path,
     study: str | None,
     sessions: int,
+    *,
     arguments: tuple[str, ...],
     patience_s: float,
 ) -> Iterator[Task]:
-    from edgemoe_appliance.archive.about import read_maker
-    from edgemoe_appliance.bench.identity import read_identity
     from edgemoe_appliance.bench.paths import session_name
-    from edgemoe_appliance.fleet.driver import Task
-    from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER
 
-    maker = read_maker(read_identity())
+    maker = _maker()
     for number in range(1, sessions + 1):
         for name, board in boards.items():
-            yield Task(
-                board_name=name,
-                board=board,
-                session=session_name([*([study] if study else []), name, str(number)]),
+            yield _task(
+                name,
+                board,
+                session_name([*([study] if study else []), name, str(number)]),
+                folder=folder,
                 arguments=arguments,
-                archives=str((folder / ARCHIVES_FOLDER).absolute()),
                 maker=maker,
                 patience_s=patience_s,
             )
+
+
+def _maker() -> Maker:
+    from edgemoe_appliance.archive.about import read_maker
+    from edgemoe_appliance.bench.identity import read_identity
+
+    return read_maker(read_identity())
+
+
+def _task(
+    name: str,
+    board: Board,
+    session: str,
+    *,
+    folder: Path,
+    arguments: tuple[str, ...],
+    maker: Maker,
+    patience_s: float = 0,
+) -> Task:
+    from edgemoe_appliance.fleet.driver import Task
+    from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER
+
+    return Task(
+        board_name=name,
+        board=board,
+        session=session,
+        arguments=arguments,
+        archives=str((folder / ARCHIVES_FOLDER).absolute()),
+        maker=maker,
+        patience_s=patience_s,
+    )
 
 
 def _show(results: list[TaskResult]) -> None:

@@ -166,6 +166,14 @@ DevicesOption = Annotated[
         is_eager=True,
     ),
 ]
+EnginesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--engines",
+        metavar="FILE",
+        help="Pins of your own, a file like engines.yaml.  (default: catalogue/engines.yaml)",
+    ),
+]
 SessionsOption = Annotated[
     int,
     typer.Option(

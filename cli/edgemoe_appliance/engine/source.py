@@ -228,6 +228,30 @@ def _fetch_git(source: GitSource, tree: Path) -> GitSource:
     return source
 
 
+def list_commits(repository: Path, old: str, new: str) -> tuple[str, ...]:
+    """Return the commits of a local repository from one revision to a later one, both included.
+
+    Of a merge the side that was merged into is followed. Raises ConfigError where a revision is not
+    there or `old` is no ancestor of `new` on that side.
+    """
+    git = require_tool("git", "git")
+    ends = []
+    for revision in (old, new):
+        named = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        told = _git(git, "-C", str(repository), *named, timeout_s=_GIT_ANSWER_S)
+        if told.exit_code != 0:
+            raise ConfigError(f"has no commit {revision!r}", where=str(repository))
+        ends.append(told.lines[0])
+    span = ("rev-list", "--reverse", "--first-parent", f"{ends[0]}..{ends[1]}")
+    commits = _git(git, "-C", str(repository), *span).lines
+    line = _git(git, "-C", str(repository), "rev-list", "--first-parent", ends[1]).lines
+    if ends[0] not in line:
+        raise ConfigError(
+            f"{old} is no ancestor of {new}", where=str(repository), hint="give the older one first"
+        )
+    return (ends[0], *commits)
+
+
 def _resolve(git: Path, source: GitSource, history: Path) -> str:
     """Return the commit that a tag, a branch or the beginning of a commit stands for there.
 

@@ -76,6 +76,11 @@ class Board(Frozen):
         """Return the folder on the board below which everything is written."""
         return self.work or str(work_root())
 
+    @property
+    def runs_here(self) -> bool:
+        """Return whether its evaluations run on this machine, whatever they measure."""
+        return self.transport in (Transport.LOCAL, Transport.DOCKER)
+
     def has(self, wanted: Mapping[str, str]) -> bool:
         """Return whether it has some labels; its target and transport count among them."""
         own = {"target": self.target, "transport": self.transport.value, **self.labels}

@@ -7,30 +7,29 @@ of before still runs, and a session that is there is resumed.
 
 from __future__ import annotations
 
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
 from edgemoe_appliance.archive.about import Maker
-from edgemoe_appliance.archive.verify import verify_archive
-from edgemoe_appliance.errors import ApplianceError, RunFailedError, VerificationError
+from edgemoe_appliance.archive.results import Verification
+from edgemoe_appliance.archive.verify import VerifiedSession, verified_archive
+from edgemoe_appliance.errors import ApplianceError, HostError, RunFailedError, VerificationError
 from edgemoe_appliance.fleet.boards import Board
 from edgemoe_appliance.fleet.transport import (
     IN_USE,
     UNREACHABLE,
+    Ended,
     evaluation,
-    fetch_archive,
+    fetched_archive,
+    follow,
     locked,
 )
 from edgemoe_appliance.schema.base import Frozen
 from edgemoe_appliance.schema.configs import Identifier, Sha256
 from edgemoe_appliance.schema.files import scratch_folder
 from edgemoe_appliance.schema.streams import Say
-from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import GIB
 
 # Runs that ended badly are a result, and their session has its archive.
@@ -38,7 +37,7 @@ _WITH_ARCHIVE: Final = (0, RunFailedError.exit_code)
 _WAIT_S: Final = 5.0
 # A session with its image is a few GB; a board that never stops sending must not fill the disk.
 _MOST_ARCHIVE_BYTES: Final = 32 * GIB
-_LAST_LINES: Final = 3
+_MOST_LINES_A_SECOND: Final = 100
 
 
 class Task(Frozen):
@@ -62,21 +61,30 @@ class Task(Frozen):
 
 
 class TaskResult(Frozen):
-    """How a task ended: an archive that verified, or the reason why there is none."""
+    """How a task ended: an archive that verified, or the reason why there is none.
+
+    `arguments` are what it was evaluated with, None in journals of before they were kept.
+    """
 
     board_name: Identifier
     session: Identifier
+    arguments: tuple[str, ...] | None = None
     status: Literal["archived", "failed"]
     archive: str | None = None
     sha256: Sha256 | None = None
     why: str | None = None
 
 
+def archive_path(task: Task) -> Path:
+    """Return where the archive of a task lies on the hub."""
+    return Path(task.archives) / task.board_name / f"{task.session}.tar"
+
+
 def drive(text: str, say: Say) -> str:
     """Make a task, given and returned as JSON; `say` takes a line of progress."""
     task = Task.model_validate_json(text)
     try:
-        result = _Driver(task, say).run()
+        result = run_task(task, say)
     except ApplianceError as error:
         result = TaskResult(
             board_name=task.board_name, session=task.session, status="failed", why=str(error)
@@ -84,38 +92,51 @@ def drive(text: str, say: Say) -> str:
     return result.model_dump_json()
 
 
-@dataclass(kw_only=True)
-class _Ended:
-    """How a command on a board ended, and its last lines."""
+def run_task(
+    task: Task, say: Say, take: Callable[[VerifiedSession | None], None] = lambda _: None
+) -> TaskResult:
+    """Make a task. `take` is given what `verified_archive` gives, while it is open.
 
-    code: int
-    lines: list[str]
+    Raises what went wrong, as an ApplianceError.
+    """
+    return _Driver(task, say, take).run()
 
 
 class _Driver:
-    def __init__(self, task: Task, say: Say, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        task: Task,
+        say: Say,
+        take: Callable[[VerifiedSession | None], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._task = task
         self._say = say
+        self._take = take
         self._now = now
 
     def run(self) -> TaskResult:
         task = self._task
-        ended = self._measured()
+        ended = self._patiently(self._session)
         if ended.code not in _WITH_ARCHIVE:
-            last = " / ".join(ended.lines) or "it said nothing"
-            raise RunFailedError(f"the board ended with code {ended.code}: {last}", where=task.key)
+            raise RunFailedError(f"the board ended with {ended}", where=task.key)
         self._say("copying the archive")
-        path = Path(task.archives) / task.board_name / f"{task.session}.tar"
+        path = archive_path(task)
         path.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder("edgemoe-fleet-", path.parent) as folder:
             arrived = folder / path.name
-            fetch_archive(task.board, task.session, arrived, _MOST_ARCHIVE_BYTES)
+            ended = self._patiently(
+                lambda: fetched_archive(task.board, task.session, arrived, _MOST_ARCHIVE_BYTES)
+            )
+            if ended.code != 0:
+                raise HostError(f"the archive cannot be copied, {ended}", where=task.key)
             sha256 = self._verified(arrived)
             arrived.rename(path)
         self._say("archived")
         return TaskResult(
             board_name=task.board_name,
             session=task.session,
+            arguments=task.arguments,
             status="archived",
             archive=str(path),
             sha256=sha256,
@@ -123,17 +144,21 @@ class _Driver:
 
     def _verified(self, path: Path) -> str:
         self._say("verifying the archive")
-        found = verify_archive(path, self._task.maker)
+        with verified_archive(path, self._task.maker) as (found, session):
+            self._check(found)
+            self._take(session)
+            return found.sha256
+
+    def _check(self, found: Verification) -> None:
         if not found.is_good or found.session != self._task.session:
             wrong = found.mismatches[0] if found.mismatches else f"is session {found.session}"
             raise VerificationError(f"the archive is refused: {wrong}", where=self._task.key)
-        return found.sha256
 
-    def _measured(self) -> _Ended:
-        """Run the session, waiting for a board that is in use or cannot be reached."""
+    def _patiently(self, attempt: Callable[[], Ended]) -> Ended:
+        """Repeat an attempt while the board is in use or, for the task's patience, out of reach."""
         lost_since: float | None = None
         while True:
-            ended = self._attempt()
+            ended = attempt()
             if ended.code == IN_USE:
                 lost_since = None
                 self._say("waiting: the board is in use")
@@ -146,28 +171,25 @@ class _Driver:
                 return ended
             time.sleep(_WAIT_S)
 
-    def _attempt(self) -> _Ended:
+    def _session(self) -> Ended:
         task = self._task
         inside = evaluation(task.board, task.session, task.arguments)
-        lines: list[str] = []
-        with _started(locked(task.board, inside)) as process:
-            assert process.stdout is not None  # noqa: S101  it is a pipe
-            for raw in process.stdout:
-                line = on_one_line(raw.decode(errors="replace").strip())
-                if line:
-                    lines = [*lines, line][-_LAST_LINES:]
-                    self._say(line)
-        return _Ended(code=process.returncode, lines=lines)
+        return follow(locked(task.board, inside), _Talk(self._say, self._now))
 
 
-@contextmanager
-def _started(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a command in a group of its own: what ends the driver does not end a session."""
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    ) as process:
-        yield process
+class _Talk:
+    """Passes on what a board says, so many lines a second at most: a flood would drown the hub."""
+
+    def __init__(self, say: Say, now: Callable[[], float]) -> None:
+        self._say = say
+        self._now = now
+        self._second = 0
+        self._said = 0
+
+    def __call__(self, line: str) -> None:
+        second = int(self._now())
+        if second != self._second:
+            self._second, self._said = second, 0
+        self._said += 1
+        if self._said <= _MOST_LINES_A_SECOND:
+            self._say(line)

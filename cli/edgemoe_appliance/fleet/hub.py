@@ -25,8 +25,9 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from edgemoe_appliance.errors import ConfigError, HostError, RecordError
-from edgemoe_appliance.fleet.driver import Task, TaskResult, drive
+from edgemoe_appliance.fleet.driver import Task, TaskResult, archive_path, drive
 from edgemoe_appliance.schema.files import file_sha256, try_lock
+from edgemoe_appliance.schema.text import on_one_line
 
 FLEET_JOURNAL: Final = "fleet.jsonl"
 ARCHIVES_FOLDER: Final = "archives"
@@ -37,7 +38,7 @@ _ALLOWED_DEATHS: Final = 1000
 _LOOPBACK: Final = "127.0.0.1"
 _CONNECT_S: Final = 20
 _SILENT: Final = 50  # CRITICAL of the standard library's levels
-OnBoardLine = Callable[[str, str], None]  # board, line
+OnBoardLine = Callable[[str, str, str], None]  # board, session, line
 
 
 class FleetJournal:
@@ -108,6 +109,7 @@ class Hub:
 
     folder: Path
     on_line: OnBoardLine
+    on_archived: Callable[[str], None] = field(default=lambda _: None)
     scheduler: str | None = None
     on_ready: Callable[[str], None] = field(default=lambda _: None)
 
@@ -117,12 +119,9 @@ class Hub:
         Raises HostError where there is no scheduler to be had.
         """
         journal = FleetJournal(self.folder)
-        known = journal.results()
-        results = {
-            task.key: known[task.board_name, task.session]
-            for task in tasks
-            if is_archived(known.get((task.board_name, task.session)))
-        }
+        results = dict(_archived_before(tasks, journal))
+        for result in results.values():
+            self.on_archived(result.board_name)
         left = [task for task in tasks if task.key not in results]
         if left:
             boards = dict.fromkeys(task.board_name for task in left)
@@ -131,12 +130,35 @@ class Hub:
                 client.subscribe_topic(_TOPIC, self._on_event)
                 for result in _results(client, left):
                     journal.add(result)
+                    if result.status == "archived":
+                        self.on_archived(result.board_name)
                     results[f"{result.board_name}/{result.session}"] = result
         return [results[task.key] for task in tasks]
 
     def _on_event(self, event: tuple[float, Mapping[str, str]]) -> None:
+        """Show a line of a driver; a worker of a cluster may send anything."""
         _, message = event
-        self.on_line(str(message["board"]), str(message["line"]))
+        with contextlib.suppress(KeyError, TypeError):
+            self.on_line(*(str(message[key]) for key in ("board", "session", "line")))
+
+
+def _archived_before(
+    tasks: Iterable[Task], journal: FleetJournal
+) -> Iterator[tuple[str, TaskResult]]:
+    """Yield the tasks with a verified archive; raises ConfigError where it answers another task."""
+    known = journal.results()
+    for task in tasks:
+        result = known.get((task.board_name, task.session))
+        if result is None or not is_archived(result):
+            continue
+        if result.arguments not in (None, task.arguments):
+            raise ConfigError(
+                f"{task.key} was measured with other arguments "
+                f"({on_one_line(' '.join(result.arguments) or 'none')})",
+                where=str(journal.path),
+                hint="name another fleet with --name",
+            )
+        yield task.key, result
 
 
 def _results(client: Any, tasks: Iterable[Task]) -> Iterator[TaskResult]:
@@ -155,19 +177,41 @@ def _results(client: Any, tasks: Iterable[Task]) -> Iterator[TaskResult]:
     for future in _distributed().as_completed(list(futures)):
         task = futures[future]
         if future.status == "finished":
-            yield TaskResult.model_validate_json(future.result())
+            yield answer_of(task, future.result())
+        elif future.status == "error":
+            yield _failed(task, f"its driver ended: {future.exception()}")
         else:
-            why = f"its driver ended: {future.exception()}"
-            yield TaskResult(
-                board_name=task.board_name, session=task.session, status="failed", why=why
-            )
+            raise HostError("the scheduler is gone", hint="the same command goes on")
+
+
+def answer_of(task: Task, text: str) -> TaskResult:
+    """Return what a driver says of its task; one that answers for anything else is not believed."""
+    try:
+        result = TaskResult.model_validate_json(text)
+    except ValidationError:
+        return _failed(task, "its driver gave an answer that is none")
+    if (result.board_name, result.session) != (task.board_name, task.session):
+        told = on_one_line(f"{result.board_name}/{result.session}")
+        return _failed(task, f"its driver answered for {told}")
+    if result.status == "failed":
+        return result.model_copy(update={"archive": None, "sha256": None})
+    if result.archive != str(archive_path(task)) or not is_archived(result):
+        return _failed(task, "its driver told of an archive that is not there")
+    return result
+
+
+def _failed(task: Task, why: str) -> TaskResult:
+    return TaskResult(
+        board_name=task.board_name, session=task.session, status="failed", why=on_one_line(why, 300)
+    )
 
 
 def _drive_on_worker(text: str) -> str:
     """Make a task inside a worker; its lines go to whoever subscribed to the topic."""
     worker = _distributed().get_worker()
-    board = Task.model_validate_json(text).board_name
-    return drive(text, lambda line: worker.log_event(_TOPIC, {"board": board, "line": line}))
+    task = Task.model_validate_json(text)
+    about = {"board": task.board_name, "session": task.session}
+    return drive(text, lambda line: worker.log_event(_TOPIC, {**about, "line": line}))
 
 
 def _resource(board: str) -> str:
@@ -210,6 +254,7 @@ def _drivers(package: Any, boards: Iterable[str]) -> Any:
     """Return a scheduler on this machine's own address and one worker process for each board."""
     own = {"host": _LOOPBACK, "dashboard_address": f"{_LOOPBACK}:0"}
     common = {"nthreads": 1, "host": _LOOPBACK, "memory_limit": 0, "dashboard_address": None}
+    common["silence_logs"] = _SILENT  # else workers write over the screen
     return package.SpecCluster(
         scheduler={"cls": package.Scheduler, "options": own},
         workers={

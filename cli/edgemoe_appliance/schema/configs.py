@@ -93,6 +93,12 @@ class Pin(Frozen):
     note: str
 
 
+class OwnPins(Frozen):
+    """A user's file of pins, added to those of engines.yaml."""
+
+    pins: dict[Identifier, Pin]
+
+
 class EnginesConfig(Frozen):
     """engines.yaml: the pins, the one that is wanted and the one that needs no GitHub."""
 
@@ -697,16 +703,22 @@ CONFIG_FILES: Final = ("devices.yaml", "engines.yaml", "models.yaml")
 
 @dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """Files of the user's own, of the form of models.yaml and devices.yaml, added to those."""
+    """Files of the user's own, of the form of the three of configs/, added to those.
+
+    One like engines.yaml holds `pins` alone.
+    """
 
     models: tuple[Path, ...] = ()
     devices: tuple[Path, ...] = ()
+    engines: tuple[Path, ...] = ()
 
 
 NO_CATALOGUE: Final = Catalogue()
 
 
-def find_catalogue(models: Path | None = None, devices: Path | None = None) -> Catalogue:
+def find_catalogue(
+    models: Path | None = None, devices: Path | None = None, engines: Path | None = None
+) -> Catalogue:
     """Return the user's catalogue: the named files, and those of the folder `catalogue`.
 
     That folder lies below the checkout, or the present folder where there is none; the variable
@@ -715,6 +727,7 @@ def find_catalogue(models: Path | None = None, devices: Path | None = None) -> C
     return Catalogue(
         models=_each_once(models, catalogue_file("models")),
         devices=_each_once(devices, catalogue_file("devices")),
+        engines=_each_once(engines, catalogue_file("engines")),
     )
 
 
@@ -726,12 +739,17 @@ def _each_once(named: Path | None, kept: Path) -> tuple[Path, ...]:
 def read_configs(folder: Path, catalogue: Catalogue = NO_CATALOGUE) -> Configs:
     """Read and check the three files of a configs folder that studies share.
 
-    `catalogue` adds models and targets to them. Raises ConfigError with file, line, key and what
-    is allowed, also where an added one has the name of another.
+    `catalogue` adds models, targets and pins to them. Raises ConfigError with file, line, key and
+    what is allowed, also where an added one has the name of another.
     """
     engines = validate(read_yaml(folder / "engines.yaml"), EnginesConfig)
     devices = validate(read_yaml(folder / "devices.yaml"), DevicesConfig)
     models = validate(read_yaml(folder / "models.yaml"), ModelsConfig)
+    for path in catalogue.engines:
+        document = read_yaml(path)
+        pins = validate(document, OwnPins).pins
+        _check_new(document, "pins", pins, engines.pins)
+        engines = engines.model_copy(update={"pins": {**engines.pins, **pins}})
     for path in catalogue.devices:
         document = read_yaml(path)
         added = validate(document, DevicesConfig)

@@ -307,6 +307,7 @@ def _common_files(root: Path, configs: Configs, catalogue: Catalogue) -> dict[st
     for name, added, value in (
         ("models.yaml", catalogue.models, configs.models),
         ("devices.yaml", catalogue.devices, configs.devices),
+        ("engines.yaml", catalogue.engines, configs.engines),
     ):
         if added:
             data = value.model_dump(mode="json", exclude_none=True)

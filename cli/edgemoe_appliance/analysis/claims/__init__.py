@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place, Scope
-from edgemoe_appliance.analysis.claims.judging import judge_claims
+from edgemoe_appliance.analysis.claims.judging import judge_claims, number_behind
 from edgemoe_appliance.analysis.claims.study_evidence import StudyEvidence
 from edgemoe_appliance.analysis.claims.verdicts import ClaimVerdict, Number, Part, Verdict
 
@@ -23,6 +23,7 @@ __all__ = [
     "StudyEvidence",
     "Verdict",
     "judge_claims",
+    "number_behind",
 ]
 
 

@@ -82,6 +82,27 @@ def judge_claims(evidence: Evidence) -> tuple[ClaimVerdict, ...]:
     return tuple(_judge(evidence, *item) for item in evidence.study.claims.items())
 
 
+def number_behind(evidence: Evidence, claim_id: str) -> Number | Absent:
+    """Return the first number of a claim that the runs give, whether or not they bear a verdict.
+
+    It compares runs with runs, as of two engines on one machine, and says nothing about the study:
+    twins will do for it, and other hardware.
+    """
+    claim = evidence.study.claims[claim_id]
+    reason = claim.untestable or "it asks for no number"
+    for question in questions(claim):
+        places = evidence.places(question.table)
+        if not places:
+            reason = _no_runs(evidence, question.table)
+            continue
+        at = {d: _first(places, d) or places[0] for d in question.devices}
+        found, shown = question.answer(evidence, at)
+        if isinstance(found, Estimate):
+            return next(_numbers(shown))
+        reason = found.reason
+    return Absent(reason=reason)
+
+
 def verdict_of(bounds: Bounds | Absent, limits: Limits) -> Verdict:
     """Return reproduced inside the limits, not reproduced wholly outside, else inconclusive."""
     if isinstance(bounds, Absent):
