@@ -23,6 +23,7 @@ from edgemoe_appliance.schema.configs import (
     Feeds,
     GitSource,
     ModelEntry,
+    OutsideMeter,
     Target,
     ThermalRule,
 )
@@ -104,6 +105,7 @@ class Synthetic:
     like_the_study: bool = False  # under its conditions on the device: board, mode, clocks, engine
     hardware: HardwareFacts | Literal["as said"] | None = "as said"
     cpu_model: str = ""
+    meter: OutsideMeter | None = None
 
 
 def build_target(synthetic: Synthetic) -> Target:
@@ -118,6 +120,7 @@ def build_target(synthetic: Synthetic) -> Target:
         sample_hz=10,
         run_timeout_s=600,
         study_device=synthetic.study_device,
+        meter=synthetic.meter,
         bandwidth_gb_s=synthetic.bandwidth_gb_s,
         memory_bus_bits=synthetic.memory_bus_bits,
     )

@@ -10,6 +10,7 @@ import pytest
 
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.threats import Weight, find_threats
+from edgemoe_appliance.schema.configs import OutsideMeter
 from edgemoe_appliance.schema.hardware import Accelerator
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
@@ -123,6 +124,15 @@ def test_a_software_device_is_a_threat(tmp_path: Path) -> None:
     driver = Accelerator(name="Vulkan0", description="llvmpipe", is_software=True)
     on_driver = hardware.model_copy(update={"accelerators": (driver,)})
     assert "software-device" in codes(write_session(tmp_path, replace(CLEAN, hardware=on_driver)))
+
+
+def test_a_pretended_meter_is_a_threat(tmp_path: Path) -> None:
+    meter = OutsideMeter(command=("played",), pretended=True)
+    assert "pretended-meter" in codes(write_session(tmp_path, replace(CLEAN, meter=meter)))
+    real = OutsideMeter(command=("read",))
+    assert "pretended-meter" not in codes(
+        write_session(tmp_path / "real", replace(CLEAN, meter=real))
+    )
 
 
 @pytest.mark.parametrize(("other", "expected"), [("probe-boundary", True), (None, False)])

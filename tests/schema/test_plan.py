@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.schema.choices import Order
-from edgemoe_appliance.schema.configs import Arm, Experiment, Prompt
+from edgemoe_appliance.schema.configs import Arm, Experiment, OutsideMeter, Prompt
 from edgemoe_appliance.schema.plan import (
     Plan,
     PrecisionRule,
@@ -160,6 +160,22 @@ def test_the_digest_of_a_changed_copy_is_its_own() -> None:
     plan = a_plan()
     digest = plan.digest
     assert plan.model_copy(update={"threads": 1}).digest != digest
+
+
+def test_a_real_meter_without_a_name_has_the_digest_of_before_there_were_names() -> None:
+    plan = a_plan()
+
+    def digest_with(meter: OutsideMeter) -> str:
+        target = plan.target.model_copy(update={"meter": meter})
+        return plan.model_copy(update={"target": target}).digest
+
+    plain = OutsideMeter(command=("read",))
+    target = plan.target.model_copy(update={"meter": plain})
+    kept = plan.model_copy(update={"target": target}).digested["target"]["meter"]
+    assert not {"name", "pretended"} & set(kept)
+    named = OutsideMeter(command=("read",), name="PM3")
+    played = OutsideMeter(command=("read",), pretended=True)
+    assert len({digest_with(plain), digest_with(named), digest_with(played), plan.digest}) == 4
 
 
 def test_the_digest_sees_the_engine_and_the_model() -> None:

@@ -67,12 +67,19 @@ class Setting:
     def label(self) -> str:
         """Return a short name: `A: This machine, CPU, b4447`."""
         on = " on a software device" if self.software_device else ""
-        return f"{self.id}: {self.target.label}{on}, {self.engine.pin}"
+        by = " with a pretended meter" if self.pretended_meter else ""
+        return f"{self.id}: {self.target.label}{on}{by}, {self.engine.pin}"
 
     @property
     def software_device(self) -> str | None:
         """Return the driver that stood in for the device, None where a device computed."""
         return self.hardware.software_device if self.hardware else None
+
+    @property
+    def pretended_meter(self) -> str | None:
+        """Return the name of the meter that a program plays, None for an instrument or none."""
+        meter = self.target.meter
+        return meter.name if meter is not None and meter.pretended else None
 
 
 @dataclass(frozen=True, kw_only=True)

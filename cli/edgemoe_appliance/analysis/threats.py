@@ -52,6 +52,7 @@ def find_threats(loaded: LoadedSessions, study: Study) -> tuple[Threat, ...]:
     checks: Iterable[Callable[[LoadedSessions, Study], Iterator[Threat]]] = (
         _twins,
         _software_devices,
+        _pretended_meters,
         _other_texts,
         _journals,
         _comparison,
@@ -129,6 +130,18 @@ def _software_devices(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
                 text=f"{setting.label}: {setting.software_device} computes on the processor in "
                 "place of a device. Its speed, energy and memory are no device's, and what lies "
                 "on it lies in resident memory too.",
+            )
+
+
+def _pretended_meters(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
+    for setting in loaded.settings:
+        if setting.pretended_meter is not None:
+            yield Threat(
+                code="pretended-meter",
+                weight=Weight.MEANING,
+                title="A pretended meter",
+                text=f"{setting.label}: {setting.pretended_meter} is a program that plays a meter. "
+                "Energy and power show that the steps work, and are nothing that was measured.",
             )
 
 

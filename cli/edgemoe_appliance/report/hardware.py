@@ -13,7 +13,7 @@ from edgemoe_appliance.analysis.hardware import HardwareTexts, describe_hardware
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.plan import EngineBuild
-from edgemoe_appliance.schema.records import PeriodRecord
+from edgemoe_appliance.schema.records import PeriodRecord, PowerFacts
 from edgemoe_appliance.schema.text import on_one_line
 
 HARDWARE_NAME = "HARDWARE.md"
@@ -58,7 +58,11 @@ def _period_lines(periods: Iterable[PeriodRecord]) -> Iterator[str]:
     """Yield the facts of the first measuring period, and of each later one what is otherwise."""
     first: HardwareTexts = {}
     for index, period in enumerate(periods, start=1):
-        facts = {**describe_host(period.host), **describe_hardware(period.hardware)}
+        facts = {
+            **describe_host(period.host),
+            **describe_hardware(period.hardware),
+            **_power_texts(period.power),
+        }
         shown = {name: fact for name, fact in facts.items() if first.get(name) != fact}
         first = first or facts
         yield from ("", f"### Measuring period {index}, {_text(period.started_utc)}", "")
@@ -67,6 +71,18 @@ def _period_lines(periods: Iterable[PeriodRecord]) -> Iterator[str]:
             yield from _table(shown)
         else:
             yield "All as in measuring period 1."
+
+
+def _power_texts(power: PowerFacts | None) -> HardwareTexts:
+    """Return which source gives energy, by what sensors, and what checks it, as far as recorded."""
+    if power is None:
+        return {}
+    if power.primary is None:
+        return {"Power source": Absent(reason=power.reason or "none was found")}
+    sensors = ", ".join(dict.fromkeys(rail.sensor for rail in power.rails))
+    check = power.cross_check
+    checked = f", checked by {check.value}" if check is not None else ""
+    return {"Power source": f"{power.primary.value} ({sensors}; {power.scope}){checked}"}
 
 
 def _engine_lines(engine: EngineBuild) -> Iterator[str]:

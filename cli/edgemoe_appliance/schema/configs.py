@@ -180,9 +180,13 @@ class OutsideMeter(Frozen):
     any clock, or in the form of ISO 8601: the appliance finds out by a load of its own how that
     clock stands to the machine's. `covers` is what the meter sees: `device` is the whole machine
     with its power supply. `rank` says whether the target's own sources check it or it checks them.
-    The bounds are the meter's own, None where its maker publishes none.
+    The bounds are the meter's own, None where its maker publishes none. `name` is what records call
+    it; `pretended` says that no instrument is there and a program plays one, to try the steps: its
+    energies bear no verdict.
     """
 
+    name: str = Field(default="outside meter", min_length=1, max_length=80)
+    pretended: bool = False
     command: tuple[str, ...] = ()
     file: str | None = None
     covers: Literal["module", "processor", "gpu", "device"] = "device"

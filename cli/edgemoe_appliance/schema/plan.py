@@ -32,6 +32,7 @@ from edgemoe_appliance.schema.configs import (
     EngineSource,
     Experiment,
     Identifier,
+    OutsideMeter,
     Prompt,
     QuantType,
     Sha256,
@@ -384,6 +385,7 @@ class Plan(Frozen):
         # Fixed repetitions have the digest that they had before there were others.
         if data["precision"] is None:
             del data["precision"]
+        data["target"] |= {"meter": _digested_meter(self.target.meter)}
         if data["target"]["meter"] is None:
             del data["target"]["meter"]
         return data
@@ -406,6 +408,15 @@ class Plan(Frozen):
     def prompt_of(self, run: RunSpec) -> PlannedPrompt:
         """Return the prompt text that a run sends."""
         return self.prompts[prompt_key(run.experiment, run.prompt)]
+
+
+def _digested_meter(meter: OutsideMeter | None) -> dict[str, Any] | None:
+    """Return a meter as data; a real one without a name looks as before there were others."""
+    if meter is None:
+        return None
+    usual = OutsideMeter(command=("usual",))
+    left_out = {key for key in ("name", "pretended") if getattr(meter, key) == getattr(usual, key)}
+    return meter.model_dump(mode="json", exclude=left_out)
 
 
 def _digested_engine(engine: dict[str, Any]) -> dict[str, Any]:

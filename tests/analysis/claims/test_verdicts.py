@@ -15,7 +15,7 @@ from edgemoe_appliance.analysis.claims import Part, Scope, SessionEvidence, Verd
 from edgemoe_appliance.analysis.claims.judging import verdict_of_parts
 from edgemoe_appliance.analysis.claims.verdicts import FAMILIES, Family
 from edgemoe_appliance.schema.choices import Order
-from edgemoe_appliance.schema.configs import DirectorySource, Feeds
+from edgemoe_appliance.schema.configs import DirectorySource, Feeds, OutsideMeter
 from edgemoe_appliance.schema.hardware import Accelerator, Clock, PowerMode, SwapArea
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
@@ -386,6 +386,21 @@ def test_a_software_device_bears_no_verdict_and_is_named(tmp_path: Path) -> None
     places = evidence.places(Feeds.HEADLINE)
     assert "on a software device" in places[0].label
     assert any("software device" in shortfall for shortfall in places[0].shortfalls)
+
+
+def test_a_pretended_meter_bears_no_verdict_on_energy_and_is_named(tmp_path: Path) -> None:
+    meter = OutsideMeter(command=("played",), name="a player", pretended=True)
+    outcome = with_rates(RATES)
+    evidence = evidence_of(tmp_path, (replace(JETSON, meter=meter), outcome))
+    asked = judged(evidence)
+    plain = judged(evidence_of(tmp_path / "plain", (JETSON, outcome)))
+    changed = {claim for claim in asked if asked[claim].verdict is not plain[claim].verdict}
+    assert asked["c2"].verdict is plain["c2"].verdict is not Verdict.NOT_TESTED
+    assert "with a pretended meter" in evidence.places(Feeds.HEADLINE)[0].label
+    energy = {claim for claim, found in asked.items() if "a player" in " ".join(found.missing)}
+    assert energy
+    assert changed <= energy
+    assert all(asked[claim].verdict is Verdict.NOT_TESTED for claim in changed)
 
 
 def test_cut_prompts_bear_nothing_about_length(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgemoe_appliance.analysis.claims.evidence import Place
-from edgemoe_appliance.studies.quantities import Quantity, Term
+from edgemoe_appliance.studies.quantities import Quantity, Term, facts_of
 
 
 def why_not_borne(place: Place, term: Term) -> str:
@@ -20,6 +20,11 @@ def why_not_borne(place: Place, term: Term) -> str:
         return (
             f"{place.software_device} is a software device, the processor in place of a GPU: it "
             "shows that every step works, and bears no verdict"
+        )
+    if place.pretended_meter is not None and facts_of(term.quantity).is_energy:
+        return (
+            f"{place.pretended_meter} is a pretended meter: it shows that every step works, and "
+            "bears no verdict on energy"
         )
     if place.prompt_scale < 1 and asks_length:
         share = f"{100 * place.prompt_scale:.3g} %"

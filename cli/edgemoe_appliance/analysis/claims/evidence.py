@@ -36,8 +36,9 @@ class Place:
     read from it, even for that device; `cautions` are to be told with every verdict that rests on
     it. `has_twins` says whether any model was a twin, `twin_scale` is the smallest of reduced
     ones that ran there, `prompt_scale` the share of the prompts' words that was sent,
-    `software_device` the driver that stood in for the target's device, None for a real one. Places
-    of a table come closest to the study first.
+    `software_device` the driver that stood in for the target's device, `pretended_meter` the
+    program that stood in for a meter, None for real ones. Places of a table come closest to the
+    study first.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Place:
     has_twins: bool = False
     prompt_scale: float = 1.0
     software_device: str | None = None
+    pretended_meter: str | None = None
 
     @property
     def is_reduced(self) -> bool:

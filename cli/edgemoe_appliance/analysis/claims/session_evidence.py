@@ -190,6 +190,7 @@ class SessionEvidence:
             has_twins=bool(scales - {None}),
             prompt_scale=pool.condition.prompt_scale,
             software_device=setting.software_device,
+            pretended_meter=setting.pretended_meter,
         )
         ok = sum(len(models.ok) for each in group.values() for models in each.models)
         is_device = device is not None

@@ -374,7 +374,7 @@ def _build_rail(meter: OutsideMeter, clock: _Clock | None) -> Rail:
     rail = Rail(
         name=RAIL,
         source=PowerSource.METER,
-        sensor="outside meter",
+        sensor=f"{meter.name} (pretended)" if meter.pretended else meter.name,
         unit=Unit.WATTS,
         role=RailRole.TOTAL,
         step=meter.step_w,
