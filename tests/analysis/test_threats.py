@@ -135,6 +135,22 @@ def test_a_pretended_meter_is_a_threat(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("odd", "expected"), [(2, True), (None, False)])
+def test_a_backend_that_does_not_repeat_itself_is_found(
+    tmp_path: Path, odd: int | None, expected: bool
+) -> None:
+    def texts(_index: int, spec: RunSpec) -> dict[str, object]:
+        is_odd = spec.repetition == odd and spec.model == "olmoe-1b-7b"
+        return {"text_sha256": sha256("odd" if is_odd else "same")}
+
+    found = find_threats(load_sessions([write_session(tmp_path, CLEAN, texts)]), read_study())
+    told = [threat.text for threat in found if threat.code == "text-not-repeated"]
+    assert bool(told) is expected
+    if told:
+        cases = len(CLEAN.prompts) + len(CLEAN.length_prompts)
+        assert f"{cases} of {4 * cases} repeated cases" in told[0]
+
+
 @pytest.mark.parametrize(("other", "expected"), [("probe-boundary", True), (None, False)])
 def test_a_probe_that_changes_texts_is_found(
     tmp_path: Path, other: str | None, expected: bool

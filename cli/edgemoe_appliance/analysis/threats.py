@@ -27,6 +27,11 @@ from edgemoe_appliance.studies.paper import Procedure
 
 # A fleet has dozens of conditions, each with the same shortfalls.
 _MOST_OF_A_KIND = 6
+# What runs have in common that must generate the same text.
+_SAME_TEXT = [
+    *("setting", "model", "model_sha256", "arm", "threads", "n_predict", "ignore_eos", "context"),
+    "prompt_sha256",
+]
 
 
 class Weight(str, Enum):
@@ -53,6 +58,7 @@ def find_threats(loaded: LoadedSessions, study: Study) -> tuple[Threat, ...]:
         _twins,
         _software_devices,
         _pretended_meters,
+        _unrepeated_texts,
         _other_texts,
         _journals,
         _comparison,
@@ -142,6 +148,27 @@ def _pretended_meters(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
                 title="A pretended meter",
                 text=f"{setting.label}: {setting.pretended_meter} is a program that plays a meter. "
                 "Energy and power show that the steps work, and are nothing that was measured.",
+            )
+
+
+def _unrepeated_texts(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
+    """Yield the settings that gave one arm and prompt several texts: greedy text repeats itself."""
+    told = loaded.runs.where(status="ok").where_not(text_sha256=None)
+    labels = {setting.id: setting.label for setting in loaded.settings}
+    counts = told.counts(*_SAME_TEXT, "text_sha256")
+    texts = counts.groupby(_SAME_TEXT, sort=True).agg(runs=("n", "sum"), texts=("n", "size"))
+    repeated = texts[texts["runs"] > 1]
+    for setting, found in repeated.groupby("setting"):
+        other = int((found["texts"] > 1).sum())
+        if other:
+            yield Threat(
+                code="text-not-repeated",
+                weight=Weight.MEANING,
+                title="Equal runs that differ",
+                text=f"{labels[str(setting)]}: {other} of {len(found)} repeated cases (a model, a "
+                "prompt, an arm) gave more than one text, though decoding is greedy. The engine, "
+                "its device or a driver computed otherwise in some run, or a text was lost; where "
+                "texts differ between arms, that may be no work of the probe.",
             )
 
 
