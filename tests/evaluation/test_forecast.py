@@ -209,3 +209,21 @@ def test_the_bits_of_a_type_are_those_of_the_tensors_it_is_named_after(
     kind: str, bits: float | None
 ) -> None:
     assert nominal_bits(kind) == bits
+
+
+def test_a_forecast_reaches_from_a_quiet_machine_to_a_busy_one(
+    study: Study, folders: Folders
+) -> None:
+    full = EvaluationOptions(kick_the_tires=True, twins=TwinScale.FULL)
+    outline = outline_of(full, study, folders)
+    assert outline.quiet_s is not None
+    assert outline.machine_s is not None
+    built_s = outline.cost_of(StepId.BUILD).machine_s or 0
+    # What it took with nothing beside: 156 s.
+    assert 140 < outline.quiet_s - built_s < 175
+    assert outline.machine_s - built_s > 3 * 156
+    (total,) = (line for line in outline_lines(outline) if line.startswith("total"))
+    assert total.split()[1:5] == ["4", "to", "10", "min"]
+    jetson = outline_of(EvaluationOptions(target="jetson"), study, folders)
+    (total,) = (line for line in outline_lines(jetson) if line.startswith("total"))
+    assert "to" not in total.split()

@@ -131,7 +131,12 @@ def test_full_size_twins_run_what_shows_directions(study: Study, config: Evaluat
 
 
 NEEDED = LargerTwins(
-    command="evaluate", machine_s=600, disk_bytes=8 * GB, memory_bytes=6 * GB, reason=""
+    command="evaluate",
+    machine_s=600,
+    quiet_s=200,
+    disk_bytes=8 * GB,
+    memory_bytes=6 * GB,
+    reason="",
 )
 
 

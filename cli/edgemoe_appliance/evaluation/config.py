@@ -64,6 +64,16 @@ class Paces(Frozen):
     steps_s: dict[StepId, NotNegative]
 
 
+class QuietPaces(Frozen):
+    """What goes faster on a machine that does nothing else and keeps the models in memory."""
+
+    weights_gb_s: dict[Identifier, Positive]
+    load_gb_s: Positive
+    start_s: NotNegative
+    twin_mb_s: Positive
+    steps_s: dict[StepId, NotNegative]
+
+
 class EvaluationConfig(Frozen):
     """Everything that evaluation.yaml says."""
 
@@ -71,6 +81,14 @@ class EvaluationConfig(Frozen):
     human_min: ByStep
     human_min_per_experiment: NotNegative
     paces: Paces
+    quiet: QuietPaces
+
+    @property
+    def quiet_paces(self) -> Paces:
+        """Return the paces of a quiet machine: those that are named, else the usual."""
+        weights_gb_s = {**self.paces.weights_gb_s, **self.quiet.weights_gb_s}
+        faster = {name: getattr(self.quiet, name) for name in QuietPaces.model_fields}
+        return self.paces.model_copy(update={**faster, "weights_gb_s": weights_gb_s})
 
 
 def read_evaluation(folder: Path) -> EvaluationConfig:

@@ -6,7 +6,7 @@ Pure: equal states give equal text.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from edgemoe_appliance.evaluation.config import EvaluationConfig, StepId
@@ -31,6 +31,7 @@ class EvaluationStep:
     id: StepId
     what: str
     cost: Cost
+    quiet_s: float | None
     human_min: float
 
 
@@ -38,11 +39,13 @@ class EvaluationStep:
 class LargerTwins:
     """What shows directions where kicking the tires does not: whole models with random weights.
 
+    `machine_s` is what it takes at most, `quiet_s` what it takes where nothing else is at work.
     `command` is what makes it, `reason` why it is not what is done, empty where it is.
     """
 
     command: str
     machine_s: float | None
+    quiet_s: float | None
     disk_bytes: float
     memory_bytes: float
     reason: str
@@ -56,7 +59,7 @@ class LargerTwins:
     def text(self) -> str:
         """Return in words what it takes, and the command or why there was no need to type it."""
         takes = (
-            f"{_duration(self.machine_s)}, {human_bytes(self.disk_bytes)} of disk and "
+            f"{_range(self.quiet_s, self.machine_s)}, {human_bytes(self.disk_bytes)} of disk and "
             f"{human_bytes(self.memory_bytes)} of memory"
         )
         if self.is_taken:
@@ -79,8 +82,12 @@ class Outline:
     @property
     def machine_s(self) -> float | None:
         """Return the seconds that all steps take, None where one of them is not known."""
-        seconds = [step.cost.machine_s for step in self.steps]
-        return None if None in seconds else sum(each for each in seconds if each is not None)
+        return _sum(step.cost.machine_s for step in self.steps)
+
+    @property
+    def quiet_s(self) -> float | None:
+        """Return the seconds that all steps take where nothing else is at work, if known."""
+        return _sum(step.quiet_s for step in self.steps)
 
     @property
     def disk_bytes(self) -> float:
@@ -100,17 +107,16 @@ def build_outline(
     *,
     larger: LargerTwins | None = None,
     not_target: str | None = None,
+    place: str | None = None,
 ) -> Outline:
     """Return the outline of an evaluation from where things stand.
 
     `larger` is told beside: what of this machine would show more; `not_target` says why this host
-    is not the target.
+    is not the target, `place` where everything is written.
     """
-    estimator = Estimator(
-        evaluation=evaluation,
-        study=study,
-        paces=config.paces,
-        present=present,
+    usual, quiet = (
+        Estimator(evaluation=evaluation, study=study, paces=paces, present=present)
+        for paces in (config.paces, config.quiet_paces)
     )
     return Outline(
         title=_title(evaluation, study),
@@ -118,7 +124,8 @@ def build_outline(
             EvaluationStep(
                 id=step,
                 what=_what(step, evaluation, present),
-                cost=estimator.cost(step),
+                cost=usual.cost(step),
+                quiet_s=quiet.cost(step).machine_s,
                 human_min=config.human_min[step],
             )
             for step in StepId
@@ -127,6 +134,7 @@ def build_outline(
             *([target_note(evaluation, not_target)] if not_target is not None else []),
             models_note(evaluation, present),
             pace_note(evaluation, study, config.paces),
+            *([place] if place is not None else []),
             "The network is used where the table has a download, and by nothing else.",
             "What is there already counts as nothing above. Stopped or killed, the same command "
             "goes on; once it has ended, it measures nothing again and makes report and archive "
@@ -139,7 +147,7 @@ def build_outline(
 
 def outline_lines(outline: Outline) -> Iterator[str]:
     """Yield the outline as lines of text, the same at every width of a terminal."""
-    yield from textwrap.wrap(outline.title, _WIDTH)
+    yield from textwrap.wrap(outline.title, _WIDTH, break_on_hyphens=False)
     yield ""
     rows = [_COLUMNS, *(_cells(step) for step in outline.steps), _totals(outline)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(_COLUMNS) - 1)]
@@ -149,12 +157,12 @@ def outline_lines(outline: Outline) -> Iterator[str]:
             cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:], strict=True)
         )
         start = f"{head}  {middle}  "
-        what = textwrap.wrap(row[-1], _WIDTH - len(start)) or [""]
+        what = textwrap.wrap(row[-1], _WIDTH - len(start), break_on_hyphens=False) or [""]
         yield f"{start}{what[0]}".rstrip()
         yield from (" " * len(start) + rest for rest in what[1:])
     for note in outline.notes:
         yield ""
-        yield from textwrap.wrap(note, _WIDTH)
+        yield from textwrap.wrap(note, _WIDTH, break_on_hyphens=False)
 
 
 def _title(evaluation: Evaluation, study: Study) -> str:
@@ -214,12 +222,28 @@ def _totals(outline: Outline) -> tuple[str, ...]:
     known_bytes = sum(value for value in downloads if value is not None)
     return (
         "total",
-        f"{'over ' if None in seconds else ''}{_duration(known_s)}",
+        f"over {_duration(known_s)}"
+        if None in seconds
+        else _range(outline.quiet_s, outline.machine_s),
         f"{sum(step.human_min for step in outline.steps):g} min",
         human_bytes(sum(cost.disk_bytes for cost in costs)),
         f"{'over ' if None in downloads else ''}{human_bytes(known_bytes)}",
         "",
     )
+
+
+def _sum(seconds: Iterable[float | None]) -> float | None:
+    known = list(seconds)
+    return None if None in known else sum(each for each in known if each is not None)
+
+
+def _range(least_s: float | None, most_s: float | None) -> str:
+    """Return what is expected in words: `3 to 10 min`, or one duration where the ends are near."""
+    if least_s is None or most_s is None or most_s < max(120, 1.3 * least_s):
+        return _duration(most_s)
+    if most_s < 7200:
+        return f"{max(1, round(least_s / 60))} to {round(most_s / 60)} min"
+    return f"{least_s / 3600:.1f} to {most_s / 3600:.1f} h"
 
 
 def _duration(duration_s: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.evaluation.config import Paces
 from edgemoe_appliance.evaluation.request import Evaluation
 from edgemoe_appliance.evaluation.state import Present
@@ -55,16 +56,26 @@ def models_note(evaluation: Evaluation, present: Present) -> str:
     )
 
 
+def place_note(folders: Folders) -> str:
+    """Return where everything is written."""
+    return (
+        f"Written below {folders.results.parent}: results/ (report, archive) and data/ (models, "
+        f"runs). What can be fetched or built again lies in {folders.cache}."
+    )
+
+
 def pace_note(evaluation: Evaluation, study: Study, paces: Paces) -> str:
     """Return what the estimate of the runs rests on."""
     name = evaluation.bench.target
+    ends = "expect half to twice as much"
     if study.device_of(name) is not None:
         rates = "the study's own generation rates on this device"
     elif (pace := paces.weights_gb_s.get(name)) is not None:
         rates = f"{pace:g} GB/s of weights (configs/evaluation.yaml says why)"
+        ends = "as on a machine with other work; the shorter total is that of a quiet one"
     else:
         return "Nothing is known about the pace of this target, so the runs have no estimate."
     return (
         f"The time of the runs is worked out run by run from {rates}, the sizes of the files, the "
-        "lengths of the prompts and the pauses: expect half to twice as much."
+        f"lengths of the prompts and the pauses: {ends}."
     )

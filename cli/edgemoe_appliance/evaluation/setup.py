@@ -14,6 +14,7 @@ from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.doctor import why_not_target
 from edgemoe_appliance.evaluation.config import EvaluationConfig, read_evaluation
 from edgemoe_appliance.evaluation.forecast import LargerTwins, Outline, build_outline
+from edgemoe_appliance.evaluation.notices import place_note
 from edgemoe_appliance.evaluation.request import Evaluation, EvaluationOptions, resolve
 from edgemoe_appliance.evaluation.state import read_present
 from edgemoe_appliance.report import check_report_place
@@ -67,6 +68,7 @@ def open_evaluation(asked: EvaluationOptions, study: Study, folders: Folders) ->
             present,
             larger=larger,
             not_target=why_not_target(study.configs.target(evaluation.bench.target)),
+            place=place_note(folders),
         ),
     )
 
@@ -85,6 +87,7 @@ def _larger(
     needed = LargerTwins(
         command=larger_command(asked),
         machine_s=outline.machine_s,
+        quiet_s=outline.quiet_s,
         disk_bytes=outline.disk_bytes,
         memory_bytes=_MEMORY_OVER_FILE * max(model.file_bytes for model in present.models),
         reason="",
