@@ -103,20 +103,35 @@ def test_a_gpu_target_without_a_gpu_is_refused_before_any_run(plan: Plan, tmp_pa
     assert records(tmp_path) == []
 
 
+def instead(plan: Plan, folder: Path, lines: str) -> Plan:
+    """Return a plan whose engine does this before it does what it is asked."""
+    (pin, build), *_ = plan.engines.items()
+    program = folder / "bin" / build.program
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\n{lines}\nexec "{build.binary}" "$@"\n')
+    program.chmod(0o755)
+    digests = {program.name: file_sha256(program)}
+    engine = build.model_copy(
+        update={"binary": str(program), "files_sha256": digests, "tools_sha256": {}}
+    )
+    return plan.model_copy(update={"engines": {pin: engine}})
+
+
+def test_an_engine_without_its_driver_s_library_is_refused_before_any_run(
+    plan: Plan, tmp_path: Path
+) -> None:
+    told = "llama-cli: error while loading shared libraries: libcuda.so.1: cannot open it"
+    gpu = on_gpu(instead(plan, tmp_path, f"echo '{told}' >&2; exit 127"))
+    with pytest.raises(HostError, match=r"libcuda\.so\.1 is not on this machine") as caught:
+        bench(gpu, tmp_path / "session")
+    assert "install the driver" in str(caught.value)
+    assert caught.value.exit_code == 3
+    assert records(tmp_path / "session") == []
+
+
 def test_a_gpu_target_without_a_gpu_gives_no_figure_of_a_gpu(plan: Plan, tmp_path: Path) -> None:
     """An engine may list no devices; it says in a warning that the processor computes."""
-    (pin, build), *_ = plan.engines.items()
-    silent = tmp_path / "bin" / build.program
-    silent.parent.mkdir()
-    silent.write_text(
-        f'#!/bin/sh\n[ "$1" = --list-devices ] && exit 1\nexec "{build.binary}" "$@"\n'
-    )
-    silent.chmod(0o755)
-    digests = {silent.name: file_sha256(silent)}
-    engine = build.model_copy(
-        update={"binary": str(silent), "files_sha256": digests, "tools_sha256": {}}
-    )
-    gpu = on_gpu(plan).model_copy(update={"engines": {pin: engine}})
+    gpu = on_gpu(instead(plan, tmp_path, '[ "$1" = --list-devices ] && exit 1'))
     with pytest.raises(RunFailedError, match="4 of 4 runs did not end well"):
         bench(gpu, tmp_path / "session")
     for end in ends(tmp_path / "session"):

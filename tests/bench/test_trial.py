@@ -48,6 +48,12 @@ def test_a_gpu_that_is_not_there_is_told_beforehand(
     assert "'warning: no usable GPU found" in note
 
 
+LOADER = (
+    "llama-cli: error while loading shared libraries: libcuda.so.1: cannot open shared object "
+    "file: No such file or directory"
+)
+
+
 @pytest.mark.engine
 @pytest.mark.parametrize(
     ("behaviour", "native", "told", "hint"),
@@ -56,6 +62,7 @@ def test_a_gpu_that_is_not_there_is_told_beforehand(
         ("kill -SEGV $$", "ON", "SIGSEGV", "--portable"),
         ("kill -ILL $$", "OFF", "SIGILL", "build it again"),
         ("echo libgomp.so.1: cannot open >&2; exit 127", "ON", "libgomp.so.1", "build it again"),
+        (f"echo '{LOADER}' >&2; exit 127", "ON", "libcuda.so.1", "install the driver"),
         ("sleep 60", "ON", "did not end within 0 s", "build it again"),
     ],
 )

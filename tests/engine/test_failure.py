@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from edgemoe_appliance.engine.failure import classify_failure
+from edgemoe_appliance.engine.failure import classify_failure, missing_library
 from edgemoe_appliance.schema.records import Status
 from tests.engine.captured_text import captured
 
@@ -127,3 +127,17 @@ def test_an_instruction_that_the_processor_does_not_run() -> None:
     assert failure.status is Status.CRASHED
     assert "SIGILL" in failure.reason
     assert "does not run an instruction" in failure.reason
+
+
+@pytest.mark.parametrize(
+    ("told", "library"),
+    [
+        ("x: error while loading shared libraries: libcuda.so.1: cannot open", "libcuda.so.1"),
+        ("Error loading shared library libgomp.so.1: No such file (needed by x)", "libgomp.so.1"),
+        ("dyld[7]: Library not loaded: @rpath/libllama.dylib", "libllama.dylib"),
+        ("error loading model: libcuda.so.1", None),
+        ("", None),
+    ],
+)
+def test_a_library_that_the_loader_misses(told: str, library: str | None) -> None:
+    assert missing_library(told) == library

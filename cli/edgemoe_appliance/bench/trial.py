@@ -16,7 +16,7 @@ from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.engine.account import parse_account
 from edgemoe_appliance.engine.argv import build_argv, prompt_file_bytes, scrubbed_environment
 from edgemoe_appliance.engine.build import read_build
-from edgemoe_appliance.engine.failure import classify_failure
+from edgemoe_appliance.engine.failure import classify_failure, library_hint, missing_library
 from edgemoe_appliance.engine.stream import EndedBy, EngineResult, run_engine
 from edgemoe_appliance.engine.toolchain import is_on
 from edgemoe_appliance.errors import ApplianceError, ConfigError, HostError
@@ -62,10 +62,12 @@ def require_run(build: EngineBuild, configs: Configs, target: Target, folders: F
     if result.exit_code != 0:
         failure = classify_failure(result.exit_code, result.signal, result.stderr_text)
         is_native = result.signal is not None and is_on(build.cmake.get("GGML_NATIVE", "ON"))
+        library = missing_library(result.stderr_text)
+        hint = library_hint(library) if library else _BUILD_HINT
         raise HostError(
             f"the engine was built and does not run here ({failure.reason})",
             where=build.binary,
-            hint=_PORTABLE_HINT if is_native else _BUILD_HINT,
+            hint=_PORTABLE_HINT if is_native else hint,
         )
     account = parse_account(result.stderr_text)
     if target.n_gpu_layers and account.no_gpu:

@@ -32,6 +32,13 @@ _NO_INSTRUCTION: Final = (
     "this processor, or the virtual machine it is in, does not run an instruction that the engine "
     "was built for"
 )
+# What the loaders of glibc, musl and macOS print where a library is not there.
+_NO_LIBRARY: Final = re.compile(
+    r"error while loading shared libraries: (?P<glibc>[^\s:]+):"
+    r"|Error loading shared library (?P<musl>[^\s:]+):"
+    r"|Library not loaded: (?:\S*/)?(?P<mac>[^\s/]+)"
+)
+_DRIVER_LIBRARIES: Final = ("libcuda.", "libnvidia-")
 _ASSERTION: Final = re.compile(r"GGML_ASSERT|CUDA error|GGML_ABORT|terminate called|what\(\):")
 
 
@@ -50,6 +57,26 @@ class Failure:
     def out_of_memory(self) -> bool:
         """Return whether the engine itself said that memory was wanting."""
         return self.status is Status.OOM
+
+
+def missing_library(text: str) -> str | None:
+    """Return the shared library for want of which a program could not start, or None.
+
+    >>> missing_library("x: error while loading shared libraries: libcuda.so.1: cannot open ...")
+    'libcuda.so.1'
+    """
+    found = _NO_LIBRARY.search(text)
+    return next(filter(None, found.groups()), None) if found else None
+
+
+def library_hint(name: str) -> str:
+    """Return what to do about a library that is missing on the machine that runs an engine."""
+    if name.startswith(_DRIVER_LIBRARIES):
+        return (
+            "NVIDIA's driver brings it: install the driver; into a container it is brought by the "
+            "engine's nvidia runtime (nvidia-container-toolkit)"
+        )
+    return "install the package that brings it, or build the engine on this machine"
 
 
 def own_lines(stderr: str) -> list[str]:

@@ -13,6 +13,7 @@ from edgemoe_appliance.engine.argv import (
     scrubbed_environment,
 )
 from edgemoe_appliance.engine.devices import read_accelerators
+from edgemoe_appliance.engine.failure import library_hint, missing_library
 from edgemoe_appliance.errors import DigestError, HostError
 from edgemoe_appliance.measure.assessment import BaseStore
 from edgemoe_appliance.measure.facts import power_facts, read_cgroup_facts, read_heat_facts
@@ -204,11 +205,21 @@ def _period(
 def require_device(plan: Plan, period: PeriodRecord) -> None:
     """Refuse a target whose layers are to lie on a device where the engine sees none.
 
-    Each run would be made by the processor, and be invalid. An engine that does not answer is left
-    to its runs, which say what they did.
+    Each run would be made by the processor, and be invalid, or would not start for want of the
+    driver's library. An engine that does not answer for other reasons is left to its runs, which
+    say what they did.
     """
     absent = period.hardware.absent if period.hardware is not None else {}
-    if plan.target.n_gpu_layers and absent.get("accelerators") == NO_DEVICE:
+    reason = absent.get("accelerators", "")
+    if not plan.target.n_gpu_layers:
+        return
+    if library := missing_library(reason):
+        raise HostError(
+            f"the engine does not start: {library} is not on this machine",
+            where=next(iter(plan.engines)),
+            hint=library_hint(library),
+        )
+    if reason == NO_DEVICE:
         raise HostError(
             f"no device for target {plan.target_id}: the engine finds none on this machine",
             where=next(iter(plan.engines)),
