@@ -7,6 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo quantisation-demo test test-container test-cgroup-v2 test-ina3221 vulkan-smoke \
+        arm64-smoke cuda-compile \
         probe-macos pins-smoke bench-harness lint format lock report host-bench jetson-bench m2-bench evaluate \
         kick-the-tires archive compare kit kit-check clean
 
@@ -53,6 +54,14 @@ pins-smoke: $(VENV)/.ready-dev ## every pin of engines.yaml built and run on tin
 
 vulkan-smoke: $(VENV)/.ready-dev ## an accelerator's whole path on a software Vulkan device, with tiny twins
 	@EDGEMOE_VULKAN_SMOKE=1 $(BIN)/pytest -q tests/engine/test_vulkan_smoke.py
+
+arm64-smoke: $(VENV)/.ready-dev ## the arm64 image built and measured in under qemu-user (as root on Debian, about half an hour)
+	@DOCKER_HOST="$$(tests/tools/start-engine.sh | tail -n 1)" EDGEMOE_ARM64_SMOKE=1 \
+	  $(BIN)/pytest -q -rA --no-header tests/container/test_arm64_smoke.py
+
+cuda-compile: $(VENV)/.ready-dev ## the Jetson image with CUDA for sm_87, compiled and linked without a GPU (as root, an hour)
+	@DOCKER_HOST="$$(tests/tools/start-engine.sh | tail -n 1)" EDGEMOE_CUDA_COMPILE=1 \
+	  $(BIN)/pytest -q -rA --no-header tests/container/test_cuda_compile.py
 
 probe-macos: $(VENV)/.ready-dev ## compile the routing probe for a Mac (an 81 MB compiler goes to .cache)
 	@sh tests/tools/probe-macos.sh $(or $(EDGEMOE_CACHE),.cache) $(BIN)/pip $(or $(EDGEMOE_CACHE),.cache)/sources/*/tree

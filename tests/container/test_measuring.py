@@ -37,6 +37,15 @@ from edgemoe_appliance.studies import read_study
 
 pytestmark = pytest.mark.container
 SMALL_BYTES = 300 * 2**20
+# A measuring process's own view of its cgroup, before and after it takes 64 MiB.
+CGROUP_CODE = (
+    "import json, time; from edgemoe_appliance.measure.cgroup import *\n"
+    "cgroup = locate_cgroup(); reader = CgroupReader(cgroup)\n"
+    "before = reader.read(); block = bytearray(64 * 2**20); after = reader.read()\n"
+    "counters = reader.read_counters()\n"
+    "print(json.dumps([cgroup.version.value, after.anon_bytes - before.anon_bytes,"
+    " after.current_bytes, counters.peak_bytes, counters.oom_kills, counters.limit_bytes]))"
+)
 
 
 def make_plan(
@@ -267,17 +276,9 @@ def test_interrupted_bench_closes_its_journal_and_goes_on_later(
 def test_cgroup_reader_sees_the_containers_own_memory(
     docker_engine: DockerEngine, measurement_image: ImageIdentity, base_image: str
 ) -> None:
-    code = (
-        "import json, time; from edgemoe_appliance.measure.cgroup import *\n"
-        "cgroup = locate_cgroup(); reader = CgroupReader(cgroup)\n"
-        "before = reader.read(); block = bytearray(64 * 2**20); after = reader.read()\n"
-        "counters = reader.read_counters()\n"
-        "print(json.dumps([cgroup.version.value, after.anon_bytes - before.anon_bytes,"
-        " after.current_bytes, counters.peak_bytes, counters.oom_kills, counters.limit_bytes]))"
-    )
     shown = docker_engine.client.containers.run(
         measurement_image.image_id,
-        ["-c", code],
+        ["-c", CGROUP_CODE],
         entrypoint="python3",
         mem_limit=SMALL_BYTES,
         network_mode="none",
