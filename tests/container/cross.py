@@ -9,6 +9,7 @@ by ccache across builds (tests/tools/object_cache.py).
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -149,9 +150,18 @@ def cache_address(engine: DockerEngine) -> str:
 
 @contextlib.contextmanager
 def object_cache(engine: DockerEngine) -> Iterator[Path]:
-    """Keep compiled objects in the cache folder for as long as the context is open."""
+    """Keep compiled objects in the cache folder for as long as the context is open.
+
+    Two builds at once share what the first of them opened.
+    """
     folder = default_folders().cache / "objects-arm64"
-    server = ObjectCache((cache_address(engine), CACHE_PORT), folder)
+    try:
+        server = ObjectCache((cache_address(engine), CACHE_PORT), folder)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        yield folder
+        return
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield folder

@@ -11,7 +11,11 @@ import docker.errors
 import pytest
 
 from edgemoe_appliance.bench.runtime import ImageOptions, open_runtime
-from edgemoe_appliance.container.basepull import require_base, require_emulation
+from edgemoe_appliance.container.basepull import (
+    check_architectures,
+    require_base,
+    require_emulation,
+)
 from edgemoe_appliance.container.client import DockerEngine, ImageStore, engine_errors
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.launcher import ContainerLauncher
@@ -149,6 +153,28 @@ def test_nothing_is_measured_under_emulation(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="the image is for arm64") as caught:
         launcher.launch(plan(), tmp_path)
     assert "board" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("wanted", "build", "run", "told"),
+    [
+        (None, "amd64", "amd64", None),
+        (None, "arm64", "arm64", None),
+        ("arm64", "arm64", "arm64", None),
+        ("arm64", "arm64", "amd64", "is for amd64, the image is to be for arm64"),
+        # Its Python packages would be for the wrong processor.
+        ("arm64", "amd64", "arm64", "is for amd64, the image is to be for arm64"),
+        (None, "amd64", "arm64", "is for amd64, the image is to be for arm64"),
+    ],
+)
+def test_both_stages_are_for_one_processor(
+    wanted: str | None, build: str, run: str, told: str | None
+) -> None:
+    if told is None:
+        check_architectures(wanted, build=identity(build), run=identity(run))
+        return
+    with pytest.raises(ConfigError, match=told):
+        check_architectures(wanted, build=identity(build), run=identity(run))
 
 
 ARM64, AMD64 = ImageArchitecture.ARM64, ImageArchitecture.AMD64

@@ -1,20 +1,12 @@
 from __future__ import annotations
 
-import dataclasses
-import platform
 import sys
 from pathlib import Path
 
 import pytest
 
 from edgemoe_appliance.engine import toolchain, tools
-from edgemoe_appliance.engine.toolchain import (
-    Toolchain,
-    build_environment,
-    cross_processor,
-    is_on,
-    read_toolchain,
-)
+from edgemoe_appliance.engine.toolchain import build_environment, is_on, read_toolchain
 from edgemoe_appliance.engine.tools import ToolResult, find_tool, run_tool
 from edgemoe_appliance.errors import HostError
 from tests.engine.processes import survives_its_parent
@@ -105,41 +97,6 @@ def test_two_compilers_are_both_named(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = {"cc": "cc (Debian) 12.2.0", "c++": "Debian clang version 14"}
     monkeypatch.setattr(toolchain, "_first_line", lambda program, *_: lines[program.name])
     assert read_toolchain({}).compiler == "cc (Debian) 12.2.0 + Debian clang version 14"
-
-
-@pytest.mark.parametrize(
-    ("triplet", "here", "expected"),
-    [
-        ("aarch64-linux-gnu", "x86_64", "aarch64"),
-        ("x86_64-redhat-linux", "aarch64", "x86_64"),
-        ("x86_64-linux-gnu", "x86_64", None),
-        ("aarch64-unknown-linux-gnu", "aarch64", None),
-        ("arm-linux-gnueabihf", "aarch64", None),  # 32-bit programs under a 64-bit kernel
-        ("i686-linux-gnu", "x86_64", None),
-        ("arm64-apple-darwin23.1.0", "x86_64", None),  # a Mac's compilers know both
-    ],
-)
-def test_compilers_for_another_processor(triplet: str, here: str, expected: str | None) -> None:
-    assert cross_processor(triplet, here) == expected
-
-
-def test_cmake_is_told_what_a_cross_compiler_compiles_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    cxx = Path("/usr/bin/aarch64-linux-gnu-g++")
-    made = Toolchain(
-        cmake=Path("cmake"),
-        generator="Ninja",
-        make_program=Path("ninja"),
-        c=Path("/usr/bin/aarch64-linux-gnu-gcc"),
-        cxx=cxx,
-        cuda=Path("/usr/local/cuda/bin/nvcc"),
-        compiler="",
-        machine="aarch64-linux-gnu",
-    )
-    assert made.flags["CMAKE_SYSTEM_PROCESSOR"] == "aarch64"
-    assert made.flags["CMAKE_CUDA_HOST_COMPILER"] == str(cxx)
-    own = dataclasses.replace(made, machine="x86_64-linux-gnu").flags
-    assert not {"CMAKE_SYSTEM_NAME", "CMAKE_CUDA_HOST_COMPILER"} & set(own)
 
 
 def test_the_build_environment_is_not_the_caller_s() -> None:

@@ -24,8 +24,7 @@ _NO_WORK: Final = "/bin/true"
 class BaseChoice:
     """What a user says of base images: others in the place of the pinned ones, or locked ones.
 
-    `architecture` is that of the image where it was asked for, as GOARCH; a build stage of the
-    user's may have another, whose compilers are then cross compilers.
+    `architecture` is that of the image where it was asked for, as GOARCH.
     """
 
     build: str | None = None
@@ -110,6 +109,21 @@ def require_base(
 def _suits(found: ImageIdentity, base: LockedBase, architecture: str | None) -> bool:
     is_given = base.pinned_by is PinnedBy.OVERRIDE
     return is_given or architecture is None or found.architecture == architecture
+
+
+def check_architectures(wanted: str | None, *, build: ImageIdentity, run: ImageIdentity) -> None:
+    """Raise ConfigError where the bases are not both for the processor that the image is for.
+
+    What the build stage installs for Python, and compiles, is for the processor of its base. It is
+    that of the runtime's base where none is `wanted`.
+    """
+    wanted = wanted or run.architecture
+    for base in (run, build):
+        if base.architecture != wanted:
+            raise ConfigError(
+                f"{base.reference} is for {base.architecture}, the image is to be for {wanted}",
+                hint="--base-image and --runtime-image are to be for the processor of --arch",
+            )
 
 
 def pull_base(engine: DockerEngine, tag: str, say: Say, architecture: str | None = None) -> str:

@@ -53,7 +53,7 @@ class BuildJob:
     labels: Mapping[str, str]
     anew: bool = False  # no step is taken from the builder's cache
     network: str | None = None  # of the steps; None: the engine's bridge
-    architecture: str | None = None  # as GOARCH; None: as the bases have it
+    architecture: str | None = None  # as GOARCH; None: that of the machine
 
     @property
     def platform(self) -> str | None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from edgemoe_appliance.container.basepull import (
     BaseChoice,
+    check_architectures,
     require_base,
     require_emulation,
     resolve_bases,
@@ -188,10 +189,8 @@ def _make(
         return None
     given = (inputs.bases.build, inputs.bases.run)
     bases = [require_base(engine, base, say, order.architecture) for base in given]
-    _check_architecture(order, bases[-1])
-    for base in bases:
-        require_emulation(engine, base)
-    is_cross = len({base.architecture for base in bases}) > 1
+    check_architectures(order.architecture, build=bases[0], run=bases[1])
+    require_emulation(engine, bases[1])
     job = BuildJob(
         entries=entries,
         tag=tag,
@@ -199,23 +198,11 @@ def _make(
         labels={**order.labels, RECIPE_LABEL: inputs.recipe_sha256},
         anew=order.anew,
         network=order.network,
-        architecture=None if is_cross else _foreign(engine, bases[-1]),
+        architecture=_foreign(engine, bases[1]),
     )
-    # BuildKit would look in a registry for a stage of another architecture than the image's.
-    chosen = Builder.CLASSIC if is_cross else order.builder
-    builder = run_builder(engine, chosen, job, say, on_output)
+    builder = run_builder(engine, order.builder, job, say, on_output)
     settle_image(engine, tag)
     return builder
-
-
-def _check_architecture(order: BuildOrder, runtime: ImageIdentity) -> None:
-    """Raise ConfigError where the base that the image will stand on is for another processor."""
-    if order.architecture is not None and runtime.architecture != order.architecture:
-        raise ConfigError(
-            f"{runtime.reference} is for {runtime.architecture}, the image is to be for "
-            f"{order.architecture}",
-            hint="name a --runtime-image for it, or leave out --arch",
-        )
 
 
 def _foreign(engine: DockerEngine, base: ImageIdentity) -> str | None:

@@ -16,8 +16,6 @@ from edgemoe_appliance.engine.tools import find_tool, install_hint, require_tool
 from edgemoe_appliance.errors import HostError
 
 _ANSWER_S: Final = 30.0
-# Those that others cross compile for; a 32-bit compiler under a 64-bit kernel is no such case.
-_PROCESSORS: Final = ("x86_64", "aarch64")
 # By the kernel's names; AVX-512 and AMX, which virtual machines announce and do not always let
 # through, are not among them.
 _PORTABLE_SETS: Final = {
@@ -63,28 +61,7 @@ class Toolchain:
         }
         if self.cuda is not None:
             flags["CMAKE_CUDA_COMPILER"] = str(self.cuda)
-        processor = cross_processor(self.machine)
-        if processor is not None:
-            flags |= {"CMAKE_SYSTEM_NAME": "Linux", "CMAKE_SYSTEM_PROCESSOR": processor}
-            if self.cuda is not None:
-                # Left alone, nvcc would take this machine's own.
-                flags["CMAKE_CUDA_HOST_COMPILER"] = str(self.cxx)
         return flags
-
-
-def cross_processor(triplet: str, here: str | None = None) -> str | None:
-    """Return the processor that a compiler's code is for where this machine has another, or None.
-
-    `here` is this machine's processor as the kernel names it. Without this, cmake would ask the
-    kernel, and llama.cpp would pass its flags for an x86 to a compiler for ARM.
-
-    >>> [cross_processor(f"{name}-linux-gnu", "x86_64") for name in ("aarch64", "x86_64")]
-    ['aarch64', None]
-    """
-    processor, _, system = triplet.partition("-")
-    here = here or platform.machine()
-    known = processor in _PROCESSORS and here in _PROCESSORS and "linux" in system
-    return processor if known and processor != here else None
 
 
 def is_on(value: str) -> bool:
