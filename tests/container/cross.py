@@ -60,8 +60,9 @@ CCACHE_COMPILERTYPE=nvcc exec chrt --idle 0 nice -n 19 ccache /usr/local/cuda-12
 L4T_RECIPE: Final = """\
 FROM {cross}
 COPY 12.4/ /usr/local/cuda-12.4/
-RUN mkdir -p /usr/local/cuda/bin && cd /usr/local/cuda && ln -s ../cuda-12.4/* . \\
- && rm -f bin/bin && ln -s ../../cuda-12.4/bin/* bin/ && rm bin/nvcc
+RUN mkdir -p /usr/local/cuda/bin && cd /usr/local/cuda \\
+ && for part in include lib64 nvvm targets; do ln -s ../cuda-12.4/$part $part; done \\
+ && ln -s /usr/local/cuda-12.4/bin/* bin/ && rm bin/nvcc
 COPY nvcc /usr/local/cuda/bin/nvcc
 ENV CUDAHOSTCXX=/usr/lib/ccache/aarch64-linux-gnu-g++
 """
