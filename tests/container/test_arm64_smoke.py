@@ -108,12 +108,11 @@ def test_all_that_is_in_the_image_is_arm64(
     foreign = {name for name in arm64.lock.packages.system if name.endswith(":amd64")}
     assert not foreign
     with opened_image(docker_engine, arm64.identity) as files:
-        engines, wheels = files.stream("/opt/edgemoe/engine"), files.stream("/opt/edgemoe/lib")
-        assert engines is not None and wheels is not None
-        with engines:
-            unpack_engines(engines, tmp_path / "engine")
-        with wheels:
-            unpack_engines(wheels, tmp_path / "lib")
+        for part in ("engine", "lib"):
+            stream = files.stream(f"/opt/edgemoe/{part}")
+            assert stream is not None
+            with stream:
+                unpack_engines(stream, tmp_path / part)
     contents = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     machines = {path.name: elf_machine(content) for path, content in contents.items()}
     programs = {name: found for name, found in machines.items() if found is not None}

@@ -127,7 +127,7 @@ def test_its_kernels_are_device_code_of_orin(engine_folder: Path, toolkit: Path)
     kinds = Counter(re.findall(r"\.(sm_\w+)\.cubin", "\n".join(listed)))
     print(f"\n{library.name}: {dict(kinds)}", *listed[:4], "...", *listed[-2:], sep="\n")
     assert set(kinds) == {_ORIN}
-    assert kinds[_ORIN] > 80  # one for each of ggml's CUDA files
+    assert kinds[_ORIN] > 60  # one for each of ggml's CUDA files
     code = output(toolkit / "bin" / "cuobjdump", "--dump-elf-symbols", library)
     # The multiplication of the study's own type of weights (ggml's type 12, Q4_K), and of its
     # experts' rows; a cubin without kernels would be listed too.
