@@ -2,10 +2,10 @@
 
     build_engines.py SOURCES OUT
 
-SOURCES/engines.json names the pins and SOURCES/PIN holds each tree; OUT/PIN gets bin/, build.json
-and probe/. CMAKE_FLAGS (`-DNAME=VALUE ...`) comes from devices.yaml, BUILD_JOBS from the cores and
-the memory of the engine's machine. What builds here is what builds natively, so that both make the
-same of the same.
+SOURCES/engines.json names the pins and SOURCES/PIN holds each tree; OUT/PIN gets bin/ with the
+engine's tools, build.json, tools.json and probe/. CMAKE_FLAGS (`-DNAME=VALUE ...`) comes from
+devices.yaml, BUILD_JOBS from the cores and the memory of the engine's machine. What builds here is
+what builds natively, so that both make the same of the same.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ def main(sources: Path, out: Path) -> None:
     _limit_jobs(int(os.environ["BUILD_JOBS"]))
     flags = _flags(os.environ["CMAKE_FLAGS"])
     for source in _sources(sources):
-        build = build_engine(source, _SCRATCH, cmake=flags, on_progress=_show)
+        build = build_engine(source, _SCRATCH, cmake=flags, with_tools=True, on_progress=_show)
         folder = Path(build.binary).parent.parent
         compiler = str(find_cxx_compiler())
         probe = build_probe(source.folder, folder / "bin", _SCRATCH / "probes", compiler)
         target = out / source.pin
         shutil.copytree(folder / "bin", target / "bin")
         _copy_record(folder / "build.json", target)
+        shutil.copy(folder / "tools.json", target)
         shutil.copytree(probe.library.parent, target / "probe")
 
 

@@ -25,7 +25,7 @@ from edgemoe_appliance.bench.progress import Steps
 from edgemoe_appliance.bench.runtime import EngineRequest, Supply
 from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.models.ggml_types import GGML_TYPES
-from edgemoe_appliance.schema.choices import RuntimeKind, TwinScale
+from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import BackendLimits, Configs, ModelEntry, ModelsConfig
 from edgemoe_appliance.schema.findings import Level
 from edgemoe_appliance.studies import Study, read_study
@@ -111,25 +111,23 @@ def test_a_tensor_type_that_the_pin_does_not_know_is_refused(study: Study, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("experiment", "twins", "kind", "words"),
+    ("experiment", "twins", "words"),
     [
-        ("demo_items", TwinScale.TINY, RuntimeKind.NATIVE, "demo_items asks .* twins have none"),
-        ("demo_items", None, RuntimeKind.CONTAINER, "demo_items asks .* images lack"),
-        ("demo_items", None, RuntimeKind.NATIVE, None),
-        ("demo_speed", TwinScale.TINY, RuntimeKind.NATIVE, None),
-        ("demo_speed", None, RuntimeKind.CONTAINER, None),
+        ("demo_items", TwinScale.TINY, "demo_items asks .* twins have none"),
+        ("demo_items", None, None),
+        ("demo_speed", TwinScale.TINY, None),
     ],
 )
-def test_answers_are_judged_of_real_models_run_bare(
-    experiment: str, twins: TwinScale | None, kind: RuntimeKind, words: str | None
+def test_answers_are_judged_of_real_models(
+    experiment: str, twins: TwinScale | None, words: str | None
 ) -> None:
     asked = request(experiments=("demo_speed", experiment), twins=twins)
     quantisation = read_study("quantisation")
     if words is None:
-        require_assessable(quantisation, asked, kind)
+        require_assessable(quantisation, asked)
         return
     with pytest.raises(ConfigError, match=words):
-        require_assessable(quantisation, asked, kind)
+        require_assessable(quantisation, asked)
 
 
 def test_answers_of_twins_are_refused_before_an_engine_is_supplied() -> None:

@@ -22,7 +22,7 @@ from edgemoe_appliance.container.launch import (
     launch_arguments,
 )
 from edgemoe_appliance.errors import ConfigError, HostError
-from edgemoe_appliance.schema.configs import Configs, PowerSource
+from edgemoe_appliance.schema.configs import Assessment, Configs, PowerSource
 from edgemoe_appliance.schema.hardware import DEVICE_TREE_MODEL
 from edgemoe_appliance.schema.plan import Plan, ProbeFacts
 from tests.container.plans import JETSON_PROFILE, plan
@@ -35,7 +35,7 @@ def specify(given: Plan, exchange: Exchange = Exchange.BIND) -> LaunchSpec:
     return launch_arguments(given, FOLDER, image_id="sha256:1", user=SOMEBODY, exchange=exchange)
 
 
-def mounts_of(spec: LaunchSpec) -> dict[str, tuple[str, str, bool]]:
+def mounts_of(spec: LaunchSpec) -> dict[str, tuple[str, str | None, bool]]:
     return {str(m.target): (m.kind, m.source, m.read_only) for m in spec.mounts}
 
 
@@ -45,6 +45,19 @@ def test_host_container_sees_its_session_and_its_models_only() -> None:
         "/plan/session.json": ("bind", "/data/raw/.bench/try/session.container.json", True),
         "/models/olmoe-1b-7b/olmoe.gguf": ("bind", "/data/models/olmoe.gguf", True),
     }
+
+
+@pytest.mark.parametrize("exchange", list(Exchange))
+def test_probabilities_lie_in_a_volume_of_the_containers_own(exchange: Exchange) -> None:
+    given = plan()
+    judged = {"assesses": Assessment.DIVERGENCE, "reference": "olmoe-1b-7b", "n_predict": 0}
+    runs = tuple(run.model_copy(update=judged) for run in given.runs)
+    spec = specify(given.model_copy(update={"runs": runs}), exchange)
+    (mount,) = (each for each in spec.mounts if str(each.target) == "/bases")
+    assert (mount.kind, mount.source, mount.read_only) == ("volume", None, False)
+    assert spec.command[4:6] == ("--bases", "/bases")
+    assert spec.read_only_root and spec.network == "none"
+    assert "/bases" not in mounts_of(specify(given)), "nor where nothing is judged"
 
 
 def test_two_models_of_the_same_file_name_do_not_cover_each_other() -> None:

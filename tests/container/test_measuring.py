@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,8 +15,14 @@ import pytest
 from edgemoe_appliance.bench.launcher import log_tail
 from edgemoe_appliance.bench.session import run_bench
 from edgemoe_appliance.container.client import DockerEngine
+from edgemoe_appliance.container.containers import read_log, remove_container, start_container
 from edgemoe_appliance.container.identity import ImageIdentity
-from edgemoe_appliance.container.launch import Exchange, container_name
+from edgemoe_appliance.container.launch import (
+    Exchange,
+    choose_user,
+    container_name,
+    launch_arguments,
+)
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.errors import ApplianceError, RunFailedError
 from edgemoe_appliance.schema.configs import Arm, Configs, Experiment
@@ -164,6 +171,123 @@ def test_probe_is_loaded_inside(
     assert plain.text_sha256 == probed.text_sha256
     shares = [name for name in probed.metrics if name.startswith("routing_share")]
     assert shares and not any(name in plain.metrics for name in shares)
+
+
+def assessing_plan(
+    configs: Configs,
+    engines: dict[str, EngineBuild],
+    model: PlannedModel,
+    image: ImageIdentity,
+) -> Plan:
+    """Return a plan that judges a twin's answers against its own, as if it were a real model."""
+    made = model.model_copy(update={"twin_scale": None})
+    plan = make_plan(configs, engines, {made.id: made}, image)
+    study = read_study("quantisation")
+    wanted = {name: study.experiment(name) for name in ("demo_divergence", "demo_items")}
+    experiments = {
+        name: each.model_copy(
+            update={"models": (made.id,), "prompts": each.prompts[:1], "prompt_scale": 0.1}
+        )
+        for name, each in wanted.items()
+    }
+    runs = expand_runs(
+        experiments,
+        target="host",
+        pin=next(iter(engines)),
+        threads=1,
+        seed=1,
+        references={made.id: made.id},
+    )
+    return plan.model_copy(
+        update={
+            "experiments": {**plan.experiments, **experiments},
+            "prompts": {**plan.prompts, **expand_prompts(experiments, study.prompts)},
+            "runs": (*plan.runs, *runs),
+        }
+    )
+
+
+@pytest.mark.parametrize("exchange", list(Exchange))
+def test_answers_are_judged_inside_and_their_probabilities_stay_there(
+    docker_engine: DockerEngine,
+    measurement_image: ImageIdentity,
+    image_engines: dict[str, EngineBuild],
+    tiny_models: dict[str, PlannedModel],
+    configs: Configs,
+    tmp_path: Path,
+    exchange: Exchange,
+) -> None:
+    twin = tiny_models["llama-3.2-1b"]
+    plan = assessing_plan(configs, image_engines, twin, measurement_image)
+    folder = tmp_path / "short"
+    launcher = ContainerLauncher(
+        engine=docker_engine, image=measurement_image, say=print, exchange=exchange
+    )
+    before = volumes(docker_engine)
+    outcome = run_bench(plan, folder, launcher, lambda _progress: None)
+    assert (outcome.progress.done, outcome.progress.not_ok) == (3, 0), log_tail(folder)
+    found = {r.run_id: r for r in records(folder) if isinstance(r, EndRecord)}
+    divergence, items = (found[run.id] for run in plan.runs if run.assesses)
+    # Its own probabilities, kept in 16 bits each: next to nothing lies between.
+    assert 0 <= divergence.metrics["kl_divergence_nat"] < 1e-3
+    assert divergence.metrics["same_top_pct"] > 99
+    assert len(items.series["choice_correct_pct"]) > 20
+    assert {path.name for path in folder.rglob("*.base")} == set(), "nothing of them is kept"
+    new = volumes(docker_engine) - before
+    assert not [name for name in new if not name.startswith("edgemoe-model-")]
+    assert no_traces(docker_engine, folder)
+
+
+def volumes(engine: DockerEngine) -> set[str]:
+    return {each["Name"] for each in (engine.api.volumes() or {}).get("Volumes") or []}
+
+
+def test_container_that_judges_answers_has_no_more_rights_than_others(
+    docker_engine: DockerEngine,
+    measurement_image: ImageIdentity,
+    image_engines: dict[str, EngineBuild],
+    tiny_models: dict[str, PlannedModel],
+    configs: Configs,
+    tmp_path: Path,
+) -> None:
+    twin = tiny_models["llama-3.2-1b"]
+    plan = assessing_plan(configs, image_engines, twin, measurement_image)
+    spec = launch_arguments(
+        plan,
+        tmp_path / "short",
+        image_id=measurement_image.image_id,
+        user=choose_user(Exchange.BIND, os.geteuid(), os.getegid()),
+        exchange=Exchange.VOLUME,
+    )
+    code = (
+        "import os, socket; from pathlib import Path\n"
+        "(Path('/bases') / 'own').write_bytes(b'x')\n"
+        "for folder in ('/', '/opt/edgemoe', '/models'):\n"
+        "    try: (Path(folder) / 'own').write_bytes(b'x')\n"
+        "    except OSError: continue\n"
+        "    raise SystemExit(f'{folder} can be written')\n"
+        "status = Path('/proc/self/status').read_text()\n"
+        "print(os.getuid(), os.listdir('/sys/class/net'), status.split('CapEff:')[1].split()[0])"
+    )
+    spec = dataclasses.replace(spec, entrypoint=("python3",), command=("-c", code), labels={})
+    created = start_container(docker_engine, spec)
+    try:
+        assert docker_engine.api.wait(created.container_id)["StatusCode"] == 0, read_log(
+            docker_engine, created.container_id
+        )
+        said = read_log(docker_engine, created.container_id).decode()
+        (mount,) = (
+            each
+            for each in docker_engine.api.inspect_container(created.container_id)["Mounts"]
+            if each["Destination"] == "/bases"
+        )
+        assert said.split() == ["10001", "['lo']", "0" * 16]
+    finally:
+        remove_container(docker_engine, created.container_id)
+        for own in spec.mounts:
+            if own.source is not None:
+                docker_engine.api.remove_volume(own.source, force=True)
+    assert mount["Name"] not in volumes(docker_engine), "it goes with its container"
 
 
 def no_traces(engine: DockerEngine, folder: Path) -> bool:

@@ -188,14 +188,9 @@ def test_the_command_for_directions_keeps_what_was_asked() -> None:
             "quantisation, without --twins",
         ),
         (EvaluationOptions(twins=TwinScale.THIN), "bits_divergence asks .* twins have none"),
-        (
-            EvaluationOptions(runtime=RuntimeKind.CONTAINER),
-            "bits_divergence asks .* images lack the engine's tools that judge them; use "
-            "--runtime native",
-        ),
     ],
 )
-def test_answers_are_judged_of_real_models_run_bare(
+def test_answers_are_judged_of_real_models(
     asked: EvaluationOptions, words: str, config: EvaluationConfig
 ) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
@@ -203,6 +198,6 @@ def test_answers_are_judged_of_real_models_run_bare(
     assert caught.value.exit_code == 2
 
 
-def test_speed_of_quantised_files_may_be_measured_in_a_container(config: EvaluationConfig) -> None:
-    asked = EvaluationOptions(runtime=RuntimeKind.CONTAINER, experiments=("bits_speed",))
+def test_answers_may_be_judged_in_a_container(config: EvaluationConfig) -> None:
+    asked = EvaluationOptions(runtime=RuntimeKind.CONTAINER)
     assert resolve(asked, read_study("quantisation"), config).runtime is RuntimeKind.CONTAINER

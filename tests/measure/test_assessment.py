@@ -84,7 +84,7 @@ def test_a_full_disk_is_told_before_anything_is_written(
     monkeypatch.setattr(assessment, "_SPARE_BYTES", 10**18)
     plan = an_assessing_plan()
 
-    def start(_argv: Sequence[str]) -> EngineResult:
+    def start(_argv: Sequence[str], _most_bytes: int) -> EngineResult:
         raise AssertionError("nothing is started")
 
     with pytest.raises(HostError, match="needed"):

@@ -113,7 +113,7 @@ def bench(
         models=tuple(dict.fromkeys(model or ())),
         routing=routing,
     )
-    require_assessable(chosen, request, runtime)
+    require_assessable(chosen, request)
     folders = default_folders()
     docker = DockerCheck(host=docker_host) if runtime is RuntimeKind.CONTAINER else None
     findings = check_host(chosen, request, folders, docker)

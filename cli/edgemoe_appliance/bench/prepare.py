@@ -20,7 +20,7 @@ from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.models.ggml_types import GGML_TYPES, GgmlType
 from edgemoe_appliance.models.store import model_path, planned_model, read_model_file
 from edgemoe_appliance.models.twin import build_twin, write_twin
-from edgemoe_appliance.schema.choices import Order, RuntimeKind, TwinRouting, TwinScale
+from edgemoe_appliance.schema.choices import Order, TwinRouting, TwinScale
 from edgemoe_appliance.schema.configs import BackendLimits, Configs, Experiment, ModelEntry, Target
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.plan import (
@@ -131,29 +131,19 @@ def supply_engines(study: Study, request: BenchRequest, runtime: Runtime, steps:
     return runtime.supply(study.configs, wanted, steps)
 
 
-def require_assessable(
-    study: Study, request: BenchRequest, runtime: RuntimeKind = RuntimeKind.NATIVE
-) -> None:
-    """Raise ConfigError where answers were to be judged that there are none of, or not there.
+def require_assessable(study: Study, request: BenchRequest) -> None:
+    """Raise ConfigError where answers were to be judged that there are none of.
 
     Asked before a host is checked or anything is built, written or fetched.
     """
     experiments = chosen_experiments(study, request)
     asking = next((name for name, each in experiments.items() if each.assesses), None)
-    if asking is None:
-        return
-    if request.twins is not None:
+    if asking is not None and request.twins is not None:
         raise ConfigError(
             f"{asking} asks how good a model's answers are, and twins have none: their weights "
             "are random",
             hint=f"measure the real models: edgemoe-appliance bench --study {study.id}, without "
             "--twins",
-        )
-    if runtime is RuntimeKind.CONTAINER:
-        raise ConfigError(
-            f"{asking} asks how good a model's answers are, and images lack the engine's tools "
-            "that judge them",
-            hint="use --runtime native, or name experiments of speed and memory alone",
         )
 
 

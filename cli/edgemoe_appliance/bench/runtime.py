@@ -225,7 +225,7 @@ class ContainerRuntime:
     def supply(self, configs: Configs, wanted: EngineRequest, steps: Steps) -> Supply:
         """Build the image where it is not there, and compare it with its lock.
 
-        An image always holds the routing probe of each of its engines.
+        An image always holds the routing probe and the tools of each of its engines.
         """
         target_id = wanted.target_id
         target = configs.target(target_id)
@@ -236,7 +236,9 @@ class ContainerRuntime:
         board = find_board_files(self._engine) if target.is_jetson else None
         return Supply(
             kind="container",
-            engines={source.pin: built.engines[source.pin] for source in sources},
+            engines={
+                source.pin: _as_wanted(built.engines[source.pin], wanted) for source in sources
+            },
             tensor_types={source.pin: read_type_table(source.folder) for source in sources},
             image=built.identity.config_sha256,
             launcher=ContainerLauncher(
@@ -283,6 +285,11 @@ class ContainerRuntime:
         if self._options.push is not None:
             publish_image(self._engine, built, self._options.push, images, steps.note)
         return built
+
+
+def _as_wanted(build: EngineBuild, wanted: EngineRequest) -> EngineBuild:
+    """Return a build without the tools that a plan does not use: they are no part of it."""
+    return build if wanted.has_tools else build.model_copy(update={"tools_sha256": {}})
 
 
 @contextmanager

@@ -212,12 +212,12 @@ def stop_container(engine: DockerEngine, container_id: str, grace_s: int) -> Non
 
 
 def remove_container(engine: DockerEngine, container_id: str) -> None:
-    """Remove a container, ending it where it still runs. One that is gone is fine."""
+    """Remove a container and its own volumes, ending it where it runs. One that is gone is fine."""
     from docker.errors import APIError  # noqa: PLC0415
 
     with engine.errors("remove the container"):
         try:
-            engine.api.remove_container(container_id, force=True)
+            engine.api.remove_container(container_id, force=True, v=True)
         except APIError as error:
             # Conflict: somebody else is removing it at this moment.
             if error.status_code not in (_HTTP_NOT_FOUND, _HTTP_CONFLICT):

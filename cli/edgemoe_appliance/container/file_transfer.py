@@ -181,7 +181,7 @@ class VolumeExchange:
         mounts = tuple(
             dataclasses.replace(mount, read_only=False)
             for mount in self._spec.mounts
-            if mount.kind == "volume"
+            if mount.kind == "volume" and mount.source is not None
         )
         return dataclasses.replace(
             self._spec, name=f"{self._spec.name}-files", labels={}, mounts=mounts, runtime="runc"
@@ -262,7 +262,7 @@ class VolumeExchange:
         from docker.errors import NotFound  # noqa: PLC0415
 
         own = (SESSION_FOLDER, PLAN_FOLDER)
-        for volume in (mount.source for mount in self._spec.mounts if mount.target in own):
+        for volume in (str(mount.source) for mount in self._spec.mounts if mount.target in own):
             with self._engine.errors("remove the session's volume"), contextlib.suppress(NotFound):
                 self._engine.api.remove_volume(volume)
 

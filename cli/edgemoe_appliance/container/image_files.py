@@ -25,7 +25,7 @@ from edgemoe_appliance.container.launch import (
     engine_inside,
 )
 from edgemoe_appliance.container.tarstream import open_chunks, open_members, path_below_top
-from edgemoe_appliance.engine.build import read_build
+from edgemoe_appliance.engine.build import has_tools, read_build
 from edgemoe_appliance.engine.probe_build import read_probe
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.files import scratch_folder
@@ -140,7 +140,7 @@ def parse_python_folder(archive: IO[bytes]) -> dict[str, str]:
 
 
 def read_engines(engine: DockerEngine, identity: ImageIdentity) -> dict[str, EngineBuild]:
-    """Return the engines of an image by pin, each with its probe and its paths inside.
+    """Return the engines of an image by pin, each with its probe, its tools and its paths inside.
 
     Nothing is run for it; an image without engines gives none. Raises HostError where it holds
     other things among them, DigestError where a file is not the one that was built.
@@ -159,7 +159,8 @@ def _read_engine(folder: Path) -> EngineBuild:
     facts = ProbeFacts(
         path=str(probe.library), sha256=probe.sha256, build_key=probe.description.key
     )
-    return engine_inside(read_build(folder).model_copy(update={"probe": facts}))
+    build = read_build(folder, with_tools=has_tools(folder))
+    return engine_inside(build.model_copy(update={"probe": facts}))
 
 
 def unpack_engines(archive: IO[bytes], folder: Path) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.schema.configs import ContainerProfile, PowerSource
+from edgemoe_appliance.schema.configs import Assessment, ContainerProfile, PowerSource
 from edgemoe_appliance.schema.hardware import (
     DEVICE_TREE_MODEL,
     POWER_MODE_FILE,
@@ -43,6 +43,7 @@ SESSION_FOLDER: Final = PurePosixPath("/session")
 MODELS_FOLDER: Final = PurePosixPath("/models")
 ENGINES_FOLDER: Final = PurePosixPath("/opt/edgemoe/engine")
 PLAN_FOLDER: Final = PurePosixPath("/plan")
+BASES_FOLDER: Final = PurePosixPath("/bases")
 # What records of a container name in place of its paths.
 _ROOTS: Final = {CACHE: ENGINES_FOLDER, MODELS: MODELS_FOLDER}
 
@@ -76,10 +77,13 @@ class Exchange(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class MountSpec:
-    """One thing from outside that is seen inside, and what it is for."""
+    """One thing from outside that is seen inside, and what it is for.
+
+    A volume without a source is the container's own and goes with it.
+    """
 
     kind: Literal["bind", "volume"]
-    source: str
+    source: str | None
     target: PurePosixPath
     read_only: bool
     purpose: str
@@ -226,6 +230,9 @@ def launch_arguments(
         _plan_mount(folder, name, exchange),
         *_model_mounts(plan, exchange),
     ]
+    keeps_bases = any(run.assesses is Assessment.DIVERGENCE for run in plan.runs)
+    if keeps_bases:
+        mounts.append(_bases_mount())
     if PowerSource.TEGRASTATS in plan.target.power_sources:
         mounts += _board_mounts(board or BoardFiles())
     is_nvidia = profile.runtime == "nvidia"
@@ -237,6 +244,7 @@ def launch_arguments(
             str(PLAN_FOLDER / PLAN_NAME),
             "--out",
             str(SESSION_FOLDER),
+            *(("--bases", str(BASES_FOLDER)) if keeps_bases else ()),
             *(f"--root={name}={folder}" for name, folder in _ROOTS.items()),
         ),
         user=user,
@@ -292,6 +300,17 @@ def _plan_mount(folder: Path, name: str, exchange: Exchange) -> MountSpec:
         target=PLAN_FOLDER / PLAN_NAME if is_bind else PLAN_FOLDER,
         read_only=True,
         purpose="what is to be measured",
+    )
+
+
+def _bases_mount() -> MountSpec:
+    """Return the mount of what answers are held against; never memory, which is measured."""
+    return MountSpec(
+        kind="volume",
+        source=None,
+        target=BASES_FOLDER,
+        read_only=False,
+        purpose="probabilities of the 16-bit model: hundreds of megabytes that nobody keeps",
     )
 
 

@@ -93,9 +93,12 @@ class ContainerLauncher:
                 hint="run it on the board: build --push, there build --pull with the same lock",
             )
 
-    def _specify(self, plan: Plan, folder: Path) -> LaunchSpec:
+    def _chosen_exchange(self) -> Exchange:
         shared = Exchange.BIND if self.engine.shares_files else Exchange.VOLUME
-        exchange = self.exchange or shared
+        return self.exchange or shared
+
+    def _specify(self, plan: Plan, folder: Path) -> LaunchSpec:
+        exchange = self._chosen_exchange()
         return launch_arguments(
             plan,
             folder,
@@ -107,7 +110,7 @@ class ContainerLauncher:
         )
 
     def _file_exchange(self, plan: Plan, folder: Path, spec: LaunchSpec) -> FileExchange:
-        if any(mount.kind == "volume" for mount in spec.mounts):
+        if self._chosen_exchange() is Exchange.VOLUME:
             return VolumeExchange(self.engine, plan, folder, spec, self.say)
         return BindExchange(plan, folder, spec.user)
 

@@ -24,6 +24,7 @@ _NOT_OF_TOOL: Final = ("-no-cnv",)
 _BASE_MAGIC: Final = b"_logits_"
 # Context, vocabulary, chunks.
 _BASE_HEADER: Final = struct.Struct("<8sIii")
+BASE_HEADER_BYTES: Final = _BASE_HEADER.size
 # A token of every tokenizer met here has more than three bytes of our texts, on the mean.
 _LEAST_BYTES_PER_TOKEN: Final = 3
 # Each token's scale and least value, two floats, before 16 bits for each of the vocabulary.

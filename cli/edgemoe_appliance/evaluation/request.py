@@ -111,7 +111,7 @@ def _evaluation(
         twins=twins,
         order=asked.order or _stated_order(study, target),
     )
-    require_assessable(study, bench, asked.runtime)
+    require_assessable(study, bench)
     return Evaluation(
         bench=bench,
         runtime=asked.runtime,

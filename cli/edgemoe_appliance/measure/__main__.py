@@ -35,6 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--plan", type=Path, required=True, help="the plan (session.json)")
     parser.add_argument("--out", type=Path, required=True, help="the session folder")
     parser.add_argument(
+        "--bases",
+        type=Path,
+        help="where the probabilities of 16-bit models may lie meanwhile (default: in --out)",
+    )
+    parser.add_argument(
         "--root",
         action="append",
         default=[],
@@ -60,7 +65,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     roots = _read_roots(options.plan.parent, options.root)
-    return _measure(options.plan, options.out, roots, stop_with_parent=options.stop_with_parent)
+    plan = resolved_plan(read_plan(options.plan), roots)
+    folder: Path = options.out
+    folders = roots.having(SESSION=folder.absolute())
+    with SessionFolder(folder, is_made=True), Interruption() as interruption:
+        if options.stop_with_parent:
+            interruption.follow_parent()
+        outcome = measure_session(
+            plan, folder, os.environ, interruption, folders=folders, bases=options.bases
+        )
+    return RunFailedError.exit_code if outcome.not_ok else 0
 
 
 def _read_roots(folder: Path, given: Sequence[str]) -> Roots:
@@ -72,16 +86,6 @@ def _read_roots(folder: Path, given: Sequence[str]) -> Roots:
     if given:
         roots = replace(roots, folders={})
     return roots.having(**{name: path for name, _, path in pairs})
-
-
-def _measure(plan_path: Path, folder: Path, roots: Roots, *, stop_with_parent: bool) -> int:
-    plan = resolved_plan(read_plan(plan_path), roots)
-    roots = roots.having(SESSION=folder.absolute())
-    with SessionFolder(folder, is_made=True), Interruption() as interruption:
-        if stop_with_parent:
-            interruption.follow_parent()
-        outcome = measure_session(plan, folder, os.environ, interruption, folders=roots)
-    return RunFailedError.exit_code if outcome.not_ok else 0
 
 
 if __name__ == "__main__":

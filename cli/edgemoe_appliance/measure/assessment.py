@@ -1,7 +1,9 @@
 """Runs that judge a model's answers: the reference's probabilities kept once, and what is read.
 
-The probabilities are some hundred megabytes. They lie beside the journal, on a disk and not in a
-container's memory, for as long as the measuring period lasts, and are made again after it.
+The probabilities are some hundred megabytes. They lie beside the journal, or in a volume of the
+container's own, on a disk and never in the memory that is measured, for as long as the measuring
+period lasts, and are made again after it. The disk is asked first, and the kernel ends a tool that
+would write more.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from edgemoe_appliance.engine.assessment import (
+    BASE_HEADER_BYTES,
     AssessmentFiles,
     Divergence,
     base_bytes_at_most,
@@ -29,6 +32,7 @@ from edgemoe_appliance.schema.files import check_disk_space
 from edgemoe_appliance.schema.metrics import SERIES_METRICS
 from edgemoe_appliance.schema.plan import Plan, PlannedModel, RunSpec
 from edgemoe_appliance.schema.records import Caveat, Status
+from edgemoe_appliance.schema.units import human_bytes
 
 # Left free besides the probabilities: journal and samples must still fit.
 _SPARE_BYTES: Final = 200_000_000
@@ -70,12 +74,13 @@ class BaseStore:
         return self.folder / f"{'-'.join(parts)}.base"
 
     def require(
-        self, run: RunSpec, prompt: Path, start: Callable[[Sequence[str]], EngineResult]
+        self, run: RunSpec, prompt: Path, start: Callable[[Sequence[str], int], EngineResult]
     ) -> EngineResult | None:
         """Have the probabilities written that a run needs, unless they are there.
 
-        Returns how the process ended that did not write them, else None. Raises HostError where
-        the disk has no room for them.
+        `start` gets a command and how many bytes it may write. Returns how the process ended that
+        did not write them, else None. Raises HostError where the disk has no room for them, or
+        had none for the last of them.
         """
         if run.assesses is not Assessment.DIVERGENCE:
             return None
@@ -83,13 +88,19 @@ class BaseStore:
         if read_base_header(path) is not None:
             return None
         if path.name not in self._failed:
-            self._check_room(run)
-            result = start(self._argv(run, prompt, path))
+            most_bytes = self._require_room(run)
+            result = start(self._argv(run, prompt, path), most_bytes)
             if read_base_header(path) is not None:
                 return None
+            written = path.stat().st_size if path.exists() else 0
             path.unlink(missing_ok=True)
-            if result.exit_code == 0:
-                self._check_room(run)
+            # The tool does not look whether the disk takes what it writes.
+            if result.exit_code == 0 and written > BASE_HEADER_BYTES:
+                raise HostError(
+                    f"the disk took {human_bytes(written)} of the probabilities and no more",
+                    where=str(self.folder),
+                    hint="free space there; the same command goes on from here",
+                )
             self._failed[path.name] = result
         return self._failed[path.name]
 
@@ -103,7 +114,8 @@ class BaseStore:
             files=AssessmentFiles(prompt=prompt, base=path),
         )
 
-    def _check_room(self, run: RunSpec) -> None:
+    def _require_room(self, run: RunSpec) -> int:
+        """Return how many bytes the probabilities can take, after asking the disk for them."""
         reference = self.plan.models[str(run.reference)]
         if reference.vocabulary is None:
             raise HostError(
@@ -116,6 +128,7 @@ class BaseStore:
             needed + _SPARE_BYTES,
             "free so much for the probabilities of the 16-bit model, which go when this ends",
         )
+        return needed
 
 
 def put_answers(

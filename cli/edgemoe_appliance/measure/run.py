@@ -228,13 +228,23 @@ def require_base(context: RunContext, run: RunSpec) -> EngineResult | None:
     return context.bases.require(
         run,
         context.prompt_file(run),
-        lambda argv: run_engine(
+        lambda argv, most_bytes: run_engine(
             argv,
             _environment(context, run),
             timeout_s=context.plan.target.run_timeout_s,
+            on_event=lambda event: _limit_files(event, most_bytes),
             should_stop=context.stop_requested,
         ),
     )
+
+
+def _limit_files(event: EngineEvent, most_bytes: int) -> None:
+    """Have the kernel end a process that has just started once a file of it gets too large.
+
+    Not on macOS, which lets nobody set the limits of another process.
+    """
+    if event.kind is EventKind.SPAWNED and sys.platform == "linux":
+        resource.prlimit(event.pid, resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
 
 def _chunks(context: RunContext, run: RunSpec) -> int | None:

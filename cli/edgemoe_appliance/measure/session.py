@@ -44,7 +44,7 @@ from edgemoe_appliance.schema.plan import Plan
 from edgemoe_appliance.schema.records import PeriodRecord, Status
 from edgemoe_appliance.schema.roots import Roots
 
-# Where the probabilities of references lie while a session is measured, beside its journal.
+# Where the probabilities of references lie while a session is measured.
 _BASES = ".bases-"
 
 
@@ -63,11 +63,13 @@ def measure_session(
     interruption: Interruption,
     roots: SystemRoots | None = None,
     folders: Roots | None = None,
+    bases: Path | None = None,
 ) -> PeriodOutcome:
     """Make all runs of a plan that the journal in `folder` does not hold yet.
 
     `roots` stands for `/` where sensors are looked up, `folders` are those that records name and
-    do not tell. Raises DigestError where an engine or model is not the planned one (before any
+    do not tell, `bases` is where the probabilities of 16-bit models may lie meanwhile (None: the
+    session folder). Raises DigestError where an engine or model is not the planned one (before any
     run), HostError or RecordError where the journal cannot be used, HostError where the engine
     finds no device that is to compute, and InterruptedByUserError when stopped; the journal is
     closed in every case.
@@ -79,7 +81,13 @@ def measure_session(
     ):
         if any(not journal.progress.is_done(run.id) for run in all_runs(plan, journal.progress)):
             with _open_context(
-                plan, journal, scratch, environment, interruption=interruption, roots=roots
+                plan,
+                journal,
+                scratch,
+                environment,
+                interruption=interruption,
+                roots=roots,
+                bases=bases or folder,
             ) as context:
                 period = _period(context, environment, roots or SystemRoots())
                 require_device(plan, period)
@@ -98,20 +106,21 @@ def _open_context(
     *,
     interruption: Interruption,
     roots: SystemRoots | None,
+    bases: Path,
 ) -> Iterator[RunContext]:
     """Check and open all that the runs need; everything is closed afterwards."""
     check_inputs(plan)
     probes = read_probes(plan)
     with (
         open_instruments(plan.target.power_sources, roots, meter=plan.target.meter) as instruments,
-        scratch_folder(_BASES, journal.folder) as bases,
+        scratch_folder(_BASES, bases) as own_bases,
     ):
         write_prompts(plan, scratch)
         yield RunContext(
             plan=plan,
             folder=journal.folder,
             scratch=scratch,
-            bases=BaseStore(plan=plan, folder=bases),
+            bases=BaseStore(plan=plan, folder=own_bases),
             folders=journal.roots,
             environment=scrubbed_environment(environment)[0],
             instruments=instruments,
