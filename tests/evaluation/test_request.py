@@ -182,7 +182,7 @@ def test_the_command_for_directions_keeps_what_was_asked() -> None:
     ("asked", "words"),
     [
         (
-            EvaluationOptions(kick_the_tires=True),
+            EvaluationOptions(kick_the_tires=True, twins=TwinScale.TINY),
             "demo_divergence asks how good a model's answers are, and twins have none: their "
             "weights are random; measure the real models: edgemoe-appliance bench --study "
             "quantisation, without --twins",
@@ -196,6 +196,14 @@ def test_answers_are_judged_of_real_models(
     with pytest.raises(ConfigError, match=words) as caught:
         resolve(asked, read_study("quantisation"), config)
     assert caught.value.exit_code == 2
+
+
+def test_kick_the_tires_takes_real_models_where_answers_are_judged(
+    config: EvaluationConfig,
+) -> None:
+    asked = EvaluationOptions(kick_the_tires=True)
+    assert resolve(asked, read_study("quantisation"), config).bench.twins is None
+    assert resolve(asked, read_study("moe-edge"), config).bench.twins is config.kick_the_tires.twins
 
 
 def test_answers_may_be_judged_in_a_container(config: EvaluationConfig) -> None:

@@ -164,3 +164,12 @@ def test_a_file_without_its_record_is_refused(made: Path) -> None:
 def test_what_is_made_here_cannot_be_fetched(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="made here"):
         fetch_model(MODELS.models["small-q2_k"], tmp_path)
+
+
+def test_a_type_may_be_weighed_though_it_does_without() -> None:
+    models = ModelsConfig(models={"small": SOURCE}, quantised={"small": ("F16", "Q4_K_M+imatrix")})
+    weighed = models.models["small-q4_k_m-imatrix"]
+    assert weighed.quantised is not None
+    assert (weighed.quantised.type, weighed.quantised.is_weighed) == ("Q4_K_M", True)
+    assert (weighed.quantization, weighed.quantised.of) == ("Q4_K_M", "small-f16")
+    assert not MODELS.models["small-q2_k"].quantised.is_weighed  # type: ignore[union-attr]

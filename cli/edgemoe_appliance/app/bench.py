@@ -134,7 +134,12 @@ def bench(
 
 
 def demo(
-    twins: Annotated[TwinScale, typer.Option(help="How large the twins are.")] = TwinScale.THIN,
+    twins: Annotated[
+        TwinScale | None,
+        typer.Option(
+            help="How large the twins are.  (default: thin; real models where answers are judged)"
+        ),
+    ] = None,
     study: StudyOption = None,
     portable: PortableOption = False,
 ) -> None:
@@ -142,7 +147,7 @@ def demo(
     from datetime import datetime, timezone
 
     from edgemoe_appliance.bench.paths import default_folders
-    from edgemoe_appliance.bench.prepare import BenchRequest, prepare_bench
+    from edgemoe_appliance.bench.prepare import BenchRequest, prepare_bench, usual_twins
     from edgemoe_appliance.bench.runtime import NativeRuntime
     from edgemoe_appliance.bench.session import unfinished_session
     from edgemoe_appliance.studies import read_study
@@ -155,7 +160,7 @@ def demo(
         experiments=chosen.suites.demo,
         session=f"{_DEMO_PREFIX}{now}",
         pin=None,
-        twins=twins,
+        twins=twins or usual_twins(chosen, chosen.suites.demo, TwinScale.THIN),
     )
     runtime = NativeRuntime(folders, portable=portable)
     prepared = prepare_bench(chosen, request, runtime, folders, TerminalSteps())

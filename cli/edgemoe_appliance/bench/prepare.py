@@ -147,6 +147,16 @@ def require_assessable(study: Study, request: BenchRequest) -> None:
         )
 
 
+def usual_twins(
+    study: Study, experiments: Sequence[str], usual: TwinScale | None
+) -> TwinScale | None:
+    """Return what stands in for models where nobody says: nothing where answers are judged.
+
+    Raises ConfigError for an unknown experiment.
+    """
+    return None if any(study.experiment(name).assesses for name in experiments) else usual
+
+
 def needs_tools(study: Study, request: BenchRequest) -> bool:
     """Return whether a request needs the engine's tools: to judge answers, or to make its files."""
     models = study.configs.models.models

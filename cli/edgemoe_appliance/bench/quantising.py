@@ -10,7 +10,12 @@ from typing import Final
 
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.bench.progress import Steps
-from edgemoe_appliance.engine.quantise import count_importance, quantise, require_quantise_type
+from edgemoe_appliance.engine.quantise import (
+    IMATRIX_NAME,
+    count_importance,
+    quantise,
+    require_quantise_type,
+)
 from edgemoe_appliance.measure.host import usable_cores
 from edgemoe_appliance.models.ggml_types import GGML_TYPES
 from edgemoe_appliance.models.gguf import read_header
@@ -48,6 +53,8 @@ class Workshop:
     folders: Folders
     steps: Steps
     _built: list[EngineBuild] = field(default_factory=list)
+    # Of what was weighed already, by source and text: one matrix serves every type.
+    _matrices: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     @property
     def engine(self) -> EngineBuild:
@@ -72,7 +79,7 @@ class Workshop:
         return path
 
     def _derivation(self, wanted: Quantisation, source: PlannedModel) -> Derivation:
-        is_weighted = wanted.type in NEEDS_IMATRIX
+        is_weighted = wanted.is_weighed or wanted.type in NEEDS_IMATRIX
         return Derivation(
             source_sha256=source.sha256,
             type=wanted.type,
@@ -97,14 +104,7 @@ class Workshop:
             made, threads = scratch / path.name, max(1, usable_cores())
             matrix = None
             if derivation.context is not None:
-                matrix = count_importance(
-                    self.engine,
-                    Path(source.path),
-                    _calibration(),
-                    scratch,
-                    context=derivation.context,
-                    threads=threads,
-                )
+                matrix = self._matrix(model_id, source, scratch, derivation.context)
             quantise(
                 self.engine,
                 Path(source.path),
@@ -122,6 +122,7 @@ class Workshop:
                 pin=self.pin,
                 tool_sha256=self.engine.tools_sha256[QUANTISE_TOOL],
                 imatrix_sha256=None if matrix is None else file_sha256(matrix),
+                calibration_sha256=derivation.calibration_sha256,
                 bits_per_weight=tensors.bits_per_weight,
                 tensors=tensors.tensors,
                 fallbacks=tensors.fallbacks,
@@ -129,6 +130,26 @@ class Workshop:
             made.replace(path)
         sync_folder(path.parent)
         keep_quantised(path, derivation, facts)
+
+    def _matrix(self, model_id: str, source: PlannedModel, scratch: Path, context: int) -> Path:
+        """Return the importance matrix of a source in a folder, counted once for all its types."""
+        text = _calibration()
+        key = (source.sha256, _sha256(text))
+        path = scratch / IMATRIX_NAME
+        if key in self._matrices:
+            path.write_bytes(self._matrices[key])
+            return path
+        with self.steps.step(f"weights of importance for {model_id}"):
+            count_importance(
+                self.engine,
+                Path(source.path),
+                text,
+                path,
+                context=context,
+                threads=max(1, usable_cores()),
+            )
+        self._matrices[key] = path.read_bytes()
+        return path
 
 
 def _calibration() -> str:

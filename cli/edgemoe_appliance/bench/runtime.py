@@ -47,6 +47,8 @@ from edgemoe_appliance.schema.hardware import POWER_MODE_FILE, POWER_MODES_FILE
 from edgemoe_appliance.schema.plan import EngineBuild, ProbeFacts
 
 _COMPILER = "c++"
+# What makes files runs on this machine alone; with the flags of a native engine it is that build.
+_OF_THIS_PROCESSOR = {"GGML_NATIVE": "ON"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +191,7 @@ def open_workshop(
 
     def built() -> EngineBuild:
         with steps.step(f"llama.cpp {source.pin}: build of its tools on this host"):
-            return build_engine(source, folders.cache, cmake={}, with_tools=True)
+            return build_engine(source, folders.cache, cmake=_OF_THIS_PROCESSOR, with_tools=True)
 
     return Workshop(
         pin=source.pin,

@@ -22,7 +22,8 @@ from edgemoe_appliance.schema.text import on_one_line
 _QUANTISE_S: Final = 3 * 3600.0
 # `  10  or  Q2_K    :  2.96G, ...` and `        COPY    : ...` of `llama-quantize --help`.
 _TYPE_LINE: Final = re.compile(r"^\s*(?:\d+\s+or\s+)?([A-Z][A-Z0-9_]*)\s*:")
-_IMATRIX: Final = "imatrix.dat"
+# The name under which a matrix is given to the quantiser: it ends up in the file.
+IMATRIX_NAME: Final = "imatrix.dat"
 _TEXT: Final = "calibration.txt"
 _NOT_FINITE: Final = re.compile(r"found (?:nan|inf)|invalid float|failed validation", re.IGNORECASE)
 
@@ -76,23 +77,21 @@ def quantise(
 
 
 def count_importance(
-    engine: EngineBuild, model: Path, text: str, folder: Path, *, context: int, threads: int
-) -> Path:
-    """Return the importance matrix of a model over a text, written into a folder.
+    engine: EngineBuild, model: Path, text: str, matrix: Path, *, context: int, threads: int
+) -> None:
+    """Write the importance matrix of a model over a text, beside the text.
 
     Raises HostError where the tool fails.
     """
-    (folder / _TEXT).write_text(text, encoding="utf-8")
-    command = [engine.tool(IMATRIX_TOOL), "-m", str(model), "-f", _TEXT, "-o", _IMATRIX]
-    _run([*command, "-c", str(context), "-t", str(threads)], folder, model)
-    matrix = folder / _IMATRIX
+    (matrix.parent / _TEXT).write_text(text, encoding="utf-8")
+    command = [engine.tool(IMATRIX_TOOL), "-m", str(model), "-f", _TEXT, "-o", matrix.name]
+    _run([*command, "-c", str(context), "-t", str(threads)], matrix.parent, model)
     if not matrix.is_file():
         raise HostError(
             f"{IMATRIX_TOOL} ended well and wrote no matrix",
             where=str(model),
             hint="the text may be shorter than two contexts",
         )
-    return matrix
 
 
 def _run(command: Sequence[str], folder: Path, model: Path) -> None:

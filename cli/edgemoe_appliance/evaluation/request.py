@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgemoe_appliance.bench.paths import default_session, several_sessions
-from edgemoe_appliance.bench.prepare import BenchRequest, require_assessable
+from edgemoe_appliance.bench.prepare import BenchRequest, require_assessable, usual_twins
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.evaluation.config import EvaluationConfig
 from edgemoe_appliance.schema.choices import Order, RuntimeKind, TwinScale
@@ -56,7 +56,7 @@ def resolve(asked: EvaluationOptions, study: Study, config: EvaluationConfig) ->
     """Return the evaluation that was asked for; equal questions get equal sessions.
 
     Raises ConfigError for an unknown target, pin or experiment, for a target that has none, and
-    where answers of twins, or answers in a container, were to be judged.
+    where answers of twins were to be judged.
     """
     if asked.pin is not None:
         study.configs.pin(asked.pin)
@@ -89,8 +89,8 @@ def _kick(asked: EvaluationOptions, study: Study, config: EvaluationConfig) -> E
             f"--{_KICK} runs experiments of its own on target {small.target}, native",
             hint="leave out --target, --runtime and --experiment",
         )
-    twins = asked.twins or small.twins
     experiments = study.suites.kick_the_tires
+    twins = asked.twins or usual_twins(study, experiments, small.twins)
     if twins is TwinScale.FULL and study.suites.directions:
         experiments = study.suites.directions
     return _evaluation(asked, study, small.target, (experiments, twins))

@@ -22,7 +22,7 @@ _MOST_TOLD: Final = 12
 
 def quantised_id(source: str, kind: str) -> str:
     """Return the id of a model that is made of another as a type."""
-    return f"{source}-{kind.lower()}"
+    return f"{source}-{kind.lower().replace('+', '-')}"
 
 
 def guessed_name(name: str, known: Iterable[str]) -> str:

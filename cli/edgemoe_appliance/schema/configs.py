@@ -34,6 +34,8 @@ CmakeName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 ThreadCount = Annotated[int, Field(ge=1, le=1024)]
 # The name of a file type as llama-quantize has it: Q4_K_M.
 QuantType = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,15}$")]
+# The same, weighed by importance though the type does not need it: Q4_K_M+imatrix.
+MadeType = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,15}(\+imatrix)?$")]
 ValueT = TypeVar("ValueT")
 
 
@@ -338,11 +340,13 @@ class Quantisation(Frozen):
     """A file of fewer bits, made here by the pin's own tool from the file of model `of`.
 
     `origin` is the quantization of the file at the beginning: what was lost there stays lost.
+    `is_weighed` asks for an importance matrix where the type would do without; some need one.
     """
 
     of: Identifier
     type: QuantType
     origin: str
+    is_weighed: bool = False
 
 
 class ModelEntry(Frozen):
@@ -428,12 +432,13 @@ class ModelsConfig(Frozen):
     """models.yaml: the models by id, in the order of the study.
 
     `quantised` names the types in which files are made here of a model; each is a model of its own,
-    with the id MODEL-TYPE in small letters. A source of fewer than 16 bits is widened first: its
-    F16 is what the others are made from, and says what it comes from.
+    with the id MODEL-TYPE in small letters, `-imatrix` behind it where that is asked for. A source
+    of fewer than 16 bits is widened first: its F16 is what the others are made from, and says what
+    it comes from.
     """
 
     models: dict[Identifier, ModelEntry]
-    quantised: dict[Identifier, tuple[QuantType, ...]] = Field(default_factory=dict)
+    quantised: dict[Identifier, tuple[MadeType, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _with_quantised(self) -> ModelsConfig:
@@ -467,14 +472,17 @@ def _quantised_entry(source: str, entry: ModelEntry, kind: str) -> ModelEntry:
     is_whole = entry.quantization in _WHOLE
     of = source if is_whole or kind == _WHOLE[1] else quantised_id(source, _WHOLE[1])
     widened = "" if is_whole else f" from {entry.quantization}"
+    plain, _, weighed = kind.partition("+")
     return ModelEntry(
         name=f"{entry.name} {kind}{widened}",
         architecture=entry.architecture,
-        quantization=kind,
+        quantization=plain,
         licence=entry.licence,
         gated=entry.gated,
-        quantised=Quantisation(of=of, type=kind, origin=entry.quantization),
-        file=f"{source}-{kind}.gguf",
+        quantised=Quantisation(
+            of=of, type=plain, origin=entry.quantization, is_weighed=bool(weighed)
+        ),
+        file=f"{source}-{kind.replace('+', '-')}.gguf",
         published_parameters_total=entry.published_parameters_total,
         published_parameters_active=entry.published_parameters_active,
         shape=entry.shape,

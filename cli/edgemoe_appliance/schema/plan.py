@@ -191,7 +191,8 @@ class QuantisedFile(Frozen):
     `of` is the model whose file `of_sha256` it was made from, `origin` the quantization of the
     file at the very beginning, which nothing later can better. `bits_per_weight`, `tensors` (by
     type) and `fallbacks` (those among them whose rows do not fit the type that was asked for) are
-    read from the file itself. `imatrix_sha256` is None where no importance matrix was used.
+    read from the file itself. `imatrix_sha256` is None where no importance matrix was used;
+    `calibration_sha256` is the digest of the text behind it, None in plans from before it was kept.
     """
 
     of: Identifier
@@ -201,6 +202,7 @@ class QuantisedFile(Frozen):
     pin: Identifier
     tool_sha256: Sha256
     imatrix_sha256: Sha256 | None
+    calibration_sha256: Sha256 | None = None
     bits_per_weight: float = Field(gt=0)
     tensors: dict[str, int]
     fallbacks: dict[str, int]
@@ -376,9 +378,7 @@ class Plan(Frozen):
             # What follows from the file, whose digest stands here.
             for counted in _COUNTED_LATER:
                 del model[counted]
-            # A file that was not made here has the digest of before any was.
-            if model["quantised"] is None:
-                del model["quantised"]
+            _drop_unused(model)
         for prompt in data["prompts"].values():
             if prompt["items"] is None:
                 del prompt["items"]
@@ -417,6 +417,15 @@ def _digested_meter(meter: OutsideMeter | None) -> dict[str, Any] | None:
     usual = OutsideMeter(command=("usual",))
     left_out = {key for key in ("name", "pretended") if getattr(meter, key) == getattr(usual, key)}
     return meter.model_dump(mode="json", exclude=left_out)
+
+
+def _drop_unused(model: dict[str, Any]) -> None:
+    """Take from a model as data what not every file has: its digest is that of before any had."""
+    made = model["quantised"]
+    if made is None:
+        del model["quantised"]
+    elif made["calibration_sha256"] is None:
+        del made["calibration_sha256"]
 
 
 def _digested_engine(engine: dict[str, Any]) -> dict[str, Any]:

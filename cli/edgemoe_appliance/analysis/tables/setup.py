@@ -42,7 +42,12 @@ from edgemoe_appliance.schema.configs import (
     GitSource,
     SdistSource,
 )
-from edgemoe_appliance.schema.plan import LEAST_REPETITIONS, PlannedModel, PrecisionRule
+from edgemoe_appliance.schema.plan import (
+    LEAST_REPETITIONS,
+    PlannedModel,
+    PrecisionRule,
+    QuantisedFile,
+)
 from edgemoe_appliance.schema.units import GB
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.paper import StudyDevice, TokenBounds
@@ -234,12 +239,32 @@ def _model_row(model: PlannedModel, study: Study) -> Row:
             "total_b": Cell(value=model.parameters_total / GB),
             "file_gb": Cell(value=model.file_bytes / GB),
             "read_gb": Cell(value=model.bytes_per_token / GB),
-            "weights": text(f"random (twin, scale {twin})" if twin else "real"),
+            "weights": text(f"random (twin, scale {twin})" if twin else _weights(model.quantised)),
             "sha256": text(model.sha256),
         },
         model=model.id,
         twin=twin,
     )
+
+
+def _weights(made: QuantisedFile | None) -> str:
+    """Return what the weights of a real file are, and how it was made where that was here."""
+    if made is None:
+        return "real"
+    types = ", ".join(f"{count} {kind}" for kind, count in made.tensors.items())
+    parts = [
+        f"real; made here of {made.of} as {made.type} by the llama-quantize of {made.pin}",
+        f"{made.bits_per_weight:.2f} bits a weight: {types}",
+    ]
+    if made.fallbacks:
+        others = ", ".join(f"{count} {kind}" for kind, count in made.fallbacks.items())
+        parts.append(f"rows that do not fit {made.type}: {others}")
+    if made.imatrix_sha256 is not None:
+        matrix = f"importance matrix sha256 {made.imatrix_sha256[:12]}"
+        text_sha256 = made.calibration_sha256
+        over = f" over configs/calibration.txt, sha256 {text_sha256[:12]}" if text_sha256 else ""
+        parts.append(matrix + over)
+    return "; ".join(parts)
 
 
 def prompts_table(loaded: LoadedSessions | None, study: Study) -> Table:
