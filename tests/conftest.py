@@ -93,7 +93,8 @@ def tiny_models(
     folder = tmp_path_factory.mktemp("twins")
     models: dict[str, PlannedModel] = {}
     for name, entry in configs.models.models.items():
-        if entry.shape is None:  # none of which a twin can be written
+        # None of which a twin can be written, or that stands for files of fewer bits.
+        if entry.shape is None or entry.quantised or name in configs.models.quantised:
             continue
         path = write_twin(entry, name, TwinScale.TINY, folder).path
         models[name] = planned_model(name, entry, read_model_file(path))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgemoe_appliance.analysis import LoadedSessions, load_sessions
-from edgemoe_appliance.analysis.claims import SessionEvidence
+from edgemoe_appliance.analysis.claims import ClaimVerdict, SessionEvidence, Verdict, judge_claims
 from edgemoe_appliance.analysis.claims.estimates import Estimate
 from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Cell
@@ -18,7 +18,7 @@ from edgemoe_appliance.schema.configs import Assessment, Experiment, Feeds
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.studies import read_study
 from edgemoe_appliance.studies.quantities import Quantity, Term
-from tests.analysis.journals import Synthetic, metrics_of, write_session
+from tests.analysis.journals import Scale, Synthetic, metrics_of, write_session
 
 SIXTEEN, FOUR = "smollm2-135m-f16", "smollm2-135m-q4_0"
 STUDY = read_study("quantisation")
@@ -140,3 +140,78 @@ def test_evidence_reads_how_far_answers_lie_below_those_of_16_bits(loaded: Loade
     none = evidence.read(place, Term(quantity=Quantity.TASK_LOSS, model=SIXTEEN))
     assert isinstance(none, Estimate)
     assert none.value == 0
+
+
+SMALLER = tuple(f"olmoe-1b-7b-f16-{kind}" for kind in ("q4_k_m", "q4_k_s", "q3_k_m"))
+WHOLE = "olmoe-1b-7b-f16"
+
+
+def experts(twin_scale: Scale | None, *names: str) -> Synthetic:
+    """Return a session of files of one MoE in three types."""
+    return Synthetic(
+        models=SMALLER if twin_scale else (WHOLE, *SMALLER),
+        prompts=(),
+        length_prompts=(),
+        twin_scale=twin_scale,
+        references=dict.fromkeys(SMALLER, WHOLE),
+        experiments={name: STUDY.experiment(name) for name in names},
+    )
+
+
+def with_losses(losses: Mapping[str, float]) -> Callable[[int, RunSpec], Mapping[str, Any]]:
+    """Return what runs give whose perplexity rises so far over that of 16 bits, in nat."""
+
+    def told(_: int, spec: RunSpec) -> Mapping[str, Any]:
+        if spec.assesses is None:
+            return {"metrics": metrics_of(spec)}
+        loss = losses[spec.model.removeprefix(f"{WHOLE}-")]
+        rises = tuple(loss + 0.001 * (chunk % 5 - 2) for chunk in range(24))
+        return {
+            "metrics": {"ln_perplexity_ratio": loss},
+            "series": {"ln_perplexity_ratio": rises},
+        }
+
+    return told
+
+
+def judged_experts(
+    tmp_path: Path, synthetic: Synthetic, losses: Mapping[str, float]
+) -> dict[str, ClaimVerdict]:
+    folder = write_session(tmp_path, synthetic, with_losses(losses))
+    evidence = SessionEvidence(load_sessions([folder]), STUDY)
+    return {each.id: each for each in judge_claims(evidence) if each.id in ("q7", "q8")}
+
+
+LOSSES = {"q4_k_m": 0.02, "q4_k_s": 0.03, "q3_k_m": 0.04}
+
+
+def test_twins_tell_what_fewer_bits_of_experts_free_and_not_what_they_cost(tmp_path: Path) -> None:
+    found = judged_experts(tmp_path, experts("full", "experts_speed"), {})
+    assert found["q7"].verdict is Verdict.SAME_DIRECTION
+    assert [round(part.numbers[0].value / 1e6) for part in found["q7"].parts] == [250, 870]
+    assert found["q8"].verdict is Verdict.NOT_TESTED
+    assert {part.missing for part in found["q8"].parts} == {
+        "no runs of experts_divergence; these runs used twins, whose answers are as random as "
+        "their weights"
+    }
+
+
+def test_reduced_twins_tell_neither(tmp_path: Path) -> None:
+    found = judged_experts(tmp_path, experts("thin", "experts_speed"), {})
+    assert {each.verdict for each in found.values()} == {Verdict.NOT_TESTED}
+
+
+@pytest.mark.parametrize(
+    ("losses", "verdict"),
+    [
+        (LOSSES, Verdict.SAME_DIRECTION),
+        (LOSSES | {"q3_k_m": 0.12}, Verdict.OPPOSITE_DIRECTION),
+    ],
+)
+def test_real_files_tell_what_it_costs(
+    losses: Mapping[str, float], verdict: Verdict, tmp_path: Path
+) -> None:
+    synthetic = experts(None, "experts_speed", "experts_divergence")
+    found = judged_experts(tmp_path, synthetic, losses)
+    assert found["q7"].verdict is Verdict.SAME_DIRECTION
+    assert found["q8"].verdict is verdict

@@ -165,7 +165,7 @@ def test_what_a_backend_does_not_compute_is_left_out_and_told() -> None:
     assert "TQ2_0 (smollm2-135m-tq2_0)" in finding.seen
     on_host = request(experiments=asked.experiments, twins=None)
     assert not [*check_computed(quantisation, on_host)]
-    assert len(chosen_experiments(quantisation, on_host)["bits_speed"].models) == 11
+    assert len(chosen_experiments(quantisation, on_host)["bits_speed"].models) == 12
 
 
 @pytest.mark.parametrize(

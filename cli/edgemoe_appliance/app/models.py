@@ -142,7 +142,12 @@ def twin(
     from edgemoe_appliance.bench.prepare import obtain_model
 
     configs, folders = _configs(models), _folders()
-    shaped = [name for name, e in configs.models.models.items() if e.shape and not e.quantised]
+    # Not of what others are made of, nor of those: a twin of 16 bits is as large as the disk.
+    shaped = [
+        name
+        for name, entry in configs.models.models.items()
+        if entry.shape and not entry.quantised and name not in configs.models.quantised
+    ]
     for name in names or shaped:
         model = obtain_model(configs, name, scale, folders, TerminalSteps(), routing=routing)
         say(f"{model.path}  {human_bytes(model.file_bytes)}  sha256 {model.sha256}")

@@ -47,6 +47,7 @@ _OPENINGS = {
 _MOST_TOLD = 4
 # Of a claim of several parts so many must have been tested: one of six decides nothing.
 _LEAST_TESTED = 0.5
+_OF_ANSWERS = (Feeds.DIVERGENCE, Feeds.CHOICE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,11 +287,11 @@ def _stage(
         scope = Scope.DIRECTION if reasons else Scope.FULL
         return _Stage(places=found, scope=scope, reasons=reasons)
     if not places:
-        return Absent(reason=_no_runs(evidence, question.table))
+        return Absent(reason=_no_runs(evidence, question))
     labels = evidence.study.devices
     absent = " and ".join(labels[device].label for device in own if device not in found)
     if len(own) > 1 or any(_first(places, device) for device in named):
-        return Absent(reason=f"{_no_runs(evidence, question.table)} on {absent}")
+        return Absent(reason=f"{_no_runs(evidence, question)} on {absent}")
     reason = f"measured on {places[0].label}, not on the study's {absent}"
     return _Stage(
         places=dict.fromkeys(own, places[0]),
@@ -304,7 +305,7 @@ def _anywhere(evidence: Evidence, places: Sequence[Place], question: Question) -
     whole = [place for place in places if not place.has_twins]
     if not whole:
         reason = "it asks what the model files hold, and these runs used twins"
-        return Absent(reason=reason if places else _no_runs(evidence, question.table))
+        return Absent(reason=reason if places else _no_runs(evidence, question))
     return _Stage(places=dict.fromkeys(question.devices, whole[0]), scope=Scope.FULL)
 
 
@@ -312,13 +313,24 @@ def _first(places: Sequence[Place], device: StudyDeviceId) -> Place | None:
     return next((place for place in places if place.device == device), None)
 
 
-def _no_runs(evidence: Evidence, table: Feeds) -> str:
-    """Return that a table has no runs, with the experiments that would make them."""
-    experiments = evidence.study.experiments
-    names = [
-        name for name, each in experiments.items() if table in each.feeds and each.prompt_scale == 1
-    ]
-    return f"no runs of {' or '.join(names)}"
+def _no_runs(evidence: Evidence, question: Question) -> str:
+    """Return that a table has no runs, with the experiments that would make them.
+
+    They are those that run the models in question, where any does.
+    """
+    feeding = {
+        name: each
+        for name, each in evidence.study.experiments.items()
+        if question.table in each.feeds and each.prompt_scale == 1
+    }
+    wanted = {asked.term.model for asked in question.terms if asked.term.model is not None}
+    names = [name for name, each in feeding.items() if wanted <= set(each.models)]
+    told = f"no runs of {' or '.join(names or feeding)}"
+    if question.table in _OF_ANSWERS and any(
+        place.has_twins for place in evidence.places(Feeds.HEADLINE)
+    ):
+        return f"{told}; these runs used twins, whose answers are as random as their weights"
+    return told
 
 
 def _joint_scope(parts: Sequence[Part]) -> Scope:
