@@ -94,7 +94,7 @@ def number_behind(evidence: Evidence, claim_id: str) -> Number | Absent:
     for question in questions(claim):
         places = evidence.places(question.table)
         if not places:
-            reason = _no_runs(evidence, question.table)
+            reason = _no_runs(evidence, question)
             continue
         at = {d: _first(places, d) or places[0] for d in question.devices}
         found, shown = question.answer(evidence, at)
