@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.schema.choices import Order
-from edgemoe_appliance.schema.configs import Arm, Experiment, OutsideMeter, Prompt
+from edgemoe_appliance.schema.configs import Arm, ContainerProfile, Experiment, OutsideMeter, Prompt
 from edgemoe_appliance.schema.plan import (
     Plan,
     PrecisionRule,
@@ -154,6 +154,15 @@ def test_the_digest_is_of_what_is_measured_not_of_where_it_lies() -> None:
     assert a_plan(folder="/here").digest == a_plan(folder="/there").digest
     assert a_plan(prompt="Why?").digest != a_plan(prompt="Why not?").digest
     assert a_plan(runs=(a_spec(1),)).digest != a_plan(runs=(a_spec(2),)).digest
+
+
+def test_a_field_that_came_later_leaves_the_digests_of_before() -> None:
+    # Archives hold it: whatever is added to a plan must leave it where the new thing is not used.
+    container = ContainerProfile(dockerfile="docker/jetson/Dockerfile", runtime="nvidia")
+    plan = a_plan()
+    target = plan.target.model_copy(update={"container": container})
+    known = "c0756f2e0bb36577a3e71387461656f51b1b5863f548bf30b9637ee1fe9db8e9"
+    assert plan.model_copy(update={"target": target}).digest == known
 
 
 def test_the_digest_of_a_changed_copy_is_its_own() -> None:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgemoe_appliance.app.commands import Commands
-from edgemoe_appliance.app.console import print_json, say, show_table, terminal_width
+from edgemoe_appliance.app.console import (
+    print_json,
+    say,
+    show_table,
+    show_text,
+    terminal_width,
+)
+from edgemoe_appliance.app.judgement import wrapped
 from edgemoe_appliance.app.names import known_sides, offered, sessions
 from edgemoe_appliance.app.options import StudyOption
 from edgemoe_appliance.schema.text import on_one_line
@@ -128,10 +135,11 @@ def _print_results(compared: Comparison) -> None:
         show_table(_metric_table(found, min(max(labels), terminal_width() - _FIGURES_WIDTH)))
     say("")
     for line in _not_compared(results.rows):
-        say(f"not compared: {on_one_line(line, _MOST_CHARACTERS)}")
-    say(f"results: {', '.join(f'{results.count(o)} {_words(o.value)}' for o in ComparisonOutcome)}")
+        _say_wrapped(f"not compared: {on_one_line(line, _MOST_CHARACTERS)}")
+    counts = (f"{results.count(each)} {_words(each.value)}" for each in ComparisonOutcome)
+    _say_wrapped(f"results: {', '.join(counts)}")
     if by_metric:
-        say(f"rule: {rule_in_words(results)}")
+        _say_wrapped(f"rule: {rule_in_words(results)}")
 
 
 def _metric_table(rows: Sequence[Result], width: int) -> Table:
@@ -207,10 +215,16 @@ def _result_cells(row: Result) -> list[str | Text]:
 def _print_claims(compared: Comparison) -> None:
     say("")
     for change in compared.changes:
-        before = f"{_words(change.a.value)} ({change.a_scope.value})"
-        after = f"{_words(change.b.value)} ({change.b_scope.value})"
-        say(f"{change.id}: {before} in A, {after} in B: {on_one_line(change.statement)}")
+        before, after = _words(change.a.value), _words(change.b.value)
+        text = f"{before} in A, {after} in B: {on_one_line(change.statement)}"
+        for line in wrapped(text, terminal_width(), f"{change.id}: "):
+            show_text(line)
     say(f"claims: {len(compared.changes)} of {compared.claims} come out otherwise")
+
+
+def _say_wrapped(text: str) -> None:
+    for line in wrapped(text, terminal_width()):
+        show_text(line)
 
 
 def _words(value: str) -> str:

@@ -86,42 +86,42 @@ def claim_in_full(verdict: ClaimVerdict, width: int) -> Iterator[Text]:
     yield Text.assemble(
         (verdict.id, "bold"), "  ", (title, style), f"  (section {verdict.section})"
     )
-    yield from _wrapped(verdict.statement, width, "  ", style="bold")
-    yield from _wrapped(f"limits: {verdict.tolerance}", width, "  ")
+    yield from wrapped(verdict.statement, width, "  ", style="bold")
+    yield from wrapped(f"limits: {verdict.tolerance}", width, "  ")
     for part in verdict.parts:
         yield from _part_lines(part, width)
     if not verdict.parts:
-        yield from _wrapped(verdict.reading, width, "  ")
+        yield from wrapped(verdict.reading, width, "  ")
     for reason in verdict.scope_reasons:
-        yield from _wrapped(
+        yield from wrapped(
             f"not under the study's conditions: {reason}", width, "  ", style="yellow"
         )
     for caution in verdict.cautions:
-        yield from _wrapped(f"note: {caution}", width, "  ", style="yellow")
+        yield from wrapped(f"note: {caution}", width, "  ", style="yellow")
     for text in _undermining(verdict):
-        yield from _wrapped(text, width, "  ", style="yellow")
+        yield from wrapped(text, width, "  ", style="yellow")
 
 
 def finding_in_full(finding: AuditFinding, width: int) -> Iterator[Text]:
     """Yield everything about one finding."""
     word, style = _audit_words(finding.verdict.value, is_hypothesis=finding.cause.is_hypothesis)
     yield Text.assemble((on_one_line(finding.id), "bold"), "  ", (word, f"bold {style}"))
-    yield from _wrapped(f"{finding.test}: {finding.subject}", width, "  ", style="bold")
+    yield from wrapped(f"{finding.test}: {finding.subject}", width, "  ", style="bold")
     what = "hypothesis" if finding.cause.is_hypothesis else "cause"
-    yield from _wrapped(f"{what}: {finding.cause.title}", width, "  ")
-    yield from _wrapped(finding.reading, width, "  ")
+    yield from wrapped(f"{what}: {finding.cause.title}", width, "  ")
+    yield from wrapped(finding.reading, width, "  ")
     for number in finding.numbers:
-        yield from _wrapped(f"{number.label}: {_in_words(number)}", width, "    ")
+        yield from wrapped(f"{number.label}: {_in_words(number)}", width, "    ")
     sure = f"how sure: {finding.confidence.value}, {finding.confidence_why}"
-    yield from _wrapped(sure, width, "  ", style="dim")
+    yield from wrapped(sure, width, "  ", style="dim")
 
 
 def _title(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Text]:
     is_study = all(verdict.source == "study" for verdict in verdicts)
     what = "on its own printed figures" if is_study else "on your runs"
-    yield from _wrapped(f"The study's {len(verdicts)} claims, tested {what}", width, "", "bold")
+    yield from wrapped(f"The study's {len(verdicts)} claims, tested {what}", width, "", "bold")
     for line in family_lines(verdicts):
-        yield from _wrapped(line, width, "")
+        yield from wrapped(line, width, "")
 
 
 def family_lines(verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
@@ -137,18 +137,18 @@ def _notes(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Text]:
     """Yield what bears on many verdicts, each once."""
     notes = (note for v in verdicts for note in (*v.scope_reasons, *v.cautions))
     for note in dict.fromkeys(notes):
-        yield from _wrapped(f"note: {note}", width, "", style="yellow")
+        yield from wrapped(f"note: {note}", width, "", style="yellow")
 
 
 def _claim_lines(verdict: ClaimVerdict, width: int) -> Iterator[Text]:
     name = f"  {verdict.id}".ljust(_ID_WIDTH) + " "
     if verdict.verdict.value in _HELD:
-        yield from _wrapped(f"{verdict.statement} ({_held(verdict)})", width, name)
+        yield from wrapped(f"{verdict.statement} ({_held(verdict)})", width, name)
     else:
-        yield from _wrapped(verdict.statement, width, name)
-        yield from _wrapped(verdict.brief, width, " " * len(name), style="dim")
+        yield from wrapped(verdict.statement, width, name)
+        yield from wrapped(verdict.brief, width, " " * len(name), style="dim")
     for text in _undermining(verdict):
-        yield from _wrapped(text, width, " " * len(name), style="yellow")
+        yield from wrapped(text, width, " " * len(name), style="yellow")
 
 
 def _undermining(verdict: ClaimVerdict) -> Iterator[str]:
@@ -163,7 +163,7 @@ def _missing_lines(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Tex
     for verdict in verdicts:
         waiting.setdefault(verdict.brief, []).append(verdict.id)
     for missing, ids in waiting.items():
-        yield from _wrapped(f"{', '.join(ids)}: {missing}", width, "  - ", style="dim")
+        yield from wrapped(f"{', '.join(ids)}: {missing}", width, "  - ", style="dim")
 
 
 def _held(verdict: ClaimVerdict) -> str:
@@ -176,9 +176,9 @@ def _held(verdict: ClaimVerdict) -> str:
 
 def _part_lines(part: Part, width: int) -> Iterator[Text]:
     title, style = _CLAIM_GROUPS[part.verdict.value]
-    yield from _wrapped(part.reading, width, f"  - {title}: ", style=style.removeprefix("bold "))
+    yield from wrapped(part.reading, width, f"  - {title}: ", style=style.removeprefix("bold "))
     if part.more_runs is not None:
-        yield from _wrapped(part.more_runs.text, width, "    ")
+        yield from wrapped(part.more_runs.text, width, "    ")
 
 
 def _audit_lines(findings: Sequence[AuditFinding], width: int) -> Iterator[Text]:
@@ -186,14 +186,14 @@ def _audit_lines(findings: Sequence[AuditFinding], width: int) -> Iterator[Text]
 
     yield Text("AUDITS: can the figures mean what is said?", style="bold")
     for line in audit_count_lines(findings):
-        yield from _wrapped(line, width, "")
+        yield from wrapped(line, width, "")
     asking = [each for each in by_cause(findings) if each.verdict.value in _ASKING]
     for is_hypothesis in (False, True):
         groups = [each for each in asking if each.cause.is_hypothesis is is_hypothesis]
         if groups and is_hypothesis:
             yield Text()
             title = "HYPOTHESES put to the test on these figures, none of them"
-            yield from _wrapped(title, width, "", style="bold")
+            yield from wrapped(title, width, "", style="bold")
         for group in groups:
             yield from _cause_lines(group, width)
 
@@ -214,13 +214,13 @@ def audit_count_lines(findings: Sequence[AuditFinding]) -> Iterator[str]:
 
 def _cause_lines(group: CauseFindings, width: int) -> Iterator[Text]:
     yield Text()
-    yield from _wrapped(f"{group.cause.title} ({_figures(group.figures)})", width, "", "bold")
+    yield from wrapped(f"{group.cause.title} ({_figures(group.figures)})", width, "", "bold")
     for value in _ASKING:
         word, style = _audit_words(value, is_hypothesis=group.cause.is_hypothesis)
         found = [finding for finding in group.findings if finding.verdict.value == value]
         for finding in found[:_MOST_ALIKE]:
             text = f"{finding.subject}: {finding.brief}"
-            yield from _wrapped(text, width, f"  {word}: ", style=style)
+            yield from wrapped(text, width, f"  {word}: ", style=style)
         if len(found) > _MOST_ALIKE:
             family = found[0].id.partition(".")[0]
             yield Text(f"  {word}: {len(found) - _MOST_ALIKE} more (--show {family})", style=style)
@@ -255,7 +255,7 @@ def _in_words(number: Number) -> str:
     return _value(number) if plain else number_in_words(number)
 
 
-def _wrapped(text: str, width: int, first: str, style: str = "") -> Iterator[Text]:
+def wrapped(text: str, width: int, first: str = "", style: str = "") -> Iterator[Text]:
     """Yield a text after `first`, its further lines below its beginning.
 
     The style is that of the words in `first`, where there are any, else of the text.

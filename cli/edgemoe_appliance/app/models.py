@@ -13,12 +13,13 @@ from edgemoe_appliance.app.console import TerminalSteps, print_json, say, show_t
 from edgemoe_appliance.app.options import ModelNames, ModelsOption, PinOption, StudyOption
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
+from edgemoe_appliance.schema.text import counted
 from edgemoe_appliance.schema.units import human_bytes
 
 if TYPE_CHECKING:
     from edgemoe_appliance.bench.paths import Folders
     from edgemoe_appliance.models.inventory import ModelFinding
-    from edgemoe_appliance.schema.configs import Configs
+    from edgemoe_appliance.schema.configs import Configs, ModelEntry
 
 commands = Commands(
     help="List, fetch and verify the models, or write twins that stand in for them."
@@ -53,13 +54,14 @@ def list_(models: ModelsOption = None, as_json: JsonFlag = False) -> None:
             ]
         )
         return
-    table = Table("model", "file", "size", "licence", "here", "twins here", box=None)
+    table = Table(box=None, pad_edge=False)
+    for title in ("model", "size", "licence", "here", "twins here"):
+        table.add_column(title, overflow="fold", no_wrap=title == "model")
     for listing in listings:
         entry = listing.entry
         table.add_row(
             listing.model_id,
-            entry.file,
-            human_bytes(entry.bytes) if entry.bytes else "not published",
+            _size(entry),
             entry.licence + (" (gated)" if entry.gated else ""),
             human_bytes(listing.file_bytes) if listing.file_bytes else "no",
             ", ".join(scale.value for scale in listing.twin_bytes) or "none",
@@ -119,11 +121,12 @@ def verify(
         show_table(table)
     bad = [f for f in findings if f.verdict in (FileState.DIFFERENT, FileState.UNREADABLE)]
     if bad:
-        raise DigestError(f"{len(bad)} files are not what they must be", where=str(folder))
+        wrong = "file is not what it" if len(bad) == 1 else "files are not what they"
+        raise DigestError(f"{len(bad)} {wrong} must be", where=str(folder))
     missing = [f.model_id for f in findings if f.verdict is FileState.MISSING]
     if missing:
         raise HostError(
-            f"{len(missing)} models are missing: {', '.join(missing)}",
+            f"{counted(len(missing), 'model')} missing: {', '.join(missing)}",
             where=str(folder),
             hint="edgemoe-appliance models fetch",
         )
@@ -202,6 +205,12 @@ def _folders() -> Folders:
     from edgemoe_appliance.bench.paths import default_folders
 
     return default_folders()
+
+
+def _size(entry: ModelEntry) -> str:
+    if entry.quantised is not None:
+        return "made here"
+    return human_bytes(entry.bytes) if entry.bytes else "not published"
 
 
 def _by_share(on_share: Callable[[float], None]) -> Callable[[int, int], None]:

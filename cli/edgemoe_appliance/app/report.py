@@ -155,14 +155,14 @@ def _summary_table(rows: Sequence[SummaryRow], study: Study) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, title_justify="left")
-    table.add_column("model")
+    table.add_column("model", overflow="fold")
     for title in (
         "generation\ntokens/s",
         f"of\n{study.model_name(study.baseline)}",
         "prompt\ntokens/s",
         "peak RSS\nGiB",
         "runs\nok",
-        "not\nok",
+        "\nfailed",
     ):
         table.add_column(title, justify="right")
     for row in rows:

@@ -385,6 +385,10 @@ class Plan(Frozen):
         # Fixed repetitions have the digest that they had before there were others.
         if data["precision"] is None:
             del data["precision"]
+        # An image for whichever processor the engine's host has is that of before there was a choice.
+        container = data["target"]["container"]
+        if container is not None and container.get("architecture") is None:
+            container.pop("architecture", None)
         data["target"] |= {"meter": _digested_meter(self.target.meter)}
         if data["target"]["meter"] is None:
             del data["target"]["meter"]
