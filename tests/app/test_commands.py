@@ -90,7 +90,7 @@ def test_models_that_are_missing_fail_their_verification(tmp_path: Path) -> None
     done = run("models", "verify", "--json", environment={"EDGEMOE_WORK": str(tmp_path)})
     assert {finding["verdict"] for finding in json.loads(done.stdout)} == {"missing"}
     assert done.returncode == 3
-    assert "4 models are missing" in done.stderr
+    assert "4 models missing: olmoe-1b-7b" in done.stderr
     assert "models fetch" in done.stderr
 
 

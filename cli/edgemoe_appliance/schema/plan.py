@@ -371,8 +371,6 @@ class Plan(Frozen):
             if experiment["assesses"] is None:
                 del experiment["assesses"]
         data["engines"] = {pin: _digested_engine(data["engines"][pin]) for pin in self.engines}
-        # What a page works out with it is not what is measured.
-        del data["target"]["memory_bus_bits"]
         for model in data["models"].values():
             del model["path"]
             # What follows from the file, whose digest stands here.
@@ -385,13 +383,7 @@ class Plan(Frozen):
         # Fixed repetitions have the digest that they had before there were others.
         if data["precision"] is None:
             del data["precision"]
-        # An image for whichever processor the engine's host has is that of before there was a choice.
-        container = data["target"]["container"]
-        if container is not None and container.get("architecture") is None:
-            container.pop("architecture", None)
-        data["target"] |= {"meter": _digested_meter(self.target.meter)}
-        if data["target"]["meter"] is None:
-            del data["target"]["meter"]
+        data["target"] = _digested_target(data["target"], self.target.meter)
         return data
 
     def has_room_for(self, run: RunSpec) -> bool:
@@ -414,10 +406,17 @@ class Plan(Frozen):
         return self.prompts[prompt_key(run.experiment, run.prompt)]
 
 
-def _digested_meter(meter: OutsideMeter | None) -> dict[str, Any] | None:
+def _digested_target(target: dict[str, Any], meter: OutsideMeter | None) -> dict[str, Any]:
+    """Return a target without what a page works out with it, and what came later where unused."""
+    kept = {key: value for key, value in target.items() if key not in ("memory_bus_bits", "meter")}
+    container = kept["container"]
+    if container is not None and container["architecture"] is None:
+        kept["container"] = {k: v for k, v in container.items() if k != "architecture"}
+    return kept if meter is None else {**kept, "meter": _digested_meter(meter)}
+
+
+def _digested_meter(meter: OutsideMeter) -> dict[str, Any]:
     """Return a meter as data; a real one without a name looks as before there were others."""
-    if meter is None:
-        return None
     usual = OutsideMeter(command=("usual",))
     left_out = {key for key in ("name", "pretended") if getattr(meter, key) == getattr(usual, key)}
     return meter.model_dump(mode="json", exclude=left_out)
