@@ -297,11 +297,11 @@ class _SessionReader:
     def _add(self, session: _OneSession, attempt: Attempt) -> None:
         setting = self._settings.id_of(session.key, session.plan, attempt)
         header = attempt.header
-        # Journals of before records named roots hold paths, and a page shows this.
-        argv = Roots().hide(header.argv)
-        session.commands.setdefault(
-            header.spec.model, ExampleCommand(model=header.spec.model, argv=argv)
-        )
+        model = header.spec.model
+        if model not in session.commands:
+            # Journals of before records named roots hold paths, and a page shows this.
+            argv = Roots().hide(header.argv)
+            session.commands[model] = ExampleCommand(model=model, argv=argv)
         placed = LocatedAttempt(
             session=session.key,
             setting=setting,
