@@ -8,7 +8,7 @@ from types import TracebackType
 
 from edgemoe_appliance.measure.cgroup import NoCgroup
 from edgemoe_appliance.measure.heat import HeatSensors
-from edgemoe_appliance.measure.hostload import HostReader, HostReading
+from edgemoe_appliance.measure.hostload import HostReader, HostReading, UnparsedHost
 from edgemoe_appliance.measure.instruments import Instruments
 from edgemoe_appliance.measure.power.discovery import Discovery, build_discovery
 from edgemoe_appliance.measure.power.interface import (
@@ -18,6 +18,8 @@ from edgemoe_appliance.measure.power.interface import (
     PowerScope,
     Rail,
     RailRole,
+    UnparsedReadings,
+    as_taken,
 )
 from edgemoe_appliance.measure.tree import TreeReading, UnparsedTree
 from edgemoe_appliance.schema.configs import PowerSource
@@ -30,7 +32,11 @@ class Host:
     def __init__(self) -> None:
         self.reads = 0
 
-    def read(self) -> HostReading:
+    def take(self) -> UnparsedHost:
+        reading = self._reading()
+        return lambda: reading
+
+    def _reading(self) -> HostReading:
         self.reads += 1
         return HostReading(
             mem_available_bytes=self.reads, swap_used_bytes=None, nvmap_bytes=None, cpu=None
@@ -95,6 +101,9 @@ class Meter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+    def take(self) -> UnparsedReadings:
+        return as_taken(self.read())
 
     def read(self) -> tuple[MeterReading, ...]:
         return self._read()

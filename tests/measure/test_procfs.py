@@ -159,7 +159,7 @@ def test_one_busy_core_is_seen_as_one_busy_core() -> None:
 
 def test_the_host_is_read() -> None:
     host = open_host()
-    reading = host.read()
+    reading = host.take()()
     host.close()
     assert reading.mem_available_bytes is not None
     assert reading.mem_available_bytes > 100 * MIB

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import psutil
 
@@ -29,11 +31,15 @@ class HostReading:
     cpu: CpuTotals | None
 
 
+# What was read, to be parsed by calling it: after the run, when nothing is disturbed by that.
+UnparsedHost: TypeAlias = Callable[[], HostReading]
+
+
 class HostReader(Protocol):
     """Reads the host; opened once for each measuring period."""
 
-    def read(self) -> HostReading:
-        """Return a reading."""
+    def take(self) -> UnparsedHost:
+        """Read; what is returned gives the reading."""
 
     def close(self) -> None:
         """Release what is held open."""
@@ -52,15 +58,9 @@ class ProcHost:
         self._meminfo = ProcFile(proc / "meminfo")
         self._stat = ProcFile(proc / "stat")
 
-    def read(self) -> HostReading:
-        """Return a reading."""
-        memory = parse_meminfo(self._meminfo.read())
-        return HostReading(
-            mem_available_bytes=memory.available_bytes,
-            swap_used_bytes=memory.swap_used_bytes,
-            nvmap_bytes=memory.nvmap_bytes,
-            cpu=parse_cpu_totals(self._stat.read(), _TICKS_PER_S),
-        )
+    def take(self) -> UnparsedHost:
+        """Read both files."""
+        return partial(_parse_host, self._meminfo.read(), self._stat.read())
 
     def close(self) -> None:
         """Close the files."""
@@ -68,10 +68,25 @@ class ProcHost:
         self._stat.close()
 
 
+def _parse_host(meminfo: bytes, stat: bytes) -> HostReading:
+    memory = parse_meminfo(meminfo)
+    return HostReading(
+        mem_available_bytes=memory.available_bytes,
+        swap_used_bytes=memory.swap_used_bytes,
+        nvmap_bytes=memory.nvmap_bytes,
+        cpu=parse_cpu_totals(stat, _TICKS_PER_S),
+    )
+
+
 class PsutilHost:
     """The host through psutil, for systems without /proc."""
 
-    def read(self) -> HostReading:
+    def take(self) -> UnparsedHost:
+        """Read; nothing is left to be parsed."""
+        reading = self._read()
+        return lambda: reading
+
+    def _read(self) -> HostReading:
         """Return a reading; steal time is not known there and counts as absent load."""
         times = psutil.cpu_times()
         return HostReading(

@@ -16,9 +16,9 @@ from edgemoe_appliance.errors import MeasureError
 from edgemoe_appliance.measure.cgroup import (
     Cgroup,
     CgroupCounters,
-    CgroupMemory,
     CgroupReader,
     NoCgroup,
+    UnparsedCgroup,
     locate_cgroup,
 )
 from edgemoe_appliance.measure.heat import HeatSensors, find_heat, hottest_on_die
@@ -77,12 +77,12 @@ class Instruments:
         hottest = hottest_on_die(self.heat.read().temps_c)
         return None if hottest is None else hottest.temp_c
 
-    def read_cgroup(self) -> CgroupMemory | None:
-        """Return what the cgroup holds; None where there is none, or it has gone."""
+    def take_cgroup(self) -> UnparsedCgroup | None:
+        """Read what the cgroup holds; None where there is none, or it has gone."""
         if self.cgroup_reader is None:
             return None
         with contextlib.suppress(OSError):
-            return self.cgroup_reader.read()
+            return self.cgroup_reader.take()
         return None
 
     def reopen_power(self) -> None:

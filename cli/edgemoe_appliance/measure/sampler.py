@@ -11,13 +11,14 @@ import random
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from edgemoe_appliance.measure.cgroup import CgroupMemory
+from edgemoe_appliance.measure.cgroup import CgroupMemory, UnparsedCgroup
 from edgemoe_appliance.measure.heat import HeatReading, ThrottleReading
-from edgemoe_appliance.measure.hostload import HostReading
+from edgemoe_appliance.measure.hostload import HostReading, UnparsedHost
 from edgemoe_appliance.measure.instruments import Instruments, KernelCounters
-from edgemoe_appliance.measure.power.interface import MeterReading
+from edgemoe_appliance.measure.power.interface import MeterReading, UnparsedReadings
 from edgemoe_appliance.measure.tree import TreeReader, TreeReading, UnparsedTree
 from edgemoe_appliance.schema.configs import PowerSource
 from edgemoe_appliance.schema.units import NS_PER_S
@@ -57,6 +58,18 @@ class SamplerReport:
     failure: str | None
 
 
+# The fields of a sample in their order, its texts still to be parsed.
+_Unparsed: TypeAlias = tuple[
+    int,
+    UnparsedTree | None,
+    UnparsedHost | None,
+    HeatReading | None,
+    UnparsedCgroup | None,
+    int | None,
+    int,
+]
+
+
 class Sampler:
     """Samples from `start` to `close`, and a process tree from `attach` to `detach`."""
 
@@ -65,8 +78,8 @@ class Sampler:
         self._instruments = instruments
         self._period_ns = round(period_s * NS_PER_S)
         self._tree: TreeReader | None = None
-        self._samples: list[tuple[SystemSample, UnparsedTree | None]] = []
-        self._power: dict[PowerSource, list[MeterReading]] = {}
+        self._samples: list[_Unparsed] = []
+        self._power: dict[PowerSource, list[UnparsedReadings]] = {}
         self._throttle: list[ThrottleReading] = []
         self._counters: list[KernelCounters] = []
         self._failure: str | None = None
@@ -109,13 +122,15 @@ class Sampler:
 
     def report(self) -> SamplerReport:
         """Return what was read; meant for after `close`."""
-        parsed = (
-            replace(sample, tree=None if tree is None else tree()) for sample, tree in self._samples
-        )
-        samples = sorted(parsed, key=lambda sample: sample.t_mono_ns)
+        samples = sorted(map(_parse, self._samples), key=lambda sample: sample.t_mono_ns)
         power = {
-            source: tuple(sorted(readings, key=lambda reading: reading.t_mono_ns))
-            for source, readings in self._power.items()
+            source: tuple(
+                sorted(
+                    (reading for taken in every for reading in taken()),
+                    key=lambda reading: reading.t_mono_ns,
+                )
+            )
+            for source, every in self._power.items()
         }
         return SamplerReport(
             samples=tuple(samples),
@@ -157,26 +172,36 @@ class Sampler:
             except Exception as error:  # noqa: BLE001 (a dead sampler must not end the run)
                 self._failure = f"{type(error).__name__}: {error}"
 
-    def _read(
-        self, cost_from_ns: int, late_ns: int | None, *, slow: bool
-    ) -> tuple[SystemSample, UnparsedTree | None]:
+    def _read(self, cost_from_ns: int, late_ns: int | None, *, slow: bool) -> _Unparsed:
         instruments = self._instruments
         if late_ns is not None:
             # In step only: of a counter read twice within its refresh, power is 0 or far too high.
             for meter in instruments.power.meters:
-                self._power.setdefault(meter.source, []).extend(meter.read())
+                self._power.setdefault(meter.source, []).append(meter.take())
         t_mono_ns = time.monotonic_ns()
-        tree = self._tree.read() if self._tree else None
-        sample = SystemSample(
-            t_mono_ns=t_mono_ns,
-            tree=None,
-            host=instruments.host.read() if slow else None,
-            heat=instruments.heat.read() if slow else None,
-            cgroup=instruments.read_cgroup() if slow else None,
-            late_ns=late_ns,
-            cost_ns=time.thread_time_ns() - cost_from_ns,
+        return (
+            t_mono_ns,
+            self._tree.read() if self._tree else None,
+            instruments.host.take() if slow else None,
+            instruments.heat.read() if slow else None,
+            instruments.take_cgroup() if slow else None,
+            late_ns,
+            time.thread_time_ns() - cost_from_ns,
         )
-        return sample, tree
+
+
+def _parse(taken: _Unparsed) -> SystemSample:
+    """Return a sample from what was read for it, in the order of its fields."""
+    t_mono_ns, tree, host, heat, cgroup, late_ns, cost_ns = taken
+    return SystemSample(
+        t_mono_ns=t_mono_ns,
+        tree=tree() if tree else None,
+        host=host() if host else None,
+        heat=heat,
+        cgroup=cgroup() if cgroup else None,
+        late_ns=late_ns,
+        cost_ns=cost_ns,
+    )
 
 
 def next_due_ns(due_ns: int, now_ns: int, period_ns: int) -> int:

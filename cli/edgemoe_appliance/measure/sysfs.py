@@ -41,9 +41,13 @@ class NumberFile:
         self.path = path
         self._file = ProcFile(path)
 
+    def content(self) -> bytes:
+        """Return the present content, to be parsed later. Raises OSError where the sensor fails."""
+        return self._file.read()
+
     def read(self) -> int:
         """Return the number. Raises OSError where the sensor fails, ValueError for other text."""
-        return parse_number(self._file.read())
+        return parse_number(self.content())
 
     def close(self) -> None:
         """Close the file."""

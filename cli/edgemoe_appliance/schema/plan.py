@@ -9,7 +9,6 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -108,7 +107,7 @@ class RunSpec(Frozen):
             del data["assesses"], data["reference"]
         return data
 
-    @cached_property
+    @property
     def id(self) -> str:
         """Return the deterministic id: readable parts and a digest of all fields."""
         digest = digest_of(self.digested)[:10]

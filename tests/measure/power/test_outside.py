@@ -242,7 +242,7 @@ LINES = [
 @pytest.mark.parametrize(("settings", "text", "expected"), LINES)
 def test_lines(settings: dict[str, float], text: str, expected: tuple[float, float] | None) -> None:
     meter = OutsideMeter.model_validate({"command": ["meter"], **settings})
-    found = parse_reading(meter, ChildLine(t_mono_ns=1, text=text))
+    found = parse_reading(meter, ChildLine(t_mono_ns=1, content=text.encode()))
     assert (None if found is None else (found.time_s, found.power_w)) == expected
 
 

@@ -30,7 +30,12 @@ class ChildLine:
     """A line and the moment at which it arrived."""
 
     t_mono_ns: int
-    text: str
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """Return it as text, without the space around it."""
+        return self.content.decode(errors="replace").strip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +80,13 @@ class LineChild:
 
     def _follow(self) -> None:
         stdout = self._process.stdout
-        last = ""
+        last = b""
         while stdout is not None and (content := stdout.readline(_MAX_LINE_BYTES)):
-            last = content.decode(errors="replace").strip()
-            self.arrived.put(ChildLine(t_mono_ns=time.monotonic_ns(), text=last))
+            last = content
+            self.arrived.put(ChildLine(t_mono_ns=time.monotonic_ns(), content=last))
         if not self._stopping.is_set():
-            self.arrived.put(ChildEnd(t_mono_ns=time.monotonic_ns(), reason=self._obituary(last)))
+            said = last.decode(errors="replace").strip()
+            self.arrived.put(ChildEnd(t_mono_ns=time.monotonic_ns(), reason=self._obituary(said)))
 
     def _obituary(self, last: str) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):

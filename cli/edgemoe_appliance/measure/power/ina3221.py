@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeAlias
 
 from edgemoe_appliance.errors import MeasureError
 from edgemoe_appliance.measure.power.interface import (
@@ -21,6 +21,7 @@ from edgemoe_appliance.measure.power.interface import (
     PowerScope,
     Rail,
     RailRole,
+    UnparsedReadings,
     check_power,
     describe_failure,
     total_rails,
@@ -30,6 +31,7 @@ from edgemoe_appliance.measure.sysfs import (
     SystemRoots,
     close_all,
     open_all,
+    parse_number,
     read_number,
     read_text,
 )
@@ -135,6 +137,10 @@ class _Channel:
     paths: tuple[Path, ...]
 
 
+# A rail, the moment at which it was read, and the contents of its files or why there are none.
+_Taken: TypeAlias = tuple[Rail, int, list[bytes] | str]
+
+
 class Ina3221Meter:
     """All labelled channels of the chips; reads each of them at every call."""
 
@@ -173,9 +179,14 @@ class Ina3221Meter:
         """Close all files."""
         self._close()
 
+    def take(self) -> UnparsedReadings:
+        """Take one reading of each rail, stamped in the middle of its conversion."""
+        taken = [_take_channel(rail, files) for rail, files in self._open]
+        return lambda: tuple(map(_parse_channel, taken))
+
     def read(self) -> tuple[MeterReading, ...]:
-        """Return one reading of each rail, stamped in the middle of its conversion."""
-        return tuple(_read_channel(rail, files) for rail, files in self._open)
+        """Return one reading of each rail."""
+        return self.take()()
 
     def _close(self) -> None:
         for _, files in self._open:
@@ -258,12 +269,22 @@ def _build_rail(label: str, folder: Path, number: int) -> Rail:
     )
 
 
-def _read_channel(rail: Rail, files: tuple[NumberFile, ...]) -> MeterReading:
+def _take_channel(rail: Rail, files: tuple[NumberFile, ...]) -> _Taken:
     before_ns = time.monotonic_ns()
     try:
-        numbers = [file.read() for file in files]
-    except (OSError, ValueError) as error:
-        return DeadReading(t_mono_ns=before_ns, rail=rail.name, reason=describe_failure(error))
-    t_mono_ns = (before_ns + time.monotonic_ns()) // 2
+        contents = [file.content() for file in files]
+    except OSError as error:
+        return rail, before_ns, describe_failure(error)
+    return rail, (before_ns + time.monotonic_ns()) // 2, contents
+
+
+def _parse_channel(taken: _Taken) -> MeterReading:
+    rail, t_mono_ns, contents = taken
+    if isinstance(contents, str):
+        return DeadReading(t_mono_ns=t_mono_ns, rail=rail.name, reason=contents)
+    try:
+        numbers = list(map(parse_number, contents))
+    except ValueError as error:
+        return DeadReading(t_mono_ns=t_mono_ns, rail=rail.name, reason=describe_failure(error))
     # mV times mA is uW, which is also the unit of power*_input.
     return check_power(rail, t_mono_ns, math.prod(numbers) / 1e6)

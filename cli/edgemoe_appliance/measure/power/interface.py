@@ -5,11 +5,11 @@ A source that cannot read says so in a reading of its own kind. Nothing is ever 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from edgemoe_appliance.schema.configs import PowerSource
 from edgemoe_appliance.schema.metrics import Unit
@@ -90,6 +90,8 @@ class DeadReading:
 
 
 MeterReading = PowerReading | EnergyReading | DeadReading
+# What was read, to be parsed by calling it: after the run, when nothing is disturbed by that.
+UnparsedReadings: TypeAlias = Callable[[], tuple[MeterReading, ...]]
 
 
 class PowerMeter(Protocol):
@@ -118,8 +120,11 @@ class PowerMeter(Protocol):
     ) -> None:
         """Close it; it can be opened again."""
 
+    def take(self) -> UnparsedReadings:
+        """Read what is new since the last call, in order of time. Never raises while open."""
+
     def read(self) -> tuple[MeterReading, ...]:
-        """Return what is new since the last call, in order of time. Never raises while open."""
+        """Return the same at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +133,11 @@ class AbsentSource:
 
     source: PowerSource
     reason: str
+
+
+def as_taken(readings: tuple[MeterReading, ...]) -> UnparsedReadings:
+    """Return readings that were never text as those that are parsed later."""
+    return lambda: readings
 
 
 def total_rails(rails: Iterable[Rail]) -> tuple[Rail, ...]:

@@ -22,6 +22,8 @@ from edgemoe_appliance.measure.power.interface import (
     PowerScope,
     Rail,
     RailRole,
+    UnparsedReadings,
+    as_taken,
     check_power,
 )
 from edgemoe_appliance.schema.configs import PowerSource
@@ -101,6 +103,10 @@ class NvmlMeter:
     ) -> None:
         """Close NVML."""
         self._close()
+
+    def take(self) -> UnparsedReadings:
+        """Read what is new since the last call."""
+        return as_taken(self.read())
 
     def read(self) -> tuple[MeterReading, ...]:
         """Return one reading of each device."""

@@ -36,6 +36,8 @@ from edgemoe_appliance.measure.power.interface import (
     PowerScope,
     Rail,
     RailRole,
+    UnparsedReadings,
+    as_taken,
     check_power,
 )
 from edgemoe_appliance.schema.configs import OutsideMeter, PowerSource
@@ -224,6 +226,10 @@ class OutsideMeterSource:
         if self._child is not None:
             self._child.stop()
         self._child = self._clock = None
+
+    def take(self) -> UnparsedReadings:
+        """Read what is new since the last call."""
+        return as_taken(self.read())
 
     def read(self) -> tuple[MeterReading, ...]:
         """Return the readings of all lines that came since the last call, on our clock."""

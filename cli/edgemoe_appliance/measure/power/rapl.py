@@ -25,6 +25,8 @@ from edgemoe_appliance.measure.power.interface import (
     PowerScope,
     Rail,
     RailRole,
+    UnparsedReadings,
+    as_taken,
     describe_failure,
     total_rails,
 )
@@ -117,6 +119,10 @@ class RaplMeter:
     ) -> None:
         """Close the counters."""
         self._close()
+
+    def take(self) -> UnparsedReadings:
+        """Read what is new since the last call."""
+        return as_taken(self.read())
 
     def read(self) -> tuple[MeterReading, ...]:
         """Return one reading of each rail."""

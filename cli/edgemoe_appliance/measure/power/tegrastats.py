@@ -10,6 +10,7 @@ import os
 import queue
 import time
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import Final
 
@@ -29,6 +30,7 @@ from edgemoe_appliance.measure.power.interface import (
     PowerScope,
     Rail,
     RailRole,
+    UnparsedReadings,
     check_power,
     total_rails,
 )
@@ -89,16 +91,28 @@ class TegrastatsMeter:
             self._child.stop()
             self._child = None
 
+    def take(self) -> UnparsedReadings:
+        """Take all lines that came since the last call."""
+        arrivals: list[ChildLine | ChildEnd] = []
+        while self._child is not None and not self._child.arrived.empty():
+            arrivals.append(self._child.arrived.get_nowait())
+        return partial(_parse_arrivals, tuple(arrivals), self._rails)
+
     def read(self) -> tuple[MeterReading, ...]:
         """Return the readings of all lines that came since the last call."""
-        readings: list[MeterReading] = []
-        while self._child is not None and not self._child.arrived.empty():
-            arrival = self._child.arrived.get_nowait()
-            if isinstance(arrival, ChildLine):
-                readings += line_readings(arrival.text, arrival.t_mono_ns, self._rails)
-            else:
-                readings += [_dead(arrival.t_mono_ns, r, arrival.reason) for r in self._rails]
-        return tuple(readings)
+        return self.take()()
+
+
+def _parse_arrivals(
+    arrivals: Sequence[ChildLine | ChildEnd], rails: Sequence[Rail]
+) -> tuple[MeterReading, ...]:
+    readings: list[MeterReading] = []
+    for arrival in arrivals:
+        if isinstance(arrival, ChildLine):
+            readings += line_readings(arrival.text, arrival.t_mono_ns, rails)
+        else:
+            readings += [_dead(arrival.t_mono_ns, rail, arrival.reason) for rail in rails]
+    return tuple(readings)
 
 
 def line_readings(line: str, t_mono_ns: int, rails: Sequence[Rail]) -> tuple[MeterReading, ...]:
