@@ -27,9 +27,10 @@ from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.context import usual_inputs
 from edgemoe_appliance.container.identity import ImageIdentity
 from edgemoe_appliance.container.image import BuildOrder, BuiltImage, build_image
-from edgemoe_appliance.container.image_files import opened_image, unpack_engines
+from edgemoe_appliance.container.image_files import opened_image
 from edgemoe_appliance.container.launch import BoardFiles
 from edgemoe_appliance.container.launcher import ContainerLauncher
+from edgemoe_appliance.container.tarstream import open_members
 from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.configs import Arm, Configs
@@ -98,23 +99,22 @@ def launcher(engine: DockerEngine, image: ImageIdentity) -> ContainerLauncher:
     return ContainerLauncher(engine=engine, image=image, say=print, may_emulate=True)
 
 
-def test_all_that_is_in_the_image_is_arm64(
-    docker_engine: DockerEngine, arm64: BuiltImage, tmp_path: Path
-) -> None:
+def test_all_that_is_in_the_image_is_arm64(docker_engine: DockerEngine, arm64: BuiltImage) -> None:
     assert arm64.lock.image.architecture == arm64.identity.architecture == "arm64"
     ((_, build),) = arm64.engines.items()
     assert build.compiler.endswith("aarch64-linux-gnu")
     assert "CMAKE_SYSTEM_NAME" not in build.cmake, "as on a board: for cmake no cross compilation"
     foreign = {name for name in arm64.lock.packages.system if name.endswith(":amd64")}
     assert not foreign
+    machines: dict[str, int | None] = {}
     with opened_image(docker_engine, arm64.identity) as files:
         for part in ("engine", "lib"):
             stream = files.stream(f"/opt/edgemoe/{part}")
             assert stream is not None
-            with stream:
-                unpack_engines(stream, tmp_path / part)
-    contents = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    machines = {path.name: elf_machine(content) for path, content in contents.items()}
+            with open_members(stream) as members:
+                for member, content in members:
+                    name = member.name.rpartition("/")[2]
+                    machines[name] = elf_machine(content.read(64)) if content else None
     programs = {name: found for name, found in machines.items() if found is not None}
     assert {"llama-cli", "libllama.so", "libggml-cpu.so", "libedgemoe_probe.so"} <= set(programs)
     assert any("pydantic_core" in name for name in programs), programs

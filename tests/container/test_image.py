@@ -23,7 +23,7 @@ from edgemoe_appliance.container.identity import (
     read_identity,
 )
 from edgemoe_appliance.container.image import BuildOrder, build_image, image_tag
-from edgemoe_appliance.container.image_files import unpack_engines
+from edgemoe_appliance.container.image_files import opened_image, unpack_engines
 from edgemoe_appliance.container.tarstream import open_chunks
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from edgemoe_appliance.schema.imagelock import PinnedBy, lock_path, read_lock
@@ -364,3 +364,18 @@ def test_config_digest_of_both_layouts() -> None:
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
         assert parse_config_digest(io.BytesIO(out.getvalue())) == "sha256:abc"
+
+
+def test_an_image_that_is_left_half_read_is_let_go(
+    docker_engine: DockerEngine, base_image: str
+) -> None:
+    """An engine removes no container that is being read: what went wrong would be hidden."""
+    identity = read_identity(docker_engine, base_image)
+    assert identity is not None
+    with (
+        pytest.raises(HostError, match="odd member"),
+        opened_image(docker_engine, identity) as files,
+    ):
+        stream = files.stream("/usr")
+        assert stream is not None and stream.read(10)
+        raise HostError("odd member")

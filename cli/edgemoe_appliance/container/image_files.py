@@ -49,9 +49,13 @@ class ImageFiles:
 
     engine: DockerEngine
     container_id: str
+    streams: contextlib.ExitStack
 
     def stream(self, path: str) -> IO[bytes] | None:
-        """Return a file or folder as the stream of a tar, or None where it is not there."""
+        """Return a file or folder as the stream of a tar, or None where it is not there.
+
+        It is closed with the image: an engine does not remove a container that is still being read.
+        """
         from docker.errors import NotFound  # noqa: PLC0415
 
         with self.engine.errors(f"read {path} of the image"):
@@ -59,7 +63,7 @@ class ImageFiles:
                 chunks, _ = self.engine.api.get_archive(self.container_id, path)
             except NotFound:
                 return None
-        return open_chunks(chunks)
+        return self.streams.enter_context(contextlib.closing(open_chunks(chunks)))
 
     def content(self, path: str) -> bytes | None:
         """Return what a plain file holds, or None where there is none; absurd sizes are cut."""
@@ -75,8 +79,8 @@ class ImageFiles:
 @contextlib.contextmanager
 def opened_image(engine: DockerEngine, identity: ImageIdentity) -> Iterator[ImageFiles]:
     """Give the files of an image for as long as the context is open."""
-    with created_container(engine, _reader(identity)) as reader:
-        yield ImageFiles(engine=engine, container_id=reader.container_id)
+    with created_container(engine, _reader(identity)) as reader, contextlib.ExitStack() as streams:
+        yield ImageFiles(engine=engine, container_id=reader.container_id, streams=streams)
 
 
 def _reader(identity: ImageIdentity) -> LaunchSpec:

@@ -33,6 +33,14 @@ class _ChunkReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def close(self) -> None:
+        """Let go of what sends the chunks, however many are still to come."""
+        close = getattr(self._chunks, "close", None)
+        if close is not None:
+            close()
+        self._chunks = iter(())
+        super().close()
+
     def readinto(self, buffer: Any) -> int:
         while not self._rest:
             chunk = next(self._chunks, None)
