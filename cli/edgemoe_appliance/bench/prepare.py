@@ -118,7 +118,8 @@ def require_models(study: Study, request: BenchRequest, folders: Folders) -> Non
 def supply_engines(study: Study, request: BenchRequest, runtime: Runtime, steps: Steps) -> Supply:
     """Build or find the engines of a request, with the routing probe where an arm needs it.
 
-    Raises ConfigError for an unknown name, HostError or DigestError where one cannot be had.
+    Raises ConfigError for an unknown name and for a model that a pin does not know, HostError or
+    DigestError where one cannot be had.
     """
     require_assessable(study, request)
     experiments = chosen_experiments(study, request)
@@ -128,7 +129,24 @@ def supply_engines(study: Study, request: BenchRequest, runtime: Runtime, steps:
         is_probed=any(arm.is_probed for e in experiments.values() for arm in e.arms),
         has_tools=needs_tools(study, request),
     )
-    return runtime.supply(study.configs, wanted, steps)
+    supply = runtime.supply(study.configs, wanted, steps)
+    require_architectures(study, wanted_models(study, request), supply)
+    return supply
+
+
+def require_architectures(study: Study, models: Sequence[str], supply: Supply) -> None:
+    """Raise ConfigError where the source of a pin does not know the architecture of a model.
+
+    The engine itself would say so in every single run, or in the tool that makes its files.
+    """
+    for pin, known in supply.architectures.items():
+        for name in models:
+            architecture = study.configs.model(name).architecture
+            if known and architecture not in known:
+                raise ConfigError(
+                    f"llama.cpp {pin} does not know the architecture {architecture} of {name}",
+                    hint="name a newer --pin, or other models with --model",
+                )
 
 
 def require_assessable(study: Study, request: BenchRequest) -> None:

@@ -30,7 +30,7 @@ from edgemoe_appliance.container.launch import RENDER_NODES, BoardFiles, RenderN
 from edgemoe_appliance.container.launcher import ContainerLauncher
 from edgemoe_appliance.engine.build import BuildProgress, build_engine
 from edgemoe_appliance.engine.probe_build import build_probe
-from edgemoe_appliance.engine.source import PreparedSource, choose_pin
+from edgemoe_appliance.engine.source import PreparedSource, choose_pin, read_architectures
 from edgemoe_appliance.engine.toolchain import portable_flags
 from edgemoe_appliance.engine.tools import require_tool
 from edgemoe_appliance.errors import ConfigError, HostError
@@ -84,7 +84,8 @@ class ImageOptions:
 class Supply:
     """What a runtime gives to a plan; the engine of the session's own pin comes first.
 
-    `tensor_types` are those that the source of each pin knows, by number; `workshop` makes files
+    `tensor_types` are those that the source of each pin knows, by number, `architectures` the names
+    of those of models, empty where it does not tell; `workshop` makes files
     of fewer bits with the session's own pin, on this host, wherever measuring takes place.
     """
 
@@ -93,6 +94,7 @@ class Supply:
     image: str | None
     launcher: Launcher
     tensor_types: Mapping[str, Mapping[int, GgmlType]] = field(default_factory=dict)
+    architectures: Mapping[str, frozenset[str]] = field(default_factory=dict)
     workshop: Workshop | None = None
 
 
@@ -148,6 +150,7 @@ class NativeRuntime:
             kind="native",
             engines={build.pin: build for build in builds},
             tensor_types={source.pin: read_type_table(source.folder) for source in sources},
+            architectures={source.pin: read_architectures(source.folder) for source in sources},
             image=None,
             launcher=NativeLauncher(),
             workshop=open_workshop(sources[0], self._folders, steps, lambda: builds[0])
@@ -242,6 +245,7 @@ class ContainerRuntime:
                 source.pin: _as_wanted(built.engines[source.pin], wanted) for source in sources
             },
             tensor_types={source.pin: read_type_table(source.folder) for source in sources},
+            architectures={source.pin: read_architectures(source.folder) for source in sources},
             image=built.identity.config_sha256,
             launcher=ContainerLauncher(
                 engine=self._engine,

@@ -44,6 +44,8 @@ _GIT_ANSWER_S: Final = 10.0
 _DOWNLOAD_S: Final = 1800.0
 # Archive, tree and the copy that is built, rounded up.
 _SPACE_BYTES: Final = 600_000_000
+# `    { LLM_ARCH_OLMOE,  "olmoe"  },` of llama-arch.cpp in b4404 to b11312.
+_ARCHITECTURE: Final = re.compile(r'^\s*\{\s*LLM_ARCH_[A-Z0-9_]+,\s*"([^"]+)"\s*\}', re.MULTILINE)
 _MARKS: Final = ("CMakeLists.txt", "common/CMakeLists.txt", "ggml/CMakeLists.txt")
 _SPACE_HINT = "free some space or use another cache folder"
 
@@ -399,3 +401,12 @@ def _check_archive(archive: Path, source: SdistSource) -> None:
     found = file_sha256(archive)
     if found != source.sha256:
         raise DigestError(f"sha256 is {found}, pinned is {source.sha256}", where=archive.name)
+
+
+def read_architectures(source: Path) -> frozenset[str]:
+    """Read which architectures of models a source tree knows; empty where it does not tell."""
+    try:
+        text = (source / "src" / "llama-arch.cpp").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    return frozenset(_ARCHITECTURE.findall(text))
