@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import zipfile
@@ -6,11 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-CARRIED = (
-    "configs/engines.yaml",
-    "configs/studies/moe-edge/study.yaml",
-    "report_templates/report.html.j2",
-)
+CARRIED = ("configs", "docker", "images", "report_templates")
 
 
 @pytest.mark.slow
@@ -36,12 +33,31 @@ def test_the_wheel_carries_configs_and_templates_and_works_outside_a_checkout(
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         archive.extractall(installed)
-    for name in CARRIED:
-        assert f"edgemoe_appliance/_resources/{name}" in names
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from edgemoe_appliance.app import main;"
-    code += "sys.argv[1:] = ['report', '--out', 'out']; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(installed)], cwd=tmp_path, capture_output=True, check=False
+    listed = subprocess.run(
+        ["git", "ls-files", *CARRIED], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr.decode()
-    assert (tmp_path / "out/report.html").exists()
+    for name in listed.stdout.splitlines() or ["configs/engines.yaml", "docker/host/Dockerfile"]:
+        assert f"edgemoe_appliance/_resources/{name}" in names
+    work = tmp_path / "work"
+    work.mkdir()
+    before = set(installed.rglob("*"))
+    code = "import sys; sys.path.insert(0, sys.argv.pop(1)); sys.dont_write_bytecode = True;"
+    code += "from edgemoe_appliance.app import main; main()"
+    variables = ("EDGEMOE_WORK", "EDGEMOE_CACHE", "PYTHONPATH")
+    for arguments, told in (
+        (("report", "--out", "out"), "out/report.html"),
+        (("evaluate", "--kick-the-tires", "--dry-run"), f"Written below {work}"),
+        (("doctor", "--help"), "ascend"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(installed), *arguments],
+            cwd=work,
+            env={key: value for key, value in os.environ.items() if key not in variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert told.split()[-1] in "".join(done.stdout.split())
+    assert {path.name for path in work.iterdir()} == {"out"}
+    assert set(installed.rglob("*")) == before
