@@ -1,7 +1,8 @@
 """How often a 90 % interval holds the truth, on simulated studies.
 
 `python -m tests.bench.interval_coverage [STUDIES]` prints the coverage of every kind of interval
-that verdicts rest on: means, ratios, combinations, variations.
+that verdicts rest on: means, ratios, combinations, variations; of answers those over chunks of a
+text and over items, with the margin that so many of them allow.
 """
 
 from __future__ import annotations
@@ -9,17 +10,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgemoe_appliance.analysis.claims.estimates import Estimate, ratio
 from edgemoe_appliance.analysis.claims.sample_estimates import (
+    difference_estimate,
     mean_estimate,
     median_estimate,
     ratio_estimate,
     variation_estimate,
 )
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.statistics import Absent, Sample
 from edgemoe_appliance.measure.precision import settle
 from edgemoe_appliance.schema.plan import LEAST_REPETITIONS, PrecisionRule
 from tests.bench.simulated import (
@@ -195,6 +199,64 @@ def coverage(case: Case, studies: int) -> Coverage:
     return Coverage(holds=hits / studies, doubted=doubted / studies)
 
 
+# Answers: chunks of a text and items of multiple choice are what is drawn. A fifth of paired items
+# differ between two files; of chunks the divergence is skewed, and its neighbours are alike.
+_MOST_OF_ANSWERS = 300  # of 1,600 items each takes a second
+_CHANGED, _LOST, _CHANCE, _KL_NAT, _ALIKE = 0.2, 0.12, 0.25, 0.05, 0.2
+
+
+def _items(generator: np.random.Generator, number: int) -> tuple[Sample, Sample]:
+    """Return answers by 16 bits and by fewer: 12 of 100 items are lost and 8 won."""
+    right = generator.random(number) < 0.7
+    draw = generator.random(number)
+    lost, won = _LOST / 0.7, (_CHANGED - _LOST) / 0.3
+    after = np.where(right, draw >= lost, draw < won)
+    return _series(100.0 * right), _series(100.0 * after)
+
+
+def _chunks(generator: np.random.Generator, number: int) -> Sample:
+    noise = generator.normal(size=number + 1)
+    logs = (noise[1:] + _ALIKE * noise[:-1]) / np.hypot(1, _ALIKE)
+    return _series(_KL_NAT * np.exp(0.5 * logs - 0.125))
+
+
+def _series(values: NDArray[np.floating[Any]]) -> Sample:
+    return Sample({f"{number:05d}": [float(value)] for number, value in enumerate(values)})
+
+
+def _interval_of(kind: str, generator: np.random.Generator, number: int) -> tuple[float, Estimate]:
+    """Return the truth of a kind of figure, and one estimate of it."""
+    if kind == "chunks, divergence":
+        found: Estimate | Absent = mean_estimate(_chunks(generator, number))
+        truth = _KL_NAT
+    elif kind == "items less 16 bits, paired":
+        found, truth = difference_estimate(*_items(generator, number)), 100 * (2 * _LOST - _CHANGED)
+    else:
+        found = mean_estimate(_series(100.0 * (generator.random(number) < _CHANCE)))
+        truth = 100 * _CHANCE
+    assert isinstance(found, Estimate)
+    return truth, found
+
+
+ANSWERS: Mapping[str, tuple[int, ...]] = {
+    "chunks, divergence": (11, 24),
+    "items less 16 bits, paired": (60, 240, 1600),
+    "items, near chance": (60, 240, 1600),
+}
+
+
+def answers_coverage(kind: str, number: int, studies: int) -> tuple[float, float]:
+    """Return how often an interval over chunks or items holds the truth, and its half width."""
+    generator = np.random.default_rng(number)
+    hits, widths = 0, []
+    for _ in range(studies):
+        truth, found = _interval_of(kind, generator, number)
+        assert not isinstance(found.bounds, Absent)
+        hits += found.bounds.low <= truth <= found.bounds.high
+        widths.append((found.bounds.high - found.bounds.low) / 2)
+    return hits / studies, float(np.mean(widths))
+
+
 def main(studies: int) -> None:
     """Print the coverage of every kind."""
     sys.stdout.write(f"{studies} studies, 90 % intervals\n")
@@ -204,6 +266,12 @@ def main(studies: int) -> None:
             found = coverage(case, studies)
             told = f"{100 * found.holds:5.1f} %  {100 * found.doubted:5.1f} %"
             sys.stdout.write(f"{name:36} {told}\n")
+        sys.stdout.write(f"\n{'answers':36}   holds   half the width (nat, points)\n")
+        for name, numbers in ANSWERS.items():
+            for number in numbers:
+                holds, width = answers_coverage(name, number, min(studies, _MOST_OF_ANSWERS))
+                label = f"{number} {name}"
+                sys.stdout.write(f"{label:36} {100 * holds:5.1f} %  {width:.3g}\n")
 
 
 if __name__ == "__main__":
