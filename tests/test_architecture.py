@@ -31,7 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "container": {"engine", "models"},
     "archive": {"analysis", "report", "models"},
     "ledger": {"analysis", "archive", "report"},
-    "fleet": {"analysis", "archive", "engine"},
+    "fleet": {"analysis", "archive", "engine", "ledger"},
     "bench": {"engine", "models", "measure", "container", "doctor"},
     "evaluation": {"analysis", "archive", "bench", "doctor", "engine", "models", "report"},
     "notebook": {"analysis", "archive", "bench"},

@@ -70,12 +70,16 @@ def write_fleet(root: Path, runs: int) -> list[Path]:
     folders = [root / f"fleet-{index:04d}" for index in range(len(fleet.rounds))]
     for index, (folder, rounds) in enumerate(zip(folders, fleet.rounds, strict=True)):
         if not (folder / PLAN_NAME).exists():
-            _write_session(folder, _synthetic(index, rounds), index)
+            write_session(folder, index, rounds, index % HOSTS)
     return folders
 
 
-def _synthetic(index: int, rounds: int) -> Synthetic:
-    host = index % HOSTS
+def write_session(folder: Path, index: int, rounds: int, host: int) -> None:
+    """Write a session of so many repetitions of every run, made on a host by number."""
+    _write_session(folder, _synthetic(index, rounds, host), index)
+
+
+def _synthetic(index: int, rounds: int, host: int) -> Synthetic:
     return Synthetic(
         session=f"fleet-{index:04d}",
         repetitions=rounds,

@@ -135,12 +135,15 @@ def status(name: NameOption = "fleet") -> None:
 @_group.command()
 def report(name: NameOption = "fleet") -> None:
     """Judge the archives of a fleet together: one ledger, with boards as a level of variation."""
+    from edgemoe_appliance.fleet.driver import entries_folder
     from edgemoe_appliance.fleet.hub import ARCHIVES_FOLDER
     from edgemoe_appliance.ledger.build import build_ledger
 
     folder = _existing(name)
     out = folder / "ledger"
-    found = build_ledger(folder / ARCHIVES_FOLDER, out, _maker(), say, has_board_folders=True)
+    archives = folder / ARCHIVES_FOLDER
+    kept = entries_folder(archives)
+    found = build_ledger(archives, out, _maker(), say, has_board_folders=True, kept=kept)
     _show_cells(found.entries)
     say(f"ledger: {out / 'index.html'}")
 

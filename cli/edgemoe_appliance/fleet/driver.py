@@ -26,6 +26,7 @@ from edgemoe_appliance.fleet.transport import (
     follow,
     locked,
 )
+from edgemoe_appliance.ledger.entries import LedgerEntry, judge_entry, write_entry
 from edgemoe_appliance.schema.base import Frozen
 from edgemoe_appliance.schema.configs import Identifier, Sha256
 from edgemoe_appliance.schema.files import scratch_folder
@@ -73,6 +74,11 @@ class TaskResult(Frozen):
     archive: str | None = None
     sha256: Sha256 | None = None
     why: str | None = None
+
+
+def entries_folder(archives: Path) -> Path:
+    """Return where what each archive contributes to the fleet's ledger is kept."""
+    return archives.parent / "entries"
 
 
 def archive_path(task: Task) -> Path:
@@ -147,6 +153,10 @@ class _Driver:
         with verified_archive(path, self._task.maker) as (found, session):
             self._check(found)
             self._take(session)
+            # Judged now, while it is open: a report over boards need not verify it again.
+            entry = judge_entry(found, session, self._task.maker)
+            if isinstance(entry, LedgerEntry):
+                write_entry(entries_folder(Path(self._task.archives)), entry)
             return found.sha256
 
     def _check(self, found: Verification) -> None:

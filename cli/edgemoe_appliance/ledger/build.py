@@ -56,8 +56,11 @@ def build_ledger(
     *,
     is_forced: bool = False,
     has_board_folders: bool = False,
+    kept: Path | None = None,
 ) -> Admission:
     """Admit the archives below a folder and write the ledger to `out`.
+
+    `kept` is a folder of entries from before; without one they are those of the ledger in `out`.
 
     Where each board has a folder of its own, its name tells boards apart, and not what they say.
 
@@ -68,7 +71,7 @@ def build_ledger(
     if not paths:
         raise ConfigError("holds no archive", where=str(folder), hint=f"put {_SUFFIX} files there")
     check_output_folder(out, _FOLDERS, [INDEX_NAME], _is_ledger, is_forced=is_forced)
-    admission = admit(paths, maker, say, out / ENTRIES_FOLDER)
+    admission = admit(paths, maker, say, kept or out / ENTRIES_FOLDER)
     if has_board_folders:
         admission = replace(admission, entries=_by_folder(admission))
     files = render_site(admission.entries, admission.refusals)

@@ -28,6 +28,7 @@ from edgemoe_appliance.archive.verify import VerifiedSession, verified_archive
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.schema.base import Count, CountFromOne, Frozen, digest_of
 from edgemoe_appliance.schema.configs import GitSource, Identifier, Sha256
+from edgemoe_appliance.schema.files import write_atomically
 from edgemoe_appliance.schema.plan import StudyIdentity
 from edgemoe_appliance.schema.records import HostFacts
 from edgemoe_appliance.schema.text import on_one_line
@@ -113,12 +114,25 @@ def read_entry(path: Path, maker: Maker) -> LedgerEntry | Refusal:
     Raises HostError where the file cannot be read.
     """
     with verified_archive(path, maker) as (found, session):
-        if session is None:
-            return Refusal(archive=found.archive, sha256=found.sha256, why=_why_refused(found))
-        loaded = load_sessions([session.folder])
-        if not loaded.settings:
-            return Refusal(archive=found.archive, sha256=found.sha256, why="holds no finished run")
-        return _Described(found=found, session=session, loaded=loaded).entry(maker)
+        return judge_entry(found, session, maker)
+
+
+def judge_entry(
+    found: Verification, session: VerifiedSession | None, maker: Maker
+) -> LedgerEntry | Refusal:
+    """Judge a session that was verified, as `verified_archive` gives both."""
+    if session is None:
+        return Refusal(archive=found.archive, sha256=found.sha256, why=_why_refused(found))
+    loaded = load_sessions([session.folder])
+    if not loaded.settings:
+        return Refusal(archive=found.archive, sha256=found.sha256, why="holds no finished run")
+    return _Described(found=found, session=session, loaded=loaded).entry(maker)
+
+
+def write_entry(folder: Path, entry: LedgerEntry) -> None:
+    """Keep an entry in a folder by the digest of its archive."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / f"{entry.sha256}.json", entry.model_dump_json().encode() + b"\n")
 
 
 def parse_entry(content: bytes, where: str) -> LedgerEntry:
