@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -23,9 +25,23 @@ from edgemoe_appliance.fleet.boards import (
     choose_boards,
     read_boards,
 )
-from edgemoe_appliance.fleet.driver import Task, TaskResult, drive
-from edgemoe_appliance.fleet.hub import FleetJournal, fleet_folder, is_archived, require_safe
-from edgemoe_appliance.fleet.transport import LOCK_NAME, evaluation, locked, wrapped
+from edgemoe_appliance.fleet.driver import Task, TaskResult, _Talk, archive_path, drive
+from edgemoe_appliance.fleet.hub import (
+    FleetJournal,
+    Hub,
+    answer_of,
+    fleet_folder,
+    is_archived,
+    require_safe,
+)
+from edgemoe_appliance.fleet.transport import (
+    LOCK_NAME,
+    evaluation,
+    fetched_archive,
+    follow,
+    locked,
+    wrapped,
+)
 from tests.archive.sessions import maker
 from tests.fleet.shelves import Shelf, make_shelf, overlaps, prepare_archives
 
@@ -192,6 +208,91 @@ def test_a_board_that_is_gone_is_given_up_after_the_patience_and_no_sooner(
     assert "waiting: the board cannot be reached" in lines
 
 
+class TestHostileBoards:
+    """What a board, or a worker of a cluster, sends is believed no more than any stranger."""
+
+    @pytest.mark.parametrize(
+        ("changed", "why"),
+        [
+            ({"board_name": "right"}, "answered for right/left-1"),
+            ({"session": "left-2"}, "answered for left/left-2"),
+            ({"archive": "/etc/passwd"}, "an archive that is not there"),
+            ({"sha256": "0" * 64}, "an archive that is not there"),
+            ({"board_name": "\x1b[2J"}, "an answer that is none"),
+        ],
+    )
+    def test_a_driver_answers_for_its_own_task_alone(
+        self, shelf: Shelf, tmp_path: Path, changed: dict[str, str], why: str
+    ) -> None:
+        task = task_of(shelf, "left", tmp_path)
+        path = archive_path(task)
+        path.parent.mkdir()
+        path.write_bytes(b"an archive")
+        honest = {
+            "board_name": "left",
+            "session": "left-1",
+            "status": "archived",
+            "archive": str(path),
+            "sha256": hashlib.sha256(b"an archive").hexdigest(),
+        }
+        assert answer_of(task, json.dumps(honest)).status == "archived"
+        found = answer_of(task, json.dumps(honest | changed))
+        assert (found.board_name, found.session, found.status) == ("left", "left-1", "failed")
+        assert why in (found.why or "")
+
+    def test_a_line_without_end_comes_in_pieces_and_escapes_are_shown(self) -> None:
+        script = "head -c 3000000 /dev/zero | tr '\\0' x; printf '\\n\\033[2Jowned\\n'"
+        lines: list[str] = []
+        ended = follow(["sh", "-c", script], lines.append)
+        assert ended.code == 0
+        assert max(map(len, lines)) < 200
+        assert lines[-1] == "\\x1b[2Jowned"
+
+    def test_output_without_end_is_ended(self) -> None:
+        lines: list[str] = []
+        follow(["yes"], lines.append, most_lines=50)
+        assert len(lines) == 50
+        assert follow(["sleep", "600"], lines.append, timeout_s=0.2).code != 0
+
+    def test_a_flood_is_passed_on_so_many_lines_a_second(self) -> None:
+        said: list[str] = []
+        talk = _Talk(said.append, iter([0.0] * 1000 + [1.0]).__next__)
+        for number in range(1001):
+            talk(str(number))
+        assert said == [*map(str, range(100)), "1000"]
+
+    def test_an_archive_too_large_is_cut_off_and_complaints_do_not_block(
+        self, tmp_path: Path
+    ) -> None:
+        board = Board(work=str(tmp_path))
+        (tmp_path / "results").mkdir()
+        (tmp_path / "results" / "s.tar").symlink_to("/dev/zero")
+        with pytest.raises(HostError, match="larger than"):
+            fetched_archive(board, "s", tmp_path / "out", 5_000_000)
+        assert (tmp_path / "out").stat().st_size < 10_000_000
+
+    def test_a_board_that_only_complains_ends(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tool = tmp_path / "ssh"
+        tool.write_text("#!/bin/sh\nhead -c 1000000 /dev/zero | tr '\\0' 'y' >&2\nexit 1\n")
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        board = Board(transport=Transport.SSH, host="h", work="w")
+        ended = fetched_archive(board, "s", tmp_path / "out", 100)
+        assert ended.code == 1
+        assert max(map(len, ended.lines)) < 200
+
+
+def test_a_fleet_begun_with_other_arguments_is_not_mixed_up(shelf: Shelf, tmp_path: Path) -> None:
+    first, _ = driven(task_of(shelf, "left", tmp_path / "archives"))
+    FleetJournal(tmp_path).add(first)
+    hub = Hub(folder=tmp_path, on_line=lambda *_: None)
+    assert hub.run([task_of(shelf, "left", tmp_path / "archives")]) == [first]
+    with pytest.raises(ConfigError, match="measured with other arguments"):
+        hub.run([task_of(shelf, "left", tmp_path / "archives", arguments=("--pin", "b1"))])
+
+
 class TestBoards:
     """The file of boards and the commands that follow from it."""
 
@@ -240,8 +341,9 @@ class TestBoards:
     def test_what_is_sent_to_a_shell_is_quoted(self) -> None:
         board = Board(transport=Transport.SSH, host="h", work="with space", command="a b/appliance")
         command = locked(board, evaluation(board, "s-1", ["--pin", "b1; rm -rf /"]))
-        assert command[:5] == ["ssh", "-o", "BatchMode=yes", "--", "h"]
-        (words,) = command[5:]
+        assert command[:3] == ["ssh", "-o", "BatchMode=yes"]
+        *_, end, host, words = command
+        assert (end, host) == ("--", "h")
         told = subprocess.run(
             ["sh", "-c", f"set -- {words}; printf '%s\\n' \"$@\""],
             capture_output=True,

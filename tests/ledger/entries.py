@@ -71,6 +71,7 @@ def ledger_entry(
         "ended_utc": "2026-01-02T03:04:05.000Z",
         "device": "A board",
         "board": digest(board),
+        "board_kind": digest("a kind of board"),
         "engine": "b1 (000000000)",
         "backend": "cpu",
         "quantization": "Q4_K_M",

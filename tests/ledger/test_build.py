@@ -183,3 +183,16 @@ def test_boards_are_told_apart_by_folder_even_where_archives_have_one_name(
         tmp_path / "archives", tmp_path / "out", maker(), lambda _: None, has_board_folders=True
     )
     assert len({entry.board for entry in found.entries}) == 2
+
+
+def test_the_page_of_a_claim_tells_with_which_engine_it_died() -> None:
+    engines = {"b4447 (1)": 0.69, "b5763 (2)": 0.69, "b11312 (3)": 0.5}
+    entries = [ledger_entry("a", value, engine=engine) for engine, value in engines.items()]
+    files = render_site(entries, [])
+    (page,) = [body.decode() for name, body in files.items() if name.startswith("claims/")]
+    assert "reproduced with b5763 (2), cpu, not reproduced with b11312 (3), cpu" in page
+    rows = page.partition('<ul class="rows">')[2]
+    places = [rows.index(engine) for engine in engines]
+    assert places == sorted(places)
+    others = [body.decode() for name, body in files.items() if name.startswith("engines/")]
+    assert not any("From engine to engine" in body for body in others)

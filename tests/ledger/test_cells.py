@@ -9,8 +9,9 @@ import pytest
 from edgemoe_appliance.analysis.claims import Verdict
 from edgemoe_appliance.analysis.claims.verdicts import Family
 from edgemoe_appliance.analysis.statistics import Absent, Interval
-from edgemoe_appliance.ledger.cells import LedgerCell, build_cells, estimate_over
-from tests.ledger.entries import ledger_entry
+from edgemoe_appliance.ledger.cells import LedgerCell, build_cells, engine_age, estimate_over
+from edgemoe_appliance.ledger.entries import one_board_each
+from tests.ledger.entries import digest, ledger_entry
 
 
 def only(*entries: object) -> LedgerCell:
@@ -92,3 +93,23 @@ def test_what_no_archive_tested_has_no_cell() -> None:
     entry = ledger_entry("a", 0.69)
     claim = entry.claims["c1"].model_copy(update={"verdict": Verdict.NOT_TESTED})
     assert build_cells([entry.model_copy(update={"claims": {"c1": claim}})]) == ()
+
+
+def test_twins_and_models_share_no_cell() -> None:
+    entries = [ledger_entry("a", 0.69), ledger_entry("b", 0.69, session="2", twins="full")]
+    cells = build_cells(entries)
+    assert [cell.key.models for cell in cells] == ["Q4_K_M", "Q4_K_M, full twins"]
+
+
+def test_engines_come_from_old_to_new() -> None:
+    engines = ["b11312 (a)", "aug2025 (b)", "mine (c)", "b4447 (d)", "b5763 (e)"]
+    assert sorted(engines, key=engine_age) == [engines[3], engines[4], *engines[1::-1], engines[2]]
+
+
+def test_a_container_adds_no_board_to_the_machine_it_ran_on() -> None:
+    kind = digest("a kind of board")
+    native = ledger_entry("a", 0.69)
+    boxed = ledger_entry("b", 0.69, session="2").model_copy(update={"board": kind})
+    assert {entry.board for entry in one_board_each([native, boxed])} == {native.board}
+    alone = one_board_each([boxed])
+    assert [entry.board for entry in alone] == [kind]

@@ -14,12 +14,15 @@ import pytest
 
 from edgemoe_appliance.analysis import load_sessions
 from edgemoe_appliance.analysis.statistics import resampling
+from edgemoe_appliance.ledger.entries import Refusal
+from edgemoe_appliance.ledger.site import render_site
 from edgemoe_appliance.report import render_reference_report, write_report
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
 from edgemoe_appliance.studies import read_study
 from tests.analysis import arms
 from tests.analysis.journals import Synthetic, failed, with_caveat, write_session
+from tests.ledger.entries import ledger_entry
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -417,3 +420,30 @@ def test_it_prints_without_cut_tables(browser: Browser, full: Path) -> None:
         " box.clientWidth + 1).map((box) => box.parentElement.id)"
     )
     assert wide == []
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a ledger: three engines, twins, a second board, refusals."""
+    values = {"b4447 (1)": 0.69, "b5763 (2)": 0.72, "b11312 (3)": 0.5}
+    entries = [ledger_entry("a", value, engine=engine) for engine, value in values.items()]
+    entries += [ledger_entry("b", 0.70, session="2"), ledger_entry("c", 0.7, twins="full")]
+    refused = [Refusal(archive=each, sha256=None, why=each) for each in HOSTILE]
+    folder = tmp_path_factory.mktemp("ledger")
+    for name, content in render_site(entries, refused).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
+@pytest.mark.parametrize("pages", ["index.html", "claims/*.html", "engines/*.html"])
+def test_the_pages_of_a_ledger_are_silent_clean_and_never_scroll_sideways(
+    browser: Browser, ledger: Path, pages: str, width: int, scheme: Scheme
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-core")
+    found = opened(browser, next(ledger.glob(pages)), width, scheme)
+    assert found.page.evaluate(OVERFLOW) <= 0
+    assert found.messages == []
+    told = axe.Axe().run(found.page).response["violations"]
+    assert not [(e["id"], e["help"], [n["html"][:160] for n in e["nodes"][:3]]) for e in told]

@@ -18,6 +18,7 @@ from edgemoe_appliance.ledger.entries import (
     LedgerEntry,
     Refusal,
     newest_first,
+    one_board_each,
     parse_entry,
     read_entry,
 )
@@ -74,6 +75,8 @@ def build_ledger(
     admission = admit(paths, maker, say, kept or out / ENTRIES_FOLDER)
     if has_board_folders:
         admission = replace(admission, entries=_by_folder(admission))
+    else:
+        admission = replace(admission, entries=one_board_each(admission.entries))
     files = render_site(admission.entries, admission.refusals)
     try:
         _write(out, files)

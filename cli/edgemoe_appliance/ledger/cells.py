@@ -13,9 +13,11 @@ that are balanced), so that no level is counted twice.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev, variance
+from typing import Final
 
 from edgemoe_appliance.analysis.claims import Verdict
 from edgemoe_appliance.analysis.claims.estimates import Basis, Bounds
@@ -43,16 +45,47 @@ _FAMILY_OF: Mapping[Verdict, Family] = {
 }
 
 
+# Pins are named after a build of llama.cpp, or after a month.
+_BUILD: Final = re.compile(r"b(\d{1,7})\b")
+_MONTHS: Final = (
+    "jan",
+    "feb",
+    "mar",
+    "apr",
+    "may",
+    "jun",
+    "jul",
+    "aug",
+    "sep",
+    "oct",
+    "nov",
+    "dec",
+)
+_MONTH: Final = re.compile(rf"({'|'.join(_MONTHS)})(\d{{4}})\b")
+# Build 4404 is of the end of 2024 and 5763 of the end of June 2025 (engines.yaml).
+_FIRST_YEAR, _FIRST_BUILD, _BUILDS_A_YEAR = 2025, 4404.0, 2 * (5763 - 4404)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LedgerKey:
-    """What the archives of a cell have in common; verdicts of two families share no cell."""
+    """What the archives of a cell have in common.
+
+    Verdicts of two families share no cell, and neither do models and twins of a scale; `twins` is
+    empty for models.
+    """
 
     study: str
     claim: str
     device: str
     engine: str
     quantization: str
+    twins: str
     family: Family
+
+    @property
+    def models(self) -> str:
+        """Return the quantisation, and whether twins ran in place of the models."""
+        return f"{self.quantization}, {self.twins} twins" if self.twins else self.quantization
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +131,11 @@ class LedgerCell:
     def sessions(self) -> int:
         """Return on how many sessions it rests."""
         return len(self.entries)
+
+    @property
+    def shown(self) -> LedgerPart:
+        """Return the part that stands for the claim: the deciding one, else the first."""
+        return self.deciding or self.parts[0]
 
     @property
     def deciding(self) -> LedgerPart | None:
@@ -162,13 +200,39 @@ def _key(entry: LedgerEntry, claim_id: str, family: Family) -> LedgerKey:
         device=entry.device,
         engine=f"{entry.engine}, {entry.backend}",
         quantization=entry.quantization,
+        twins=entry.twins or "",
         family=family,
     )
 
 
 def _order(key: LedgerKey) -> tuple[object, ...]:
     number = int("".join(filter(str.isdigit, key.claim)) or 0)
-    return (key.study, number, key.claim, key.device, key.engine, key.quantization, key.family)
+    engine = engine_age(key.engine)
+    return (
+        key.study,
+        number,
+        key.claim,
+        key.device,
+        engine,
+        key.quantization,
+        key.twins,
+        key.family,
+    )
+
+
+def engine_age(engine: str) -> tuple[float, str]:
+    """Return what sorts engines from old to new, as far as their names tell.
+
+    Those named after a build of llama.cpp (b4447) come in its order, those named after a month
+    (aug2025) among the builds of that month, others last.
+    """
+    build, month = _BUILD.match(engine), _MONTH.match(engine)
+    if build:
+        return float(build[1]), engine
+    if month:
+        years = int(month[2]) - _FIRST_YEAR + (_MONTHS.index(month[1]) + 0.5) / len(_MONTHS)
+        return _FIRST_BUILD + _BUILDS_A_YEAR * years, engine
+    return math.inf, engine
 
 
 def _cell(key: LedgerKey, entries: Sequence[LedgerEntry]) -> LedgerCell:

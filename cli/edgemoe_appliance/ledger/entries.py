@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,7 @@ from edgemoe_appliance.schema.records import HostFacts
 from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.studies.claims import Limits
 
-ENTRY_SCHEMA: Final = 1
+ENTRY_SCHEMA: Final = 2
 _MOST_LETTERS = 120
 
 
@@ -70,13 +70,13 @@ class EntryClaim(Frozen):
 class LedgerEntry(Frozen):
     """One archive that verified.
 
-    `board` tells one machine from another without naming it. Runs in a container know no name of
-    their machine; there it is the digest of what the machine is made of, so that two boards of one
-    kind count as one: never as more boards than there were. `session_key` is equal for two archives
-    of one session, whatever was added to it between them.
+    `board` tells one machine from another without naming it, `board_kind` what it is made of. Runs
+    in a container know no name of their machine: there both are the same, and `one_board_each`
+    takes a machine of that kind for it, so that there are never more boards than there were.
+    `session_key` is equal for two archives of one session, whatever was added to it between them.
     """
 
-    schema_version: Literal[1] = ENTRY_SCHEMA
+    schema_version: Literal[2] = ENTRY_SCHEMA
     archive: str
     sha256: Sha256
     archive_bytes: Count
@@ -90,6 +90,7 @@ class LedgerEntry(Frozen):
     ended_utc: str
     device: str
     board: Sha256
+    board_kind: Sha256
     engine: str
     backend: str
     quantization: str
@@ -186,6 +187,7 @@ class _Described:
             ended_utc=self.session.ended_utc,
             device=self._device(),
             board=board_of(setting.host),
+            board_kind=board_kind_of(setting.host),
             engine=_engine_label(setting),
             backend=setting.target.backend.value,
             quantization=self._quantization(),
@@ -214,10 +216,24 @@ class _Described:
 
 def board_of(host: HostFacts) -> str:
     """Return a digest that is equal for one machine, and in containers for one kind of machine."""
-    if not host.in_container:
-        return digest_of({"host": host.hostname_sha256})
+    return board_kind_of(host) if host.in_container else digest_of({"host": host.hostname_sha256})
+
+
+def board_kind_of(host: HostFacts) -> str:
+    """Return a digest of what a machine is made of."""
     kept = ("machine", "cpu_model", "cores_logical", "memory_bytes")
     return digest_of({"kind": host.model_dump(mode="json", include=set(kept))})
+
+
+def one_board_each(entries: Sequence[LedgerEntry]) -> tuple[LedgerEntry, ...]:
+    """Return entries in which a container ran on a known machine, where one is of its kind."""
+    known = {entry.board_kind: entry.board for entry in entries if entry.board != entry.board_kind}
+    return tuple(
+        entry.model_copy(update={"board": known.get(entry.board_kind, entry.board)})
+        if entry.board == entry.board_kind
+        else entry
+        for entry in entries
+    )
 
 
 def _engine_label(setting: Setting) -> str:

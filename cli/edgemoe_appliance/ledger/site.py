@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -32,10 +33,40 @@ _TEMPLATES: Final = "report_templates"
 _STYLES: Final = ("report.css", "ledger.css")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
 _CSV_COLUMNS: Final = (
-    *("study", "claim", "device", "engine", "quantization", "verdict", "part", "asked"),
+    *("study", "claim", "device", "engine", "quantization", "twins", "verdict", "part", "asked"),
     *("value", "low", "high", "unit", "interval_covers", "boards", "sessions"),
     *("sd_between_boards", "sd_between_sessions", "archives"),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimHistory:
+    """A claim on one device with one engine after another, from old to new."""
+
+    device: str
+    models: str
+    cells: tuple[LedgerCell, ...]
+
+    @property
+    def shown(self) -> tuple[LedgerPart, ...]:
+        """Return the part that stands for the claim with each engine."""
+        return tuple(cell.shown for cell in self.cells)
+
+    @property
+    def told(self) -> str:
+        """Return between which engines the verdict changed."""
+        changes = [
+            f"{_in_words(old.verdict)} with {old.key.engine}, "
+            f"{_in_words(new.verdict)} with {new.key.engine}"
+            for old, new in pairwise(self.cells)
+            if old.verdict is not new.verdict
+        ]
+        same = f"{_in_words(self.cells[0].verdict)} with each of {len(self.cells)} engines"
+        return "; ".join(changes) or same
+
+
+def _in_words(verdict: Verdict) -> str:
+    return verdict.value.replace("_", " ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +82,20 @@ class LedgerPage:
         parts = (each for cell in self.cells for each in cell.parts)
         asked = (part.label, part.asked, part.unit)
         return tuple(each for each in parts if (each.label, each.asked, each.unit) == asked)
+
+    @property
+    def histories(self) -> tuple[ClaimHistory, ...]:
+        """Return how a claim fared from engine to engine; none where the page is not of a claim."""
+        found: dict[tuple[object, ...], list[LedgerCell]] = {}
+        if len({(cell.key.study, cell.key.claim) for cell in self.cells}) == 1:
+            for cell in self.cells:
+                key = cell.key
+                found.setdefault((key.device, key.models, key.family), []).append(cell)
+        return tuple(
+            ClaimHistory(device=cells[0].key.device, models=cells[0].key.models, cells=tuple(cells))
+            for cells in found.values()
+            if len(cells) > 1
+        )
 
     @property
     def counts(self) -> Mapping[Verdict, int]:
@@ -79,7 +124,7 @@ class LedgerSite:
 
     @property
     def columns(self) -> tuple[tuple[str, str, str], ...]:
-        """Return device, engine and quantisation of each column of the overview."""
+        """Return device, engine and models of each column of the overview."""
         return tuple(dict.fromkeys(map(_column, self.cells)))
 
     def at(self, claim: LedgerPage, column: tuple[str, str, str]) -> tuple[LedgerCell, ...]:
@@ -194,7 +239,7 @@ def _file_name(title: str) -> str:
 
 
 def _column(cell: LedgerCell) -> tuple[str, str, str]:
-    return (cell.key.device, cell.key.engine, cell.key.quantization)
+    return (cell.key.device, cell.key.engine, cell.key.models)
 
 
 def _json(site: LedgerSite) -> bytes:
@@ -220,6 +265,7 @@ def _cell_document(cell: LedgerCell) -> dict[str, Any]:
         "device": key.device,
         "engine": key.engine,
         "quantization": key.quantization,
+        "twins": key.twins,
         "family": key.family.value,
         "verdict": cell.verdict.value,
         "boards": cell.boards,
