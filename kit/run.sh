@@ -8,6 +8,7 @@
 # --out DIR     sessions, logs and the tar to take home                (default: out, beside this)
 # --work DIR    environment, builds and twins, up to 12 GB             (default: work, beside this)
 # --target T    another target than the kit's: host measures the processor of any machine
+# --devices F   a file of targets or outside meters of yours, like the appliance's devices.yaml
 # --twins S     tiny, thin or full; else the largest for which disk and memory have room
 # --pack        pack what an earlier run left in --out, and do nothing else
 #
@@ -86,12 +87,16 @@ main() {
                 exit 0
                 ;;
             --pack) pack=true ;;
-            --minutes | --out | --work | --target | --twins)
+            --minutes | --out | --work | --target | --twins | --devices)
                 (($# > 1)) || fail 2 "$1 needs a value"
                 case "$1" in
                     --minutes) minutes="$2" ;;
                     --out) out="$2" ;;
                     --work) work="$2" ;;
+                    --devices)
+                        [[ -r "$2" ]] || fail 2 "--devices $2 cannot be read"
+                        passed+=("$1" "$(cd "$(dirname "$2")" && pwd)/$(basename "$2")")
+                        ;;
                     *) passed+=("$1" "$2") ;;
                 esac
                 shift

@@ -85,7 +85,7 @@ def visit(
     request = VisitRequest(kit=kit, out=out, work=work, minutes=minutes, scale=TwinScale.TINY)
     request = dataclasses.replace(request, **changes)
     chosen = study or short_study()
-    with mock.patch("edgemoe_appliance.kit.workplace.read_study", lambda *_: chosen):
+    with mock.patch("edgemoe_appliance.kit.workplace.read_study", lambda *_, **__: chosen):
         return make_visit(request, say, interruption or Interruption())
 
 

@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     visit.add_argument("--elapsed", type=float, default=0.0, help="seconds that have passed")
     visit.add_argument("--target", help="another target than the kit's")
     visit.add_argument("--twins", type=TwinScale, choices=TwinScale, help="another scale")
+    visit.add_argument("--devices", type=Path, help="targets and outside meters of your own")
     pack = commands.add_parser("pack", help="pack what an earlier visit left")
     pack.add_argument("--out", type=Path, required=True)
     twin = commands.add_parser("twin", help="write one twin")
@@ -72,6 +73,7 @@ def _visit(options: argparse.Namespace) -> int:
         elapsed_s=options.elapsed,
         target=options.target,
         scale=options.twins,
+        devices=options.devices,
     )
     with Interruption() as interruption:
         outcome = make_visit(request, print_line, interruption)

@@ -7,6 +7,7 @@ home, where there are intervals.
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,16 @@ from typing import Final
 from edgemoe_appliance.schema.configs import Arm
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, iterate_journal
 from edgemoe_appliance.schema.plan import RunSpec
-from edgemoe_appliance.schema.records import EndRecord, HeaderRecord, Status
-from edgemoe_appliance.schema.units import GB
+from edgemoe_appliance.schema.records import (
+    BufferFacts,
+    BufferKind,
+    EndRecord,
+    HeaderRecord,
+    PeriodRecord,
+    PowerFacts,
+    Status,
+)
+from edgemoe_appliance.schema.units import GB, MIB
 
 WIDTH: Final = 80
 _HEAD: Final = (
@@ -33,6 +42,7 @@ class Run:
     spec: RunSpec
     is_ok: bool
     metrics: Mapping[str, float]
+    buffers: tuple[BufferFacts, ...] = ()
 
 
 def read_runs(folders: Iterable[Path]) -> list[Run]:
@@ -53,7 +63,40 @@ def _read(journal: Path) -> Iterator[Run]:
                 spec=specs[record.run_id],
                 is_ok=record.status is Status.OK,
                 metrics=record.metrics,
+                buffers=() if record.engine is None else record.engine.buffers,
             )
+
+
+def read_sensors(folders: Iterable[Path]) -> list[str]:
+    """Return what gave the energies of sessions, a line each, with the lag that was taken back.
+
+    Raises RecordError where a journal is damaged.
+    """
+    journals = (folder / JOURNAL_NAME for folder in folders)
+    records = (
+        line.record
+        for journal in journals
+        if journal.exists()
+        for line in iterate_journal(journal)
+        if isinstance(line, JournalLine)
+    )
+    powers = [record.power for record in records if isinstance(record, PeriodRecord)]
+    return list(
+        dict.fromkeys(describe_sensor(power)[:WIDTH] for power in powers if power is not None)
+    )
+
+
+def describe_sensor(power: PowerFacts) -> str:
+    """Return where energies come from, of what sensor, and its lag; or why there are none."""
+    if power.primary is None:
+        return f"no energy: {power.reason}"
+    totals = [rail for rail in power.rails if rail.role == "total"]
+    lag_s = max((rail.lag_s or 0.0 for rail in totals), default=0.0)
+    bound_s = max((rail.lag_bound_s or 0.0 for rail in totals), default=0.0)
+    lag = f", lag {lag_s:.2f} s (+-{bound_s:.2f}) taken back" if lag_s else ""
+    check = f", checked by {power.cross_check.value}" if power.cross_check is not None else ""
+    names = ", ".join(dict.fromkeys(rail.sensor for rail in totals))
+    return f"energy: {power.primary.value} ({names}, {power.scope}){lag}{check}"
 
 
 def render_table(runs: Sequence[Run], models: Sequence[str], pin: str) -> list[str]:
@@ -63,7 +106,7 @@ def render_table(runs: Sequence[Run], models: Sequence[str], pin: str) -> list[s
     plain = [run for run in runs if run.spec.arm is Arm.PLAIN and run.spec.pin == pin]
     rows = [_row(model, [run for run in plain if run.spec.model == model]) for model in models]
     lines = [_line(_HEAD), *(_line(row) for row in rows)]
-    lines += [*_arm_lines(runs, pin), *_pin_lines(runs, pin)]
+    lines += [*_buffer_lines(plain), *_arm_lines(runs, pin), *_pin_lines(runs, pin)]
     bad = sum(not run.is_ok for run in runs)
     lines.append(f"{len(runs)} runs" + (f", {bad} of them did not end well (recorded)" * bool(bad)))
     return [line[:WIDTH] for line in lines]
@@ -83,6 +126,29 @@ def _row(model: str, runs: Sequence[Run]) -> tuple[str, ...]:
         _number(None if on_device is None else on_device / GB, 2),
         _number(_median(runs, "temp_peak_c"), 0),
     )
+
+
+_KINDS: Final = {
+    BufferKind.MODEL: "weights",
+    BufferKind.KV: "cache",
+    BufferKind.COMPUTE: "compute",
+    BufferKind.OUTPUT: "outputs",
+}
+
+
+def _buffer_lines(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield what lies on the device by kind of buffer, for each model that has any there."""
+    for model in dict.fromkeys(run.spec.model for run in runs):
+        sizes: Counter[BufferKind] = Counter()
+        first = next((run for run in runs if run.spec.model == model and run.is_ok), None)
+        for buffer in first.buffers if first is not None else ():
+            if not buffer.is_host:
+                sizes[buffer.kind] += buffer.bytes
+        if sizes:
+            told = ", ".join(
+                f"{_KINDS[kind]} {size / MIB:.0f}" for kind, size in sizes.items() if kind in _KINDS
+            )
+            yield f"on device, MiB: {model} {told}"
 
 
 def _arm_lines(runs: Sequence[Run], pin: str) -> Iterator[str]:

@@ -66,7 +66,7 @@ from edgemoe_appliance.kit.programme import (
     order_runs,
     twin_sizes,
 )
-from edgemoe_appliance.kit.table import read_runs, render_table
+from edgemoe_appliance.kit.table import read_runs, read_sensors, render_table
 from edgemoe_appliance.kit.workplace import (
     TimeUpError,
     Visit,
@@ -536,6 +536,7 @@ def _close(visit: Visit, error: ApplianceError | None) -> VisitOutcome:
     """Pack everything, and return it with the table."""
     sessions = visit_sessions(visit.request.out)
     pin = visit.kit.pins[0].pin
-    table = tuple(render_table(read_runs(sessions), tuple(visit.study.configs.models.models), pin))
+    models = tuple(visit.study.configs.models.models)
+    table = (*render_table(read_runs(sessions), models, pin), *read_sensors(sessions))
     (visit.request.out / LOGS / _TABLE).write_text("\n".join(table) + "\n", encoding="utf-8")
     return VisitOutcome(parcel=visit.pack(), table=table, error=error)

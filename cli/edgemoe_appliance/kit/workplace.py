@@ -31,7 +31,7 @@ from edgemoe_appliance.kit.parcel import (
 )
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.schema.choices import TwinScale
-from edgemoe_appliance.schema.configs import Target
+from edgemoe_appliance.schema.configs import Target, find_catalogue
 from edgemoe_appliance.schema.files import try_lock, write_atomically
 from edgemoe_appliance.schema.journal import LOG_NAME
 from edgemoe_appliance.schema.roots import Roots, read_roots
@@ -56,7 +56,7 @@ class VisitRequest:
 
     `environment` is where the large wheels are unpacked; None where this Python has them.
     `elapsed_s` has passed since run.sh was started. `target` and `scale` overrule the kit's and
-    what the disk allows.
+    what the disk allows; `devices` is a file of targets and outside meters of the owner's.
     """
 
     kit: Path
@@ -67,6 +67,7 @@ class VisitRequest:
     elapsed_s: float = 0.0
     target: str | None = None
     scale: TwinScale | None = None
+    devices: Path | None = None
 
 
 class VisitLog:
@@ -170,7 +171,7 @@ def open_visit(request: VisitRequest, say: Say, interruption: Interruption) -> I
     """
     start_s = time.monotonic() - request.elapsed_s
     kit = read_kit(request.kit)
-    study = read_study(kit.study)
+    study = read_study(kit.study, catalogue=find_catalogue(devices=request.devices))
     target_id = request.target or kit.target
     target = study.configs.target(target_id)
     for folder in (request.work, request.out / SESSIONS, request.out / LOGS):
