@@ -28,11 +28,19 @@ from edgemoe_appliance.report import (
 from edgemoe_appliance.report.drawing import FILE_KINDS
 from edgemoe_appliance.report.material import build_material
 from edgemoe_appliance.report.render import render_files, render_page
+from edgemoe_appliance.schema.configs import OutsideMeter
+from edgemoe_appliance.schema.hardware import Accelerator
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.schema.records import Status
 from edgemoe_appliance.studies import Study, read_study
 from tests.analysis import arms
-from tests.analysis.journals import Synthetic, failed, with_caveat, write_session
+from tests.analysis.journals import (
+    Synthetic,
+    build_hardware,
+    failed,
+    with_caveat,
+    write_session,
+)
 
 HOSTILE = '</style></svg><script>alert("x")</script><img src=x onerror=alert(1)>{{ 7*7 }}${x}$'
 VOID = {"meta", "link", "br", "img", "input", "hr", "col", "wbr", "base"}
@@ -243,6 +251,26 @@ def test_what_was_found_is_the_heading_and_the_answer(
     heading = html.split('id="throughput-title"')[1].split("</h2>")[0]
     assert figure[1] in heading
     assert "(M2)" in heading
+
+
+def test_what_stood_in_for_a_device_or_a_meter_is_told_at_once(
+    tmp_path: Path, study: Study
+) -> None:
+    hardware = build_hardware(Synthetic(like_the_study=True))
+    assert hardware is not None
+    driver = Accelerator(name="Vulkan0", description="llvmpipe (LLVM 15)", is_software=True)
+    session = Synthetic(
+        twin_scale="full",
+        hardware=hardware.model_copy(update={"accelerators": (driver,)}),
+        meter=OutsideMeter(command=("played",), name="a player", pretended=True),
+    )
+    html = page_of(study, write_session(tmp_path, session))
+    first = html.split('id="answer"')[1].split("</section>")[0]
+    assert "llvmpipe (LLVM 15) computes on the processor in place of a GPU" in first
+    assert "a player is a program that plays a meter" in first
+    assert "generates at" not in first
+    banner = html.split('<aside class="banner"')[1].split("</aside>")[0]
+    assert "A software device, no GPU; A pretended meter" in banner
 
 
 def test_real_models_have_no_banner(tmp_path: Path, study: Study) -> None:

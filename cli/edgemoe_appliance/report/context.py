@@ -179,17 +179,28 @@ class Section:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StandIn:
+    """What stood in for something real: models, a device, a meter; `title` is in sight always.
+
+    `command` is what would show more, empty where nothing does.
+    """
+
+    title: str
+    text: str
+    command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class FirstScreen:
     """What is answered first.
 
-    `sentence` is the answer, `covers` what its interval is about, `notice` what is to be known of
-    twins, `command` what would show more, `facts` what was run, on what, how often and when.
+    `sentence` is the answer, `covers` what its interval is about, `stand_ins` what was not real,
+    `facts` what was run, on what, how often and when.
     """
 
     sentence: str
     covers: str
-    notice: str
-    command: str
+    stand_ins: tuple[StandIn, ...]
     figure: FigureView | None
     tallies: tuple[TallyLine, ...]
     facts: str

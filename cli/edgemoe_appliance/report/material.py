@@ -80,6 +80,12 @@ class Material:
         """Return whether reduced twins ran, whose figures bear no finding."""
         return any(scale != WHOLE_TWINS for scale in self.twin_scales)
 
+    @property
+    def bears_no_finding(self) -> bool:
+        """Return whether reduced twins ran, or a driver on the processor in a device's place."""
+        settings = self.loaded.settings if self.loaded else ()
+        return self.is_reduced or any(each.software_device for each in settings)
+
     def figure(self, name: str | None) -> FigureSet | None:
         """Return a figure by id, None where it has no panel."""
         return next((figure for figure in self.figures if figure.id == name), None)

@@ -10,7 +10,7 @@ from edgemoe_appliance import __version__
 from edgemoe_appliance.analysis.sessions import LoadedSessions
 from edgemoe_appliance.analysis.tables.common import CONFIDENCE_PCT
 from edgemoe_appliance.report.claim_blocks import build_tallies
-from edgemoe_appliance.report.context import FirstScreen, ReportContext
+from edgemoe_appliance.report.context import FirstScreen, ReportContext, StandIn
 from edgemoe_appliance.report.figures import ANSWER
 from edgemoe_appliance.report.material import Material
 from edgemoe_appliance.report.palette import css_variables
@@ -38,12 +38,13 @@ def build_context(material: Material, style: str, script: Markup, digest: str) -
     sessions = loaded.sessions if loaded else ()
     names = ", ".join(session.key for session in sessions[:_MOST_SESSIONS])
     heading = study.report.heading if loaded else f"{study.report.heading}: the study's own figures"
+    first = _first_screen(material)
     return ReportContext(
         title=f"{heading}: {names}" if names else heading,
         heading=heading,
         paper=f"{study.source.authors}: {study.source.title}",
-        first=_first_screen(material),
-        banner=_banner(material),
+        first=first,
+        banner="; ".join(each.title for each in first.stand_ins),
         sections=build_sections(material),
         # Both are this room's own text; nothing of a journal enters them.
         style=Markup(css_variables() + style),  # noqa: S704
@@ -55,19 +56,13 @@ def build_context(material: Material, style: str, script: Markup, digest: str) -
     )
 
 
-def _banner(material: Material) -> str:
-    scales = ", ".join(material.twin_scales)
-    return f"Twins ({scales}), not the real models" if scales else ""
-
-
 def _first_screen(material: Material) -> FirstScreen:
     answer, loaded = material.study.report.answer, material.loaded
     found = sentence_of(material, answer.finding) if answer else ""
     return FirstScreen(
         sentence=found or (_every_step(loaded) if loaded else ""),
         covers=_covers(material) if found else "",
-        notice=_twins(material),
-        command=_command(material),
+        stand_ins=(*_twins(material), *_stand_ins(material)),
         figure=figure_view(material, ANSWER),
         tallies=build_tallies(material.judgement),
         facts="; ".join(_facts(material)),
@@ -97,10 +92,10 @@ def _covers(material: Material) -> str:
     )
 
 
-def _twins(material: Material) -> str:
-    """Return what is to be known of twins, nothing where there are none."""
+def _twins(material: Material) -> Iterator[StandIn]:
+    """Yield what is to be known of twins, nothing where there are none."""
     if not material.twin_scales:
-        return ""
+        return
     scales = ", ".join(material.twin_scales)
     worth = (
         "They show that every step works and bear no verdict on the models."
@@ -108,15 +103,29 @@ def _twins(material: Material) -> str:
         else "Rates, memory and energy are nearly those of the models and bear directions; the "
         "generated text and the choice of experts mean nothing."
     )
-    return (
-        "The model files of these sessions hold random weights in the tensor shapes of the real "
-        f"models (scale {scales}). {worth}"
+    yield StandIn(
+        title=f"Twins ({scales}), not the real models",
+        text="The model files of these sessions hold random weights in the tensor shapes of the "
+        f"real models (scale {scales}). {worth}",
+        command="edgemoe-appliance demo --twins full" if material.is_reduced else "",
     )
 
 
-def _command(material: Material) -> str:
-    """Return the command whose runs bear directions, where these do not."""
-    return "edgemoe-appliance demo --twins full" if material.is_reduced else ""
+def _stand_ins(material: Material) -> Iterator[StandIn]:
+    """Yield the drivers and programs that stood in for devices and meters, each once."""
+    settings = material.loaded.settings if material.loaded else ()
+    for driver in dict.fromkeys(filter(None, (each.software_device for each in settings))):
+        yield StandIn(
+            title="A software device, no GPU",
+            text=f"{driver} computes on the processor in place of a GPU: every step works, and no "
+            "figure of speed, energy or memory is a device's. Nothing here bears a verdict.",
+        )
+    for meter in dict.fromkeys(filter(None, (each.pretended_meter for each in settings))):
+        yield StandIn(
+            title="A pretended meter",
+            text=f"{meter} is a program that plays a meter: energy and power are nothing that was "
+            "measured, and bear no verdict.",
+        )
 
 
 def _facts(material: Material) -> Iterator[str]:

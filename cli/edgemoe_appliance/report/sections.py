@@ -140,7 +140,7 @@ def sentence_of(material: Material, finding: ReportFinding) -> str:
     """Return a finding in words; nothing without a figure, or where reduced twins ran."""
     here = reader_cell(material, finding.read)
     printed = _printed_in_words(material, finding.read)
-    if material.loaded is not None and (here is None or material.is_reduced):
+    if material.loaded is not None and (here is None or material.bears_no_finding):
         return ""
     if here is None and not printed:
         return ""
