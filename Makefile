@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo quantisation-demo test test-container test-cgroup-v2 test-ina3221 vulkan-smoke \
-        arm64-smoke cuda-compile \
+        vulkan-container arm64-smoke cuda-compile \
         probe-macos pins-smoke bench-harness lint format lock report host-bench jetson-bench m2-bench evaluate \
         kick-the-tires archive compare kit kit-check clean
 
@@ -54,6 +54,10 @@ pins-smoke: $(VENV)/.ready-dev ## every pin of engines.yaml built and run on tin
 
 vulkan-smoke: $(VENV)/.ready-dev ## an accelerator's whole path on a software Vulkan device, with tiny twins
 	@EDGEMOE_VULKAN_SMOKE=1 $(BIN)/pytest -q tests/engine/test_vulkan_smoke.py
+
+vulkan-container: $(VENV)/.ready-dev ## the same in the target's container (as root)
+	@DOCKER_HOST="$$(tests/tools/start-engine.sh | tail -n 1)" EDGEMOE_VULKAN_SMOKE=1 \
+	  $(BIN)/pytest -q tests/container/test_vulkan.py
 
 arm64-smoke: $(VENV)/.ready-dev ## the arm64 image built and measured in under qemu-user (as root on Debian, about half an hour)
 	@DOCKER_HOST="$$(tests/tools/start-engine.sh | tail -n 1)" EDGEMOE_ARM64_SMOKE=1 \
