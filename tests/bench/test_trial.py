@@ -63,6 +63,10 @@ LOADER = (
         ("kill -ILL $$", "OFF", "SIGILL", "build it again"),
         ("echo libgomp.so.1: cannot open >&2; exit 127", "ON", "libgomp.so.1", "build it again"),
         (f"echo '{LOADER}' >&2; exit 127", "ON", "libcuda.so.1", "install the driver"),
+        (
+            "echo '  what():  vk::createInstance: ErrorIncompatibleDriver' >&2; kill -ABRT $$",
+            *("ON", "finds no device on this machine", "doctor"),
+        ),
         ("sleep 60", "ON", "did not end within 0 s", "build it again"),
     ],
 )

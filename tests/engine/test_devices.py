@@ -73,6 +73,20 @@ def test_a_program_that_does_not_list_them(tmp_path: Path, script: str) -> None:
         read_accelerators(program, os.environ)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "  what():  vk::createInstance: ErrorIncompatibleDriver",
+        "  what():  vk::Instance::enumeratePhysicalDevices: ErrorInitializationFailed",
+    ],
+)
+def test_an_engine_that_ends_for_want_of_a_driver_has_no_device(tmp_path: Path, said: str) -> None:
+    program = tmp_path / "llama-cli"
+    program.write_text(f"#!/bin/sh\necho '{said}' >&2\nkill -ABRT $$\n")
+    program.chmod(0o755)
+    assert read_accelerators(program, os.environ) == ()
+
+
 def test_the_choice_of_a_device_reaches_the_engine_and_is_told() -> None:
     given = {"GGML_VK_VISIBLE_DEVICES": "0", "GGML_VK_DISABLE_F16": "1", "PATH": "/bin"}
     kept, removed = scrubbed_environment(given)

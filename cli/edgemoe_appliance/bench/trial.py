@@ -16,6 +16,7 @@ from edgemoe_appliance.bench.paths import Folders
 from edgemoe_appliance.engine.account import parse_account
 from edgemoe_appliance.engine.argv import build_argv, prompt_file_bytes, scrubbed_environment
 from edgemoe_appliance.engine.build import read_build
+from edgemoe_appliance.engine.devices import has_no_driver
 from edgemoe_appliance.engine.failure import classify_failure, library_hint, missing_library
 from edgemoe_appliance.engine.stream import EndedBy, EngineResult, run_engine
 from edgemoe_appliance.engine.toolchain import is_on
@@ -58,6 +59,12 @@ def require_run(build: EngineBuild, configs: Configs, target: Target, folders: F
             f"the engine did not end within {_ANSWER_S:.0f} s on a model of a few MB",
             where=build.binary,
             hint=_BUILD_HINT,
+        )
+    if has_no_driver(result.stderr_text):
+        raise HostError(
+            "the engine finds no device on this machine",
+            where=build.binary,
+            hint="doctor with the same --target says what is missing",
         )
     if result.exit_code != 0:
         failure = classify_failure(result.exit_code, result.signal, result.stderr_text)

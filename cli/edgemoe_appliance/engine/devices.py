@@ -27,6 +27,9 @@ _DEVICE: Final = re.compile(
     r"\s+(?P<name>[A-Za-z]+\d*): (?P<text>.+) \((?P<mib>\d{1,9}) MiB, \d{1,9} MiB free\)"
 )
 _HEAD: Final = "Available devices:"
+# Vulkan's loader without a driver, and drivers without a device: ggml (b4447) lets the exception of
+# either end the program, whatever it was asked.
+_NO_DRIVER: Final = re.compile(r"\bvk::.*(?:IncompatibleDriver|InitializationFailed)")
 # By the names that their drivers give: ggml has no word for it, and newer engines leave them out.
 _SOFTWARE: Final = re.compile(r"llvmpipe|lavapipe|softpipe|swiftshader|\bpocl\b", re.IGNORECASE)
 
@@ -37,6 +40,8 @@ def read_accelerators(program: Path, environment: Mapping[str, str]) -> tuple[Ac
     Raises HostError where the program does not answer.
     """
     result = run_tool([program, "--list-devices"], env=environment, timeout_s=_ANSWER_S)
+    if has_no_driver("\n".join(result.lines)):
+        return ()
     if result.exit_code != 0 or _HEAD not in result.lines:
         told = "no answer in time" if result.timed_out else result.last_error
         raise HostError(f"the engine does not list its devices ({told})", where=str(program))
@@ -56,6 +61,11 @@ def parse_accelerators(lines: Iterable[str]) -> tuple[Accelerator, ...]:
         for match in found
         if match
     )
+
+
+def has_no_driver(text: str) -> bool:
+    """Return whether an engine said that it ended because no driver has a device for it."""
+    return _NO_DRIVER.search(text) is not None
 
 
 def is_software(description: str) -> bool:
