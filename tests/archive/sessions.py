@@ -40,6 +40,7 @@ def shipped_study() -> Study:
     return read_study()
 
 
+@cache
 def maker() -> Maker:
     return read_maker(IDENTITY)
 

@@ -1,20 +1,23 @@
 """What the host does with a session folder, each time in a child that may hang or be killed.
 
 `python -m tests.hostile.box` reads one request a line and answers each on a line. It has loaded
-everything beforehand and starts no thread, so that a fork costs milliseconds and is safe.
+and read everything beforehand and starts no thread, so that a fork costs milliseconds and is safe.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -29,13 +32,20 @@ from edgemoe_appliance.errors import ApplianceError
 from edgemoe_appliance.measure.journal import Journal
 from edgemoe_appliance.measure.live import LiveFile
 from edgemoe_appliance.measure.samples import write_raw
-from edgemoe_appliance.schema.journal import read_progress
+from edgemoe_appliance.schema.journal import PLAN_NAME, read_progress
 from edgemoe_appliance.schema.plan import Plan
-from tests.archive.sessions import request
+from tests.archive.sessions import request, write_small_session
 
 # What one look at a folder may take; a hundred times what it takes on a quiet machine.
 BOUND_S = 10.0
 MEMORY_BYTES = 768 * 2**20
+_MADE = {
+    "derive_files": {},
+    "build_sbom": b"{}\n",
+    "read_environment": None,
+    "read_code": {},
+    "build_wheel": b"",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,8 +84,9 @@ def report(folder: Path) -> None:
 
 
 def archive(folder: Path) -> None:
-    # What follows from the records is made of what `report` reads; it takes seconds.
-    for name, made in (("derive_files", {}), ("build_sbom", b"{}\n"), ("read_environment", None)):
+    # What follows from the records is made of what `report` reads, and what is of the appliance
+    # reads nothing of the folder; both take long.
+    for name, made in _MADE.items():
         setattr(bundle, name, lambda *_, made=made: made)
     bundle.write_archive(request(folder, folder.parent / "out" / "a.tar"))
 
@@ -151,7 +162,22 @@ def boxed(name: str, folder: Path, uid: int) -> Outcome:
     return dataclasses.replace(Outcome(**json.loads(said)), wall_s=wall_s)
 
 
+def prepare() -> None:
+    """Do everything once with a good folder: what is loaded and read then, no child repeats."""
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place) / "raw"
+        root.mkdir()
+        folder = write_small_session(root)
+        shutil.copy(folder / PLAN_NAME, root / "plan-in-memory.json")
+        for action in ACTIONS.values():
+            action(folder)
+    # Collecting would touch, and so copy, all that a child shares with this process.
+    gc.collect()
+    gc.freeze()
+
+
 def serve() -> None:
+    prepare()
     for line in sys.stdin:
         name, folder, uid = json.loads(line)
         print(json.dumps(dataclasses.asdict(boxed(name, Path(folder), uid))), flush=True)
