@@ -63,6 +63,14 @@ def load(root: Path, *synthetics: Synthetic) -> LoadedSessions:
     return load_sessions([write_session(root, synthetic) for synthetic in synthetics])
 
 
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory, study: Study) -> Tables:
+    """Return the tables of the usual session; tests leave them as they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resampling, "RESAMPLES", 500)
+        return build_tables(load(tmp_path_factory.mktemp("usual"), Synthetic()), study)
+
+
 def rows_of(table: Table, group: int = 0) -> Mapping[str, Row]:
     return {str(row.model): row for row in table.groups[group].rows}
 
@@ -71,8 +79,8 @@ def rates(synthetic: Synthetic, model: str) -> list[float]:
     return [rate_of(run) for run in build_plan(synthetic).runs if run.model == model]
 
 
-def test_throughput_by_hand(tmp_path: Path, study: Study) -> None:
-    table = build_tables(load(tmp_path, Synthetic()), study)["throughput"]
+def test_throughput_by_hand(usual: Tables) -> None:
+    table = usual["throughput"]
     for model, row in rows_of(table).items():
         expected = rates(Synthetic(), model)
         assert len(expected) == 45
@@ -85,8 +93,8 @@ def test_throughput_by_hand(tmp_path: Path, study: Study) -> None:
         assert interval.low < plain.fmean(expected) < interval.high
 
 
-def test_the_ratio_to_the_baseline_is_within_the_condition(tmp_path: Path, study: Study) -> None:
-    rows = rows_of(build_tables(load(tmp_path, Synthetic()), study)["throughput"])
+def test_the_ratio_to_the_baseline_is_within_the_condition(usual: Tables) -> None:
+    rows = rows_of(usual["throughput"])
     expected = plain.fmean(rates(Synthetic(), "olmoe-1b-7b")) / plain.fmean(
         rates(Synthetic(), "llama-3.2-1b")
     )
@@ -94,8 +102,8 @@ def test_the_ratio_to_the_baseline_is_within_the_condition(tmp_path: Path, study
     assert rows["llama-3.2-1b"].cells["to_baseline"].value == 1.0
 
 
-def test_memory_has_like_units_and_the_study_s_way(tmp_path: Path, study: Study) -> None:
-    row = rows_of(build_tables(load(tmp_path, Synthetic()), study)["memory"])["olmoe-1b-7b"]
+def test_memory_has_like_units_and_the_study_s_way(usual: Tables) -> None:
+    row = rows_of(usual["memory"])["olmoe-1b-7b"]
     size = FILE_BYTES["olmoe-1b-7b"]
     peak = size + 400_000_000
     assert row.cells["peak_rss_gib"].number == pytest.approx(peak / GIB)
@@ -110,8 +118,8 @@ def test_the_study_s_own_ratio_is_recomputed_in_like_units(study: Study) -> None
     assert row.cells["peak_over_file"].number == pytest.approx(4.49 * GIB / (4.21 * GB))
 
 
-def test_prompt_length_by_hand(tmp_path: Path, study: Study) -> None:
-    row = rows_of(build_tables(load(tmp_path, Synthetic()), study)["prompt-length"])["gemma-2-2b"]
+def test_prompt_length_by_hand(usual: Tables) -> None:
+    row = rows_of(usual["prompt-length"])["gemma-2-2b"]
     assert row.cells["short_tok_s"].number == pytest.approx(10.04)
     assert row.cells["long_tok_s"].number == pytest.approx(8.04)
     assert row.cells["fall_pct"].number == pytest.approx(100 * (1 - 8.04 / 10.04))
@@ -128,8 +136,8 @@ def test_the_fall_has_an_interval_where_there_are_repetitions_enough(
     assert cell.interval.low < (cell.number or 0) < cell.interval.high
 
 
-def test_stability_tells_prompts_from_repetitions(tmp_path: Path, study: Study) -> None:
-    row = rows_of(build_tables(load(tmp_path, Synthetic()), study)["stability"])["llama-3.2-1b"]
+def test_stability_tells_prompts_from_repetitions(usual: Tables) -> None:
+    row = rows_of(usual["stability"])["llama-3.2-1b"]
     expected = rates(Synthetic(), "llama-3.2-1b")
     mean = plain.fmean(expected)
     assert row.cells["cv_pct"].number == pytest.approx(100 * plain.stdev(expected) / mean)
@@ -389,8 +397,6 @@ def test_energy_has_the_reader_s_rows_where_there_are_readings(
     assert cells["net_j_per_tok"].absent == "no run with this reading"
 
 
-def test_energy_has_the_study_s_rows_alone_where_there_are_none(
-    tmp_path: Path, study: Study
-) -> None:
-    table = build_tables(load(tmp_path, Synthetic()), study)["energy"]
+def test_energy_has_the_study_s_rows_alone_where_there_are_none(usual: Tables) -> None:
+    table = usual["energy"]
     assert [group.source for group in table.groups] == ["study"]

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.app import programme
+from tests.app.programme import Ended
 from tests.archive.sessions import contents, pack, write_small_session
 
-PROGRAM = [sys.executable, "-c", "from edgemoe_appliance.app import main; main()"]
 
-
-def run(work: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PROGRAM, *arguments],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"EDGEMOE_WORK": str(work)},
-        check=False,
-    )
+def run(work: Path, *arguments: str) -> Ended:
+    return programme.run(*arguments, EDGEMOE_WORK=str(work))
 
 
 @pytest.mark.slow

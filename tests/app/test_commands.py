@@ -1,32 +1,18 @@
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from edgemoe_appliance import __version__
+from tests.app.programme import run
 
 COMMAND = [sys.executable, "-c", "from edgemoe_appliance.app import main; main()"]
 
 
-def run(
-    *arguments: str, cwd: Path | None = None, environment: Mapping[str, str] | None = None
-) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=os.environ | {"COLUMNS": "200"} | dict(environment or {}),
-        check=False,
-    )
-
-
 def test_the_version_is_told() -> None:
-    done = run("--version")
+    done = subprocess.run([*COMMAND, "--version"], stdout=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, __version__)
 
 
@@ -65,11 +51,10 @@ def test_a_mistake_gets_one_line_and_its_exit_code(
 
 
 def test_a_session_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
-    environment = {"EDGEMOE_WORK": str(tmp_path)}
-    assert "edgemoe-appliance demo" in run("claims", "x", environment=environment).stderr
+    assert "edgemoe-appliance demo" in run("claims", "x", EDGEMOE_WORK=str(tmp_path)).stderr
     (tmp_path / "data/raw/night-1").mkdir(parents=True)
     (tmp_path / "data/raw/night-1/session.json").write_text("{}")
-    done = run("claims", "x", environment=environment)
+    done = run("claims", "x", EDGEMOE_WORK=str(tmp_path))
     assert (done.returncode, "there are night-1\n" in done.stderr) == (7, True)
 
 
@@ -87,7 +72,7 @@ def test_doctor_of_another_machine_s_target_fails_and_says_so() -> None:
 
 
 def test_models_that_are_missing_fail_their_verification(tmp_path: Path) -> None:
-    done = run("models", "verify", "--json", environment={"EDGEMOE_WORK": str(tmp_path)})
+    done = run("models", "verify", "--json", EDGEMOE_WORK=str(tmp_path))
     assert {finding["verdict"] for finding in json.loads(done.stdout)} == {"missing"}
     assert done.returncode == 3
     assert "4 models missing: olmoe-1b-7b" in done.stderr

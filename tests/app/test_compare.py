@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.analysis.journals import Synthetic, write_session
-from tests.app.test_commands import run
+from tests.app.programme import run
 
 MODELS = ("olmoe-1b-7b", "llama-3.2-1b")
 
@@ -28,7 +28,7 @@ def test_it_says_what_differs_and_what_does_not(pair: tuple[str, str]) -> None:
 
 
 def test_a_result_is_one_line_at_80_columns(pair: tuple[str, str]) -> None:
-    lines = run("compare", *pair, environment={"COLUMNS": "80"}).stdout.splitlines()
+    lines = run("compare", *pair, columns=80).stdout.splitlines()
     results = [line for line in lines if line.startswith("headline, ")]
     assert len(results) == 3 * len(MODELS)
     assert all(line.endswith("same") and len(line) <= 80 for line in results)

@@ -11,12 +11,14 @@ import pytest
 from edgemoe_appliance.bench.paths import default_folders
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, read_progress
 from edgemoe_appliance.schema.plan import read_plan
+from tests.app.programme import run
 from tests.app.test_commands import COMMAND
 from tests.conftest import RealEngine
 
 SESSION = "kick-the-tires-tiny-twins"
 # --force: a machine that tests run on may be short of disk or memory for a real evaluation.
-EVALUATE = (*COMMAND, "evaluate", "--kick-the-tires", "--twins", "tiny", "--force")
+ASKED = ("evaluate", "--kick-the-tires", "--twins", "tiny", "--force")
+EVALUATE = (*COMMAND, *ASKED)
 _DEADLINE_S = 900
 
 
@@ -27,26 +29,14 @@ def environment(work: Path) -> dict[str, str]:
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*EVALUATE, "--dry-run"],
-        capture_output=True,
-        text=True,
-        env=environment(tmp_path),
-        check=False,
-    )
+    done = run(*ASKED, "--dry-run", columns=120, EDGEMOE_WORK=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "232 of 232 runs" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_target_that_kicking_the_tires_does_not_have(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*EVALUATE, "--target", "jetson"],
-        capture_output=True,
-        text=True,
-        env=environment(tmp_path),
-        check=False,
-    )
+    done = run(*ASKED, "--target", "jetson", EDGEMOE_WORK=str(tmp_path))
     assert done.returncode == 2
     assert "on target host, native" in done.stderr
 

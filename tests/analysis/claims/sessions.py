@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -90,8 +91,30 @@ def evidence_of(
     return SessionEvidence(load_sessions(folders), study())
 
 
-def judged(evidence: SessionEvidence) -> dict[str, ClaimVerdict]:
-    return {verdict.id: verdict for verdict in judge_claims(evidence)}
+class Judged(Mapping[str, ClaimVerdict]):
+    """The verdicts of a study by claim, each judged when it is asked for."""
+
+    def __init__(self, evidence: SessionEvidence) -> None:
+        self._evidence = evidence
+        self._known: dict[str, ClaimVerdict] = {}
+
+    def __getitem__(self, name: str) -> ClaimVerdict:
+        whole = self._evidence.study
+        if name not in self._known:
+            alone = copy(self._evidence)
+            alone.study = replace(whole, claims={name: whole.claims[name]})
+            (self._known[name],) = judge_claims(alone)
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._evidence.study.claims)
+
+    def __len__(self) -> int:
+        return len(self._evidence.study.claims)
+
+
+def judged(evidence: SessionEvidence) -> Judged:
+    return Judged(evidence)
 
 
 def audited(evidence: SessionEvidence) -> dict[str, AuditFinding]:
