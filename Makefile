@@ -28,9 +28,6 @@ $(VENV)/.ready-dev: $(VENV)/.ready tests/requirements.lock
 	@$(BIN)/pip install -qq --require-hashes -r tests/requirements.lock
 	@touch $@
 
-# Tests run side by side, a room at a time; more workers would take each other's memory.
-PARALLEL := --numprocesses auto --maxprocesses 4
-
 demo: $(VENV)/.ready ## the study in miniature on this machine: build, twins, 180 runs, report
 	@$(RUN) demo
 
@@ -44,7 +41,7 @@ quantisation-demo: $(VENV)/.ready ## how few bits: a real model of the package i
 
 test: $(VENV)/.ready-dev ## all tests but those in containers; real llama-cli runs among them
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy
-	@$(BIN)/pytest $(PARALLEL) -m "not container" tests
+	@$(BIN)/pytest --numprocesses auto -m "not container" tests
 
 test-container: $(VENV)/.ready-dev ## tests on a real Docker engine (started where none answers; as root)
 	@DOCKER_HOST="$$(tests/tools/start-engine.sh | tail -n 1)" $(BIN)/pytest -m container tests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from dataclasses import dataclass
@@ -28,13 +29,41 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Rooms whose tests share what takes long to prepare: one worker runs all of them.
-_WHOLE_ROOMS = re.compile(r"tests/(archive|hostile|models)/")
+_WHOLE_ROOMS = re.compile(r"tests/(archive|models)/")
+# What takes longest begins first, so that in the end no worker waits for another.
+_LONGEST = (
+    "tests/hostile/test_fuzz.py",
+    "tests/archive/",
+    "tests/kit/test_visit.py",
+    "tests/app/",
+    "tests/hostile/",
+    "tests/fleet/",
+    "tests/report/",
+    "tests/evaluation/",
+    "tests/bench/",
+)
+_MOST_WORKERS = 4
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say at the start what this machine lacks, and which tests will be skipped for it."""
     selected = str(config.getoption("markexpr"))
     return lacking_line(re.findall(r"not (\w+)", selected))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first; files stay whole and in their order."""
+
+    def rank(item: pytest.Item) -> int:
+        return next((n for n, name in enumerate(_LONGEST) if item.nodeid.startswith(name)), 99)
+
+    items.sort(key=rank)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run one more than there are cores: many tests wait. Many more would want for memory."""
+    return min((os.cpu_count() or 1) + 1, _MOST_WORKERS)
 
 
 @pytest.hookimpl(optionalhook=True)
