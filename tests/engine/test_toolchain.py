@@ -129,13 +129,15 @@ def test_a_tool_that_hangs_is_ended_with_all_it_started() -> None:
 
 
 def test_a_killed_builder_takes_its_tools_along(tmp_path: Path) -> None:
+    # The builder, and not the tool, writes the file: from then on the guard knows of the tool.
     build = (
-        "import sys; from edgemoe_appliance.engine.tools import run_tool;"
-        "run_tool(['/bin/sh', '-c', sys.argv[1]], env={}, timeout_s=60)"
+        "import sys; from pathlib import Path; from edgemoe_appliance.engine.tools import run_tool;"
+        "run_tool(['/bin/sh', '-c', sys.argv[1]], env={}, timeout_s=600,"
+        " on_line=Path(sys.argv[2]).write_text)"
     )
     pid_file = tmp_path / "pid"
-    tool = f"trap '' TERM HUP PIPE; echo $$ > {pid_file}; /bin/sleep 60; exit"
-    assert not survives_its_parent(build, [tool], pid_file)
+    tool = "trap '' TERM HUP PIPE; echo $$; /bin/sleep 600; exit"
+    assert not survives_its_parent(build, [tool, pid_file], pid_file)
 
 
 def test_a_tool_that_is_not_there() -> None:

@@ -1,5 +1,6 @@
 """The steps with stand-ins for the engine: order, resuming, failures, what comes out."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -22,14 +23,17 @@ from edgemoe_appliance.studies import Study
 from tests.analysis.journals import failed
 from tests.evaluation.standins import StandInAudience, StandInLauncher, StandInRuntime
 from tests.evaluation.states import outline_of
+from tests.report.pictures import drawing_once
 
 ASKED = EvaluationOptions(kick_the_tires=True, twins=TwinScale.TINY)
 
 
 @pytest.fixture(autouse=True)
-def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An archive is verified in the same process, so with as many."""
+def _less_work(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An archive is verified in the same process, so with as many resamples."""
     monkeypatch.setattr(resampling, "RESAMPLES", 200)
+    with drawing_once():
+        yield
 
 
 @pytest.fixture

@@ -124,8 +124,8 @@ def test_it_ends_within_its_time_with_a_run_that_was_not_cut(
     kit: Path, work: Path, tmp_path: Path
 ) -> None:
     out, start_s = tmp_path / "out", time.monotonic()
-    outcome = visit(kit, out, work, 0.2)
-    assert time.monotonic() - start_s < 0.2 * 60
+    outcome = visit(kit, out, work, 1.0)
+    assert time.monotonic() - start_s < 60
     assert outcome.error is None
     again = visit(kit, out, work)
     assert again.error is None
@@ -202,7 +202,7 @@ def test_sigterm_packs_at_once_and_leaves_no_process(kit: Path, work: Path, tmp_
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
         assert wait_until(lambda: bool(list(out.glob(f"{SESSIONS}/kit-*/{JOURNAL_NAME}"))), 60)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 130
+        assert process.wait(timeout=120) == 130
     assert not is_running(process.pid)
     (parcel,) = out.glob("kit-*.tar")
     take_parcel(parcel, tmp_path / "raw")

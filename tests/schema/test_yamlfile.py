@@ -229,9 +229,9 @@ def test_a_few_aliases_cannot_fill_the_memory() -> None:
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 30)
     )
-    began = time.monotonic()
+    began_s = time.process_time()
     assert "alias *a0" in complaint(bomb)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began_s < 5
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
