@@ -7,14 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from edgemoe_appliance.app.completion import SHELLS, install
-from tests.app.test_commands import run
+from tests.app.test_commands import COMMAND
 
 HOSTILE = ("$(touch pwned)", "`touch pwned`", "night;touch pwned", "night 2", "night\n3", "'n", "*")
 # Bash and zsh are asked by keys at a terminal, as are whoever uses them.
@@ -23,6 +23,17 @@ STARTED = {
     "zsh": ("zsh", "-i"),
     "fish": ("fish", "--private"),
 }
+
+
+def run(*arguments: str, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run the program as a shell does: what it offers, it reads when it is started."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "200"} | dict(environment),
+        check=False,
+    )
 
 
 @pytest.fixture

@@ -70,13 +70,13 @@ def parts_once() -> dict[ModuleType, dict[str, Callable[..., Any]]]:
     """
     digest = cache(lambda files: code_digest(dict(files)))
     wheel = cache(lambda files, version: build_wheel(dict(files), version))
-    making = {
+    making: dict[str, Callable[..., Any]] = {
         "read_environment": cache(read_environment),
         "build_sbom": cache(build_sbom),
         "read_code": cache(read_code),
         "build_wheel": lambda files, version: wheel(tuple(files.items()), version),
     }
-    checking = {
+    checking: dict[str, Callable[..., Any]] = {
         "check_sbom": cache(check_sbom),
         "read_wheel": cache(read_wheel),
         "code_digest": lambda files: digest(tuple(files.items())),

@@ -39,7 +39,7 @@ from tests.archive.sessions import request, write_small_session
 # What one look at a folder may take; a hundred times what it takes on a quiet machine.
 BOUND_S = 10.0
 MEMORY_BYTES = 768 * 2**20
-_MADE = {
+_MADE: dict[str, object] = {
     "derive_files": {},
     "build_sbom": b"{}\n",
     "read_environment": None,
