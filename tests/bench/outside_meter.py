@@ -146,7 +146,7 @@ def places_told(work: Path) -> Iterator[str]:
         count = (results / name).read_text().count("pretended")
         yield f"{name}: 'pretended' {count} times"
     document = json.loads(claims)
-    judged = [claim for claim in document["claims"] if claim["verdict"] != "not tested"]
+    judged = [claim for claim in document["claims"] if claim["verdict"] != "not_tested"]
     named = sum("pretended meter" in json.dumps(claim) for claim in document["claims"])
     yield f"claims: {len(judged)} with a verdict, {named} name the pretended meter"
     archive = work / "pretended.tar"
