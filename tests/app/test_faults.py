@@ -214,7 +214,7 @@ def test_a_terminal_that_knows_ascii_alone_is_enough(work: Path) -> None:
         (("bench", "--nope\x1b[31m"), ("No such option", "\\x1b[31m", "bench --help")),
         (("non\u202esense",), ("No such command", "\\u202e")),
         (("models",), ("a command is missing", "models --help")),
-        (("bench", "--twins", "huge"), ("--twins", "'tiny', 'thin', 'full'")),
+        (("bench", "--twins", "huge"), ("--twins", "one of tiny, thin, full")),
         (("bench", "--target", "\x9b31m"), ("unknown target", "\\x9b")),
     ],
     ids=["option", "command", "none", "choice", "target"],

@@ -11,18 +11,19 @@ from pathlib import Path
 from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.engine.tree import tree_digest
 from edgemoe_appliance.schema.configs import DirectorySource
+from edgemoe_appliance.schema.plan import ENGINE_TOOLS
 from tests.engine import small_source
 
-_CMAKE = """\
+_CMAKE = f"""\
 cmake_minimum_required(VERSION 3.14)
 project(standin C CXX)
 add_library(ggml SHARED common/empty.c)
 add_library(llama SHARED common/empty.c)
 target_link_libraries(llama PRIVATE ggml)
-set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-foreach(name llama-cli llama-bench)
-  add_executable(${name} common/main.c)
-  target_link_libraries(${name} PRIVATE llama)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${{CMAKE_BINARY_DIR}}/bin)
+foreach(name llama-cli llama-bench {" ".join(ENGINE_TOOLS)})
+  add_executable(${{name}} common/main.c)
+  target_link_libraries(${{name}} PRIVATE llama)
 endforeach()
 """
 _FILES = {

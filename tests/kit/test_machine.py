@@ -22,6 +22,7 @@ from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.findings import Level
 from edgemoe_appliance.schema.units import GB, MIB
+from edgemoe_appliance.studies.study import Study, read_study
 
 # A server with one H100, as nvidia-smi and nvcc of CUDA 12.4 print it.
 BOARD = "9.0, 550.54.15, NVIDIA H100 80GB HBM3"
@@ -37,6 +38,11 @@ case "$1" in
   --list-gpu-arch) printf 'compute_80\\ncompute_{newest}\\n' ;;
 esac"""
 GOOD = {"board": BOARD, "use": "81559, 4, 0", "cuda": "12.4", "release": "12.4", "newest": "90"}
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return read_study()
 
 
 def put_tools(folder: Path, tools: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +138,7 @@ def test_the_scale_is_the_largest_that_fits(
     memory_gb: float,
     scale: TwinScale | None,
     *,
-    configs: Configs,
+    study: Study,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -142,9 +148,9 @@ def test_the_scale_is_the_largest_that_fits(
     monkeypatch.setattr("edgemoe_appliance.kit.machine.psutil.virtual_memory", lambda: memory)
     if scale is None:
         with pytest.raises(HostError, match="are the least"):
-            choose_scale(configs, tmp_path)
+            choose_scale(study, tmp_path)
     else:
-        assert choose_scale(configs, tmp_path) is scale
+        assert choose_scale(study, tmp_path) is scale
 
 
 @pytest.mark.parametrize(("cores", "memory_gb", "jobs"), [(16, 100, 16), (6, 6, 4), (6, 0.5, 1)])

@@ -95,7 +95,7 @@ def test_experiments_ask_for_what_there_is(study: Study) -> None:
 
 
 def test_sizes_are_those_of_twins(study: Study) -> None:
-    for name, size in twin_sizes(study.configs, TwinScale.THIN).items():
+    for name, size in twin_sizes(study, TwinScale.THIN).items():
         twin = build_twin(study.configs.model(name), name, TwinScale.THIN)
         assert size.bytes_per_token == twin.active_bytes_per_token
         assert size.file_bytes == pytest.approx(twin.file_bytes, rel=0.02)
@@ -113,7 +113,7 @@ def test_sizes_are_those_of_twins(study: Study) -> None:
 def test_slow_machines_get_the_small_programme(
     study: Study, suite: VisitSuite, target: str, scale: TwinScale, kind: str
 ) -> None:
-    sizes = twin_sizes(study.configs, scale)
+    sizes = twin_sizes(study, scale)
     assert choose_programme(suite, forecast(study, target), sizes, 2) == getattr(suite, kind)
 
 
@@ -122,7 +122,7 @@ def test_a_forecast(study: Study) -> None:
     assert host.build_s(2) == 70
     assert host.twins_s([1_800_000_000, 180_000_000], cores=16) == 10
     assert host.twins_s([1_800_000_000, 1_800_000_000], cores=1) == 20
-    sizes = twin_sizes(study.configs, TwinScale.FULL)
+    sizes = twin_sizes(study, TwinScale.FULL)
     (run, *_) = runs_of(study, ("smoke",))
     slow = replace(host, paces=host.paces.model_copy(update={"weights_gb_s": {"host": 0.9}}))
     size = sizes[run.model]

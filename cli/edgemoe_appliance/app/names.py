@@ -135,9 +135,9 @@ def claims(given: Given) -> list[str]:
     return list(read_keys(_study_file(given, "claims.yaml"), "claims"))
 
 
-def pins(_given: Given) -> list[str]:
-    """Return the pins of engines.yaml."""
-    return list(read_keys(resource_folder("configs") / "engines.yaml", "pins"))
+def pins(given: Given) -> list[str]:
+    """Return the pins of engines.yaml and of the user's own."""
+    return [name for file in _catalogue(given, "engines") for name in read_keys(file, "pins")]
 
 
 def studies(_given: Given) -> list[str]:

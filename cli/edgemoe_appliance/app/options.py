@@ -172,6 +172,7 @@ EnginesOption = Annotated[
         "--engines",
         metavar="FILE",
         help="Pins of your own, a file like engines.yaml.  (default: catalogue/engines.yaml)",
+        is_eager=True,
     ),
 ]
 SessionsOption = Annotated[

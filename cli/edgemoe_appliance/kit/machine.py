@@ -21,9 +21,10 @@ from edgemoe_appliance.engine.tools import find_tool, run_tool
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.kit.programme import twin_sizes
 from edgemoe_appliance.schema.choices import TwinScale
-from edgemoe_appliance.schema.configs import Backend, Configs, Target
+from edgemoe_appliance.schema.configs import Backend, Target
 from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.units import GB, MIB, human_bytes
+from edgemoe_appliance.studies.study import Study
 
 # The doctor's finding that names the boards.
 GPU: Final = "GPU"
@@ -210,7 +211,7 @@ def read_device_use() -> DeviceUse:
     return parse_device_use(_told("nvidia-smi", *_USE_QUERY).splitlines())
 
 
-def choose_scale(configs: Configs, folder: Path, there_bytes: int = 0) -> TwinScale:
+def choose_scale(study: Study, folder: Path, there_bytes: int = 0) -> TwinScale:
     """Return the largest scale of twins that disk and memory have room for.
 
     `there_bytes` are of twins that are there already. Raises HostError where not even the
@@ -219,7 +220,7 @@ def choose_scale(configs: Configs, folder: Path, there_bytes: int = 0) -> TwinSc
     free_bytes = shutil.disk_usage(folder).free + there_bytes - _BESIDE_MODELS_BYTES
     memory_bytes = psutil.virtual_memory().available - _BESIDE_WEIGHTS_BYTES
     for scale in (TwinScale.FULL, TwinScale.THIN, TwinScale.TINY):
-        sizes = [size.file_bytes for size in twin_sizes(configs, scale).values()]
+        sizes = [size.file_bytes for size in twin_sizes(study, scale).values()]
         if sum(sizes) <= free_bytes and max(sizes) <= memory_bytes:
             return scale
     raise HostError(

@@ -15,7 +15,6 @@ from edgemoe_appliance.models.layout import build_tensors, scaled_shape
 from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import (
     Arm,
-    Configs,
     Experiment,
     Programme,
     Target,
@@ -89,17 +88,18 @@ class ModelSize:
     bytes_per_token: int
 
 
-def twin_sizes(configs: Configs, scale: TwinScale) -> dict[str, ModelSize]:
-    """Return the sizes of the twins of a scale, from their tensors alone: within 1 %.
+def twin_sizes(study: Study, scale: TwinScale) -> dict[str, ModelSize]:
+    """Return the sizes of the twins that a study runs, from their tensors alone: within 1 %.
 
     A model that no twin can be written of has none.
     """
     found: dict[str, ModelSize] = {}
-    for name, entry in configs.models.models.items():
-        if entry.shape is None:
+    run = {name for experiment in study.experiments.values() for name in experiment.models}
+    for name, entry in study.configs.models.models.items():
+        if name not in run or entry.shape is None:
             continue
         shape = scaled_shape(entry, scale)
-        tensors = build_tensors(entry.architecture, shape)
+        tensors = build_tensors(entry.architecture, shape, entry.quantization)
         found[name] = ModelSize(
             file_bytes=tensors[-1].offset + tensors[-1].n_bytes,
             bytes_per_token=count_work(tensors, shape).read_bytes,

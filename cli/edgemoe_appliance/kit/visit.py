@@ -165,10 +165,10 @@ def _work(visit: Visit) -> None:
 
 def _look(visit: Visit) -> tuple[Visit, dict[str, ModelSize]]:
     """Check the machine and say what is wrong with it. Raises HostError where it will not do."""
-    request, configs = visit.request, visit.study.configs
+    request, study = visit.request, visit.study
     there_bytes = sum(path.stat().st_size for path in request.work.glob("models/*.gguf"))
-    scale = request.scale or choose_scale(configs, request.work, there_bytes)
-    sizes = twin_sizes(configs, scale)
+    scale = request.scale or choose_scale(study, request.work, there_bytes)
+    sizes = twin_sizes(study, scale)
     findings = tuple(_findings(visit, sizes, there_bytes))
     visit = visit.with_facts(twin_scale=scale.value, findings=findings)
     tell = visit.tell
