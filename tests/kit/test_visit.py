@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pip
+import psutil
 import pytest
 
 from edgemoe_appliance.bench.paths import default_folders
@@ -157,7 +158,10 @@ def test_a_kill_loses_at_most_one_run(
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
         time.sleep(after_s)
+        measuring = psutil.Process(process.pid).children(recursive=True)
         process.kill()
+    # What was measuring notices, and writes no more: a file that grows is not packed.
+    psutil.wait_procs(measuring, timeout=60)
     if (out / "visit.json").exists():
         take_parcel(pack_visit(out).path, tmp_path / "raw")
     before = (
