@@ -59,7 +59,8 @@ def draw_frontier(chart: FrontierChart, models: Sequence[str]) -> Sheet:
     ends = [end for point in chart.points for end in point.gain]
     margin = 0.1 * (max(ends) - min(ends)) or 0.1 * max(ends)
     across = LinearScale(low=min(ends) - margin, high=max(ends) + margin)
-    plot = new_plot(words, _HEIGHT, across, up, left=48, right=_NAMES_WIDTH)
+    height = max(_HEIGHT, _name_height(chart) * len(chart.points))
+    plot = new_plot(words, height, across, up, left=48, right=_NAMES_WIDTH)
     plot.grid_across()
     plot.name_up()
     plot.name_across()
@@ -86,9 +87,15 @@ def _name_points(plot: Plot, chart: FrontierChart) -> None:
     """Write each model's name beside the plot, none over another."""
     ordered = sorted(chart.points, key=lambda point: point.loss[0])
     names = [wrapped(point.label, _NAME_LETTERS) for point in ordered]
-    tall = LINE_HEIGHT * max(map(len, names), default=1)
+    tall = _name_height(chart)
     heights = [plot.bottom - plot.up(point.loss[0]) for point in ordered]
-    for point, name, height in zip(
-        ordered, names, spread_apart(heights, tall, _HEIGHT), strict=True
-    ):
+    # Half of the topmost name stands above its middle, and must not reach the words above the plot.
+    room = plot.height - tall / 2
+    for point, name, height in zip(ordered, names, spread_apart(heights, tall, room), strict=True):
         plot.name_beside(plot.at(point.gain[0], point.loss[0]), name, height, RULE)
+
+
+def _name_height(chart: FrontierChart) -> float:
+    """Return the height of the name that takes most lines."""
+    names = (wrapped(point.label, _NAME_LETTERS) for point in chart.points)
+    return LINE_HEIGHT * max(map(len, names), default=1)
