@@ -8,7 +8,7 @@ from types import TracebackType
 
 from edgemoe_appliance.measure.cgroup import NoCgroup
 from edgemoe_appliance.measure.heat import HeatSensors
-from edgemoe_appliance.measure.hostload import HostReader, HostReading, UnparsedHost
+from edgemoe_appliance.measure.hostload import HostReader, HostReading
 from edgemoe_appliance.measure.instruments import Instruments
 from edgemoe_appliance.measure.power.discovery import Discovery, build_discovery
 from edgemoe_appliance.measure.power.interface import (
@@ -21,7 +21,8 @@ from edgemoe_appliance.measure.power.interface import (
     UnparsedReadings,
     as_taken,
 )
-from edgemoe_appliance.measure.tree import TreeReading, UnparsedTree
+from edgemoe_appliance.measure.procfs import Unparsed
+from edgemoe_appliance.measure.tree import TreeReading
 from edgemoe_appliance.schema.configs import PowerSource
 from edgemoe_appliance.schema.metrics import Unit
 
@@ -32,7 +33,7 @@ class Host:
     def __init__(self) -> None:
         self.reads = 0
 
-    def take(self) -> UnparsedHost:
+    def take(self) -> Unparsed[HostReading]:
         reading = self._reading()
         return lambda: reading
 
@@ -53,7 +54,7 @@ class Tree:
         self.closed = False
         self.fails_at = fails_at
 
-    def read(self) -> UnparsedTree:
+    def take(self) -> Unparsed[TreeReading | None]:
         assert not self.closed
         self.reads += 1
         if self.reads == self.fails_at:

@@ -126,7 +126,7 @@ def test_a_tree_sums_footprints_and_keeps_the_kernel_s_peak(libproc: ctypes.CDLL
     )
     assert child.stdout is not None
     grandchild = int(child.stdout.readline())
-    reading = PsutilTree(child.pid, libproc).read()()
+    reading = PsutilTree(child.pid, libproc).take()()
     child.kill()
     child.communicate()
     assert reading is not None
@@ -136,11 +136,11 @@ def test_a_tree_sums_footprints_and_keeps_the_kernel_s_peak(libproc: ctypes.CDLL
 
 def test_no_library_is_no_footprint(tmp_path: Path) -> None:
     assert open_libproc(str(tmp_path / "none.dylib")) is None
-    reading = PsutilTree(os.getpid()).read()()
+    reading = PsutilTree(os.getpid()).take()()
     assert reading is not None
     assert (reading.footprint_bytes, reading.high_water_footprint_bytes) == (None, None)
     here = open_tree(os.getpid())
-    shown = here.read()()
+    shown = here.take()()
     here.close()
     assert shown is not None
     if sys.platform != "darwin":
@@ -194,7 +194,7 @@ def test_descendants_are_looked_for_once_a_second(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("edgemoe_appliance.measure.tree.time.monotonic_ns", lambda: next(clock))
     tree = PsutilTree(os.getpid())
     for _ in range(20):
-        assert tree.read()() is not None
+        assert tree.take()() is not None
     assert looks == [True, True]
 
 

@@ -82,7 +82,7 @@ ALLOCATE = "x = bytearray(b'1') * (64 << 20); print('ready', flush=True); input(
 def test_a_known_allocation_is_anonymous_memory() -> None:
     process = child(ALLOCATE)
     tree = ProcTree(process.pid, Path("/proc"))
-    reading = tree.read()()
+    reading = tree.take()()
     process.kill()
     process.wait()
     assert reading is not None
@@ -102,7 +102,7 @@ def test_a_mapped_file_is_file_memory_and_not_anonymous(tmp_path: Path) -> None:
         "sum(m[i] for i in range(0, len(m), 4096)); print('ready', flush=True); input()"
     )
     tree = ProcTree(process.pid, Path("/proc"))
-    reading = tree.read()()
+    reading = tree.take()()
     process.kill()
     process.wait()
     tree.close()
@@ -123,14 +123,14 @@ def test_a_tree_counts_children_and_ends_with_its_root(kind: str) -> None:
     reader: TreeReader = (
         ProcTree(process.pid, Path("/proc")) if kind == "proc" else PsutilTree(process.pid)
     )
-    reading = reader.read()()
+    reading = reader.take()()
     assert reading is not None
     assert reading.processes == 2
     assert reading.rss_bytes is not None
     assert reading.rss_bytes > 70 * MIB
     process.kill()
     process.wait()
-    assert reader.read()() is None
+    assert reader.take()() is None
     reader.close()
 
 
@@ -140,9 +140,9 @@ def test_one_busy_core_is_seen_as_one_busy_core() -> None:
         "\nwhile time.monotonic() < e: pass"
     )
     tree = ProcTree(process.pid, Path("/proc"))
-    first, started = tree.read()(), time.thread_time()
+    first, started = tree.take()(), time.thread_time()
     time.sleep(0.5)
-    last, own = tree.read()(), time.thread_time() - started
+    last, own = tree.take()(), time.thread_time() - started
     rusage = os.wait4(process.pid, os.WNOHANG)
     process.kill()
     process.wait()

@@ -47,7 +47,8 @@ _REQUIREMENT: Final = re.compile(
 # Where the source distributions of llama-cpp-python carry llama.cpp.
 _SUBDIRECTORY: Final = "vendor/llama.cpp"
 _COMMIT_LETTERS: Final = 12
-_MOST: Final = 100.0  # a change by e^100 is none
+# On a logarithmic scale; what can be farther off is known within nothing.
+_FARTHEST: Final = 100.0
 
 
 class Move(str, Enum):
@@ -76,7 +77,7 @@ class PinReading:
         change = math.log(self.number.value / first.number.value)
         low = math.hypot(*(_reach(each.number, each.number.low) for each in (self, first)))
         high = math.hypot(*(_reach(each.number, each.number.high) for each in (self, first)))
-        end = math.expm1(change + high) if high < _MOST else math.inf
+        end = math.expm1(change + high) if high < _FARTHEST else math.inf
         return math.expm1(change), math.expm1(change - low), end
 
     def move_from(self, first: PinReading, margin: float) -> Move:

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
 
-from edgemoe_appliance.measure.procfs import ProcFile
+from edgemoe_appliance.measure.procfs import ProcFile, Unparsed
 
 
 class CgroupVersion(int, Enum):
@@ -54,10 +52,6 @@ class CgroupMemory:
     shmem_bytes: int | None
     kernel_bytes: int | None
     swap_bytes: int | None
-
-
-# What was read, to be parsed by calling it: after the run, when nothing is disturbed by that.
-UnparsedCgroup: TypeAlias = Callable[[], CgroupMemory]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +190,7 @@ class CgroupReader:
         if (cgroup.folder / names.beside).exists():
             self._beside = ProcFile(cgroup.folder / names.beside)
 
-    def take(self) -> UnparsedCgroup:
+    def take(self) -> Unparsed[CgroupMemory]:
         """Read what is charged now; what is returned gives it."""
         parse = parse_v1_memory if self._cgroup.version is CgroupVersion.V1 else parse_v2_memory
         beside = self._beside.read() if self._beside is not None else b""

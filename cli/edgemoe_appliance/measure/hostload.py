@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import psutil
 
 from edgemoe_appliance.measure.procfs import (
     CpuTotals,
     ProcFile,
+    Unparsed,
     parse_cpu_totals,
     parse_meminfo,
 )
@@ -31,14 +31,10 @@ class HostReading:
     cpu: CpuTotals | None
 
 
-# What was read, to be parsed by calling it: after the run, when nothing is disturbed by that.
-UnparsedHost: TypeAlias = Callable[[], HostReading]
-
-
 class HostReader(Protocol):
     """Reads the host; opened once for each measuring period."""
 
-    def take(self) -> UnparsedHost:
+    def take(self) -> Unparsed[HostReading]:
         """Read; what is returned gives the reading."""
 
     def close(self) -> None:
@@ -58,7 +54,7 @@ class ProcHost:
         self._meminfo = ProcFile(proc / "meminfo")
         self._stat = ProcFile(proc / "stat")
 
-    def take(self) -> UnparsedHost:
+    def take(self) -> Unparsed[HostReading]:
         """Read both files."""
         return partial(_parse_host, self._meminfo.read(), self._stat.read())
 
@@ -81,7 +77,7 @@ def _parse_host(meminfo: bytes, stat: bytes) -> HostReading:
 class PsutilHost:
     """The host through psutil, for systems without /proc."""
 
-    def take(self) -> UnparsedHost:
+    def take(self) -> Unparsed[HostReading]:
         """Read; nothing is left to be parsed."""
         reading = self._read()
         return lambda: reading

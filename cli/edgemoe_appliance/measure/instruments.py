@@ -16,9 +16,9 @@ from edgemoe_appliance.errors import MeasureError
 from edgemoe_appliance.measure.cgroup import (
     Cgroup,
     CgroupCounters,
+    CgroupMemory,
     CgroupReader,
     NoCgroup,
-    UnparsedCgroup,
     locate_cgroup,
 )
 from edgemoe_appliance.measure.heat import HeatSensors, find_heat, hottest_on_die
@@ -30,7 +30,7 @@ from edgemoe_appliance.measure.power.discovery import (
 )
 from edgemoe_appliance.measure.power.interface import AbsentSource, PowerMeter, total_rails
 from edgemoe_appliance.measure.power.nvml import NvmlMeter
-from edgemoe_appliance.measure.procfs import parse_oom_kills
+from edgemoe_appliance.measure.procfs import Unparsed, parse_oom_kills
 from edgemoe_appliance.measure.sysfs import SystemRoots
 from edgemoe_appliance.schema.configs import OutsideMeter, PowerSource
 
@@ -77,7 +77,7 @@ class Instruments:
         hottest = hottest_on_die(self.heat.read().temps_c)
         return None if hottest is None else hottest.temp_c
 
-    def take_cgroup(self) -> UnparsedCgroup | None:
+    def take_cgroup(self) -> Unparsed[CgroupMemory] | None:
         """Read what the cgroup holds; None where there is none, or it has gone."""
         if self.cgroup_reader is None:
             return None

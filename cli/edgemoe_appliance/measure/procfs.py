@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 from edgemoe_appliance.schema.units import KIB
+
+ReadT = TypeVar("ReadT")
+# What was read, to be parsed by calling it: after the run, when nothing is disturbed by that.
+Unparsed: TypeAlias = Callable[[], ReadT]
 
 _READ_BYTES = 16 * 1024
 # The lines that are wanted of /proc/PID/status and /proc/meminfo. One pass in C: these files are

@@ -239,7 +239,7 @@ def require_base(context: RunContext, run: RunSpec) -> EngineResult | None:
 
 
 def _limit_files(event: EngineEvent, most_bytes: int) -> None:
-    """Have the kernel end a process that has just started once a file of it gets too large.
+    """Have the kernel end a process, from its start on, should one of its files grow too large.
 
     Not on macOS, which lets nobody set the limits of another process.
     """

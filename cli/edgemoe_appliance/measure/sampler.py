@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from edgemoe_appliance.measure.cgroup import CgroupMemory, UnparsedCgroup
+from edgemoe_appliance.measure.cgroup import CgroupMemory
 from edgemoe_appliance.measure.heat import HeatReading, ThrottleReading
-from edgemoe_appliance.measure.hostload import HostReading, UnparsedHost
+from edgemoe_appliance.measure.hostload import HostReading
 from edgemoe_appliance.measure.instruments import Instruments, KernelCounters
 from edgemoe_appliance.measure.power.interface import MeterReading, UnparsedReadings
-from edgemoe_appliance.measure.tree import TreeReader, TreeReading, UnparsedTree
+from edgemoe_appliance.measure.procfs import Unparsed
+from edgemoe_appliance.measure.tree import TreeReader, TreeReading
 from edgemoe_appliance.schema.configs import PowerSource
 from edgemoe_appliance.schema.units import NS_PER_S
 
@@ -59,12 +60,12 @@ class SamplerReport:
 
 
 # The fields of a sample in their order, its texts still to be parsed.
-_Unparsed: TypeAlias = tuple[
+_TakenSample: TypeAlias = tuple[
     int,
-    UnparsedTree | None,
-    UnparsedHost | None,
+    Unparsed[TreeReading | None] | None,
+    Unparsed[HostReading] | None,
     HeatReading | None,
-    UnparsedCgroup | None,
+    Unparsed[CgroupMemory] | None,
     int | None,
     int,
 ]
@@ -78,7 +79,7 @@ class Sampler:
         self._instruments = instruments
         self._period_ns = round(period_s * NS_PER_S)
         self._tree: TreeReader | None = None
-        self._samples: list[_Unparsed] = []
+        self._samples: list[_TakenSample] = []
         self._power: dict[PowerSource, list[UnparsedReadings]] = {}
         self._throttle: list[ThrottleReading] = []
         self._counters: list[KernelCounters] = []
@@ -172,7 +173,7 @@ class Sampler:
             except Exception as error:  # noqa: BLE001 (a dead sampler must not end the run)
                 self._failure = f"{type(error).__name__}: {error}"
 
-    def _read(self, cost_from_ns: int, late_ns: int | None, *, slow: bool) -> _Unparsed:
+    def _read(self, cost_from_ns: int, late_ns: int | None, *, slow: bool) -> _TakenSample:
         instruments = self._instruments
         if late_ns is not None:
             # In step only: of a counter read twice within its refresh, power is 0 or far too high.
@@ -181,7 +182,7 @@ class Sampler:
         t_mono_ns = time.monotonic_ns()
         return (
             t_mono_ns,
-            self._tree.read() if self._tree else None,
+            self._tree.take() if self._tree else None,
             instruments.host.take() if slow else None,
             instruments.heat.read() if slow else None,
             instruments.take_cgroup() if slow else None,
@@ -190,7 +191,7 @@ class Sampler:
         )
 
 
-def _parse(taken: _Unparsed) -> SystemSample:
+def _parse(taken: _TakenSample) -> SystemSample:
     """Return a sample from what was read for it, in the order of its fields."""
     t_mono_ns, tree, host, heat, cgroup, late_ns, cost_ns = taken
     return SystemSample(

@@ -11,7 +11,7 @@ import ctypes
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ import psutil
 from edgemoe_appliance.measure.procfs import (
     ProcFile,
     StatusMemory,
+    Unparsed,
     parse_process_cpu_s,
     parse_status,
 )
@@ -59,15 +60,13 @@ class TreeReading:
     high_water_footprint_bytes: int | None = None
 
 
-# What was read, to be parsed by calling it: after the run, when nothing is disturbed by that.
-UnparsedTree: TypeAlias = Callable[[], TreeReading | None]
 _Contents: TypeAlias = tuple[bytes, bytes]
 
 
 class TreeReader(Protocol):
     """Reads a process tree; opened once for each run."""
 
-    def read(self) -> UnparsedTree:
+    def take(self) -> Unparsed[TreeReading | None]:
         """Read; what is returned gives the reading, or None when the root process had ended."""
 
     def close(self) -> None:
@@ -91,7 +90,7 @@ class ProcTree:
         self._members: dict[int, _Member] = {}
         self._look_at_ns = 0
 
-    def read(self) -> UnparsedTree:
+    def take(self) -> Unparsed[TreeReading | None]:
         """Read the tree: its sums, or None when the root has ended.
 
         Descendants that were started since are found within a second.
@@ -228,7 +227,7 @@ class PsutilTree:
         self._children: list[psutil.Process] = []
         self._look_at_ns = 0
 
-    def read(self) -> UnparsedTree:
+    def take(self) -> Unparsed[TreeReading | None]:
         """Read the tree; its descendants are looked for once a second, as in /proc."""
         reading = self._read()
         return lambda: reading

@@ -5,12 +5,13 @@ A source that cannot read says so in a reading of its own kind. Nothing is ever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import Protocol, TypeAlias
 
+from edgemoe_appliance.measure.procfs import Unparsed
 from edgemoe_appliance.schema.configs import PowerSource
 from edgemoe_appliance.schema.metrics import Unit
 
@@ -90,8 +91,8 @@ class DeadReading:
 
 
 MeterReading = PowerReading | EnergyReading | DeadReading
-# What was read, to be parsed by calling it: after the run, when nothing is disturbed by that.
-UnparsedReadings: TypeAlias = Callable[[], tuple[MeterReading, ...]]
+# What a meter read: a tuple, so that one call can give the readings of several rails.
+UnparsedReadings: TypeAlias = Unparsed[tuple[MeterReading, ...]]
 
 
 class PowerMeter(Protocol):
