@@ -19,6 +19,7 @@ from edgemoe_appliance.container.image_files import read_engines
 from edgemoe_appliance.engine.source import PreparedSource, prepare_source
 from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.plan import EngineBuild
+from tests.container.cross import object_cache
 from tests.container.images import BASE, build_script_image, target_name
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
@@ -39,6 +40,13 @@ def base_image(docker_engine: DockerEngine) -> str:
         environment = {**os.environ, "DOCKER_HOST": docker_engine.host}
         subprocess.run([TOOLS / "make-base-image.sh"], env=environment, check=True)
     return BASE
+
+
+@pytest.fixture(scope="module")
+def compiled(docker_engine: DockerEngine) -> Iterator[Path]:
+    """Keep what is compiled for another processor in a folder that outlives the test."""
+    with object_cache(docker_engine) as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,11 +35,16 @@ from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.configs import Arm, Configs
 from edgemoe_appliance.schema.plan import PlannedModel
 from edgemoe_appliance.schema.records import EndRecord, PeriodRecord, Status
-from tests.container.cross import BASE_ARM64, build_cross, object_cache
+from tests.container.cross import BASE_ARM64, build_cross
 from tests.container.images import build_script_image, target_name
 from tests.container.test_board import MODEL, RELEASE, board, board_session
 from tests.container.test_containers import follow, read
-from tests.container.test_measuring import CGROUP_CODE, SMALL_BYTES, make_plan, records
+from tests.container.test_measuring import (
+    SMALL_BYTES,
+    cgroup_seen_inside,
+    make_plan,
+    records,
+)
 
 __all__ = ["board"]  # a fixture
 MOE, DENSE = "olmoe-1b-7b", "llama-3.2-1b"
@@ -60,12 +64,6 @@ def elf_machine(content: bytes) -> int | None:
     if not content.startswith(b"\x7fELF"):
         return None
     return int(struct.unpack_from("<H", content, 18)[0])
-
-
-@pytest.fixture(scope="module")
-def compiled(docker_engine: DockerEngine) -> Iterator[Path]:
-    with object_cache(docker_engine) as folder:
-        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -182,15 +180,7 @@ def test_the_bench_does_not_measure_under_emulation(
 
 
 def test_the_cgroup_is_read_in_it(docker_engine: DockerEngine, arm64: BuiltImage) -> None:
-    shown = docker_engine.client.containers.run(
-        arm64.identity.image_id,
-        ["-c", CGROUP_CODE],
-        entrypoint="python3",
-        mem_limit=SMALL_BYTES,
-        network_mode="none",
-        cgroupns="private",
-        remove=True,
-    )
+    shown = cgroup_seen_inside(docker_engine, arm64.identity.image_id)
     version, grown, current, peak, _, limit = json.loads(shown)
     assert version == docker_engine.facts.cgroup_version
     assert 60 * 2**20 < grown < 80 * 2**20

@@ -13,7 +13,6 @@ import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ from edgemoe_appliance.engine.source import PreparedSource
 from edgemoe_appliance.errors import ApplianceError
 from edgemoe_appliance.schema.configs import Configs
 from edgemoe_appliance.schema.plan import Plan, PlannedModel
-from tests.container.cross import TOOLS, build_l4t, build_with_files, object_cache
+from tests.container.cross import TOOLS, build_l4t, build_with_files
 from tests.container.images import target_name
 from tests.container.test_arm64_smoke import elf_machine
 from tests.container.test_measuring import make_plan, records
@@ -51,12 +50,6 @@ def toolkit() -> Path:
         [TOOLS / "make-cuda-toolkit.sh"], stdout=subprocess.PIPE, text=True, check=True
     )
     return Path(made.stdout.splitlines()[-1])
-
-
-@pytest.fixture(scope="module")
-def compiled(docker_engine: DockerEngine) -> Iterator[Path]:
-    with object_cache(docker_engine) as folder:
-        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -397,11 +397,10 @@ def test_interrupted_bench_closes_its_journal_and_goes_on_later(
     assert (outcome.progress.done, outcome.progress.not_ok) == (6, 0)
 
 
-def test_cgroup_reader_sees_the_containers_own_memory(
-    docker_engine: DockerEngine, measurement_image: ImageIdentity, base_image: str
-) -> None:
-    shown = docker_engine.client.containers.run(
-        measurement_image.image_id,
+def cgroup_seen_inside(engine: DockerEngine, image_id: str) -> bytes:
+    """Return what CGROUP_CODE prints in a container with little memory."""
+    shown: bytes = engine.client.containers.run(
+        image_id,
         ["-c", CGROUP_CODE],
         entrypoint="python3",
         mem_limit=SMALL_BYTES,
@@ -409,6 +408,13 @@ def test_cgroup_reader_sees_the_containers_own_memory(
         cgroupns="private",
         remove=True,
     )
+    return shown
+
+
+def test_cgroup_reader_sees_the_containers_own_memory(
+    docker_engine: DockerEngine, measurement_image: ImageIdentity, base_image: str
+) -> None:
+    shown = cgroup_seen_inside(docker_engine, measurement_image.image_id)
 
     version, grown, current, peak, oom_kills, limit = json.loads(shown)
     assert version == docker_engine.facts.cgroup_version

@@ -85,10 +85,10 @@ def _covers(material: Material) -> str:
         return ""
     interval = interval_in_words(material, answer.finding.read, cell)
     if not interval:
-        return "The figure has no interval: there are too few prompts for one."
+        return f"The figure has no interval: there are too few {answer.units} for one."
     return (
-        f"The {interval} covers other prompts of the kind on this machine; it knows nothing of "
-        "other machines or days. The study prints no intervals."
+        f"The {interval} covers other {answer.units} of the kind on this machine; it knows nothing "
+        "of other machines or days. The study prints no intervals."
     )
 
 

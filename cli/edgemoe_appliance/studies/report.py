@@ -171,10 +171,14 @@ FigureSpec = Annotated[
 
 
 class FirstScreenSpec(Frozen):
-    """What the page answers first: a finding and its figure."""
+    """What the page answers first: a finding and its figure.
+
+    `units` is what the interval of its figure is over, in the plural.
+    """
 
     finding: ReportFinding
     figure: Identifier
+    units: str = "prompts"
 
 
 class SectionSpec(Frozen):
