@@ -72,6 +72,7 @@ def test_what_is_no_finite_number_is_told_from_where_it_begins() -> None:
     assert found is not None
     assert found.kl_nat[0] == pytest.approx(0.36968)
     assert math.isnan(found.kl_nat[1])
+    assert math.isnan(found.same_top_pct[1]), "the likeliest of what are no numbers is none"
     assert math.isnan(found.perplexity)
 
 

@@ -16,7 +16,13 @@ from edgemoe_appliance.engine.assessment import BaseHeader
 from edgemoe_appliance.engine.stream import EngineEvent, EngineResult, EventKind, run_engine
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.measure import assessment
-from edgemoe_appliance.measure.assessment import BaseStore, put_answers, tell_origin
+from edgemoe_appliance.measure.assessment import (
+    Awaited,
+    BaseStore,
+    FiniteCheck,
+    put_answers,
+    tell_origin,
+)
 from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.measure.run import _limit_files
 from edgemoe_appliance.schema.configs import Assessment
@@ -48,7 +54,7 @@ def an_assessing_plan() -> Plan:
 
 def test_chunks_become_a_series_and_its_mean() -> None:
     readings = Readings()
-    found = put_answers(readings, assessed(a_plan()), CHUNKS, items=None, chunks=2)
+    found = put_answers(readings, assessed(a_plan()), CHUNKS, Awaited(chunks=2))
     assert found.status is Status.OK
     assert len(found.series["kl_divergence_nat"]) == 2
     assert readings.metrics["kl_divergence_nat"] == pytest.approx(0.33924)
@@ -58,7 +64,7 @@ def test_chunks_become_a_series_and_its_mean() -> None:
 
 def test_what_is_no_finite_number_is_a_result() -> None:
     readings = Readings()
-    found = put_answers(readings, assessed(a_plan()), NOT_FINITE, items=None, chunks=2)
+    found = put_answers(readings, assessed(a_plan()), NOT_FINITE, Awaited(chunks=2))
     assert found.status is Status.OK
     assert found.series["kl_divergence_nat"][1] is None
     assert readings.absent["kl_divergence_nat"] == "not a finite number from chunk 2 of 2 on"
@@ -68,7 +74,7 @@ def test_what_is_no_finite_number_is_a_result() -> None:
 
 @pytest.mark.parametrize(("output", "chunks"), [(CHUNKS, 3), ("", 2), ("main: error", None)])
 def test_chunks_that_were_not_told_spoil_the_run(output: str, chunks: int | None) -> None:
-    found = put_answers(Readings(), assessed(a_plan()), output, items=None, chunks=chunks)
+    found = put_answers(Readings(), assessed(a_plan()), output, Awaited(chunks=chunks))
     assert found.status is Status.INVALID
     assert found.series == {}
 
@@ -77,11 +83,54 @@ def test_chunks_that_were_not_told_spoil_the_run(output: str, chunks: int | None
 def test_items_are_all_answered_or_the_run_is_none(items: int, status: Status) -> None:
     readings = Readings()
     run = assessed(a_plan(), Assessment.CHOICE)
-    found = put_answers(readings, run, RIGHT, items=items, chunks=None)
+    found = put_answers(readings, run, RIGHT, Awaited(items=items, is_finite=True))
     assert found.status is status
     if status is Status.OK:
         assert found.series == {"choice_correct_pct": (0.0, 100.0, 100.0)}
         assert readings.metrics["choice_correct_pct"] == pytest.approx(66.667, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("is_finite", "code"), [(True, None), (False, "non-finite"), (None, "finiteness-not-asked")]
+)
+def test_items_answered_by_what_is_no_number_are_no_score(
+    is_finite: bool | None, code: str | None
+) -> None:
+    readings = Readings()
+    run = assessed(a_plan(), Assessment.CHOICE)
+    found = put_answers(readings, run, RIGHT, Awaited(items=3, is_finite=is_finite))
+    assert found.status is Status.OK, "it is a result"
+    assert [caveat.code for caveat in found.caveats] == ([code] if code else [])
+    if is_finite is False:
+        assert found.series == {"choice_correct_pct": (None, None, None)}
+        assert readings.absent["choice_correct_pct"].startswith("not a finite number")
+
+
+def test_a_reference_that_is_no_number_is_no_fault_of_what_is_held_against_it() -> None:
+    readings = Readings()
+    run = assessed(a_plan()).model_copy(update={"reference": "another"})
+    output = NOT_FINITE.replace("53.791960", "nan")
+    found = put_answers(readings, run, output, Awaited(chunks=2))
+    assert (found.series, [each.code for each in found.caveats]) == ({}, ["reference-non-finite"])
+    assert "16-bit file" in readings.absent["kl_divergence_nat"]
+
+
+def test_each_model_is_asked_once_whether_its_answers_are_numbers(tmp_path: Path) -> None:
+    plan = an_assessing_plan()
+    run = assessed(plan, Assessment.CHOICE)
+    asked: list[Sequence[str]] = []
+
+    def start(argv: Sequence[str]) -> EngineResult:
+        asked.append(argv)
+        told = "print('perplexity: 0.1 minutes\\n[1]nan,')"
+        return run_engine([sys.executable, "-c", told], {}, timeout_s=60)
+
+    check = FiniteCheck(plan=plan)
+    for each in (run, run, plan.runs[0]):
+        check.require(each, tmp_path / "p.txt", start)
+    assert len(asked) == 1
+    assert check.of(run) is False
+    assert asked[0][-4:] == ("-f", str(tmp_path / "p.txt"), "--chunks", "1")
 
 
 def test_a_full_disk_is_told_before_anything_is_written(

@@ -190,10 +190,10 @@ class RunRows:
     def series(self, metric: str) -> Sample:
         """Return the values of chunks or items of a metric, those of equal ones together.
 
-        A run in which one of them is no finite number has no mean, and none of its values counts.
+        Where any of them is no finite number there is no mean, and none of the values counts.
         """
-        if metric not in SERIES_METRICS:
-            raise KeyError(metric)
+        if self.is_not_finite(metric):
+            return Sample({})
         found = self.stored.ask(
             "SELECT chosen.sent, chosen.session, series.item, series.value"  # noqa: S608
             " FROM chosen JOIN series USING (place)"
@@ -209,6 +209,16 @@ class RunRows:
             values.setdefault(key, []).append(float(value))
             numbers.setdefault(key, []).append(int(session))
         return Sample(values, numbers)
+
+    def is_not_finite(self, metric: str) -> bool:
+        """Return whether any run told a chunk or item of a metric that is no finite number."""
+        if metric not in SERIES_METRICS:
+            raise KeyError(metric)
+        found = self.stored.ask(
+            "SELECT count(*) AS n FROM chosen JOIN series USING (place)"  # noqa: S608
+            f" WHERE series.metric = '{metric}' AND series.value IS NULL"
+        )
+        return bool(found["n"].tolist()[0])
 
     @cached_property
     def generated_share(self) -> Floats:

@@ -22,9 +22,14 @@ from edgemoe_appliance.analysis.conditions import (
 )
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
 from edgemoe_appliance.schema.configs import Arm, Feeds, GitSource
+from edgemoe_appliance.schema.text import counted
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.paper import Procedure
 
+_RUNS_NOT_FINITE = (
+    "SELECT DISTINCT chosen.place, chosen.model_name FROM chosen JOIN series USING (place)"
+    " WHERE series.value IS NULL"
+)
 # A fleet has dozens of conditions, each with the same shortfalls.
 _MOST_OF_A_KIND = 6
 # What runs have in common that must generate the same text.
@@ -56,6 +61,7 @@ def find_threats(loaded: LoadedSessions, study: Study) -> tuple[Threat, ...]:
     """Return what in these sessions limits what their figures can mean."""
     checks: Iterable[Callable[[LoadedSessions, Study], Iterator[Threat]]] = (
         _twins,
+        _not_finite,
         _software_devices,
         _pretended_meters,
         _unrepeated_texts,
@@ -124,6 +130,24 @@ def _own_use(loaded: LoadedSessions) -> str:
                 "token before"
             )
     return f" In generation {'; '.join(dict.fromkeys(told))}." if told else ""
+
+
+def _not_finite(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
+    """Yield the models whose answers are no finite numbers: a result, and what it leaves of others.
+
+    Their speed and memory are measured all the same.
+    """
+    runs = loaded.runs.where(status="ok").ask(_RUNS_NOT_FINITE)
+    names = sorted(set(map(str, runs["model_name"].tolist())))
+    if names:
+        yield Threat(
+            code="non-finite",
+            weight=Weight.MEANING,
+            title="Answers that are no finite numbers",
+            text=f"{', '.join(names)}: {counted(len(runs), 'run')} gave answers that are no finite "
+            "numbers. Such a result is judged as worse than any number; what else was measured of "
+            "these files, as speed, is that of a model that answers nothing.",
+        )
 
 
 def _software_devices(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:

@@ -39,6 +39,10 @@ _CHUNK: Final = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _REFERENCE: Final = re.compile(rf"^Mean PPL\(base\)\s*:\s*{_NUMBER}", re.IGNORECASE | re.MULTILINE)
+# `[1]41.0191,` of a text whose perplexity is asked alone.
+_PERPLEXITY: Final = re.compile(rf"^\[1\]{_NUMBER}", re.IGNORECASE | re.MULTILINE)
+# So many tokens, of which half count, tell whether a model's answers are numbers at all.
+_CHECKED_TOKENS: Final = 64
 # `12	8.33333333`, later `12	8.33333333%	[1.4863%, 35.3845%]`
 _ITEM: Final = re.compile(rf"^(\d{{1,9}})\t{_NUMBER}%?(?:\t.*)?$", re.MULTILINE)
 
@@ -49,7 +53,8 @@ class Divergence:
 
     `kl_nat` is the Kullback-Leibler divergence of the reference's probabilities from the file's,
     `ln_ratio` the logarithm of perplexity over the reference's, `same_top_pct` the share of tokens
-    whose likeliest next token is the same. A value that is no finite number is NaN. Chunks are
+    whose likeliest next token is the same. A value that is no finite number is NaN; of
+    probabilities that are none none is the likeliest, whatever the tool says. Chunks are
     worked out from running means that are printed to five decimals, so that of chunk k is known
     to k x 10^-5; `perplexity` is over all of them.
     """
@@ -144,6 +149,18 @@ def build_base_argv(
     return (*_common(run, engine, reference, target), *asked)
 
 
+def build_check_argv(
+    run: RunSpec, *, engine: EngineBuild, model: PlannedModel, target: Target, prompt: Path
+) -> tuple[str, ...]:
+    """Return the command that asks for the perplexity of the first tokens of a text.
+
+    Where answers are no numbers the tool takes the first answer of each item and says nothing, so
+    that one in four is right, as by chance.
+    """
+    few = run.model_copy(update={"context": _CHECKED_TOKENS})
+    return (*_common(few, engine, model, target), "-f", str(prompt), "--chunks", "1")
+
+
 def _common(
     run: RunSpec, engine: EngineBuild, model: PlannedModel, target: Target
 ) -> tuple[str, ...]:
@@ -160,10 +177,12 @@ def parse_divergence(text: str) -> Divergence | None:
     if not rows:
         return None
     reference = _REFERENCE.search(text)
+    kl_nat = tuple(_of_chunks([row[4] for row in rows]))
+    same_top = zip(kl_nat, _of_chunks([row[8] for row in rows]), strict=True)
     return Divergence(
-        kl_nat=tuple(_of_chunks([row[4] for row in rows])),
+        kl_nat=kl_nat,
         ln_ratio=tuple(_of_chunks([row[2] for row in rows])),
-        same_top_pct=tuple(_of_chunks([row[8] for row in rows])),
+        same_top_pct=tuple(same if math.isfinite(kl) else math.nan for kl, same in same_top),
         perplexity=rows[-1][0],
         reference_perplexity=float(reference[1]) if reference else None,
     )
@@ -176,6 +195,12 @@ def _of_chunks(means: Sequence[float]) -> Iterator[float]:
         total = number * mean
         yield total - before if math.isfinite(total) and math.isfinite(before) else math.nan
         before = total
+
+
+def parse_is_finite(text: str) -> bool | None:
+    """Return whether the perplexity that was asked for is a finite number, None without one."""
+    found = _PERPLEXITY.search(text)
+    return None if found is None else math.isfinite(float(found[1]))
 
 
 def parse_choices(text: str) -> tuple[bool, ...] | None:

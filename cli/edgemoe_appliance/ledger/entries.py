@@ -41,8 +41,8 @@ _MOST_LETTERS = 120
 class EntryPart(Frozen):
     """One question of a claim: the number that was judged, the limits, and how it came out.
 
-    `value` is None where the part was not tested, `limits` where two numbers had to lie on the
-    same side of 1.
+    `value` is None where the part was not tested or gave no finite number, `limits` where two
+    numbers had to lie on the same side of 1.
     """
 
     label: str
@@ -263,7 +263,7 @@ def _entry_part(part: Part) -> EntryPart:
         unit=number.unit if number else "",
         asked=part.asked,
         verdict=part.verdict,
-        value=number.value if number else None,
+        value=number.value if number and number.is_finite else None,
         low=number.low if number else None,
         high=number.high if number else None,
         limits=part.limits,

@@ -35,15 +35,11 @@ _DEVICES: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class RunExpectation:
-    """What a run was to be: its spec, its target, its model, and the items that it was to answer.
-
-    `items` is None for a run that is sent a text.
-    """
+    """What a run was to be: its spec, its target, its model."""
 
     spec: RunSpec
     target: Target
     model: PlannedModel
-    items: int | None = None
 
     @property
     def model_path(self) -> str:

@@ -20,11 +20,13 @@ from edgemoe_appliance.engine.assessment import (
     Divergence,
     base_bytes_at_most,
     build_base_argv,
+    build_check_argv,
     parse_choices,
     parse_divergence,
+    parse_is_finite,
     read_base_header,
 )
-from edgemoe_appliance.engine.stream import EngineResult
+from edgemoe_appliance.engine.stream import EndedBy, EngineResult
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.measure.readings import Readings
 from edgemoe_appliance.schema.configs import Assessment
@@ -37,6 +39,8 @@ from edgemoe_appliance.schema.units import human_bytes
 # Left free besides the probabilities: journal and samples must still fit.
 _SPARE_BYTES: Final = 200_000_000
 NOT_FINITE: Final = "non-finite"
+REFERENCE_NOT_FINITE: Final = "reference-non-finite"
+NOT_ASKED: Final = "finiteness-not-asked"
 _OF_DIVERGENCE: Final = (
     *("kl_divergence_nat", "ln_perplexity_ratio", "same_top_pct"),
     *("perplexity", "reference_perplexity"),
@@ -131,26 +135,102 @@ class BaseStore:
         return needed
 
 
-def put_answers(
-    readings: Readings, run: RunSpec, output: str, *, items: int | None, chunks: int | None
-) -> Judged:
+@dataclass(frozen=True, kw_only=True)
+class FiniteCheck:
+    """Whether the answers of models are finite numbers, asked once of each in a measuring period.
+
+    Items do not tell: of answers that are no numbers the tool takes the first, which is the right
+    one of one item in four.
+    """
+
+    plan: Plan
+    _found: dict[tuple[str, str], bool | None] = field(default_factory=dict)
+
+    def require(
+        self, run: RunSpec, prompt: Path, start: Callable[[Sequence[str]], EngineResult]
+    ) -> None:
+        """Have the model of a run asked, unless it was, or tells it anyway."""
+        key = (run.pin, run.model)
+        if run.assesses is not Assessment.CHOICE or key in self._found:
+            return
+        result = start(
+            build_check_argv(
+                run,
+                engine=self.plan.engines[run.pin],
+                model=self.plan.models[run.model],
+                target=self.plan.target,
+                prompt=prompt,
+            )
+        )
+        if result.ended_by is not EndedBy.STOPPED:
+            self._found[key] = parse_is_finite(result.text.decode(errors="replace"))
+
+    def of(self, run: RunSpec) -> bool | None:
+        """Return what was found of the model of a run, None where it could not be asked."""
+        return self._found.get((run.pin, run.model))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Awaited:
+    """What a run that judges a model was to tell of, as far as that is known.
+
+    `items` or `chunks` is their number, `is_finite` whether the model's answers are numbers at all.
+    """
+
+    items: int | None = None
+    chunks: int | None = None
+    is_finite: bool | None = None
+
+
+def put_answers(readings: Readings, run: RunSpec, output: str, awaited: Awaited) -> Judged:
     """Put what the tool found out of a model's answers.
 
-    `items` or `chunks` are how many it was to tell of, None where that is not known. A value that
-    is no finite number is a result: its metric is absent with that as its reason.
+    A value that is no finite number is a result: its metric is absent with that as its reason, and
+    it stands as such in the series.
     """
     if run.assesses is Assessment.CHOICE:
-        return _put_choices(readings, parse_choices(output), items)
-    return _put_divergence(readings, parse_divergence(output), chunks)
+        return _put_choices(readings, parse_choices(output), awaited)
+    found = parse_divergence(output)
+    if found is not None and _lacks_reference(found, run):
+        return _put_without_reference(readings)
+    return _put_divergence(readings, found, awaited.chunks)
 
 
-def _put_choices(readings: Readings, right: tuple[bool, ...] | None, items: int | None) -> Judged:
-    if right is None or len(right) != items:
+def _put_choices(readings: Readings, right: tuple[bool, ...] | None, awaited: Awaited) -> Judged:
+    metric = "choice_correct_pct"
+    if right is None or len(right) != awaited.items:
         told = 0 if right is None else len(right)
-        return _unsaid(readings, ("choice_correct_pct",), f"{told} of {items} items were answered")
+        return _unsaid(readings, (metric,), f"{told} of {awaited.items} items were answered")
+    if awaited.is_finite is False:
+        why = "the tool takes the first answer of each item then"
+        readings.put_absent((metric,), f"not a finite number: {why}")
+        caveats = (_not_finite(why, items_not_finite=float(len(right))),)
+        return Judged(series={metric: (None,) * len(right)}, caveats=caveats)
     series = tuple(100.0 * each for each in right)
-    readings.put("choice_correct_pct", sum(series) / len(series), "")
-    return Judged(series={"choice_correct_pct": series})
+    readings.put(metric, sum(series) / len(series), "")
+    text = "whether the model's answers are finite numbers could not be asked before its items"
+    unasked = (Caveat(code=NOT_ASKED, text=text),) if awaited.is_finite is None else ()
+    return Judged(series={metric: series}, caveats=unasked)
+
+
+def _lacks_reference(found: Divergence, run: RunSpec) -> bool:
+    """Return whether it is the other file's answers that are no numbers."""
+    of_reference = found.reference_perplexity
+    is_other = run.reference != run.model
+    return is_other and of_reference is not None and not math.isfinite(of_reference)
+
+
+def _put_without_reference(readings: Readings) -> Judged:
+    why = (
+        "the answers of the 16-bit file are no finite numbers, so there is nothing to compare with"
+    )
+    readings.put_absent(_OF_DIVERGENCE, why)
+    return Judged(series={}, caveats=(Caveat(code=REFERENCE_NOT_FINITE, text=why),))
+
+
+def _not_finite(why: str, **numbers: float) -> Caveat:
+    text = f"the model's answers are no finite numbers ({why})"
+    return Caveat(code=NOT_FINITE, text=text, numbers=numbers)
 
 
 def _put_divergence(readings: Readings, found: Divergence | None, chunks: int | None) -> Judged:
@@ -196,10 +276,10 @@ def _why_not_finite(chunks: Sequence[float]) -> str:
 def _tell_not_finite(found: Divergence) -> Iterator[Caveat]:
     count = sum(not math.isfinite(value) for value in found.kl_nat)
     if count or not math.isfinite(found.perplexity):
-        yield Caveat(
-            code=NOT_FINITE,
-            text=f"the model's answers are no finite numbers ({_why_not_finite(found.kl_nat)})",
-            numbers={"chunks": float(len(found.kl_nat)), "chunks_not_finite": float(count)},
+        yield _not_finite(
+            _why_not_finite(found.kl_nat),
+            chunks=float(len(found.kl_nat)),
+            chunks_not_finite=float(count),
         )
 
 

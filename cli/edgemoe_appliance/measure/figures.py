@@ -12,6 +12,7 @@ from edgemoe_appliance.engine.footer import Footer, parse_footer
 from edgemoe_appliance.engine.stream import EndedBy, EngineResult
 from edgemoe_appliance.measure.adherence import Deviation, RunExpectation, check_adherence
 from edgemoe_appliance.measure.assessment import (
+    Awaited,
     Judged,
     Series,
     absent_answers,
@@ -55,9 +56,9 @@ class RawRun:
     """What one engine process was to do and did, and what was read around it.
 
     `own_cpu_s` and `own_peak_rss_bytes` are those of the measuring process; `probe_report` is
-    None where no probe wrote one. `chunks` is how many a run that judges a model was to tell of;
-    where the reference's probabilities could not be had, `result` is of the process that was to
-    write them and `is_of_reference` says so.
+    None where no probe wrote one. `awaited` is what a run that judges a model was to tell of; where
+    the reference's probabilities could not be had, `result` is of the process that was to write
+    them and `is_of_reference` says so.
     """
 
     planned: RunExpectation
@@ -68,7 +69,7 @@ class RawRun:
     own_cpu_s: float
     own_peak_rss_bytes: int
     probe_report: bytes | None
-    chunks: int | None = None
+    awaited: Awaited = field(default_factory=Awaited)
     is_of_reference: bool = False
 
 
@@ -155,7 +156,7 @@ def _put_answers(readings: Readings, raw: RawRun, status: Status, detail: str | 
         absent_answers(readings, detail or status.value)
         return Judged(series={})
     output = raw.result.text.decode(errors="replace")
-    return put_answers(readings, spec, output, items=raw.planned.items, chunks=raw.chunks)
+    return put_answers(readings, spec, output, raw.awaited)
 
 
 def _put_probe(

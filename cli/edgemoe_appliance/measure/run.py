@@ -21,7 +21,7 @@ from edgemoe_appliance.engine.probe_build import ProbeBuild
 from edgemoe_appliance.engine.stream import EngineEvent, EngineResult, EventKind, run_engine
 from edgemoe_appliance.errors import MeasureError
 from edgemoe_appliance.measure.adherence import RunExpectation
-from edgemoe_appliance.measure.assessment import BaseStore
+from edgemoe_appliance.measure.assessment import Awaited, BaseStore, FiniteCheck
 from edgemoe_appliance.measure.figures import RawRun, SamplingSetup, derive_figures
 from edgemoe_appliance.measure.instruments import Instruments
 from edgemoe_appliance.measure.live import LiveFile
@@ -44,14 +44,15 @@ RAW_LOST: Final = "raw-data-lost"
 class RunContext:
     """What all runs of a measuring period have in common.
 
-    Nothing in `scratch` is kept, nor are the probabilities in `bases`; `folders` are those that no
-    raw file tells.
+    Nothing in `scratch` is kept, nor are the probabilities in `bases`, nor what `finite` found;
+    `folders` are those that no raw file tells.
     """
 
     plan: Plan
     folder: Path
     scratch: Path
     bases: BaseStore
+    finite: FiniteCheck
     folders: Roots
     environment: Mapping[str, str]
     instruments: Instruments
@@ -202,7 +203,6 @@ def _watch(context: RunContext, header: HeaderRecord, sampler: Sampler, pause: P
             spec=header.spec,
             target=context.plan.target,
             model=context.plan.models[header.spec.model],
-            items=context.plan.prompt_of(header.spec).items,
         ),
         model_file_bytes=header.model_file_bytes,
         pause=pause,
@@ -211,7 +211,7 @@ def _watch(context: RunContext, header: HeaderRecord, sampler: Sampler, pause: P
         own_cpu_s=own_cpu_s,
         own_peak_rss_bytes=_own_peak_rss_bytes(),
         probe_report=read_report(context.probe_report),
-        chunks=_chunks(context, header.spec),
+        awaited=_awaited(context, header.spec),
         is_of_reference=missing is not None,
     )
 
@@ -247,12 +247,32 @@ def _limit_files(event: EngineEvent, most_bytes: int) -> None:
         resource.prlimit(event.pid, resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
 
-def _chunks(context: RunContext, run: RunSpec) -> int | None:
-    """Return of how many chunks a run was to tell, None for one that is told of none."""
+def require_finite(context: RunContext, run: RunSpec) -> None:
+    """Have it asked whether the answers of a run's model are finite numbers, where items are."""
+    if run.assesses is not Assessment.CHOICE:
+        return
+    context.live.begin(run.id, "are its answers numbers")
+    context.finite.require(
+        run,
+        context.prompt_file(run),
+        lambda argv: run_engine(
+            argv,
+            _environment(context, run),
+            timeout_s=context.plan.target.run_timeout_s,
+            should_stop=context.stop_requested,
+        ),
+    )
+
+
+def _awaited(context: RunContext, run: RunSpec) -> Awaited:
+    """Return what a run was to tell of its model's answers."""
+    if run.assesses is Assessment.CHOICE:
+        items = context.plan.prompt_of(run).items
+        return Awaited(items=items, is_finite=context.finite.of(run))
     if run.assesses is not Assessment.DIVERGENCE:
-        return None
+        return Awaited()
     header = read_base_header(context.bases.path_of(run))
-    return None if header is None else header.chunks
+    return Awaited(chunks=None if header is None else header.chunks)
 
 
 def _on_event(

@@ -15,7 +15,7 @@ from edgemoe_appliance.engine.argv import (
 from edgemoe_appliance.engine.devices import read_accelerators
 from edgemoe_appliance.engine.failure import library_hint, missing_library
 from edgemoe_appliance.errors import DigestError, HostError
-from edgemoe_appliance.measure.assessment import BaseStore
+from edgemoe_appliance.measure.assessment import BaseStore, FiniteCheck
 from edgemoe_appliance.measure.facts import power_facts, read_cgroup_facts, read_heat_facts
 from edgemoe_appliance.measure.hardware import NO_DEVICE, read_hardware
 from edgemoe_appliance.measure.host import read_host_facts
@@ -31,6 +31,7 @@ from edgemoe_appliance.measure.run import (
     build_header,
     execute_run,
     require_base,
+    require_finite,
     require_raw,
     utc_now,
 )
@@ -121,6 +122,7 @@ def _open_context(
             folder=journal.folder,
             scratch=scratch,
             bases=BaseStore(plan=plan, folder=own_bases),
+            finite=FiniteCheck(plan=plan),
             folders=journal.roots,
             environment=scrubbed_environment(environment)[0],
             instruments=instruments,
@@ -143,6 +145,7 @@ def _make_runs(context: RunContext, journal: Journal, interruption: Interruption
         interruption.check()
         # Before anything is sampled: it is no part of the run.
         require_base(context, run)
+        require_finite(context, run)
         context.live.begin(run.id, "cool-down")
         with contextlib.closing(Sampler(context.instruments, period_s=context.period_s)) as sampler:
             pause = pauses.before_run(sampler)

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import model_validator
 
 from edgemoe_appliance.schema.base import Frozen
 from edgemoe_appliance.schema.configs import Arm, Feeds
-from edgemoe_appliance.schema.metrics import METRICS, Unit
+from edgemoe_appliance.schema.metrics import METRICS, SERIES_METRICS, Unit
 from edgemoe_appliance.schema.yamlfile import read_yaml, validate
 from edgemoe_appliance.studies.paper import LengthClass, Stratum, figure_unit, unit_factor
 
@@ -119,6 +119,8 @@ class QuantityFacts(Frozen):
     `statistic` what is taken of them; `instead` stands in where no run has the first metric.
     `u95` is the metric with the expanded uncertainty that the sensor leaves of `u95_of`: the
     quantity has the same, relative to itself.
+    `worse` says which way a model's answers get worse, of what is said of these: an answer that is
+    no finite number is worse than any number.
     `printed` is the name of the figure in study.yaml, with what it is of in braces. One without
     metrics, or that is not printed, follows from others or stands elsewhere.
     """
@@ -133,6 +135,7 @@ class QuantityFacts(Frozen):
     probed: bool = False
     u95: str = ""
     u95_of: str = ""
+    worse: Literal["", "higher", "lower"] = ""
     printed: str = ""
     not_printed: str = ""
 
@@ -156,6 +159,8 @@ class QuantityFacts(Frozen):
             unknown = [name for name in named if name not in METRICS]
             if unknown:
                 raise ValueError(f"no such metric: {', '.join(unknown)}")
+        if bool(self.worse) != any(name in SERIES_METRICS for name in self.metrics):
+            raise ValueError(f"worse stands with quantities of {', '.join(SERIES_METRICS)} alone")
         if self.printed:
             unit_factor(figure_unit(self.printed), self.unit)
         return self

@@ -65,6 +65,11 @@ class Estimate:
     repeats: Repeats | None = None
     doubts: tuple[str, ...] = ()
 
+    @property
+    def is_finite(self) -> bool:
+        """Return whether it is a number; one that is not is worse than any, see `beyond`."""
+        return math.isfinite(self.value)
+
 
 # A number, or why there is none.
 MaybeEstimate: TypeAlias = Estimate | Absent
@@ -73,6 +78,11 @@ MaybeEstimate: TypeAlias = Estimate | Absent
 def exact(value: float) -> Estimate:
     """Return a number without doubt: a count, a size."""
     return Estimate(value=value, bounds=Bounds(low=value, high=value, basis=Basis.EXACT))
+
+
+def beyond(*, is_above: bool) -> Estimate:
+    """Return what lies above every number, or below: of answers that are no numbers, the worse."""
+    return exact(math.inf if is_above else -math.inf)
 
 
 def within(low: float, high: float, basis: Basis, value: float | None = None) -> Estimate:
@@ -100,6 +110,8 @@ def combine(function: Callable[..., float], *parts: Estimate) -> Estimate | Abse
     """
     try:
         value = function(*(part.value for part in parts))
+        if math.isnan(value):
+            return Absent(reason="neither is a finite number, so neither is less or more")
         bounds = _combined_bounds(function, parts, value)
     except (ArithmeticError, ValueError):
         return Absent(reason="it cannot be worked out from these numbers: one may be 0, or huge")

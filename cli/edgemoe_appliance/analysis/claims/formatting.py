@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from edgemoe_appliance.analysis.claims.estimates import Basis
 from edgemoe_appliance.analysis.claims.verdicts import Number
 from edgemoe_appliance.schema.units import GB
@@ -26,7 +28,9 @@ def in_words(value: float) -> str:
 
 
 def with_unit(value: float, unit: str) -> str:
-    """Return a number with its unit, sizes in GB."""
+    """Return a number with its unit, sizes in GB; NaN stands for a result that is no number."""
+    if math.isnan(value):
+        return "no finite number"
     factor, shown = _LARGE.get(unit, (1.0, unit))
     text = in_words(value / factor)
     return text if shown in _WITHOUT_UNIT else f"{text} {shown}"
@@ -40,6 +44,8 @@ def number_in_words(number: Number) -> str:
 
 def bounds_in_words(number: Number) -> str:
     """Return what a number is known within or why that is not known, nothing for an exact one."""
+    if not number.is_finite:
+        return number.why_unbound
     if number.low is None or number.high is None:
         return f"no interval: {number.why_unbound}"
     if number.basis is None or number.basis is Basis.EXACT:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from edgemoe_appliance.analysis.claims.estimates import Estimate, exact, ratio
+from edgemoe_appliance.analysis.claims.estimates import Estimate, beyond, exact, ratio
 from edgemoe_appliance.analysis.claims.evidence import Place, Statement
 from edgemoe_appliance.analysis.claims.sample_estimates import (
     difference_estimate,
@@ -136,6 +136,10 @@ class SessionEvidence:
             return own
         if isinstance(other, Absent):
             return other
+        if other.ok.is_not_finite(metric):
+            return Absent(reason="the answers of the 16-bit file are no finite numbers")
+        if own.ok.is_not_finite(metric):
+            return _worst(term.quantity)
         samples = {runs: sample_of(runs.ok, metric) for runs in (other, own)}
         empty = next((runs for runs, sample in samples.items() if not sample.n), None)
         if empty is not None:
@@ -228,11 +232,16 @@ class SessionEvidence:
         return models
 
     def _sample(self, place: Place, term: Term) -> Sample | Absent | None:
-        """Return the sample whose mean a term is, None for a term that is no mean of runs."""
+        """Return the sample whose mean a term is, None for a term that is no mean of runs.
+
+        Nor is one whose runs are no numbers.
+        """
         if not facts_of(term.quantity).is_mean:
             return None
         runs = self._runs(place, term)
-        return runs if isinstance(runs, Absent) else _mean_sample(runs, term.quantity)
+        if isinstance(runs, Absent):
+            return runs
+        return None if _is_not_finite(runs, term.quantity) else _mean_sample(runs, term.quantity)
 
     def _of_runs(self, runs: ModelRuns, quantity: Quantity) -> Estimate | Absent:
         facts = facts_of(quantity)
@@ -254,6 +263,8 @@ class SessionEvidence:
         }
         if quantity in special:
             return special[quantity](runs)
+        if _is_not_finite(runs, quantity):
+            return _worst(quantity)
         sample = _mean_sample(runs, quantity)
         return sample if isinstance(sample, Absent) else mean_estimate(sample)
 
@@ -314,6 +325,17 @@ def _mean_context(runs: ModelRuns) -> Estimate | Absent:
     if np.isnan(tokens).all():
         return Absent(reason="the runs tell no number of tokens")
     return exact(max(1.0, float(np.nanmean(tokens))))
+
+
+def _is_not_finite(runs: ModelRuns, quantity: Quantity) -> bool:
+    """Return whether answers that a quantity says something of are no finite numbers."""
+    facts = facts_of(quantity)
+    return bool(facts.worse) and runs.ok.is_not_finite(facts.metrics[0])
+
+
+def _worst(quantity: Quantity) -> Estimate:
+    """Return what is worse than any number of a quantity."""
+    return beyond(is_above=facts_of(quantity).worse == "higher")
 
 
 def _mean_sample(runs: ModelRuns, quantity: Quantity) -> Sample | Absent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ def count_verdicts(
 class Number:
     """A number with its bounds; `low` and `high` are None where `why_unbound` says why.
 
+    `value` is NaN for a result that is no finite number, which was judged as worse than any.
     `doubts` say what the bounds do not cover.
     """
 
@@ -106,6 +108,11 @@ class Number:
     basis: Basis | None
     why_unbound: str = ""
     doubts: tuple[str, ...] = ()
+
+    @property
+    def is_finite(self) -> bool:
+        """Return whether it is a number."""
+        return math.isfinite(self.value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,12 +177,14 @@ class ClaimVerdict:
 def number_of(key: str, label: str, unit: str, estimate: Estimate) -> Number:
     """Return an estimate as a number to be shown."""
     bounds = estimate.bounds
+    if not estimate.is_finite:
+        bounds = Absent(reason="counts as worse than any number")
     if isinstance(bounds, Absent):
         return Number(
             key=key,
             label=label,
             unit=unit,
-            value=estimate.value,
+            value=estimate.value if estimate.is_finite else math.nan,
             low=None,
             high=None,
             basis=None,

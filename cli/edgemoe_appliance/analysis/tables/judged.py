@@ -134,6 +134,9 @@ def _finding_rows(finding: AuditFinding) -> Iterator[Row]:
 def _number_cells(found: Number | None, reason: str) -> dict[str, Cell]:
     if found is None:
         return {column.key: absent(reason) for column in _NUMBER_COLUMNS}
+    if not found.is_finite:
+        names = {"number": text(found.label), "unit": text(found.unit)}
+        return {**names, "value": absent(f"no finite number: {found.why_unbound}")}
     interval: Interval | Absent | None = None
     if found.low is not None and found.high is not None:
         interval = Interval(low=found.low, high=found.high)

@@ -146,24 +146,20 @@ class ReaderRow:
         """Return the mean less that of the model's 16-bit file; items and chunks are paired."""
         reading = self._reading(spec.of)
         other = self._of_reference(reading)
-        return (
-            other
-            if isinstance(other, Cell)
-            else found_cell(difference_of_means(self._sample(reading), other))
-        )
+        if isinstance(other, Cell):
+            return other
+        return found_cell(difference_of_means(self._sample(reading), other))
 
     def to_reference(self, spec: ColumnSpec) -> Cell:
         """Return the ratio of means to that of the model's 16-bit file."""
         reading = self._reading(spec.of)
         other = self._of_reference(reading)
-        return (
-            other
-            if isinstance(other, Cell)
-            else found_cell(ratio_of_means(self._sample(reading), other))
-        )
+        if isinstance(other, Cell):
+            return other
+        return found_cell(ratio_of_means(self._sample(reading), other))
 
     def _of_reference(self, reading: RunReading) -> Sample | Cell:
-        """Return what the model's 16-bit file has of a reading, or the cell that says why not."""
+        """Return what the model's 16-bit file has of a reading, or why nothing is compared."""
         name = self.layout.study.references.get(self.models.model)
         found = [each for each in self.pool.models if each.model == name]
         if name == self.models.model:
@@ -172,7 +168,10 @@ class ReaderRow:
             return absent(
                 f"{len(found) or 'no'} files of its 16-bit model ran under this condition"
             )
-        return reading.sample(found[0])
+        lacking = next(
+            (runs for runs in (self.models, found[0]) if not reading.sample(runs).n), None
+        )
+        return reading.sample(found[0]) if lacking is None else absent(reading.why_absent(lacking))
 
     def ratio(self, spec: ColumnSpec) -> Cell:
         """Return the ratio of means to another column's, or to the baseline of the axis."""
