@@ -146,6 +146,7 @@ def _make_runs(context: RunContext, journal: Journal, interruption: Interruption
         # Before anything is sampled: it is no part of the run.
         require_base(context, run)
         require_finite(context, run)
+        interruption.check()
         context.live.begin(run.id, "cool-down")
         with contextlib.closing(Sampler(context.instruments, period_s=context.period_s)) as sampler:
             pause = pauses.before_run(sampler)
