@@ -11,10 +11,11 @@ import pytest
 from edgemoe_appliance.measure.interruption import Interruption
 from edgemoe_appliance.measure.session import measure_session
 from edgemoe_appliance.measure.sysfs import SystemRoots
-from edgemoe_appliance.schema.configs import Configs, PowerSource
+from edgemoe_appliance.schema.configs import Configs, OutsideMeter, PowerSource
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, JournalLine, iterate_journal
 from edgemoe_appliance.schema.plan import Plan, PlannedModel
-from edgemoe_appliance.schema.records import EndRecord, PeriodRecord, Status
+from edgemoe_appliance.schema.records import EndRecord, PeriodRecord, Phase, Status
+from tests.bench.outside_meter import declared_meter, read_truth
 from tests.bench.plans import small_plan
 from tests.conftest import RealEngine
 from tests.measure.board_for_tests import write_board
@@ -80,6 +81,30 @@ def test_two_sources_are_told_and_compared(plan: Plan, tmp_path: Path) -> None:
         assert metrics["power_idle_w"] == pytest.approx(6.4)
         assert metrics["energy_cross_diff_pct"] == pytest.approx(100 * 26 / 6400, rel=0.01)
         assert metrics["j_per_token_gross"] > 0
+
+
+def test_an_outside_meter_is_the_second_opinion_of_a_sensor(plan: Plan, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    board.mkdir()
+    write_board(board)
+    declared = declared_meter(tmp_path / "truth.csv", "cross-check", "module")
+    target = plan.target.with_meter(OutsideMeter.model_validate(declared))
+    sources = (PowerSource.INA3221, PowerSource.METER)
+    plan = plan.model_copy(update={"target": target.model_copy(update={"power_sources": sources})})
+    period, ends = measured(plan, tmp_path / "session", board)
+    assert period.power is not None
+    assert (period.power.primary, period.power.cross_check) == sources
+    truth = read_truth(tmp_path / "truth.csv")
+    for end in ends:
+        metrics = end.metrics
+        assert metrics["power_process_w"] == pytest.approx(6.4)
+        (whole,) = (window for window in end.windows if window.phase is Phase.PROCESS)
+        true_j, sensor_j = truth.energy_j(whole), metrics["energy_process_j"]
+        # A clock a million seconds off and lines that come late may leave 0.15 s, at 6 W more.
+        expected_pct = 100 * (true_j / sensor_j - 1)
+        within_pct = 100 * 0.15 * 6 / sensor_j
+        assert metrics["energy_cross_diff_pct"] == pytest.approx(expected_pct, abs=within_pct)
+        assert expected_pct > 2 * within_pct
 
 
 def test_a_source_that_dies_takes_the_energy_of_its_run_and_nothing_else(
