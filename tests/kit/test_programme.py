@@ -12,6 +12,7 @@ from edgemoe_appliance.kit.programme import (
     choose_programme,
     first_runs,
     fit_experiments,
+    models_of,
     order_runs,
     twin_sizes,
 )
@@ -82,6 +83,17 @@ def test_the_shipped_programmes_bring_a_verdict_early(
     assert arms == {"plain", "no-mmap", "probe-boundary", "probe-per-node", "probe-rotate"}
     assert len({run.prompt for run in first if run.experiment == programme.experiments[0]}) >= 3
     assert study.experiment(programme.engines).pins
+
+
+@pytest.mark.parametrize("kind", ["whole", "small"])
+def test_a_programme_has_the_models_that_it_measures_alone(
+    study: Study, suite: VisitSuite, kind: str
+) -> None:
+    programme: Programme = getattr(suite, kind)
+    assert set(models_of(study, programme)) == {
+        run.model for run in runs_of(study, programme.experiments)
+    }
+    assert len(models_of(study, programme)) < len(study.configs.models.models)
 
 
 def test_experiments_ask_for_what_there_is(study: Study) -> None:

@@ -19,6 +19,7 @@ from edgemoe_appliance.schema.choices import TwinScale
 from edgemoe_appliance.schema.configs import read_configs
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.streams import print_error, print_line
+from edgemoe_appliance.schema.text import counted
 from edgemoe_appliance.schema.units import human_bytes
 
 
@@ -92,7 +93,7 @@ def _tell_outcome(outcome: VisitOutcome) -> int:
 
 
 def _tell_kept(parcel: WrittenParcel) -> int:
-    sessions = f"{len(parcel.sessions)} sessions" if parcel.sessions else "no session"
+    sessions = counted(len(parcel.sessions), "session") if parcel.sessions else "no session"
     print_line(
         f"kept: {sessions}, logs and facts: {human_bytes(parcel.parcel_bytes)} in {parcel.path}"
     )

@@ -47,6 +47,13 @@ def fit_experiments(
     return replace(study, experiments=fitted)
 
 
+def models_of(study: Study, programme: Programme) -> tuple[str, ...]:
+    """Return the models that a programme measures, in the order of the catalogue."""
+    experiments = map(study.experiment, programme.experiments)
+    wanted = {model for experiment in experiments for model in experiment.models}
+    return tuple(name for name in study.configs.models.models if name in wanted)
+
+
 def order_runs(runs: Sequence[RunSpec], programme: Programme) -> tuple[RunSpec, ...]:
     """Return runs in the order of a programme, none left out."""
     rounds = _rounds(runs)

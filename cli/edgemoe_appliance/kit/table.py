@@ -25,6 +25,7 @@ from edgemoe_appliance.schema.records import (
     PowerFacts,
     Status,
 )
+from edgemoe_appliance.schema.text import counted
 from edgemoe_appliance.schema.units import GB, MIB
 
 WIDTH: Final = 80
@@ -108,7 +109,8 @@ def render_table(runs: Sequence[Run], models: Sequence[str], pin: str) -> list[s
     lines = [_line(_HEAD), *(_line(row) for row in rows)]
     lines += [*_buffer_lines(plain), *_arm_lines(runs, pin), *_pin_lines(runs, pin)]
     bad = sum(not run.is_ok for run in runs)
-    lines.append(f"{len(runs)} runs" + (f", {bad} of them did not end well (recorded)" * bool(bad)))
+    ended = f", {bad} of them did not end well (recorded)" if bad else ""
+    lines.append(f"{counted(len(runs), 'run')}{ended}")
     return [line[:WIDTH] for line in lines]
 
 

@@ -63,6 +63,7 @@ from edgemoe_appliance.kit.programme import (
     choose_programme,
     first_runs,
     fit_experiments,
+    models_of,
     order_runs,
     twin_sizes,
 )
@@ -299,10 +300,8 @@ def _begin_twins(visit: Visit, programme: Programme) -> dict[str, Future[Planned
         visit.tell(f"twin of {name}: {human_bytes(model.file_bytes)}")
         return model
 
-    experiments = map(visit.study.experiment, programme.experiments)
-    wanted = {model for experiment in experiments for model in experiment.models}
-    in_order = (name for name in visit.study.configs.models.models if name in wanted)
-    return {name: begin(partial(write, name)) for name in in_order}
+    names = models_of(visit.study, programme)
+    return {name: begin(partial(write, name)) for name in names}
 
 
 class _Silent:
@@ -536,7 +535,8 @@ def _close(visit: Visit, error: ApplianceError | None) -> VisitOutcome:
     """Pack everything, and return it with the table."""
     sessions = visit_sessions(visit.request.out)
     pin = visit.kit.pins[0].pin
-    models = tuple(visit.study.configs.models.models)
+    suite = visit.study.suites.visit
+    models = () if suite is None else models_of(visit.study, suite.whole)
     table = (*render_table(read_runs(sessions), models, pin), *read_sensors(sessions))
     (visit.request.out / LOGS / _TABLE).write_text("\n".join(table) + "\n", encoding="utf-8")
     return VisitOutcome(parcel=visit.pack(), table=table, error=error)
