@@ -71,10 +71,10 @@ def _first_screen(material: Material) -> FirstScreen:
 
 def _every_step(loaded: LoadedSessions) -> str:
     """Return what runs show that bear no finding: that the steps work, or how many did not."""
-    ok, planned = _counts(loaded)
-    if ok == planned:
-        return f"Every step works on this machine: {ok} of {planned} runs ended well."
-    return f"{ok} of {planned} runs ended well; {planned - ok} failed or have no end."
+    told = f"{_ended(loaded)}."
+    if all(session.ok == session.planned + session.added for session in loaded.sessions):
+        return f"Every step works on this machine: {told}"
+    return told
 
 
 def _covers(material: Material) -> str:
@@ -134,9 +134,7 @@ def _facts(material: Material) -> Iterator[str]:
     if loaded is None:
         yield "Nothing on this page was measured by this appliance"
         return
-    ok, planned = _counts(loaded)
-    failed = sum(session.finished - session.ok for session in loaded.sessions)
-    yield f"{ok} of {planned} runs ended well" + (f", {failed} failed" if failed else "")
+    yield _ended(loaded)
     yield from _bounded([setting.label for setting in loaded.settings])
     periods = [period.started_utc for session in loaded.sessions for period in session.periods]
     if periods:
@@ -156,7 +154,13 @@ def _bounded(texts: list[str]) -> Iterator[str]:
         yield f"and {len(texts) - _MOST_SESSIONS} more"
 
 
-def _counts(loaded: LoadedSessions) -> tuple[int, int]:
-    """Return how many runs ended well, of how many."""
+def _ended(loaded: LoadedSessions) -> str:
+    """Return how many runs ended well, how many failed, and how many have no end."""
     sessions = loaded.sessions
-    return sum(s.ok for s in sessions), sum(s.planned + s.added for s in sessions)
+    planned = sum(session.planned + session.added for session in sessions)
+    finished = sum(session.finished for session in sessions)
+    ok = sum(session.ok for session in sessions)
+    parts = [f"{ok} of {planned} runs ended well"]
+    parts += [f"{finished - ok} failed"] if finished > ok else []
+    parts += [f"{planned - finished} without an end"] if planned > finished else []
+    return ", ".join(parts)
