@@ -77,6 +77,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         room = _WHOLE_ROOMS.match(nodeid)
         return room[0] if room else nodeid.split("::", 1)[0]
 
+    # In the order of the collection; xdist would begin with what has the most tests.
+    config.option.loadscopereorder = False
     scheduler = LoadScopeScheduling(config, log)
     scheduler._split_scope = scope_of
     return scheduler
