@@ -112,9 +112,10 @@ _ADVICE: Final = {
 def host_error(error: OSError, *, where: str | None = None) -> HostError:
     """Return what the system refused as a HostError that says where and what to do about it.
 
-    `where` is for errors that name no file, as those of writing to one that is open do not.
+    `where` is for errors that name no file, as those of writing to one that is open do not, or
+    that name it by its descriptor.
     """
-    named = error.filename if error.filename is not None else where
+    named = where if error.filename is None or isinstance(error.filename, int) else error.filename
     if isinstance(named, bytes):
         named = named.decode(errors="replace")
     return HostError(

@@ -22,6 +22,7 @@ from edgemoe_appliance.errors import (
 )
 from edgemoe_appliance.schema.configs import Backend, Configs
 from edgemoe_appliance.schema.files import file_sha256
+from edgemoe_appliance.schema.findings import Finding, Level
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
     PLAN_NAME,
@@ -230,6 +231,23 @@ def test_a_finished_session_is_not_measured_again(plan: Plan, tmp_path: Path) ->
     before = (tmp_path / JOURNAL_NAME).read_bytes()
     bench(plan, tmp_path)
     assert (tmp_path / JOURNAL_NAME).read_bytes() == before
+
+
+def test_what_is_not_measured_again_stays_as_it_was_to_the_byte(plan: Plan, tmp_path: Path) -> None:
+    """The host has other free memory each time; an archive made again must be the same."""
+
+    def on_host(seen: str) -> Plan:
+        found = Finding(check="memory", level=Level.OK, seen=seen)
+        return plan.model_copy(update={"findings": (found,)})
+
+    bench(on_host("8 GB available"), tmp_path)
+    kept = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    bench(on_host("3 GB available"), tmp_path)
+    again = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
+    assert again == kept
+    (tmp_path / JOURNAL_NAME).write_bytes(b"")
+    bench(on_host("1 GB available"), tmp_path)
+    assert b"1 GB available" in (tmp_path / PLAN_NAME).read_bytes()
 
 
 def test_repetitions_by_need_go_on_to_their_cap_and_no_further(

@@ -1,16 +1,18 @@
 """The form of every command: its help names what can be named, and a slip costs next to nothing.
 
 Typer converts each value by an adapter of pydantic, which takes longer to load than the program to
-say that a name is mistyped. Here text is taken as the text that it is, and a choice by its word;
-what needs more than that is left to Typer.
+say that a name is mistyped. Here text is taken as the text that it is, a choice by its word and a
+number by its digits; what needs more than that is left to Typer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
     _Base = TyperCommand
 else:
     _Base = object
+
+
+# How numbers are written: 12, 1.5, -2, 1e3; not 1_000, nan or inf.
+_NUMBERS: Final[Mapping[type, tuple[re.Pattern[str], str]]] = {
+    int: (re.compile(r"[+-]?[0-9]{1,18}"), "a whole number"),
+    float: (re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,2})?", re.I), "a number"),
+}
 
 
 class _Value:
@@ -37,12 +46,14 @@ class _Value:
         if value is None:
             return () if self._is_list else None
         values = list(value) if self._is_list else [value]
-        if all(isinstance(each, self._kind) for each in values):
+        if self._kind not in _NUMBERS and all(isinstance(each, self._kind) for each in values):
             taken = values
         elif self._kind is Path:
             taken = [Path(each) for each in values]
         elif issubclass(self._kind, Enum):
             taken = [self._choice(each, param, ctx) for each in values]
+        elif self._kind in _NUMBERS:
+            taken = [self._number(each, param, ctx) for each in values]
         else:
             return self._adapter().coerce(value, param=param, ctx=ctx)
         return taken if self._is_list else taken[0]
@@ -53,6 +64,23 @@ class _Value:
             return self._kind(value)
         said = f"{value!r} is not one of {', '.join(known)}"
         raise typer.BadParameter(said, ctx=ctx, param=param)
+
+    def _number(self, value: Any, param: Any, ctx: Any) -> Any:
+        form, noun = _NUMBERS[self._kind]
+        low, high = getattr(param, "min", None), getattr(param, "max", None)
+        number = self._kind(value) if form.fullmatch(str(value)) else math.nan
+        if (-math.inf if low is None else low) <= number <= (math.inf if high is None else high):
+            return number
+        said = f"{str(value)!r} is not {noun}{_range_in_words(low, high)}"
+        raise typer.BadParameter(said, ctx=ctx, param=param)
+
+
+def _range_in_words(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f" from {low:g} to {high:g}"
+    if low is not None:
+        return f" of at least {low:g}"
+    return "" if high is None else f" of at most {high:g}"
 
 
 class _Slim(_Base):

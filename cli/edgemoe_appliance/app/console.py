@@ -22,7 +22,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from edgemoe_appliance.errors import HostError
-from edgemoe_appliance.schema.text import printable
+from edgemoe_appliance.schema.text import counted, printable
 from edgemoe_appliance.schema.units import human_duration
 
 if TYPE_CHECKING:
@@ -225,9 +225,10 @@ class BenchBoard:
 
 @contextmanager
 def shown_measuring(plan: Plan) -> Iterator[Callable[[BenchProgress], None]]:
-    """Say what is measured and show its runs as they end."""
+    """Say what a session has and show its runs as they end; all may have been measured before."""
     sure = "at least " if plan.precision else ""
-    say(f"measuring {sure}{len(plan.runs)} runs, {plan.threads} threads, session {plan.session}")
+    runs, threads = counted(len(plan.runs), "run"), counted(plan.threads, "thread")
+    say(f"session {plan.session}: {sure}{runs}, {threads}")
     with BenchBoard().shown() as board:
         yield board.update
 

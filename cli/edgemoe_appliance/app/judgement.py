@@ -161,7 +161,8 @@ def _missing_lines(verdicts: Sequence[ClaimVerdict], width: int) -> Iterator[Tex
     """Yield what was missing, each time with the claims that wait for it."""
     waiting: dict[str, list[str]] = {}
     for verdict in verdicts:
-        waiting.setdefault(verdict.brief, []).append(verdict.id)
+        need = "; ".join(verdict.needs) or verdict.brief
+        waiting.setdefault(need, []).append(verdict.id)
     for missing, ids in waiting.items():
         yield from wrapped(f"{', '.join(ids)}: {missing}", width, "  - ", style="dim")
 
@@ -171,7 +172,7 @@ def _held(verdict: ClaimVerdict) -> str:
     if len(verdict.parts) != 1 or not verdict.parts[0].numbers:
         return f"all {len(verdict.parts)} tests"
     (part,) = verdict.parts
-    return f"{_value(part.numbers[0])}; asked {part.asked}"
+    return f"{_value(part.numbers[0])}; passes if {part.asked}"
 
 
 def _part_lines(part: Part, width: int) -> Iterator[Text]:

@@ -10,6 +10,7 @@ import typer
 
 from edgemoe_appliance.app.commands import Commands
 from edgemoe_appliance.app.console import say
+from edgemoe_appliance.app.names import known_file
 from edgemoe_appliance.app.options import StudyOption, TargetOption
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.units import human_bytes
@@ -91,7 +92,10 @@ def _architecture(name: str) -> Architecture:
 
 @kit.command()
 def take(
-    file: Annotated[Path, typer.Argument(help="The tar that came back, or the folder --out.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="The tar that came back, or the folder --out.", callback=known_file),
+    ],
 ) -> None:
     """Make sessions of what came back from a visit; whatever is not as announced is refused."""
     from edgemoe_appliance.bench.paths import default_folders

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from edgemoe_appliance.archive.results import Mismatch, MismatchKind
 from edgemoe_appliance.archive.tarball import Member, TarReader
 from edgemoe_appliance.archive.values import has_values
 from edgemoe_appliance.errors import HostError, RecordError, VerificationError
-from edgemoe_appliance.schema.files import scratch_folder
+from edgemoe_appliance.schema.files import ordinary_file, scratch_folder
 
 # What is looked into; everything else is compared by its digest.
 _COPIED: Final = frozenset(
@@ -75,11 +74,8 @@ def read_archive(path: Path, folder: Path, limits: ArchiveLimits) -> ReadArchive
     read, or the documents cannot be written.
     """
     try:
-        with _opened(path) as file:
-            facts = os.fstat(file.fileno())
-            if not stat.S_ISREG(facts.st_mode):
-                raise HostError("is no ordinary file", where=str(path))
-            reading = _Reading(file, facts.st_size, folder, limits)
+        with ordinary_file(path) as file:
+            reading = _Reading(file, os.fstat(file.fileno()).st_size, folder, limits)
             return reading.run(path.name)
     except OSError as error:
         raise HostError(
@@ -89,7 +85,7 @@ def read_archive(path: Path, folder: Path, limits: ArchiveLimits) -> ReadArchive
 
 def read_file(path: Path, name: str) -> Iterator[bytes]:
     """Yield the content of one file of an archive that was read whole before."""
-    with _opened(path) as file:
+    with ordinary_file(path) as file:
         reader = TarReader(file, os.fstat(file.fileno()).st_size)
         for member in reader.members():
             if member.name.partition("/")[2] == name:
@@ -99,15 +95,10 @@ def read_file(path: Path, name: str) -> Iterator[bytes]:
 
 def find_wheel(path: Path) -> str | None:
     """Return the name of the wheel in an archive that was read whole before, None without one."""
-    with _opened(path) as file:
+    with ordinary_file(path) as file:
         reader = TarReader(file, os.fstat(file.fileno()).st_size)
         names = (member.name.partition("/")[2] for member in reader.members())
         return next(filter(layout.is_wheel, names), None)
-
-
-def _opened(path: Path) -> BinaryIO:
-    """Open a file to be read; a pipe that nobody writes to must not keep anybody waiting."""
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
 
 
 class _Reading:

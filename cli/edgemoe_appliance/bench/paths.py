@@ -79,8 +79,8 @@ def require_session_name(name: str) -> None:
     if not _SESSION_NAME.fullmatch(name):
         raise ConfigError(
             f"{on_one_line(repr(name), 80)} is not a session name",
-            hint=f"lower-case letters, digits, `.`, `_` and `-`, the first no mark, {_LONGEST} at "
-            "most",
+            hint=f"use at most {_LONGEST} lower-case letters, digits, `.`, `_` and `-`, and begin "
+            "with a letter or a digit",
         )
 
 

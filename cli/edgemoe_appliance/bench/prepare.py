@@ -103,7 +103,7 @@ def require_models(study: Study, request: BenchRequest, folders: Folders) -> Non
     entries = {name: configs.model(name) for name in needed}
     missing = [n for n, entry in entries.items() if not model_path(entry, folders.models).exists()]
     if missing:
-        sizes = [entries[name].bytes for name in missing]
+        sizes = [_expected_bytes(entries[name], name, None, folders.models) for name in missing]
         total = human_bytes(sum(size for size in sizes if size is not None))
         told = f"{total}" if None not in sizes else f"{total} and more"
         assessed = any(each.assesses for each in chosen_experiments(study, request).values())
@@ -378,7 +378,9 @@ def obtain_model(
                 hint=f"run: edgemoe-appliance models quantise {name}",
             )
         of = entry.quantised.of
-        source = obtain_model(configs, of, None, folders, steps, tensor_types, workshop=workshop)
+        source = workshop.obtained.get(of) or obtain_model(
+            configs, of, None, folders, steps, tensor_types, workshop=workshop
+        )
         made = workshop.obtain(name, entry.quantised, source)
     with steps.step(f"model {name}") as on_share:
 
@@ -396,7 +398,10 @@ def obtain_model(
             file.check_types(pin, known)
         if computed is not None:
             file.check_computed(*computed)
-        return planned_model(name, entry, file)
+        planned = planned_model(name, entry, file)
+    if workshop is not None and twins is None:
+        workshop.obtained[name] = planned
+    return planned
 
 
 def _all_types(by_pin: TypesByPin) -> dict[int, GgmlType]:

@@ -44,7 +44,8 @@ _MATRIX_SHARE: Final = 0.1
 class Workshop:
     """What makes files of fewer bits: a pin, known before it is built, and its build on this host.
 
-    `build` gives the engine with its tools and is called where a file is not there yet.
+    `build` gives the engine with its tools and is called where a file is not there yet. Models that
+    were `obtained` are read once, however many files are made of them.
     """
 
     pin: str
@@ -52,6 +53,7 @@ class Workshop:
     build: Callable[[], EngineBuild]
     folders: Folders
     steps: Steps
+    obtained: dict[str, PlannedModel] = field(default_factory=dict)
     _built: list[EngineBuild] = field(default_factory=list)
     # Of what was weighed already, by source and text: one matrix serves every type.
     _matrices: dict[tuple[str, str], bytes] = field(default_factory=dict)

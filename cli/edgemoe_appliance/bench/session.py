@@ -23,6 +23,7 @@ from edgemoe_appliance.errors import (
     RunFailedError,
     error_class_for,
 )
+from edgemoe_appliance.measure.schedule import all_runs
 from edgemoe_appliance.schema.files import try_lock
 from edgemoe_appliance.schema.journal import (
     JOURNAL_NAME,
@@ -68,6 +69,7 @@ def run_bench(
         _locked(own, folder),
     ):
         _require_same_plan(plan, folder)
+        plan = _as_measured(plan, folder)
         known = plan_roots(plan, folder, roots or {})
         plan = discreet_plan(plan, known)
         own.write(LOCAL_NAME, known.document)
@@ -106,6 +108,22 @@ def _require_same_plan(plan: Plan, folder: Path) -> None:
             where=str(path),
             hint="choose another --session",
         )
+
+
+def _as_measured(plan: Plan, folder: Path) -> Plan:
+    """Return the plan with the findings of the host that its runs were measured on.
+
+    Where no run is left, nothing is measured on the host as it is now, and an archive of the
+    session made again is the same, byte for byte.
+    """
+    path = find_kept_plan(folder)
+    if path is None:
+        return plan
+    progress = read_progress(folder / JOURNAL_NAME)
+    if not all(progress.is_done(run.id) for run in all_runs(plan, progress)):
+        return plan
+    kept = read_plan(path)
+    return plan.model_copy(update={"findings": kept.findings, "appliance": kept.appliance})
 
 
 def _difference(present: Plan, wanted: Plan) -> str:

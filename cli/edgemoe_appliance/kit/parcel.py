@@ -14,7 +14,6 @@ import json
 import os
 import re
 import shutil
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from edgemoe_appliance.schema.configs import Identifier, Sha256
 from edgemoe_appliance.schema.files import (
     file_sha256,
     open_atomically,
+    ordinary_file,
     scratch_folder,
     sync,
     sync_folder,
@@ -195,17 +195,14 @@ def take_parcel(path: Path, sessions: Path) -> TakenParcel:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """Open an ordinary file of a bounded size; a pipe must not keep anybody waiting."""
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise HostError("is no ordinary file", where=str(path))
-        if facts.st_size > _MOST_READ_BYTES:
+    with ordinary_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _MOST_READ_BYTES:
             raise VerificationError(
-                f"has {human_bytes(facts.st_size)}; at most {human_bytes(_MOST_READ_BYTES)} are "
-                "read",
+                f"has {human_bytes(size)}; at most {human_bytes(_MOST_READ_BYTES)} are read",
                 where=str(path),
             )
-        yield file, facts.st_size
+        yield file, size
 
 
 def _unpack(reader: TarReader, folder: Path) -> Parcel:

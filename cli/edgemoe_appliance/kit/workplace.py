@@ -197,6 +197,8 @@ def open_visit(request: VisitRequest, say: Say, interruption: Interruption) -> I
 
 def pack_visit(out: Path) -> WrittenParcel:
     """Pack what an earlier visit left in its folder. Raises ConfigError where there was none."""
+    # A folder of anything else is left without a trace.
+    _visit_facts(out)
     with _locked(out):
         return _write(out)
 
@@ -262,10 +264,15 @@ def _write_facts(facts: VisitFacts, out: Path, roots: Roots) -> None:
     write_atomically(out / FACTS_NAME, text.encode(errors="replace") + b"\n")
 
 
-def _write(out: Path) -> WrittenParcel:
+def _visit_facts(out: Path) -> VisitFacts:
     facts = _read_facts(out)
     if facts is None:
         raise ConfigError("no visit was made there", where=str(out), hint="name its --out")
+    return facts
+
+
+def _write(out: Path) -> WrittenParcel:
+    facts = _visit_facts(out)
     return write_parcel(facts, out, out / f"{facts.name}.tar")
 
 

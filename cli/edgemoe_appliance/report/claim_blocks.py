@@ -6,7 +6,6 @@ makes them.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from markupsafe import Markup
 
 from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Part, Scope, Verdict
 from edgemoe_appliance.analysis.claims.formatting import with_unit
+from edgemoe_appliance.analysis.claims.judging import NEEDS_POWER
 from edgemoe_appliance.analysis.claims.verdicts import FAMILIES, TOLD_ORDER, Family
 from edgemoe_appliance.report.audit_blocks import Tally, tallies_of
 from edgemoe_appliance.report.filters import bounds_of, mark_of
@@ -29,13 +29,9 @@ from edgemoe_appliance.report.range_plot import (
     draw_row,
     draw_scaled,
 )
-from edgemoe_appliance.studies.quantities import Quantity, facts_of
 
 # Two ratios that order the same models must lie on the same side of it.
 _EQUAL = 1.0
-# A reason may begin with the quantity that it is about and end with the condition.
-_POWER = tuple(facts_of(each).title for each in Quantity if facts_of(each).unit in ("W", "J/tok"))
-_CONDITION = re.compile(r" \([A-Z]+: [^()]*\)$")
 _FAMILY_TITLES: Mapping[Family, str] = {
     Family.CONDITIONS: "Under the study's conditions",
     Family.ELSEWHERE: "Under other conditions, in direction only",
@@ -189,10 +185,9 @@ def build_overview(judgement: Judgement) -> Overview:
 
 def _need(verdict: ClaimVerdict) -> str:
     """Return in a few words what kept a claim from being tested, alike where it is the same."""
-    told = {_CONDITION.sub("", reason) for reason in verdict.missing}
-    if any(reason.startswith(_POWER) for reason in told):
-        return "needs readings of power"
-    return "; ".join(sorted(told)) or verdict.reading
+    if any(need.startswith(NEEDS_POWER) for need in verdict.needs):
+        return NEEDS_POWER
+    return "; ".join(sorted(verdict.needs)) or verdict.reading
 
 
 def _deciding(verdict: ClaimVerdict) -> Part | None:

@@ -78,6 +78,23 @@ def open_atomically_in(folder: int, name: str, *, is_synced: bool = True) -> Ite
         sync(folder)
 
 
+@contextmanager
+def ordinary_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file of somebody else's to be read.
+
+    A pipe that nobody writes to keeps nobody waiting. Raises HostError for what is no ordinary
+    file, OSError for what cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        what = "is a folder" if stat.S_ISDIR(mode) else "is no ordinary file"
+        raise HostError(what, where=str(path), hint="name a file")
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
 def sync(descriptor: int) -> None:
     """Make what was written durable. On macOS fsync leaves it in the drive's own cache.
 

@@ -110,6 +110,7 @@ class QuantityStatistic(str, Enum):
 
 # A share is in per cent; what a file gives is no metric.
 _UNITS_OF_THEIR_OWN = (QuantityStatistic.SHARE.value, QuantityStatistic.FILE.value)
+_OF_POWER = frozenset((Unit.JOULES.value, Unit.JOULES_PER_TOKEN.value, Unit.WATTS.value))
 
 
 class QuantityFacts(Frozen):
@@ -122,7 +123,8 @@ class QuantityFacts(Frozen):
     `worse` says which way a model's answers get worse, of what is said of these: an answer that is
     no finite number is worse than any number.
     `printed` is the name of the figure in study.yaml, with what it is of in braces. One without
-    metrics, or that is not printed, follows from others or stands elsewhere.
+    metrics, or that is not printed, follows from others or stands elsewhere; `from_power` says
+    that energies or powers are among these.
     """
 
     title: str
@@ -133,6 +135,7 @@ class QuantityFacts(Frozen):
     instead: str = ""
     statistic: QuantityStatistic = QuantityStatistic.MEAN
     probed: bool = False
+    from_power: bool = False
     u95: str = ""
     u95_of: str = ""
     worse: Literal["", "higher", "lower"] = ""
@@ -167,8 +170,13 @@ class QuantityFacts(Frozen):
 
     @property
     def is_energy(self) -> bool:
-        """Return whether it is an energy or a power, which a study may not report on a device."""
-        return self.unit in (Unit.JOULES_PER_TOKEN.value, Unit.WATTS.value)
+        """Return whether it is an energy or a power, or follows from some: it needs a meter.
+
+        A study may not report those on a device.
+        """
+        of_runs = () if self.statistic is QuantityStatistic.FILE else self.metrics
+        units = {self.unit, *(METRICS[name].unit.value for name in of_runs)}
+        return self.from_power or not _OF_POWER.isdisjoint(units)
 
     @property
     def is_mean(self) -> bool:

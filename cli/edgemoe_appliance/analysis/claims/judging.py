@@ -47,6 +47,8 @@ _OPENINGS = {
 _MOST_TOLD = 4
 # Of a claim of several parts so many must have been tested: one of six decides nothing.
 _LEAST_TESTED = 0.5
+# What claims about energy and power wait for where runs have no such reading.
+NEEDS_POWER = "needs readings of power"
 _OF_ANSWERS = (Feeds.DIVERGENCE, Feeds.CHOICE)
 
 
@@ -206,8 +208,7 @@ def _answer(evidence: Evidence, question: Question, named: Sequence[StudyDeviceI
         return _unanswered(question, _why_no_direction(evidence, question, stage), stage)
     found, shown = question.answer(evidence, stage.places)
     if isinstance(found, Absent):
-        title = facts_of(question.terms[0].term.quantity).title
-        return _unanswered(question, f"{title}: {found.reason} ({stage.label})", stage)
+        return _unread(evidence, question, found.reason, stage)
     part = _part(question, stage, limits, found, tuple(_numbers(shown)))
     places = tuple(place.id for place in stage.places.values())
     stood_in = stage.scope is Scope.DIRECTION and len(set(places)) == 1
@@ -245,6 +246,15 @@ def _unanswered(question: Question, reason: str, stage: _Stage | None = None) ->
         missing=reason,
     )
     return _JudgedPart(part=part, stage=None, key=(question.about, question.terms, reason))
+
+
+def _unread(evidence: Evidence, question: Question, reason: str, stage: _Stage) -> _JudgedPart:
+    """Return a question for which a stage has no reading."""
+    facts = facts_of(question.terms[0].term.quantity)
+    found = _unanswered(question, f"{facts.title}: {reason} ({stage.label})", stage)
+    is_power = facts.is_energy and evidence.source != "study"
+    need = f"{NEEDS_POWER}: {reason}" if is_power else reason
+    return replace(found, part=replace(found.part, need=need))
 
 
 def _part(
@@ -348,7 +358,7 @@ def _numbers(shown: Sequence[NamedEstimate]) -> Iterator[Number]:
 
 def _limits_in_words(question: Question, limits: Limits) -> str:
     if question.about == "same-side":
-        return "the same side of 1 on both"
+        return "on the same side of 1 on both"
     return limits_in_words(limits, question.unit)
 
 
@@ -361,10 +371,10 @@ def _without_bounds(number: Number) -> str:
 
 
 def _told(question: Question, stage: _Stage, limits: Limits, numbers: tuple[str, ...]) -> str:
-    """Return the judged number, or the two of a comparison of orders, and what was asked."""
+    """Return the judged number, or the two of a comparison of orders, and what it had to be."""
     told = " and ".join(numbers)
     where = f" on {stage.label}" if len(stage.places) == 1 else ""
-    return f"{told}{where}, asked {_limits_in_words(question, limits)}"
+    return f"{told}{where}; passes if {_limits_in_words(question, limits)}"
 
 
 def _brief(verdict: Verdict, parts: Sequence[Part]) -> str:

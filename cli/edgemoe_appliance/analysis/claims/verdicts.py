@@ -122,7 +122,8 @@ class Part:
     `where` is the condition, or the two, that it was read in; `asked` says the limits that it was
     held to, `limits` are their numbers. The first of `numbers` was judged, the others stand behind
     it; where two had to be on the same side of 1, both were, and there are no `limits`. `brief` is
-    the reading without bounds. A part that was not tested has its reason in `missing`.
+    the reading without bounds. A part that was not tested has its reason in `missing`, and in
+    `need` the same without quantity and condition, alike for all that wait for the same.
     """
 
     verdict: Verdict
@@ -133,6 +134,7 @@ class Part:
     reading: str
     brief: str = ""
     missing: str = ""
+    need: str = ""
     more_runs: MoreRuns | None = None
     limits: Limits | None = None
 
@@ -167,6 +169,16 @@ class ClaimVerdict:
     def numbers(self) -> tuple[Number, ...]:
         """Return the numbers of all parts, each key once."""
         return tuple({n.key: n for part in self.parts for n in part.numbers}.values())
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Return what kept it from being tested, alike for all claims that wait for the same.
+
+        What another of them says too is not said twice.
+        """
+        told = dict.fromkeys(part.need or part.missing for part in self.parts)
+        whole = (n for n in told if n and not any(n != other and n in other for other in told))
+        return tuple(whole) or self.missing
 
     @property
     def more_runs(self) -> tuple[MoreRuns, ...]:
