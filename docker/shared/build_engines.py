@@ -73,6 +73,7 @@ def _sources(folder: Path) -> list[PreparedSource]:
                 source=kind.validate_python(given["source"]),
                 folder=folder / pin,
                 sha256=given["sha256"],
+                build_number=given["build_number"],
                 why="built into the image",
             )
         )

@@ -51,5 +51,6 @@ def write_standin(folder: Path, real: Path) -> PreparedSource:
         source=DirectorySource(kind="directory", path="standin"),
         folder=folder,
         sha256=tree_digest(folder),
+        build_number=None,
         why="for tests",
     )

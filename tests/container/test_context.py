@@ -48,6 +48,7 @@ def source(tmp_path: Path) -> PreparedSource:
         source=DirectorySource(kind="directory", path=str(folder)),
         folder=folder,
         sha256=tree_digest(folder),
+        build_number=None,
         why="for tests",
     )
 

@@ -34,6 +34,7 @@ from edgemoe_appliance.schema.configs import (
     GitSource,
     Pin,
     SdistSource,
+    number_in_name,
 )
 from edgemoe_appliance.schema.plan import EngineBuild
 from tests.engine.processes import start_python
@@ -57,6 +58,7 @@ def a_source(tree: Path, pin: str = "b4404") -> PreparedSource:
         source=GitSource(kind="git", repository="https://host/x", commit="0827b2c1" + "d" * 32),
         folder=tree,
         sha256=tree_digest(tree),
+        build_number=number_in_name(pin),
         why="a test",
     )
 
@@ -142,6 +144,7 @@ def test_the_record_is_the_whole_story(built: EngineBuild) -> None:
     folder = Path(built.binary).parent.parent
     record = json.loads((folder / "build.json").read_text())
     assert record["version"] == "4404 (0827b2c)"
+    assert built.build_number == 4404
     assert record["cmake"]["GGML_NATIVE"] == "OFF"
     assert record["cmake"]["CMAKE_BUILD_TYPE"] == "Release"
     assert record["duration_s"] > 0
@@ -393,6 +396,8 @@ def test_progress_goes_up_to_the_whole(tree: Path, tmp_path: Path) -> None:
     assert percents == sorted(percents)
     assert percents[-1] == 100
     assert version(build.binary)[0].startswith(f"version: 0 (tree-{build.source_sha256[:12]})")
+    assert build.build_number is None
+    assert "build_number" not in build.model_dump(), "plans of before are told as they were"
 
 
 @pytest.mark.parametrize(
@@ -413,7 +418,9 @@ def test_progress_lines(line: str, percent: float | None, text: str) -> None:
 
 def sdist_source(tree: Path) -> PreparedSource:
     source = SdistSource(kind="sdist", package="x", version="1", sha256="a" * 64, subdirectory="v")
-    return PreparedSource(pin="b4447", source=source, folder=tree, sha256="b" * 64, why="")
+    return PreparedSource(
+        pin="b4447", source=source, folder=tree, sha256="b" * 64, build_number=4447, why=""
+    )
 
 
 def test_a_source_distribution_names_its_commit_but_not_its_number(

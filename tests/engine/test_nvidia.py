@@ -107,6 +107,7 @@ def test_two_machines_that_share_a_cache_do_not_share_a_build(configs: Configs) 
         source=DirectorySource(kind="directory", path="/src"),
         folder=Path("/src"),
         sha256="0" * 64,
+        build_number=4447,
         why="a test",
     )
     tools = Toolchain(

@@ -26,6 +26,7 @@ from edgemoe_appliance.schema.configs import (
     GitSource,
     Pin,
     SdistSource,
+    number_in_name,
 )
 from tests.engine.small_source import write_small_source
 
@@ -224,6 +225,45 @@ def test_a_name_that_is_nothing_there(git_pin: GitSource, cache: Path, name: str
     with pytest.raises(ConfigError, match=f"'{name}' is no tag, branch or commit there"):
         prepare(git_pin.model_copy(update={"commit": name}), cache)
     assert left_in(cache) == []
+
+
+class TestBuildNumber:
+    """llama.cpp's own count of commits: declared, in the name, or counted where that is cheap."""
+
+    def test_a_whole_repository_of_this_machine_is_counted(
+        self, git_pin: GitSource, tree: Path, cache: Path
+    ) -> None:
+        numbers = []
+        for commit in commits(tree):
+            pin = Pin(source=git_pin.model_copy(update={"commit": commit}), note="")
+            numbers.append(prepare_source("mine", pin, cache, why="").build_number)
+            again = prepare_source("mine", pin, cache, why="")
+            assert again.build_number == numbers[-1], "kept with the source"
+        assert numbers == [2, 1]
+
+    def test_what_is_declared_or_in_the_name_comes_first(
+        self, git_pin: GitSource, cache: Path
+    ) -> None:
+        plain = Pin(source=git_pin, note="")
+        assert prepare_source("b4404", plain, cache, why="").build_number == 4404
+        declared = plain.model_copy(update={"build_number": 6000})
+        assert prepare_source("b4404", declared, cache, why="").build_number == 6000
+
+    def test_a_shallow_repository_is_not_counted(
+        self, git_pin: GitSource, tree: Path, cache: Path, tmp_path: Path
+    ) -> None:
+        clone = ["git", "clone", "-q", "--depth=1", tree.as_uri(), str(tmp_path / "shallow")]
+        subprocess.run(clone, check=True)
+        later, _ = commits(tree)
+        update = {"repository": str(tmp_path / "shallow"), "commit": later}
+        pin = Pin(source=git_pin.model_copy(update=update), note="")
+        assert prepare_source("mine", pin, cache, why="").build_number is None
+
+    @pytest.mark.parametrize(
+        "name", ["b", "b0", "b4404x", "xb4404", "b-1", "aug2025", "b1234567890"]
+    )
+    def test_names_that_are_no_build_number(self, name: str) -> None:
+        assert number_in_name(name) is None
 
 
 def test_a_whole_commit_is_not_told_again(git_pin: GitSource, cache: Path) -> None:

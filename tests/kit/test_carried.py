@@ -39,6 +39,7 @@ def source(tmp_path: Path) -> PreparedSource:
         source=GitSource(kind="git", repository="https://host/x", commit="0827b2c1" + "d" * 32),
         folder=folder,
         sha256=tree_digest(folder),
+        build_number=4404,
         why="a test",
     )
 
@@ -111,6 +112,7 @@ def test_what_is_not_of_the_tree_is_refused(
         source=source.source,
         folder=source.folder,
         sha256=tree_digest(source.folder),
+        build_number=None,
         why="",
     )
     carried = pack_source(plain, tmp_path)

@@ -11,6 +11,7 @@ from edgemoe_appliance.analysis.claims.judging import verdict_of
 from edgemoe_appliance.analysis.claims.verdicts import Family
 from edgemoe_appliance.archive.results import VerificationLevel
 from edgemoe_appliance.ledger.entries import EntryClaim, EntryPart, LedgerEntry
+from edgemoe_appliance.schema.configs import number_in_name
 from edgemoe_appliance.schema.plan import StudyIdentity
 from edgemoe_appliance.studies.claims import Limits
 
@@ -54,9 +55,10 @@ def ledger_entry(
     width: float = 0.01,
     family: Family = Family.CONDITIONS,
     limits: Limits = LIMITS,
+    engine: str = "b1 (source 000000000)",
     **changed: Any,
 ) -> LedgerEntry:
-    name = f"{board}-{session}-{changed.get('engine', '')}"
+    name = f"{board}-{session}-{engine}"
     values: dict[str, Any] = {
         "archive": f"{name}.tar",
         "sha256": digest(name),
@@ -72,7 +74,10 @@ def ledger_entry(
         "device": "A board",
         "board": digest(board),
         "board_kind": digest("a kind of board"),
-        "engine": "b1 (000000000)",
+        "engine": engine,
+        "build_number": number_in_name(engine.partition(" ")[0]),
+        "declared_after": None,
+        "declared_place": 0,
         "backend": "cpu",
         "quantization": "Q4_K_M",
         "runtime": "native",

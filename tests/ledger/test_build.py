@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from edgemoe_appliance.analysis.claims import Verdict
 from edgemoe_appliance.analysis.statistics import resampling
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.ledger.build import Admission, admit, build_ledger
@@ -203,3 +204,19 @@ def test_the_page_of_a_claim_tells_with_which_engine_it_died() -> None:
     assert places == sorted(places)
     others = [body.decode() for name, body in files.items() if name.startswith("engines/")]
     assert not any("From engine to engine" in body for body in others)
+
+
+def test_studies_share_no_table_and_untested_claims_are_named() -> None:
+    first = ledger_entry("a", 0.69)
+    untested = first.claims["c1"].model_copy(update={"verdict": Verdict.NOT_TESTED})
+    first = first.model_copy(update={"claims": {**first.claims, "c2": untested}})
+    identity = {"id": "other", "sha256": "f" * 64}
+    other = ledger_entry("b", 0.5, study=identity, study_title="Another study")
+    silent = ledger_entry("c", 0.5, engine="b2 (x)", claims={"c1": untested})
+    index = render_site([first, other, silent], [])["index.html"].decode()
+    ours, theirs = index.index('<h2 id="study-1">Another study'), index.index("A study")
+    assert "Tested by no archive: c2." in index[theirs:]
+    assert "Tested by no archive" not in index[ours:theirs]
+    assert index.count("<table>") == 3  # one for each study, one of archives
+    assert "2 engine builds" in index
+    assert "1 of them tests no claim" in index

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from statistics import stdev
+from typing import Any
 
 import pytest
 
 from edgemoe_appliance.analysis.claims import Verdict
 from edgemoe_appliance.analysis.claims.verdicts import Family
 from edgemoe_appliance.analysis.statistics import Absent, Interval
-from edgemoe_appliance.ledger.cells import LedgerCell, build_cells, engine_age, estimate_over
-from edgemoe_appliance.ledger.entries import one_board_each
+from edgemoe_appliance.ledger.cells import LedgerCell, build_cells, estimate_over
+from edgemoe_appliance.ledger.entries import _declared, one_board_each
+from edgemoe_appliance.studies import read_study
 from tests.ledger.entries import digest, ledger_entry
 
 
@@ -102,8 +104,25 @@ def test_twins_and_models_share_no_cell() -> None:
 
 
 def test_engines_come_from_old_to_new() -> None:
-    engines = ["b11312 (a)", "aug2025 (b)", "mine (c)", "b4447 (d)", "b5763 (e)"]
-    assert sorted(engines, key=engine_age) == [engines[3], engines[4], *engines[1::-1], engines[2]]
+    """By build number, else after the one declared before; the unknown last."""
+    told: list[dict[str, Any]] = [
+        {"engine": "b4447 (a)"},
+        {"engine": "b5763 (b)"},
+        {"engine": "aug2025 (c)", "declared_after": 5763, "declared_place": 3},
+        {"engine": "a later one (d)", "declared_after": 5763, "declared_place": 4},
+        {"engine": "mine (build 6000, commit e)", "build_number": 6000, "declared_place": 9},
+        {"engine": "b11312 (f)"},
+        {"engine": "a folder (g)"},
+    ]
+    cells = build_cells(ledger_entry("a", 0.69, **each) for each in reversed(told))
+    assert [cell.key.engine for cell in cells] == [f"{each['engine']}, cpu" for each in told]
+
+
+def test_a_pin_without_a_number_is_placed_by_the_one_declared_before_it() -> None:
+    engines = read_study("moe-edge").configs.engines
+    assert _declared("aug2025", engines) == (5763, 3)
+    assert _declared("b4404", engines) == (None, 0)
+    assert _declared("of another catalogue", engines) == (11312, len(engines.pins))
 
 
 def test_a_container_adds_no_board_to_the_machine_it_ran_on() -> None:

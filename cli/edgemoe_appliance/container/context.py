@@ -119,6 +119,7 @@ def _describe(sources: Sequence[PreparedSource]) -> bytes:
         source.pin: {
             "source": source.source.model_dump(mode="json"),
             "sha256": source.sha256,
+            "build_number": source.build_number,
         }
         for source in sources
     }

@@ -104,7 +104,7 @@ class _BuildRecord(Frozen):
     source: EngineSource
     source_sha256: Sha256
     build_key: Sha256
-    version: str
+    version: str = Field(pattern=r"^\d{1,9} \(.*\)$")
     cmake: dict[str, str]
     compiler: str
     generator: str
@@ -113,6 +113,12 @@ class _BuildRecord(Frozen):
     extra_args: tuple[str, ...]
     no_mmap_args: tuple[str, ...] = NO_MMAP_ARGS
     why: str
+
+    @property
+    def build_number(self) -> int | None:
+        """Return the build number that the engine prints, None where it prints none."""
+        number, _, _ = self.version.partition(" ")
+        return int(number) or None
 
     @property
     def program(self) -> str:
@@ -202,7 +208,8 @@ def read_build(folder: Path, *, with_tools: bool = False) -> EngineBuild:
             )
     kept = record.model_dump(exclude={"schema_version", "version", "generator", "duration_s"})
     binary = str((folder / "bin" / record.program).absolute())
-    return EngineBuild(**kept, binary=binary, tools_sha256=tools)
+    number = record.build_number
+    return EngineBuild(**kept, binary=binary, tools_sha256=tools, build_number=number)
 
 
 def has_tools(folder: Path) -> bool:
@@ -292,13 +299,12 @@ class _Recipe:
 
 
 def _build_info(source: PreparedSource) -> tuple[int, str]:
-    """Return build number and commit as far as they are known; a local folder has neither.
+    """Return build number, 0 where it is not known, and commit, as the engine is to print them.
 
     A source distribution ships a generated file whose commit is right, while its number (of a
     shallow clone) and its compiler are not.
     """
-    numbered = re.fullmatch(r"b(\d+)", source.pin)
-    number = int(numbered[1]) if numbered else 0
+    number = source.build_number or 0
     if isinstance(source.source, GitSource):
         return number, source.source.commit[:7]
     if isinstance(source.source, SdistSource):
@@ -306,7 +312,7 @@ def _build_info(source: PreparedSource) -> tuple[int, str]:
         text = shipped.read_text(encoding="utf-8") if shipped.is_file() else ""
         commit = _SHIPPED_COMMIT.search(text)
         return number, commit[1] if commit else f"sdist-{source.source.sha256[:12]}"
-    return 0, f"tree-{source.sha256[:12]}"
+    return number, f"tree-{source.sha256[:12]}"
 
 
 def _make(

@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+from urllib.request import url2pathname
 
 from pydantic import ValidationError
 
 from edgemoe_appliance.engine.tools import ToolResult, require_tool, run_tool
 from edgemoe_appliance.engine.tree import is_work, tree_digest, unpack_subdirectory
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError, host_error
-from edgemoe_appliance.schema.base import Frozen, canonical_json, digest_of
+from edgemoe_appliance.schema.base import CountFromOne, Frozen, canonical_json, digest_of
 from edgemoe_appliance.schema.choices import unknown_name
 from edgemoe_appliance.schema.configs import (
     DirectorySource,
@@ -52,21 +53,29 @@ _SPACE_HINT = "free some space or use another cache folder"
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedSource:
-    """A verified source tree; `sha256` is its tree digest, `why` says why this pin is used."""
+    """A verified source tree; `sha256` is its tree digest, `why` says why this pin is used.
+
+    `build_number` is llama.cpp's count of commits up to there, None where nobody has told it.
+    """
 
     pin: str
     source: EngineSource
     folder: Path
     sha256: str
+    build_number: int | None
     why: str
 
 
 class _SourceRecord(Frozen):
-    """source.json beside an unpacked tree: what it was when it was verified."""
+    """source.json beside an unpacked tree: what it was when it was verified.
+
+    `commits` is how many its git counts up to there, None where no whole history was at hand.
+    """
 
     schema_version: Literal[1] = 1
     source: GitSource | SdistSource
     tree_sha256: Sha256
+    commits: CountFromOne | None = None
 
 
 def choose_pin(engines: EnginesConfig, cache: Path, asked: str | None = None) -> PreparedSource:
@@ -116,6 +125,7 @@ def prepare_source(name: str, pin: Pin, cache: Path, *, why: str) -> PreparedSou
             source=source,
             folder=folder,
             sha256=tree_digest(folder, is_work(folder)),
+            build_number=pin.build_number,
             why=why,
         )
     entry = cache.resolve() / "sources" / f"{name}-{digest_of(source.model_dump(mode='json'))[:16]}"
@@ -130,6 +140,7 @@ def prepare_source(name: str, pin: Pin, cache: Path, *, why: str) -> PreparedSou
         source=record.source,
         folder=entry / "tree",
         sha256=record.tree_sha256,
+        build_number=pin.number_of(name) or record.commits,
         why=why,
     )
 
@@ -144,12 +155,14 @@ def _fill(entry: Path, source: GitSource | SdistSource) -> None:
     """Obtain a source under a temporary name and rename it into place."""
     with partial_folder(entry, _SPACE_BYTES) as partial:
         tree = partial / "tree"
+        commits = None
         if isinstance(source, GitSource):
             source = _fetch_git(source, tree)
+            commits = _count_commits(source)
         else:
             _download_sdist(source, partial, tree)
         _check_marks(tree, DigestError)
-        record = _SourceRecord(source=source, tree_sha256=tree_digest(tree))
+        record = _SourceRecord(source=source, tree_sha256=tree_digest(tree), commits=commits)
         text = canonical_json(record.model_dump(mode="json")) + "\n"
         write_atomically(partial / "source.json", text.encode())
         partial.rename(entry)
@@ -228,6 +241,22 @@ def _fetch_git(source: GitSource, tree: Path) -> GitSource:
         )
     shutil.rmtree(tree / ".git")
     return source
+
+
+def _count_commits(source: GitSource) -> int | None:
+    """Return how many commits there are up to one, of a repository on this machine that is whole.
+
+    Elsewhere the history would have to be fetched for it.
+    """
+    git = require_tool("git", "git")
+    repository = Path(url2pathname(source.repository.removeprefix("file://")))
+    if not repository.is_dir():
+        return None
+    shallow = _git(git, "-C", str(repository), "rev-parse", "--is-shallow-repository")
+    counted = _git(git, "-C", str(repository), "rev-list", "--count", source.commit)
+    if shallow.lines != ("false",) or counted.exit_code != 0:
+        return None
+    return int(counted.lines[0])
 
 
 def list_commits(repository: Path, old: str, new: str) -> tuple[str, ...]:

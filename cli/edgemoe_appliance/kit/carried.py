@@ -80,7 +80,12 @@ def pack_source(source: PreparedSource, folder: Path) -> CarriedPin:
     (folder / listing_name(source.pin)).write_text(json.dumps(listed, separators=(",", ":")))
     packed = gzip.compress(_tar(source, entries), mtime=0)
     (folder / archive_name(source.pin)).write_bytes(packed)
-    return CarriedPin(pin=source.pin, source=source.source, tree_sha256=source.sha256)
+    return CarriedPin(
+        pin=source.pin,
+        source=source.source,
+        tree_sha256=source.sha256,
+        build_number=source.build_number,
+    )
 
 
 def _tar(source: PreparedSource, entries: Sequence[TreeEntry]) -> bytes:
@@ -120,6 +125,7 @@ def unpack_source(pin: CarriedPin, sources: Path, folder: Path) -> PreparedSourc
         source=pin.source,
         folder=target,
         sha256=pin.tree_sha256,
+        build_number=pin.build_number,
         why=f"{pin.pin} came with the kit",
     )
 

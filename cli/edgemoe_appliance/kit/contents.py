@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationError
 
 from edgemoe_appliance.errors import RecordError
-from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.base import CountFromOne, Frozen
 from edgemoe_appliance.schema.configs import EngineSource, Identifier, Sha256
 from edgemoe_appliance.schema.plan import ApplianceIdentity
 from edgemoe_appliance.schema.units import MB
@@ -35,6 +35,7 @@ class CarriedPin(Frozen):
     pin: Identifier
     source: EngineSource
     tree_sha256: Sha256
+    build_number: CountFromOne | None = None
 
 
 class KitFacts(Frozen):

@@ -13,11 +13,9 @@ that are balanced), so that no level is counted twice.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev, variance
-from typing import Final
 
 from edgemoe_appliance.analysis.claims import Verdict
 from edgemoe_appliance.analysis.claims.estimates import Basis, Bounds
@@ -43,27 +41,6 @@ _PLAIN: Mapping[Verdict, Verdict] = {
 _FAMILY_OF: Mapping[Verdict, Family] = {
     verdict: family for family, verdicts in FAMILIES.items() for verdict in verdicts
 }
-
-
-# Pins are named after a build of llama.cpp, or after a month.
-_BUILD: Final = re.compile(r"b(\d{1,7})\b")
-_MONTHS: Final = (
-    "jan",
-    "feb",
-    "mar",
-    "apr",
-    "may",
-    "jun",
-    "jul",
-    "aug",
-    "sep",
-    "oct",
-    "nov",
-    "dec",
-)
-_MONTH: Final = re.compile(rf"({'|'.join(_MONTHS)})(\d{{4}})\b")
-# Build 4404 is of the end of 2024 and 5763 of the end of June 2025 (engines.yaml).
-_FIRST_YEAR, _FIRST_BUILD, _BUILDS_A_YEAR = 2025, 4404.0, 2 * (5763 - 4404)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +110,16 @@ class LedgerCell:
         return len(self.entries)
 
     @property
+    def runtimes(self) -> tuple[str, ...]:
+        """Return how its sessions ran: native, container, or both."""
+        return tuple(sorted({entry.runtime for entry in self.entries}, reverse=True))
+
+    @property
+    def engine_age(self) -> tuple[float, int]:
+        """Return what sorts engines from old to new, as far as any of its archives tells."""
+        return min(entry.engine_age for entry in self.entries)
+
+    @property
     def shown(self) -> LedgerPart:
         """Return the part that stands for the claim: the deciding one, else the first."""
         return self.deciding or self.parts[0]
@@ -151,7 +138,7 @@ def build_cells(entries: Iterable[LedgerEntry]) -> tuple[LedgerCell, ...]:
             family = _FAMILY_OF.get(claim.verdict)
             if family is not None:
                 groups.setdefault(_key(entry, claim_id, family), []).append(entry)
-    return tuple(_cell(key, groups[key]) for key in sorted(groups, key=_order))
+    return tuple(sorted((_cell(key, own) for key, own in groups.items()), key=_order))
 
 
 def estimate_over(by_board: Mapping[str, Sequence[float]]) -> PooledNumber:
@@ -205,34 +192,16 @@ def _key(entry: LedgerEntry, claim_id: str, family: Family) -> LedgerKey:
     )
 
 
-def _order(key: LedgerKey) -> tuple[object, ...]:
+def _order(cell: LedgerCell) -> tuple[object, ...]:
+    key = cell.key
     number = int("".join(filter(str.isdigit, key.claim)) or 0)
-    engine = engine_age(key.engine)
-    return (
-        key.study,
-        number,
-        key.claim,
-        key.device,
-        engine,
-        key.quantization,
-        key.twins,
-        key.family,
-    )
+    return (key.study, number, key.claim, *column_order(cell), key.family)
 
 
-def engine_age(engine: str) -> tuple[float, str]:
-    """Return what sorts engines from old to new, as far as their names tell.
-
-    Those named after a build of llama.cpp (b4447) come in its order, those named after a month
-    (aug2025) among the builds of that month, others last.
-    """
-    build, month = _BUILD.match(engine), _MONTH.match(engine)
-    if build:
-        return float(build[1]), engine
-    if month:
-        years = int(month[2]) - _FIRST_YEAR + (_MONTHS.index(month[1]) + 0.5) / len(_MONTHS)
-        return _FIRST_BUILD + _BUILDS_A_YEAR * years, engine
-    return math.inf, engine
+def column_order(cell: LedgerCell) -> tuple[object, ...]:
+    """Return what sorts the cells of a claim: by device, engine from old to new, and models."""
+    key = cell.key
+    return key.device, cell.engine_age, key.engine, key.quantization, key.twins
 
 
 def _cell(key: LedgerKey, entries: Sequence[LedgerEntry]) -> LedgerCell:

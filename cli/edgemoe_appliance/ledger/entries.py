@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,14 +28,20 @@ from edgemoe_appliance.archive.results import Verification, VerificationLevel
 from edgemoe_appliance.archive.verify import VerifiedSession, verified_archive
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.schema.base import Count, CountFromOne, Frozen, digest_of
-from edgemoe_appliance.schema.configs import GitSource, Identifier, Sha256
+from edgemoe_appliance.schema.configs import (
+    EnginesConfig,
+    GitSource,
+    Identifier,
+    Sha256,
+    number_in_name,
+)
 from edgemoe_appliance.schema.files import write_atomically
 from edgemoe_appliance.schema.plan import StudyIdentity
 from edgemoe_appliance.schema.records import HostFacts
 from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.studies.claims import Limits
 
-ENTRY_SCHEMA: Final = 2
+ENTRY_SCHEMA: Final = 3
 _MOST_LETTERS = 120
 
 
@@ -74,9 +81,11 @@ class LedgerEntry(Frozen):
     in a container know no name of their machine: there both are the same, and `one_board_each`
     takes a machine of that kind for it, so that there are never more boards than there were.
     `session_key` is equal for two archives of one session, whatever was added to it between them.
+    `build_number` is llama.cpp's own of the engine; where nobody has told it, `declared_after` is
+    that of the last pin before it in engines.yaml that has one, and `declared_place` its own place.
     """
 
-    schema_version: Literal[2] = ENTRY_SCHEMA
+    schema_version: Literal[3] = ENTRY_SCHEMA
     archive: str
     sha256: Sha256
     archive_bytes: Count
@@ -92,12 +101,22 @@ class LedgerEntry(Frozen):
     board: Sha256
     board_kind: Sha256
     engine: str
+    build_number: CountFromOne | None
+    declared_after: CountFromOne | None
+    declared_place: Count
     backend: str
     quantization: str
     runtime: str
     twins: str | None
     runs_ok: Count
     claims: dict[str, EntryClaim]
+
+    @property
+    def engine_age(self) -> tuple[float, int]:
+        """Return what sorts engines from old to new, those of which nothing is known last."""
+        if self.build_number is not None:
+            return self.build_number, 0
+        return self.declared_after or math.inf, 1 + self.declared_place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +192,8 @@ class _Described:
         (facts,) = self.loaded.sessions
         scales = sorted({each.twin_scale for each in plan.models.values() if each.twin_scale})
         verdicts = judge_claims(SessionEvidence(self.loaded, study))
+        number = _build_number(setting)
+        after, place = _declared(setting.engine.pin, study.configs.engines)
         return LedgerEntry(
             archive=self.found.archive,
             sha256=self.found.sha256,
@@ -188,7 +209,10 @@ class _Described:
             device=self._device(),
             board=board_of(setting.host),
             board_kind=board_kind_of(setting.host),
-            engine=_engine_label(setting),
+            engine=_engine_label(setting, number),
+            build_number=number,
+            declared_after=after,
+            declared_place=place,
             backend=setting.target.backend.value,
             quantization=self._quantization(),
             runtime=plan.runtime,
@@ -236,12 +260,29 @@ def one_board_each(entries: Sequence[LedgerEntry]) -> tuple[LedgerEntry, ...]:
     )
 
 
-def _engine_label(setting: Setting) -> str:
-    source = setting.engine.source
-    commit = (
-        source.commit[:9] if isinstance(source, GitSource) else setting.engine.source_sha256[:9]
-    )
-    return f"{setting.engine.pin} ({commit})"
+def _build_number(setting: Setting) -> int | None:
+    """Return the number that the engine prints, else the one that its pin is named after."""
+    engine = setting.engine
+    return engine.build_number or number_in_name(engine.pin)
+
+
+def _declared(pin: str, engines: EnginesConfig) -> tuple[int | None, int]:
+    """Return the last build number declared before a pin, and the place of the pin."""
+    pins = list(engines.pins.items())
+    place = next((n for n, (name, _) in enumerate(pins) if name == pin), len(pins))
+    numbers = (each.number_of(name) for name, each in reversed(pins[:place]))
+    return next(filter(None, numbers), None), place
+
+
+def _engine_label(setting: Setting, number: int | None) -> str:
+    """Return pin and source; a build number only where it is not the pin's name."""
+    engine = setting.engine
+    told = [f"build {number}"] if number and number != number_in_name(engine.pin) else []
+    if isinstance(engine.source, GitSource):
+        told.append(f"commit {engine.source.commit[:9]}")
+    else:
+        told.append(f"source {engine.source_sha256[:9]}")
+    return f"{engine.pin} ({', '.join(told)})"
 
 
 def _entry_claim(verdict: ClaimVerdict) -> EntryClaim:

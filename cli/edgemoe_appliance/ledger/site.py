@@ -7,8 +7,9 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from markupsafe import Markup
 
@@ -19,7 +20,13 @@ from edgemoe_appliance.analysis.claims.formatting import in_words, number_in_wor
 from edgemoe_appliance.analysis.claims.verdicts import TOLD_ORDER
 from edgemoe_appliance.analysis.csvfile import texts_csv
 from edgemoe_appliance.analysis.statistics import Absent, Interval
-from edgemoe_appliance.ledger.cells import LedgerCell, LedgerPart, PooledNumber, build_cells
+from edgemoe_appliance.ledger.cells import (
+    LedgerCell,
+    LedgerPart,
+    PooledNumber,
+    build_cells,
+    column_order,
+)
 from edgemoe_appliance.ledger.entries import LedgerEntry, Refusal
 from edgemoe_appliance.report.palette import css_variables
 from edgemoe_appliance.report.range_plot import LimitBand, ValueAxis, draw_row
@@ -31,7 +38,12 @@ INDEX_NAME: Final = "index.html"
 MARK: Final = b'name="generator" content="edgemoe-appliance ledger"'
 _TEMPLATES: Final = "report_templates"
 _STYLES: Final = ("report.css", "ledger.css")
+# Of a cell, on a page; all of them are in the files.
+_MOST_ARCHIVES_SHOWN: Final = 50
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9]+")
+Asked = tuple[str, str, str]  # label, what was asked, unit
+_T = TypeVar("_T")
+_K = TypeVar("_K")
 _CSV_COLUMNS: Final = (
     *("study", "claim", "device", "engine", "quantization", "twins", "verdict", "part", "asked"),
     *("value", "low", "high", "unit", "interval_covers", "boards", "sessions"),
@@ -47,10 +59,10 @@ class ClaimHistory:
     models: str
     cells: tuple[LedgerCell, ...]
 
-    @property
-    def shown(self) -> tuple[LedgerPart, ...]:
-        """Return the part that stands for the claim with each engine."""
-        return tuple(cell.shown for cell in self.cells)
+    @cached_property
+    def axes(self) -> Mapping[Asked, ValueAxis | None]:
+        """Return an axis for all shown parts that ask the same."""
+        return axes_of(cell.shown for cell in self.cells)
 
     @property
     def told(self) -> str:
@@ -77,31 +89,64 @@ class LedgerPage:
     path: str
     cells: tuple[LedgerCell, ...]
 
-    def alike(self, part: LedgerPart) -> tuple[LedgerPart, ...]:
-        """Return the parts of the page that ask the same: they are drawn on one axis."""
-        parts = (each for cell in self.cells for each in cell.parts)
-        asked = (part.label, part.asked, part.unit)
-        return tuple(each for each in parts if (each.label, each.asked, each.unit) == asked)
+    @cached_property
+    def axes(self) -> Mapping[Asked, ValueAxis | None]:
+        """Return an axis for all parts of the page that ask the same."""
+        return axes_of(part for cell in self.cells for part in cell.parts)
 
     @property
     def histories(self) -> tuple[ClaimHistory, ...]:
         """Return how a claim fared from engine to engine; none where the page is not of a claim."""
-        found: dict[tuple[object, ...], list[LedgerCell]] = {}
-        if len({(cell.key.study, cell.key.claim) for cell in self.cells}) == 1:
-            for cell in self.cells:
-                key = cell.key
-                found.setdefault((key.device, key.models, key.family), []).append(cell)
+        if len({(cell.key.study, cell.key.claim) for cell in self.cells}) != 1:
+            return ()
+        alike = _grouped(
+            self.cells, lambda cell: (cell.key.device, cell.key.models, cell.key.family)
+        )
         return tuple(
-            ClaimHistory(device=cells[0].key.device, models=cells[0].key.models, cells=tuple(cells))
-            for cells in found.values()
+            ClaimHistory(device=device, models=models, cells=cells)
+            for (device, models, _), cells in alike.items()
             if len(cells) > 1
         )
 
     @property
     def counts(self) -> Mapping[Verdict, int]:
         """Return how many cells have which verdict, in the order in which they are told."""
-        found = [cell.verdict for cell in self.cells]
-        return {verdict: found.count(verdict) for verdict in TOLD_ORDER if verdict in found}
+        return {verdict: len(cells) for verdict, cells in by_verdict(self.cells).items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerColumn:
+    """What one device with one engine and one kind of models says of a study's claims."""
+
+    device: str
+    engine: str
+    models: str
+    cells: tuple[LedgerCell, ...]
+
+    @cached_property
+    def by_claim(self) -> Mapping[str, tuple[LedgerCell, ...]]:
+        """Return the cells of each claim: one for each family of verdicts."""
+        return _grouped(self.cells, lambda cell: cell.key.claim)
+
+    @property
+    def by_verdict(self) -> Mapping[Verdict, tuple[LedgerCell, ...]]:
+        """Return the cells by verdict, in the order in which verdicts are told."""
+        return by_verdict(self.cells)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyLedger:
+    """One study's claims: studies share no table, as claims of two may have one name.
+
+    `pages` are those of the claims that any archive tested, by the claim's id.
+    """
+
+    label: str
+    title: str
+    archives: int
+    pages: Mapping[str, LedgerPage]
+    columns: tuple[LedgerColumn, ...]
+    untested: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +161,7 @@ class LedgerSite:
     claims: tuple[LedgerPage, ...]
     devices: tuple[LedgerPage, ...]
     engines: tuple[LedgerPage, ...]
+    studies: tuple[StudyLedger, ...]
 
     @property
     def boards(self) -> int:
@@ -123,13 +169,20 @@ class LedgerSite:
         return len({entry.board for entry in self.entries})
 
     @property
-    def columns(self) -> tuple[tuple[str, str, str], ...]:
-        """Return device, engine and models of each column of the overview."""
-        return tuple(dict.fromkeys(map(_column, self.cells)))
+    def kinds_of_device(self) -> int:
+        """Return how many kinds of device there are archives of."""
+        return len({entry.device for entry in self.entries})
 
-    def at(self, claim: LedgerPage, column: tuple[str, str, str]) -> tuple[LedgerCell, ...]:
-        """Return the cells of a claim in a column: one for each family of verdicts."""
-        return tuple(cell for cell in claim.cells if _column(cell) == column)
+    @property
+    def engine_builds(self) -> int:
+        """Return how many engines there are archives of, each on one backend."""
+        return len({(entry.engine, entry.backend) for entry in self.entries})
+
+    @cached_property
+    def silent(self) -> frozenset[str]:
+        """Return the digests of the archives that test no claim."""
+        heard = {entry.sha256 for cell in self.cells for entry in cell.entries}
+        return frozenset(entry.sha256 for entry in self.entries) - heard
 
 
 def render_site(entries: Sequence[LedgerEntry], refusals: Sequence[Refusal]) -> dict[str, bytes]:
@@ -141,7 +194,8 @@ def render_site(entries: Sequence[LedgerEntry], refusals: Sequence[Refusal]) -> 
     environment.filters.update(value=value_text, covers=covers_text, plot=plot_of)
 
     def page(template: str, root: str, **values: object) -> bytes:
-        rendered = environment.get_template(template).render(site=site, root=root, **values)
+        values |= {"site": site, "root": root, "most_archives": _MOST_ARCHIVES_SHOWN}
+        rendered = environment.get_template(template).render(values)
         return rendered.encode()
 
     files = {INDEX_NAME: page("ledger.html.j2", "")}
@@ -188,17 +242,37 @@ def covers_text(number: PooledNumber) -> str:
     return f"{told}; standard deviation {', '.join(parts)}" if parts else told
 
 
-def plot_of(part: LedgerPart, parts: Iterable[LedgerPart]) -> Markup:
-    """Return a part's interval as a drawing, on the axis that all of `parts` share."""
+def axes_of(parts: Iterable[LedgerPart]) -> Mapping[Asked, ValueAxis | None]:
+    """Return an axis for all parts that ask the same."""
+    return {asked: _axis(alike) for asked, alike in _grouped(parts, _asked).items()}
+
+
+def _axis(parts: Sequence[LedgerPart]) -> ValueAxis | None:
+    """Return an axis for parts that ask the same; None where one is not finite."""
     numbers = [each.number for each in parts if each.number is not None]
     ends = [end for number in numbers for end in (number.value, *_bounds(number))]
-    limits = part.limits
+    limits = parts[0].limits
     asked = LimitBand(low=limits.low, high=limits.high) if limits else LimitBand(line=1.0)
-    axis = ValueAxis.around(asked, ends)
+    return ValueAxis.around(asked, ends)
+
+
+def plot_of(part: LedgerPart, axes: Mapping[Asked, ValueAxis | None]) -> Markup:
+    """Return a part's interval as a drawing on its axis; empty where there is nothing to draw."""
+    axis = axes[_asked(part)]
     if axis is None or part.number is None:
         return Markup()
     bounds = _bounds(part.number)
     return draw_row(axis, part.number.value, (bounds[0], bounds[1]) if bounds else None)
+
+
+def by_verdict(cells: Iterable[LedgerCell]) -> Mapping[Verdict, tuple[LedgerCell, ...]]:
+    """Return cells by verdict, in the order in which verdicts are told."""
+    found = _grouped(cells, lambda cell: cell.verdict)
+    return {verdict: found[verdict] for verdict in TOLD_ORDER if verdict in found}
+
+
+def _asked(part: LedgerPart) -> Asked:
+    return (part.label, part.asked, part.unit)
 
 
 def _bounds(number: PooledNumber) -> tuple[float, ...]:
@@ -208,38 +282,76 @@ def _bounds(number: PooledNumber) -> tuple[float, ...]:
 
 def _site(entries: Sequence[LedgerEntry], refusals: Sequence[Refusal], style: str) -> LedgerSite:
     cells = build_cells(entries)
+    claims = _pages("claims", cells, lambda cell: f"{cell.key.claim} of {cell.key.study}")
+    from_old = sorted(cells, key=lambda cell: (cell.engine_age, cell.key.engine))
     return LedgerSite(
         style=style,
         version=__version__,
         entries=tuple(entries),
         refusals=tuple(refusals),
         cells=cells,
-        claims=_groups("claims", cells, lambda cell: f"{cell.key.claim} of {cell.key.study}"),
-        devices=_groups("devices", cells, lambda cell: cell.key.device),
-        engines=_groups("engines", cells, lambda cell: cell.key.engine),
+        claims=claims,
+        devices=_pages("devices", cells, lambda cell: cell.key.device),
+        engines=_pages("engines", from_old, lambda cell: cell.key.engine),
+        studies=_studies(entries, cells, claims),
     )
 
 
-def _groups(
+def _pages(
     folder: str, cells: Iterable[LedgerCell], title: Callable[[LedgerCell], str]
 ) -> tuple[LedgerPage, ...]:
-    found: dict[str, list[LedgerCell]] = {}
-    for cell in cells:
-        found.setdefault(title(cell), []).append(cell)
     return tuple(
-        LedgerPage(title=name, path=f"{folder}/{_file_name(name)}.html", cells=tuple(own))
-        for name, own in found.items()
+        LedgerPage(title=name, path=f"{folder}/{_file_name(name)}.html", cells=own)
+        for name, own in _grouped(cells, title).items()
     )
+
+
+def _studies(
+    entries: Sequence[LedgerEntry], cells: Iterable[LedgerCell], claims: Iterable[LedgerPage]
+) -> tuple[StudyLedger, ...]:
+    """Return the studies of all archives by label, with those whose claims nobody tested."""
+    of_study = _grouped(cells, lambda cell: cell.key.study)
+    pages = _grouped(claims, lambda page: page.cells[0].key.study)
+    archives = _grouped(entries, lambda entry: entry.study.label)
+    found = []
+    for label, own in sorted(archives.items()):
+        tested = {page.cells[0].key.claim: page for page in pages.get(label, ())}
+        every = dict.fromkeys(claim for entry in own for claim in entry.claims)
+        study = StudyLedger(
+            label=label,
+            title=own[0].study_title,
+            archives=len(own),
+            pages=tested,
+            columns=_columns(of_study.get(label, ())),
+            untested=tuple(claim for claim in every if claim not in tested),
+        )
+        found.append(study)
+    return tuple(found)
+
+
+def _columns(cells: Iterable[LedgerCell]) -> tuple[LedgerColumn, ...]:
+    columns = _grouped(
+        sorted(cells, key=column_order),
+        lambda cell: (cell.key.device, cell.key.engine, cell.key.models),
+    )
+    return tuple(
+        LedgerColumn(device=device, engine=engine, models=models, cells=own)
+        for (device, engine, models), own in columns.items()
+    )
+
+
+def _grouped(values: Iterable[_T], key: Callable[[_T], _K]) -> dict[_K, tuple[_T, ...]]:
+    """Return values by key, keys and values in the order in which they came."""
+    found: dict[_K, list[_T]] = {}
+    for value in values:
+        found.setdefault(key(value), []).append(value)
+    return {name: tuple(own) for name, own in found.items()}
 
 
 def _file_name(title: str) -> str:
     """Return a name for a file; titles hold what strangers wrote, so a digest tells them apart."""
     plain = _NOT_IN_NAMES.sub("-", title).strip("-").lower()[:60]
     return f"{plain}-{hashlib.sha256(title.encode()).hexdigest()[:8]}"
-
-
-def _column(cell: LedgerCell) -> tuple[str, str, str]:
-    return (cell.key.device, cell.key.engine, cell.key.models)
 
 
 def _json(site: LedgerSite) -> bytes:

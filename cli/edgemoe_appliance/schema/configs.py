@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal, TypeVar
 from pydantic import Field, field_validator, model_validator
 
 from edgemoe_appliance.errors import ConfigError
-from edgemoe_appliance.schema.base import Frozen
+from edgemoe_appliance.schema.base import CountFromOne, Frozen
 from edgemoe_appliance.schema.choices import (
     IDENTIFIER_PATTERN,
     ImageArchitecture,
@@ -88,11 +88,25 @@ class DirectorySource(Frozen):
 EngineSource = Annotated[GitSource | SdistSource | DirectorySource, Field(discriminator="kind")]
 
 
+def number_in_name(pin: str) -> int | None:
+    """Return the build number that a pin is named after, as b4447 is."""
+    found = re.fullmatch(r"b([1-9]\d{0,8})", pin)
+    return int(found[1]) if found else None
+
+
 class Pin(Frozen):
-    """One llama.cpp source under a name; `note` says what it is for."""
+    """One llama.cpp source under a name; `note` says what it is for.
+
+    `build_number` is llama.cpp's own count of commits, where the name (b4447) does not tell it.
+    """
 
     source: EngineSource
     note: str
+    build_number: CountFromOne | None = None
+
+    def number_of(self, name: str) -> int | None:
+        """Return the build number of the pin under its name, None where neither tells it."""
+        return self.build_number or number_in_name(name)
 
 
 class OwnPins(Frozen):

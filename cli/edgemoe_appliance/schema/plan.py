@@ -13,7 +13,14 @@ from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from edgemoe_appliance.errors import ConfigError, RecordError
 from edgemoe_appliance.schema.base import (
@@ -138,8 +145,9 @@ class EngineBuild(Frozen):
     """One build of llama.cpp, known by the digest of its binary.
 
     `binary` is the path of the program where the plan is run; `files_sha256` holds the program
-    and every shared library beside it by file name. `extra_args` is what later builds need on
-    their command line to behave as the study's did, `no_mmap_args` is how this one is told to
+    and every shared library beside it by file name. `build_number` is the one that it prints, None
+    where it prints none and in plans of before it was kept. `extra_args` is what later builds need
+    on their command line to behave as the study's did, `no_mmap_args` is how this one is told to
     read its model whole. `probe` and `tools_sha256`, the engine's tools by file name beside the
     program, are there where a run asks for them.
     """
@@ -152,6 +160,7 @@ class EngineBuild(Frozen):
     compiler: str
     binary: str
     files_sha256: dict[str, Sha256]
+    build_number: CountFromOne | None = None
     extra_args: tuple[str, ...] = ()
     no_mmap_args: tuple[str, ...] = NO_MMAP_ARGS
     probe: ProbeFacts | None = None
@@ -164,6 +173,14 @@ class EngineBuild(Frozen):
         if not set(ENGINE_PROGRAMS) & set(value):
             raise ValueError(f"lacks {' or '.join(ENGINE_PROGRAMS)}")
         return value
+
+    @model_serializer(mode="wrap")
+    def _as_told(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave out a number that is not known: plans of before it are told as they were."""
+        told: dict[str, object] = serialize(self)
+        if self.build_number is None:
+            told.pop("build_number", None)
+        return told
 
     @property
     def program(self) -> str:
