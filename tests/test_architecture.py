@@ -59,6 +59,8 @@ HEAVY = (
     "numpy",
     "duckdb",
     "matplotlib",
+    "pypdfium2",
+    "reportlab",
     "jinja2",
     "docker",
     "typer",

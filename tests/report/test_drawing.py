@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
-import matplotlib as mpl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
+from pypdf import PdfReader
+from reportlab import rl_config
 
 from edgemoe_appliance.report.drawing import (
     FILE_KINDS,
@@ -118,15 +122,30 @@ def file_in(chart: Chart, kind: FileKind) -> bytes:
 
 
 @pytest.mark.parametrize("chart", CHARTS)
-def test_equal_data_give_equal_bytes(chart: Chart) -> None:
+def test_equal_data_give_equal_bytes(chart: Chart, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds: tuple[FileKind, ...] = ("svg", "png", "pdf")
     first = [file_in(chart, kind) for kind in kinds]
-    mpl.rcParams["font.size"] = 30  # a user's own settings
-    try:
-        assert [file_in(chart, kind) for kind in kinds] == first
-        assert mpl.rcParams["font.size"] == 30
-    finally:
-        mpl.rcdefaults()
+    own = {"useA85": 1, "pdfComments": 1, "pageCompression": 0, "invariant": 0}
+    for name, value in own.items():  # a user's own settings
+        monkeypatch.setattr(rl_config, name, value)
+    assert [file_in(chart, kind) for kind in kinds] == first
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_a_picture_in_print_holds_its_words_and_is_as_large_as_the_page(chart: Chart) -> None:
+    words = ET.fromstring(file_in(chart, "svg")).itertext()
+    page = PdfReader(io.BytesIO(file_in(chart, "pdf"))).pages[0]
+    picture = Image.open(io.BytesIO(file_in(chart, "png")))
+    assert all(word in page.extract_text() for word in words)
+    assert picture.size == tuple(math.ceil(float(side) * 200 / 72) for side in page.mediabox[2:])
+    assert len(picture.getcolors(1 << 24) or ()) > 10
+
+
+@pytest.mark.parametrize(
+    "name", ["名前 שם اسم", "e\u0301 \U0001f600", "\u25a1 \u25b3 \u25cf \u2265"]
+)
+def test_a_name_in_any_script_is_drawn(name: str) -> None:
+    assert file_in(row_chart(name), "png").startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("chart", CHARTS)

@@ -16,7 +16,7 @@ from edgemoe_appliance.schema.versions import as_record_error, upgrade_about, up
 
 ABOUT_SCHEMA: Final = 2
 # Their versions decide how figures are drawn and sums are rounded.
-_DRAWING: Final = ("matplotlib", "numpy", "pandas", "duckdb", "jinja2")
+_DRAWING: Final = ("numpy", "pandas", "duckdb", "jinja2", "reportlab", "pypdfium2", "pillow")
 
 
 class Maker(Frozen):

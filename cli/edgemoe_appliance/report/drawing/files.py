@@ -1,23 +1,23 @@
-"""Sheets as files with stable bytes: svg for the page, png and pdf for print.
+"""Sheets as files with stable bytes: svg for the page, pdf and png for print.
 
-Equal sheets give equal bytes: no date, no version, no random ids, no settings of the user's. An
-svg is written here, piece by piece; the other two are drawn by matplotlib, whose loading takes as
-long as a page of svg, so that it is loaded for them alone.
+Equal sheets give equal bytes: no date, no random ids, no settings of the user's. An svg is written
+here, piece by piece; a pdf is drawn by ReportLab, and a png is the picture that PDFium shows of it.
+Both are loaded for figures in print alone.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Sequence
+from functools import cache
+from importlib.metadata import distribution
+from typing import Any, Literal
 from xml.sax.saxutils import escape
 
 from edgemoe_appliance.report.drawing.canvas import (
     GROUND,
     WIDTH,
-    Anchor,
     Box,
     MarkShape,
     Piece,
@@ -28,9 +28,6 @@ from edgemoe_appliance.report.drawing.canvas import (
     Words,
 )
 from edgemoe_appliance.report.palette import SHADES
-
-if TYPE_CHECKING:
-    from matplotlib.backend_bases import GraphicsContextBase, RendererBase
 
 FileKind = Literal["svg", "png", "pdf"]
 FILE_KINDS: tuple[FileKind, ...] = ("svg", "png", "pdf")
@@ -51,24 +48,19 @@ _CORNERS: dict[MarkShape, tuple[Point, ...]] = {
         *((0.5, 1), (0, 0.5), (-0.5, 1), (-1, 0.5), (-0.5, 0), (-1, -0.5)),
     ),
 }
-_ALIGNED: dict[Anchor, float] = {"start": 0.0, "middle": 0.5, "end": 1.0}
-_SETTINGS: dict[Any, Any] = {
-    "font.family": ["sans-serif"],
-    "font.sans-serif": [_TYPEFACE],
-    # Type 3 keeps text selectable; Type 42 takes seconds per panel to cut the fonts down.
-    "pdf.fonttype": 3,
-    "text.parse_math": False,
-    "text.usetex": False,
-    "path.simplify": False,
-}
+# Bytes as they are, and no remarks: ReportLab takes both from a user's settings.
+_SETTINGS = {"useA85": 0, "pdfComments": 0}
+# The typeface by the names that its two weights have in a pdf.
+_REGULAR, _BOLD = "regular", "bold"
+_FONT_FILES = {_REGULAR: "DejaVuSans.ttf", _BOLD: "DejaVuSans-Bold.ttf"}
 
 
 def file_of(sheet: Sheet, kind: FileKind) -> bytes:
     """Return a sheet as a file of a kind."""
     if kind == "svg":
         return render_svg(sheet)
-    with _own_settings():
-        return _png(sheet) if kind == "png" else _pdf(sheet)
+    pdf = _render_pdf(sheet)
+    return pdf if kind == "pdf" else _render_png(pdf)
 
 
 # -- svg
@@ -147,122 +139,123 @@ def _n(value: float) -> str:
     return re.sub(r"\.?0+$", "", f"{value:.2f}") if value % 1 else f"{value:.0f}"
 
 
-# -- png and pdf
+# -- pdf and png
 
 
-@contextmanager
-def _own_settings() -> Iterator[None]:
-    """Draw by the settings of matplotlib's authors and these, not by those of the user."""
-    import matplotlib as mpl  # noqa: PLC0415  (svg alone is drawn without)
+def _render_pdf(sheet: Sheet) -> bytes:
+    """Return a sheet as a page with text that can be selected, its fonts cut down to that text."""
+    from reportlab import rl_config  # noqa: PLC0415  (svg alone is drawn without)
+    from reportlab.pdfgen.canvas import Canvas  # noqa: PLC0415
 
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(_SETTINGS)
-        yield
-
-
-def _png(sheet: Sheet) -> bytes:
-    from matplotlib.backends import backend_agg  # noqa: PLC0415
-    from PIL import Image  # noqa: PLC0415
-
-    untyped: Any = backend_agg
-    scale = _PNG_DPI / _UNITS_PER_INCH
-    size = round(WIDTH * scale), round(sheet.height * scale)
-    renderer = untyped.RendererAgg(*size, _PNG_DPI)
-    _Painter(renderer, sheet, scale).paint()
+    _load_fonts()
+    vars(rl_config).update(_SETTINGS)
     buffer = io.BytesIO()
-    image = Image.frombuffer("RGBA", size, renderer.buffer_rgba(), "raw", "RGBA", 0, 1)
-    image.convert("RGB").save(buffer, "png", dpi=(_PNG_DPI, _PNG_DPI), compress_level=_PNG_EFFORT)
+    size = WIDTH, sheet.height
+    canvas = Canvas(buffer, pagesize=size, pageCompression=1, invariant=1, initialFontName=_REGULAR)
+    _Painter(canvas, sheet.height).paint(sheet.pieces)
+    canvas.save()
     return buffer.getvalue()
 
 
-def _pdf(sheet: Sheet) -> bytes:
-    from matplotlib.backends import backend_pdf  # noqa: PLC0415
+def _render_png(pdf: bytes) -> bytes:
+    """Return the picture of a page."""
+    from pypdfium2 import PdfDocument  # noqa: PLC0415
 
-    untyped: Any = backend_pdf
+    with PdfDocument(pdf) as document:
+        image = document[0].render(scale=_PNG_DPI / _UNITS_PER_INCH).to_pil()
     buffer = io.BytesIO()
-    undated = dict.fromkeys(("CreationDate", "Producer", "Creator"))
-    file = untyped.PdfFile(buffer, metadata=undated)
-    inches = WIDTH / _UNITS_PER_INCH, sheet.height / _UNITS_PER_INCH
-    file.newPage(*inches)
-    renderer = untyped.RendererPdf(file, _UNITS_PER_INCH, inches[1], inches[0])
-    _Painter(renderer, sheet, 1.0).paint()
-    renderer.finalize()
-    file.finalize()
-    file.close()
+    image.save(buffer, "png", dpi=(_PNG_DPI, _PNG_DPI), compress_level=_PNG_EFFORT)
     return buffer.getvalue()
+
+
+@cache
+def _load_fonts() -> None:
+    """Make known the fonts, which lie in the folder of matplotlib; it is not loaded for them."""
+    from reportlab.pdfbase.pdfmetrics import registerFont  # noqa: PLC0415
+    from reportlab.pdfbase.ttfonts import TTFont  # noqa: PLC0415
+
+    fonts = distribution("matplotlib").locate_file("matplotlib/mpl-data/fonts/ttf")
+    for name, file in _FONT_FILES.items():
+        registerFont(TTFont(name, str(fonts / file)))
 
 
 class _Painter:
-    """Paints a sheet by a renderer of matplotlib, which measures in dots from below."""
+    """Paints pieces on the canvas of a pdf, which measures from below."""
 
-    def __init__(self, renderer: RendererBase, sheet: Sheet, scale: float) -> None:
-        from matplotlib.path import Path  # noqa: PLC0415
-        from matplotlib.transforms import Affine2D  # noqa: PLC0415
+    def __init__(self, canvas: Any, height: float) -> None:
+        self._canvas = canvas
+        self._height = height
 
-        self._renderer = renderer
-        self._sheet = sheet
-        self._scale = scale
-        self._path = Path
-        self._to_dots = Affine2D().scale(scale, -scale).translate(0, sheet.height * scale)
-
-    def paint(self) -> None:
+    def paint(self, pieces: Iterable[Piece]) -> None:
         """Paint the ground and every piece."""
-        self._paint_box(Box(left=0, top=0, width=WIDTH, height=self._sheet.height, colour=GROUND))
-        for piece in self._sheet.pieces:
-            if isinstance(piece, Words):
-                self._paint_words(piece)
-            elif isinstance(piece, Stroke):
-                context = self._context(piece.colour, piece.width, piece.opacity)
-                if piece.dashes:
-                    context.set_dashes(0, list(piece.dashes))
-                self._renderer.draw_path(context, self._path(piece.points), self._to_dots)
-            elif isinstance(piece, Box):
-                self._paint_box(piece)
-            else:
-                self._paint_sign(piece)
+        self._paint(Box(left=0, top=0, width=WIDTH, height=self._height, colour=GROUND))
+        for piece in pieces:
+            self._paint(piece)
 
-    def _context(self, colour: str, width: float, opacity: float = 1.0) -> GraphicsContextBase:
-        """Return how lines are drawn."""
-        context = self._renderer.new_gc()
-        context.set_alpha(opacity)
-        context.set_foreground(colour)
-        context.set_linewidth(width)
-        context.set_joinstyle("miter")
-        return context
-
-    def _paint_box(self, piece: Box) -> None:
-        context = self._context(piece.edge or piece.colour, 1 if piece.edge else 0, piece.opacity)
-        self._fill(context, _box_corners(piece), piece.colour)
+    def _paint(self, piece: Piece) -> None:
+        if isinstance(piece, Words):
+            self._paint_words(piece)
+        elif isinstance(piece, Stroke):
+            self._pen(piece.colour, piece.width, piece.opacity, piece.dashes)
+            self._path(piece.points, is_closed=False)
+        elif isinstance(piece, Box):
+            self._brush(piece.colour, piece.opacity)
+            if piece.edge:
+                self._pen(piece.edge, 1, piece.opacity)
+            self._path(_box_corners(piece), is_filled=True, is_edged=bool(piece.edge))
+        else:
+            self._paint_sign(piece)
 
     def _paint_sign(self, piece: Sign) -> None:
-        context = self._context(piece.edge, piece.edge_width)
-        if piece.shape != "circle":
-            self._fill(context, _sign_corners(piece), piece.fill)
-            return
-        circle = self._path.circle(piece.at, piece.size / 2)
-        self._renderer.draw_path(context, circle, self._to_dots, self._rgb(piece.fill))
-
-    def _fill(self, context: GraphicsContextBase, corners: Sequence[Point], colour: str) -> None:
-        closed = self._path([*corners, corners[0]], closed=True)
-        self._renderer.draw_path(context, closed, self._to_dots, self._rgb(colour))
-
-    def _rgb(self, colour: str) -> tuple[float, float, float] | None:
-        from matplotlib.colors import to_rgb  # noqa: PLC0415
-
-        return to_rgb(colour) if colour else None
+        is_filled = bool(piece.fill)
+        self._pen(piece.edge, piece.edge_width)
+        if is_filled:
+            self._brush(piece.fill)
+        if piece.shape == "circle":
+            x, y = piece.at
+            self._canvas.circle(x, self._height - y, piece.size / 2, fill=is_filled)
+        else:
+            self._path(_sign_corners(piece), is_filled=is_filled)
 
     def _paint_words(self, piece: Words) -> None:
-        from matplotlib.font_manager import FontProperties  # noqa: PLC0415
-
-        weight = "bold" if piece.is_bold else "normal"
-        type_ = FontProperties(family=_TYPEFACE, size=piece.size, weight=weight)
-        long, _, _ = self._renderer.get_text_width_height_descent(piece.text, type_, False)
         x, y = piece.at
-        left = x * self._scale - _ALIGNED[piece.anchor] * long
-        up = (self._sheet.height - y) * self._scale
-        dots = self._sheet.height * self._scale - up if self._renderer.flipy() else up
-        self._renderer.draw_text(self._context(piece.colour, 0), left, dots, piece.text, type_, 0)
+        self._brush(piece.colour)
+        self._canvas.setFont(_BOLD if piece.is_bold else _REGULAR, piece.size)
+        write = {
+            "start": self._canvas.drawString,
+            "middle": self._canvas.drawCentredString,
+            "end": self._canvas.drawRightString,
+        }[piece.anchor]
+        write(x, self._height - y, piece.text)
+
+    def _path(
+        self,
+        points: Sequence[Point],
+        *,
+        is_closed: bool = True,
+        is_filled: bool = False,
+        is_edged: bool = True,
+    ) -> None:
+        path = self._canvas.beginPath()
+        (x, y), *rest = points
+        path.moveTo(x, self._height - y)
+        for x, y in rest:
+            path.lineTo(x, self._height - y)
+        if is_closed:
+            path.close()
+        self._canvas.drawPath(path, stroke=is_edged, fill=is_filled)
+
+    def _pen(
+        self, colour: str, width: float, opacity: float = 1.0, dashes: Sequence[float] = ()
+    ) -> None:
+        self._canvas.setStrokeColor(colour)
+        self._canvas.setStrokeAlpha(opacity)
+        self._canvas.setLineWidth(width)
+        self._canvas.setDash(list(dashes))
+
+    def _brush(self, colour: str, opacity: float = 1.0) -> None:
+        self._canvas.setFillColor(colour)
+        self._canvas.setFillAlpha(opacity)
 
 
 def _box_corners(piece: Box) -> tuple[Point, ...]:
