@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -66,6 +67,15 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("work")
 
 
+def started(
+    kit: Path, out: Path, work: Path, stdout: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """Start a visit as a process that imports only what the kit brings."""
+    command = [sys.executable, "-m", "tests.kit.visits", *map(str, (kit, out, work)), "5"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stdout)
+
+
 def sessions(out: Path) -> list[Path]:
     return sorted(path for path in (out / SESSIONS).glob("kit-*"))
 
@@ -87,27 +97,32 @@ def ends(out: Path) -> list[EndRecord]:
     ]
 
 
-def test_a_whole_visit_measures_says_and_packs(kit: Path, work: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_whole_visit_measures_says_and_packs_with_what_the_kit_brings_alone(
+    kit: Path, work: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    outcome = visit(kit, out, work, say=said.append)
-    assert outcome.error is None
+    with started(kit, out, work, subprocess.PIPE) as visiting:
+        lines = visiting.communicate()[0].decode().splitlines()
+    assert visiting.returncode == 0
+    said = [line for line in lines if re.match(r"[ \d]\d:\d\d ", line)]
+    table = lines[len(said) :]
     assert [end.status for end in ends(out)] == [Status.OK] * RUNS
     text = "\n".join(said)
     for told in ("machine: ", "plan: 5 min;", "plan: measures from", "build of b4447: done"):
         assert told in text
     seconds = [int(line[:2]) * 60 + int(line[3:5]) for line in said]
     assert seconds == sorted(seconds)
-    assert max(map(len, outcome.table)) <= 80
-    assert outcome.table[1].startswith("olmoe-1b-7b      ")
-    assert any(line.startswith("no-mmap over plain, generation: ") for line in outcome.table)
-    assert f"{RUNS} runs" in outcome.table
-    assert outcome.table[-1].startswith(("energy: ", "no energy: "))
-    taken = take_parcel(outcome.parcel.path, tmp_path / "raw")
+    assert max(map(len, table)) <= 80
+    assert table[1].startswith("olmoe-1b-7b      ")
+    assert any(line.startswith("no-mmap over plain, generation: ") for line in table)
+    assert f"{RUNS} runs" in table
+    assert table[-1].startswith(("energy: ", "no energy: "))
+    (parcel,) = out.glob("kit-*.tar")
+    taken = take_parcel(parcel, tmp_path / "raw")
     assert [path.name for path in taken.sessions] == [path.name for path in sessions(out)]
     facts = json.loads((taken.sessions[0] / "visit" / "visit.json").read_text())
     assert facts["twin_scale"] == "tiny" and facts["findings"]
-    assert str(tmp_path) not in outcome.parcel.path.read_bytes().decode(errors="replace")
+    assert str(tmp_path) not in parcel.read_bytes().decode(errors="replace")
 
 
 def test_a_visit_without_time_says_so_and_packs_what_there_is(
@@ -154,12 +169,10 @@ def test_a_kill_loses_at_most_one_run(
 ) -> None:
     """Killed at some moment, packed, taken, and gone on with."""
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "tests.kit.visits", str(kit), str(out), str(work), "5"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
+    with started(kit, out, work) as visiting:
         time.sleep(after_s)
-        measuring = psutil.Process(process.pid).children(recursive=True)
-        process.kill()
+        measuring = psutil.Process(visiting.pid).children(recursive=True)
+        visiting.kill()
     # What was measuring notices, and writes no more: a file that grows is not packed.
     psutil.wait_procs(measuring, timeout=60)
     if (out / "visit.json").exists():
@@ -188,26 +201,13 @@ def unfinished(out: Path) -> list[str]:
     return sorted(open_)
 
 
-def test_a_visit_imports_nothing_that_the_kit_does_not_bring(
-    kit: Path, work: Path, tmp_path: Path
-) -> None:
-    paths = (str(kit), str(tmp_path / "out"), str(work))
-    command = [sys.executable, "-m", "tests.kit.visits", *paths, "5"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    assert f"{RUNS} runs\n" in done.stdout.decode()
-
-
 def test_sigterm_packs_at_once_and_leaves_no_process(kit: Path, work: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "tests.kit.visits", str(kit), str(out), str(work), "5"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as process:
+    with started(kit, out, work) as visiting:
         assert wait_until(lambda: bool(list(out.glob(f"{SESSIONS}/kit-*/{JOURNAL_NAME}"))), 60)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=120) == 130
-    assert not is_running(process.pid)
+        visiting.send_signal(signal.SIGTERM)
+        assert visiting.wait(timeout=120) == 130
+    assert not is_running(visiting.pid)
     (parcel,) = out.glob("kit-*.tar")
     take_parcel(parcel, tmp_path / "raw")
 
@@ -255,7 +255,8 @@ def test_wheels_are_unpacked_by_digest_and_can_be_imported_at_once(
     monkeypatch.syspath_prepend(str(environment))
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module(name)
-    outcome = visit(own, tmp_path / "out", work, environment=environment)
+    few = short_study(())
+    outcome = visit(own, tmp_path / "out", work, environment=environment, study=few)
     if is_right:
         assert outcome.error is None
         assert importlib.import_module(name)
@@ -360,8 +361,9 @@ def test_a_second_pin_that_does_not_fit_is_left_out_in_one_line(
     (two / "kit.json").write_text(facts.model_copy(update={"pins": pins}).model_dump_json())
     monkeypatch.setattr("edgemoe_appliance.kit.visit._LEAST_AFTER_BUILD_S", 3600.0)
     said: list[str] = []
-    assert visit(two, tmp_path / "out", work, say=said.append).error is None
-    assert len(ends(tmp_path / "out")) == RUNS
+    few = short_study(())
+    assert visit(two, tmp_path / "out", work, say=said.append, study=few).error is None
+    assert len(ends(tmp_path / "out")) == 2
     assert sum("second pin b5763: left out" in line for line in said) == 1
 
 

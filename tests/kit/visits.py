@@ -9,7 +9,7 @@ import dataclasses
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any
 from unittest import mock
 
 from edgemoe_appliance.engine.source import PreparedSource
+from edgemoe_appliance.engine.tools import ToolResult, run_tool
+from edgemoe_appliance.kit.__main__ import main as run_kit
 from edgemoe_appliance.kit.carried import pack_source
 from edgemoe_appliance.kit.contents import KIT_NAME, SOURCES, KitFacts
 from edgemoe_appliance.kit.visit import VisitOutcome, make_visit
@@ -70,6 +72,13 @@ def write_small_kit(folder: Path, sources: list[PreparedSource]) -> Path:
     return folder
 
 
+def run_in_process(argv: Sequence[str | Path], **options: Any) -> ToolResult:
+    """Run the kit's own program without starting Python anew; any other tool as it is."""
+    if tuple(argv[:3]) != (sys.executable, "-m", "edgemoe_appliance.kit"):
+        return run_tool(argv, **options)
+    return ToolResult(exit_code=run_kit(list(map(str, argv[3:]))), timed_out=False, lines=())
+
+
 def visit(
     kit: Path,
     out: Path,
@@ -79,13 +88,17 @@ def visit(
     study: Study | None = None,
     say: Callable[[str], None] = print,
     interruption: Interruption | None = None,
+    run: Callable[..., ToolResult] = run_in_process,
     **changes: Any,
 ) -> VisitOutcome:
-    """Make a visit of short runs in this process."""
+    """Make a visit of short runs in this process, its twins too; `run_tool` starts one for each."""
     request = VisitRequest(kit=kit, out=out, work=work, minutes=minutes, scale=TwinScale.TINY)
     request = dataclasses.replace(request, **changes)
     chosen = study or short_study()
-    with mock.patch("edgemoe_appliance.kit.workplace.read_study", lambda *_, **__: chosen):
+    with (
+        mock.patch("edgemoe_appliance.kit.workplace.read_study", lambda *_, **__: chosen),
+        mock.patch("edgemoe_appliance.kit.visit.run_tool", run),
+    ):
         return make_visit(request, say, interruption or Interruption())
 
 
@@ -109,7 +122,8 @@ class OnlyTheKit(MetaPathFinder):
 def main(kit: str, out: str, work: str, minutes: str) -> int:
     sys.meta_path.insert(0, OnlyTheKit())
     with Interruption() as asked:
-        made = visit(Path(kit), Path(out), Path(work), float(minutes), interruption=asked)
+        paths = (Path(kit), Path(out), Path(work))
+        made = visit(*paths, float(minutes), interruption=asked, run=run_tool)
     print("\n".join(made.table), flush=True)
     return made.error.exit_code if made.error else 0
 
