@@ -209,6 +209,28 @@ def test_a_file_is_asked_tensor_by_tensor_what_a_backend_computes(
 
 
 @pytest.mark.parametrize(
+    ("pins", "has_bf16", "has_experts"),
+    [
+        ((), False, False),
+        ((None,), False, False),  # whichever is taken, it is one of the first
+        (("b4447",), False, False),
+        (("b5763",), False, True),
+        (("b11312",), True, True),
+        (("b11312", "b5763"), False, True),
+        (("b11312", "b4447"), False, False),
+    ],
+)
+def test_what_a_backend_computes_is_that_of_the_pins(
+    pins: tuple[str | None, ...], has_bf16: bool, has_experts: bool, study: Study
+) -> None:
+    limits = study.configs.limits("ascend", pins)
+    assert limits is not None
+    assert {"F16", "Q8_0", "Q4_0"} <= set(limits.weights)
+    assert ("BF16" in limits.weights, limits.experts) == (has_bf16, has_experts)
+    assert not {"Q4_K", "Q4_K_M", "IQ2_XS"} & set(limits.weights)
+
+
+@pytest.mark.parametrize(
     ("known", "is_refused"),
     [({"llama"}, True), ({"llama", "pangu-embedded"}, False), (set[str](), False)],
 )

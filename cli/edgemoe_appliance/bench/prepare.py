@@ -199,7 +199,9 @@ def obtain_models(
     Raises HostError or DigestError where one is not there or is another, ConfigError where it
     holds a tensor type that one of the pins does not know.
     """
-    limits = study.configs.limits(request.target)
+    limits = study.configs.limits(
+        request.target, _pins(request, _asked_experiments(study, request))
+    )
     computed = None if limits is None else (request.target, limits)
     return {
         name: obtain_model(
@@ -272,7 +274,7 @@ def chosen_experiments(study: Study, request: BenchRequest) -> dict[str, Experim
     is left.
     """
     asked = _asked_experiments(study, request)
-    untested = _untested(study, request.target, asked)
+    untested = _untested(study, request, asked)
     kept = {
         name: tuple(model for model in experiment.models if model not in untested)
         for name, experiment in asked.items()
@@ -292,7 +294,7 @@ def chosen_experiments(study: Study, request: BenchRequest) -> dict[str, Experim
 
 def check_computed(study: Study, request: BenchRequest) -> Iterator[Finding]:
     """Yield what a request leaves out because the target's backend does not compute it."""
-    untested = _untested(study, request.target, _asked_experiments(study, request))
+    untested = _untested(study, request, _asked_experiments(study, request))
     if untested:
         yield Finding(
             check="models",
@@ -302,9 +304,11 @@ def check_computed(study: Study, request: BenchRequest) -> Iterator[Finding]:
         )
 
 
-def _untested(study: Study, target: str, experiments: Mapping[str, Experiment]) -> dict[str, str]:
-    """Return the models that a target's backend does not compute, with what of them."""
-    limits = study.configs.limits(target)
+def _untested(
+    study: Study, request: BenchRequest, experiments: Mapping[str, Experiment]
+) -> dict[str, str]:
+    """Return the models that the target's backend does not compute, with what of them."""
+    limits = study.configs.limits(request.target, _pins(request, experiments))
     if limits is None:
         return {}
     names = dict.fromkeys(model for each in experiments.values() for model in each.models)
@@ -341,7 +345,7 @@ def _sure(experiments: dict[str, Experiment]) -> dict[str, Experiment]:
     }
 
 
-def _pins(request: BenchRequest, experiments: dict[str, Experiment]) -> list[str | None]:
+def _pins(request: BenchRequest, experiments: Mapping[str, Experiment]) -> list[str | None]:
     """Return the session's own pin and those that experiments name.
 
     Where every experiment names its pins, the session needs no other.

@@ -284,11 +284,18 @@ def require_container(name: str, target: Target) -> ContainerProfile:
 class BackendLimits(Frozen):
     """What a backend computes itself; the engine silently computes the rest on the processor.
 
-    `weights` are tensor types as ggml names them.
+    `weights` are tensor types as ggml names them; `pins` are those that compute something else.
     """
 
     weights: tuple[str, ...] = Field(min_length=1)
     experts: bool = True
+    pins: dict[Identifier, BackendLimits] = Field(default_factory=dict)
+
+    def of(self, pins: Iterable[str | None]) -> BackendLimits:
+        """Return what all of some pins compute; None is the one that is taken unless named."""
+        each = [self.pins.get(pin or "", self) for pin in pins] or [self]
+        shared = [name for name in each[0].weights if all(name in one.weights for one in each)]
+        return BackendLimits(weights=tuple(shared), experts=all(one.experts for one in each))
 
     def lacks(self, entry: ModelEntry) -> str | None:
         """Return what of a model it does not compute, as far as its entry tells; None for nothing.
@@ -711,9 +718,10 @@ class Configs(Frozen):
         meter = self.devices.meters.get(name)
         return target if meter is None else target.with_meter(meter)
 
-    def limits(self, target: str) -> BackendLimits | None:
-        """Return what the backend of a target computes, None where that is everything."""
-        return self.devices.backends.get(self.target(target).backend)
+    def limits(self, target: str, pins: Iterable[str | None] = ()) -> BackendLimits | None:
+        """Return what the backend of a target computes with some pins, None for everything."""
+        found = self.devices.backends.get(self.target(target).backend)
+        return None if found is None else found.of(pins)
 
     def model(self, name: str) -> ModelEntry:
         """Return a model by id, or raise ConfigError that lists the known ones."""
