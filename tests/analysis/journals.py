@@ -218,7 +218,9 @@ def build_prompts(
         prompt_key(name, prompt): PlannedPrompt(
             id=prompt,
             set="length" if prompt in LENGTH_PROMPTS else "efficiency",
-            category=LENGTH_PROMPTS.get(prompt, "general-qa"),
+            category=prompt
+            if prompt.startswith("items-")
+            else LENGTH_PROMPTS.get(prompt, "general-qa"),
             words=len(synthetic.prompt_text.split()),
             text=f"{synthetic.prompt_text} ({prompt})",
             sha256=sha256(f"{synthetic.prompt_text} ({prompt})"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from edgemoe_appliance.analysis.claims.estimates import Estimate
 from edgemoe_appliance.analysis.statistics import Interval
 from edgemoe_appliance.analysis.table_model import Cell
 from edgemoe_appliance.analysis.tables import build_tables
+from edgemoe_appliance.analysis.threats import find_threats
 from edgemoe_appliance.schema.configs import Assessment, Experiment, Feeds
 from edgemoe_appliance.schema.plan import RunSpec
 from edgemoe_appliance.studies import read_study
@@ -140,6 +143,64 @@ def test_evidence_reads_how_far_answers_lie_below_those_of_16_bits(loaded: Loade
     none = evidence.read(place, Term(quantity=Quantity.TASK_LOSS, model=SIXTEEN))
     assert isinstance(none, Estimate)
     assert none.value == 0
+
+
+OTHER = {SIXTEEN: (100.0,) * 13 + (0.0,) * 27, FOUR: (100.0,) * 10 + (0.0,) * 30}
+
+
+def of_two_kinds(_: int, spec: RunSpec) -> Mapping[str, Any]:
+    """Return answers to items of which one kind is hardly answered by 16 bits."""
+    values = RIGHT[spec.model] if spec.prompt == "items-recall" else OTHER[spec.model]
+    return {
+        "metrics": {"choice_correct_pct": sum(values) / len(values)},
+        "series": {"choice_correct_pct": values},
+    }
+
+
+def test_items_that_16_bits_answer_hardly_better_than_chance_are_no_task(tmp_path: Path) -> None:
+    both = SYNTHETIC.experiments["items"].model_copy(
+        update={"prompts": ("items-recall", "items-agreement")}
+    )
+    synthetic = replace(SYNTHETIC, experiments={"items": both})
+    loaded = load_sessions([write_session(tmp_path, synthetic, of_two_kinds)])
+    why = "no task for this model: its 16 bits answer 32 % of 40 such items rightly"
+    for model, score in ((SIXTEEN, 75.0), (FOUR, 70.0)):
+        assert cell(loaded, "items", model, "choice_correct_pct").number == pytest.approx(score)
+        assert cell(loaded, "items", model, "n").number == 40
+        left_out = cell(loaded, "items", model, "agreement_pct")
+        assert left_out.number is None
+        assert left_out.absent.startswith(why)
+    (threat,) = (each for each in find_threats(loaded, STUDY) if each.code == "no-task")
+    assert threat.text.startswith(
+        f"items-agreement of SmolLM2 F16 (of Q4_1) and what is made of it: {why}"
+    )
+    evidence = SessionEvidence(loaded, STUDY)
+    (place,) = evidence.places(Feeds.CHOICE)
+    found = evidence.read(place, Term(quantity=Quantity.TASK_LOSS, model=FOUR))
+    assert isinstance(found, Estimate)
+    assert found.value == pytest.approx(5.0)
+
+
+def not_a_number(_: int, spec: RunSpec) -> Mapping[str, Any]:
+    if spec.model == SIXTEEN:
+        return of_two_kinds(0, spec)
+    return {
+        "absent": {"choice_correct_pct": "not a finite number"},
+        "series": {"choice_correct_pct": (None,) * 40},
+    }
+
+
+def test_items_answered_by_no_number_are_judged_as_worse_than_any(tmp_path: Path) -> None:
+    synthetic = replace(SYNTHETIC, experiments={"items": SYNTHETIC.experiments["items"]})
+    loaded = load_sessions([write_session(tmp_path, synthetic, not_a_number)])
+    evidence = SessionEvidence(loaded, STUDY)
+    (place,) = evidence.places(Feeds.CHOICE)
+    for quantity, value in ((Quantity.TASK_LOSS, math.inf), (Quantity.TASK_SCORE, -math.inf)):
+        found = evidence.read(place, Term(quantity=quantity, model=FOUR))
+        assert isinstance(found, Estimate)
+        assert found.value == value
+    compared = cell(loaded, "items", FOUR, "less_reference")
+    assert (compared.number, compared.absent) == (None, "not a finite number")
 
 
 SMALLER = tuple(f"olmoe-1b-7b-f16-{kind}" for kind in ("q4_k_m", "q4_k_s", "q3_k_m"))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.analysis import LoadedSessions, load_sessions
-from edgemoe_appliance.analysis.claims import ClaimVerdict, SessionEvidence, Verdict, judge_claims
+from edgemoe_appliance.analysis.claims import SessionEvidence, Verdict, judge_claims
 from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.analysis.threats import find_threats
 from edgemoe_appliance.archive.verify import verify_archive
@@ -166,25 +166,16 @@ def test_answers_that_are_no_numbers_are_recorded_as_a_result(not_finite: Path) 
     assert sum("choice_correct_pct" in end.metrics for end in found) == 1, "the whole one alone"
 
 
-def judged(loaded: LoadedSessions) -> dict[str, ClaimVerdict]:
-    return {each.id: each for each in judge_claims(SessionEvidence(loaded, STUDY))}
-
-
-@pytest.mark.parametrize(
-    ("claim", "told"),
-    [
-        ("q1", "rise of ln perplexity over 16 bits of SmolLM2 Q8_0 (of Q4_1): no finite number"),
-        # One answer in four would be right by the tool's own choice: near chance is what q4 asks.
-        ("q4", "items answered rightly of SmolLM2 TQ2_0 (of Q4_1): no finite number"),
-    ],
-)
-def test_answers_that_are_no_numbers_hold_no_limit(
-    loaded: LoadedSessions, claim: str, told: str
-) -> None:
-    found = judged(loaded)[claim]
-    assert found.verdict is Verdict.OPPOSITE_DIRECTION
-    assert told in found.reading
-    assert all(part.verdict is Verdict.OPPOSITE_DIRECTION for part in found.parts)
+def test_answers_that_are_no_numbers_hold_no_limit(loaded: LoadedSessions) -> None:
+    judged = {each.id: each for each in judge_claims(SessionEvidence(loaded, STUDY))}
+    lossless, by_chance = judged["q1"], judged["q4"]
+    assert lossless.verdict is Verdict.OPPOSITE_DIRECTION
+    told = "rise of ln perplexity over 16 bits of SmolLM2 Q8_0 (of Q4_1): no finite number"
+    assert told in lossless.reading
+    # One answer in four is right by the tool's own choice, and near chance is what q4 asks.
+    assert by_chance.verdict is Verdict.OPPOSITE_DIRECTION
+    told = "items answered rightly of SmolLM2 TQ2_0 (of Q4_1): no finite number"
+    assert told in by_chance.reading
 
 
 def test_the_page_says_that_answers_are_no_numbers(loaded: LoadedSessions) -> None:
@@ -194,9 +185,13 @@ def test_the_page_says_that_answers_are_no_numbers(loaded: LoadedSessions) -> No
     (threat,) = (each for each in find_threats(loaded, STUDY) if each.code == "non-finite")
     assert "4 runs gave answers that are no finite numbers" in threat.text
     rows = {row.model: row for row in build_tables(loaded, STUDY)["items"].rows()}
-    assert rows[TERNARY].cells["choice_correct_pct"].number is None
     assert rows[TERNARY].cells["less_reference"].absent.startswith("not a finite number")
-    assert rows[SIXTEEN].cells["choice_correct_pct"].number is not None
+    # A twin's answers are by chance at 16 bits too.
+    assert rows[SIXTEEN].cells["choice_correct_pct"].absent.startswith("no task for this model")
+    rows = {row.model: row for row in build_tables(loaded, STUDY)["quality"].rows()}
+    for column in ("kl_divergence_nat", "same_top_pct"):
+        assert rows[TERNARY].cells[column].absent.startswith("not a finite number")
+        assert rows[SIXTEEN].cells[column].number is not None
 
 
 def test_an_archive_of_such_a_session_verifies(not_finite: Path, tmp_path: Path) -> None:

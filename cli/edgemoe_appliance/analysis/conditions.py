@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,9 +19,17 @@ from numpy.typing import NDArray
 from edgemoe_appliance.analysis.frames import reasons_of
 from edgemoe_appliance.analysis.pooling import Lot
 from edgemoe_appliance.analysis.sessions import LoadedSessions, Setting
-from edgemoe_appliance.analysis.statistics import Drift, Floats, Ints, Sample, drift_of
+from edgemoe_appliance.analysis.statistics import (
+    Drift,
+    Floats,
+    Interval,
+    Ints,
+    Sample,
+    drift_of,
+    mean_interval,
+)
 from edgemoe_appliance.analysis.store import Rows, StoredValue
-from edgemoe_appliance.schema.configs import Arm, Feeds
+from edgemoe_appliance.schema.configs import ITEM_ANSWERS, Arm, Feeds
 from edgemoe_appliance.schema.metrics import (
     GENERATION_METRICS,
     LEAST_LENGTH_SHARE,
@@ -34,7 +42,11 @@ from edgemoe_appliance.studies.paper import TokenBounds
 
 # A device of 8 GB reports less: firmware and kernel keep some. More than this is another device.
 _MEMORY_TOLERANCE = 0.25
-_TOKENS, _RATE = "prompt_tokens", "gen_tok_s"
+_TOKENS, _RATE, _SCORE = "prompt_tokens", "gen_tok_s", "choice_correct_pct"
+# Items that 16 bits answer hardly better than chance say nothing about fewer bits: all of the
+# interval of their score must lie so many points above it. Declared here.
+CHANCE_PCT = 100 / ITEM_ANSWERS
+ABOVE_CHANCE_POINTS = 10.0
 # All metrics of so few runs are less than a megabyte.
 _FEW_RUNS = 1_000
 
@@ -95,13 +107,15 @@ class RunRows:
 
     They are those of `rows`, `total` in number, that `chosen` marks; all of them without it.
     Tables, claims and audits choose among the runs of one model file again and again: columns are
-    read from the store once, and chosen from in memory.
+    read from the store once, and chosen from in memory. Items of the categories in `no_tasks` are
+    no part of a series.
     """
 
     rows: Rows
     total: int
     prompts: tuple[str, ...]
     chosen: NDArray[np.bool_] | None = None
+    no_tasks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return how many runs these are."""
@@ -194,7 +208,10 @@ class RunRows:
         """
         if self.is_not_finite(metric):
             return Sample({})
-        found = self.stored.ask(
+        counted = self
+        for category in self.no_tasks if metric == _SCORE else ():
+            counted = counted.where_not(prompt_category=category)
+        found = counted.stored.ask(
             "SELECT chosen.sent, chosen.session, series.item, series.value"  # noqa: S608
             " FROM chosen JOIN series USING (place)"
             f" WHERE series.metric = '{metric}' AND chosen.{metric} IS NOT NULL"
@@ -305,13 +322,17 @@ def _numbered(sessions: Sequence[str | None]) -> Ints:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelRuns:
-    """All final runs of one model file under one condition; `name` is as planned."""
+    """All final runs of one model file under one condition; `name` is as planned.
+
+    `no_tasks` are categories of items that no score counts, with the reason.
+    """
 
     model: str
     name: str
     sha256: str
     twin_scale: str | None
     runs: RunRows
+    no_tasks: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def ok(self) -> RunRows:
@@ -344,6 +365,8 @@ class ModelRuns:
             return f"every run ended before {LEAST_LENGTH_SHARE:.0%} of its tokens"
         known = METRICS.get(metric)
         lacking = known.lacking if known is not None else ""
+        if metric == _SCORE and self.no_tasks:
+            lacking = next(iter(self.no_tasks.values()))
         return self._reasons.get(metric, lacking or "no run with this reading")
 
     @cached_property
@@ -419,14 +442,42 @@ def pools(
     for lot in loaded.lots:
         if feeds in lot.key.feeds and lot.key.arm is arm:
             groups.setdefault(_condition(lot, settings).key, []).append(lot)
-    return tuple(
-        Pool(
-            condition=_condition(lots[0], settings),
-            models=tuple(_models(lots, loaded, study)),
-            baseline_id=study.baseline,
-        )
-        for lots in groups.values()
-    )
+    found = []
+    for lots in groups.values():
+        models = tuple(_models(lots, loaded, study))
+        if feeds is Feeds.CHOICE:
+            models = tuple(_of_tasks(models, study))
+        condition = _condition(lots[0], settings)
+        found.append(Pool(condition=condition, models=models, baseline_id=study.baseline))
+    return tuple(found)
+
+
+def _of_tasks(models: Sequence[ModelRuns], study: Study) -> Iterator[ModelRuns]:
+    """Yield models without the items that their 16-bit file answers hardly better than chance.
+
+    Where that file did not run, or gave no numbers, nothing is known of the items and all stay.
+    """
+    wanted = {study.references.get(each.model) for each in models}
+    found = {each.model: dict(_no_tasks(each)) for each in models if each.model in wanted}
+    for each in models:
+        reasons = found.get(study.references.get(each.model, ""), {})
+        yield replace(each, runs=replace(each.runs, no_tasks=tuple(reasons)), no_tasks=reasons)
+
+
+def _no_tasks(reference: ModelRuns) -> Iterator[tuple[str, str]]:
+    """Yield the categories of items that are no tasks for a 16-bit file, and why not."""
+    for category in dict.fromkeys(reference.ok.texts("prompt_category")):
+        sample = of_category(reference, str(category)).ok.series(_SCORE)
+        interval = mean_interval(sample)
+        if not isinstance(interval, Interval):
+            continue
+        if interval.low < CHANCE_PCT + ABOVE_CHANCE_POINTS:
+            yield (
+                str(category),
+                f"no task for this model: its 16 bits answer {sample.values.mean():.0f} % of "
+                f"{sample.n} such items rightly ({interval.low:.0f} to {interval.high:.0f} %), "
+                f"chance {CHANCE_PCT:.0f} %",
+            )
 
 
 def _condition(lot: Lot, settings: Mapping[str, Setting]) -> Condition:
@@ -520,7 +571,8 @@ def with_other_prompts(models: ModelRuns, taken: Iterable[TokenBounds]) -> Model
 
 def of_category(models: ModelRuns, category: str) -> ModelRuns:
     """Return the runs with prompts of a category."""
-    return replace(models, runs=models.runs.where(prompt_category=category))
+    reasons = {name: why for name, why in models.no_tasks.items() if name == category}
+    return replace(models, runs=models.runs.where(prompt_category=category), no_tasks=reasons)
 
 
 def with_caveat(models: ModelRuns, code: str) -> int:

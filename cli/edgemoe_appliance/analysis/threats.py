@@ -62,6 +62,7 @@ def find_threats(loaded: LoadedSessions, study: Study) -> tuple[Threat, ...]:
     checks: Iterable[Callable[[LoadedSessions, Study], Iterator[Threat]]] = (
         _twins,
         _not_finite,
+        _no_tasks,
         _software_devices,
         _pretended_meters,
         _unrepeated_texts,
@@ -147,6 +148,23 @@ def _not_finite(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
             text=f"{', '.join(names)}: {counted(len(runs), 'run')} gave answers that are no finite "
             "numbers. Such a result is judged as worse than any number; what else was measured of "
             "these files, as speed, is that of a model that answers nothing.",
+        )
+
+
+def _no_tasks(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
+    """Yield the items that no score counts, each kind once for a model's 16-bit file."""
+    found: dict[tuple[str, str, str], None] = {}
+    for pool in pools(loaded, study, Feeds.CHOICE):
+        for models in pool.models:
+            reference = study.model_name(study.references.get(models.model, models.model))
+            found |= {(reference, *item): None for item in models.no_tasks.items()}
+    for reference, category, why in found:
+        yield Threat(
+            code="no-task",
+            weight=Weight.PRECISION,
+            title="Items that are left out",
+            text=f"{category} of {reference} and what is made of it: {why}. What fewer bits lose "
+            "of such items cannot be seen, so that no score and no verdict counts them.",
         )
 
 
