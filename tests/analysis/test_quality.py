@@ -113,6 +113,8 @@ def test_items_are_compared_one_by_one_with_those_of_16_bits(loaded: LoadedSessi
     # Six of 40 items differ. Were the files drawn apart, the width would be that of two shares
     # near 70 %: 2 x 1.645 x sqrt(2 x 0.7 x 0.3 / 40), or 34 points; paired it is 20.
     assert 14 < found.interval.high - found.interval.low < 26
+    margin = cell(loaded, "items", FOUR, "margin").number
+    assert margin == pytest.approx((found.interval.high - found.interval.low) / 2)
     own = cell(loaded, "items", SIXTEEN, "less_reference")
     assert (own.number, own.absent) == (None, "this is the file that others are compared with")
 

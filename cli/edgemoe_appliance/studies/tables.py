@@ -95,6 +95,7 @@ class ColumnComparison(str, Enum):
     RATIO = "ratio"  # ratio of means to the column `to`, else to the first of the axis
     FALL = "fall"  # by how many per cent it lies below that
     LESS_REFERENCE = "less-reference"  # the mean less that of the model's own 16-bit file
+    MARGIN = "margin"  # half the width of the interval of another column
     SAME_TEXT = "same-text"  # prompts with one generated text at both steps of the axis
     QUOTIENT = "quotient"  # the cell over that of the column `to`, in the units of both
     BELOW = "below"  # whether it is below the figure of the text named by `limit`

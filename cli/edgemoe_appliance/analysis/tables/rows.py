@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from edgemoe_appliance.analysis.conditions import ModelRuns, Pool, device_of, why_not_comparable
 from edgemoe_appliance.analysis.statistics import (
     Absent,
+    Interval,
     Sample,
     Summary,
     difference_of_means,
@@ -173,6 +174,13 @@ class ReaderRow:
         )
         return reading.sample(found[0]) if lacking is None else absent(reading.why_absent(lacking))
 
+    def margin(self, spec: ColumnSpec) -> Cell:
+        """Return half the width of another cell's interval."""
+        cell = self.cell(str(spec.of))
+        if isinstance(cell.interval, Interval):
+            return number(cell.interval.half_width)
+        return absent(cell.absent or "no interval")
+
     def ratio(self, spec: ColumnSpec) -> Cell:
         """Return the ratio of means to another column's, or to the baseline of the axis."""
         reading = self._reading(spec.of)
@@ -241,6 +249,7 @@ _COMPARISONS: Mapping[ColumnComparison, Callable[[ReaderRow, ColumnSpec], Cell]]
     ColumnComparison.TO_BASELINE: ReaderRow.to_baseline,
     ColumnComparison.TO_REFERENCE: ReaderRow.to_reference,
     ColumnComparison.LESS_REFERENCE: ReaderRow.less_reference,
+    ColumnComparison.MARGIN: ReaderRow.margin,
     ColumnComparison.RATIO: ReaderRow.ratio,
     ColumnComparison.FALL: ReaderRow.fall,
     ColumnComparison.SAME_TEXT: ReaderRow.same_text,
