@@ -255,7 +255,6 @@ def main() -> None:
         ssh: Mapping[str, SshBoard] = {}
         if has_boards():
             ssh = opened.enter_context(ssh_boards(root / "ssh", BOARDS[1:]))
-        path = f"{root / 'ssh' / 'bin'}:{os.environ['PATH']}"
         rng = random.Random(options.seed)
         killed: Counter[str] = Counter()
         totals: Counter[str] = Counter()
@@ -270,6 +269,7 @@ def main() -> None:
             for board in BOARDS:
                 shelf.set(board, "duration", _RUN_S)
                 shelf.set(board, "runs", RUNS)
+            path = f"{root / 'ssh' / 'bin'}:{os.environ['PATH']}" if ssh else shelf.path
             rig = Rig(root=place, shelf=shelf, ssh=ssh, rng=rng, path=path, killed=killed)
             _run_round(rig, options.kills)
             totals += _checked(rig, sessions)

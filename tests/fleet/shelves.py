@@ -5,6 +5,7 @@ Nothing is measured; the archives are prepared, and real enough to be verified.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +15,13 @@ from types import MappingProxyType
 import yaml
 
 from tests.archive.sessions import SMALL, archive, write_small_session
+
+_SSH_TO_HERE = """\
+#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+shift 2
+exec sh -c "$*"
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +34,11 @@ class Shelf:
     @property
     def file(self) -> Path:
         return self.root / "boards.yaml"
+
+    @property
+    def path(self) -> str:
+        """Return a PATH with the shelf's own `ssh`, where it has one."""
+        return f"{self.root / 'bin'}:{os.environ['PATH']}"
 
     def folder(self, board: str) -> Path:
         return self.root / board
@@ -56,8 +69,18 @@ def make_shelf(
     boards: tuple[str, ...],
     ssh_hosts: Mapping[str, str] = MappingProxyType({}),
 ) -> Shelf:
-    """Make a folder for each board; those in `ssh_hosts` are reached by ssh, by that name."""
+    """Make a folder for each board; those in `ssh_hosts` are reached by ssh, by that name.
+
+    The first is this machine. The others are too, where they have no host: by an `ssh` in
+    `shelf.path` that runs here what it is given.
+    """
     root.mkdir(parents=True, exist_ok=True)
+    if not ssh_hosts:
+        ssh_hosts = {board: board for board in boards[1:]}
+        tool = root / "bin" / "ssh"
+        tool.parent.mkdir()
+        tool.write_text(_SSH_TO_HERE)
+        tool.chmod(0o755)
     program = shutil.copy(Path(__file__).parent / "appliance.sh", root / "appliance.sh")
     (root / "prepared").symlink_to(prepared)
     entries: dict[str, dict[str, object]] = {

@@ -18,13 +18,15 @@ from edgemoe_appliance.fleet.bisect import (
     Move,
     PinReading,
     bisect,
+    check_pins,
     margin_of,
     pins_document,
     pins_of_commits,
     read_sdists,
+    with_known_numbers,
 )
 from edgemoe_appliance.fleet.hub import FleetJournal
-from edgemoe_appliance.schema.configs import Catalogue, read_configs
+from edgemoe_appliance.schema.configs import Catalogue, SdistSource, read_configs
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.studies import read_study
 from tests.fleet.engines import write_history
@@ -104,7 +106,23 @@ def test_two_ends_that_cannot_be_told_apart_are_no_answer() -> None:
 @pytest.mark.parametrize("pins", [[], ["a"], ["a", "a"], ["a", "b", "a"]])
 def test_two_different_pins_are_needed(pins: list[str]) -> None:
     with pytest.raises(ConfigError, match="at least two pins"):
-        bisect(pins, lambda pin: reading(pin, 1.0), 0.05, lambda *_: None)
+        check_pins(pins, "ab")
+
+
+def test_a_pin_that_nobody_knows_is_named_before_anything_is_measured() -> None:
+    with pytest.raises(ConfigError, match="unknown pin 'b4474'; did you mean b4447"):
+        check_pins(["b4404", "b4474"], ["b4404", "b4447"])
+
+
+def test_a_source_distribution_that_is_a_known_pin_has_its_build_number(tmp_path: Path) -> None:
+    known = read_study("moe-edge").configs.engines.pins
+    file = tmp_path / "sdists.txt"
+    source = known["b5763"].source
+    assert isinstance(source, SdistSource)
+    lines = [f"{source.package}=={source.version} --hash=sha256:{source.sha256}"]
+    file.write_text("\n".join([*lines, f"{source.package}==9.9 --hash=sha256:{'a' * 64}"]))
+    found = with_known_numbers(read_sdists(file), known)
+    assert [pin.build_number for pin in found.values()] == [5763, None]
 
 
 def test_the_margin_is_the_claims_own() -> None:

@@ -57,8 +57,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, prepared: Path) -> Shelf:
-    return make_shelf(tmp_path / "shelf", prepared, BOARDS)
+def shelf(tmp_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    shelf = make_shelf(tmp_path / "shelf", prepared, BOARDS)
+    monkeypatch.setenv("PATH", shelf.path)
+    return shelf
 
 
 def run_fleet(shelf: Shelf, *more: str) -> list[str]:
@@ -322,6 +324,42 @@ class TestBoards:
         with pytest.raises(ConfigError, match=wrong) as caught:
             read_boards(file)
         assert f"{file}:2" in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("one", "two", "wrong"),
+        [
+            ("work: a", "work: b", "both this machine: give them one `transport`"),
+            ("work: a", "work: a", "both this machine with target host: one board, named twice"),
+            ("work: a", "{work: a, target: cuda}", None),
+            ("{transport: ssh, host: h, work: a}", "work: a", None),
+            (
+                "{transport: ssh, host: j@Orin-1, work: a}",
+                "{transport: ssh, host: k@orin-1, work: b}",
+                "both orin-1: give them one `transport`",
+            ),
+            (
+                "{transport: ssh, host: j@orin-1, work: a}",
+                "{transport: docker, host: ssh://j@orin-1, target: jetson}",
+                "both orin-1: give them one `transport`",
+            ),
+            (
+                "{transport: srun, host: n1, work: a}",
+                "{transport: srun, host: n2, work: a}",
+                None,
+            ),
+        ],
+    )
+    def test_a_machine_is_one_board_for_each_target_and_they_take_turns(
+        self, tmp_path: Path, one: str, two: str, wrong: str | None
+    ) -> None:
+        file = tmp_path / "boards.yaml"
+        one, two = (text if text.startswith("{") else f"{{{text}}}" for text in (one, two))
+        file.write_text(f"boards:\n  one: {one}\n  two: {two}\n")
+        if wrong is None:
+            assert list(read_boards(file).boards) == ["one", "two"]
+        else:
+            with pytest.raises(ConfigError, match=wrong):
+                read_boards(file)
 
     def test_boards_are_chosen_by_label_target_and_transport(self) -> None:
         config = BoardsConfig(

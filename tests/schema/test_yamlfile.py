@@ -88,10 +88,10 @@ def test_every_key_knows_its_line() -> None:
             "rooms: {}\nlevels:\n  - ground\n  - attic\n",
             "a.yaml:4: levels.1: Input should be 'cellar', 'ground' or 'roof' (got 'attic')",
         ),
-        ("rooms: []\n", "a.yaml:1: rooms: Input should be a valid dictionary"),
+        ("rooms: []\n", "a.yaml:1: rooms: is not a mapping of keys to values"),
         (
             "rooms:\n  hall: 3\n",
-            "a.yaml:2: rooms.hall: Input should be a valid dictionary or instance of Room (got 3); "
+            "a.yaml:2: rooms.hall: is not a mapping of keys to values (got 3); "
             "keys: title, shape, doors, spare, steps",
         ),
     ],

@@ -185,11 +185,16 @@ def bisect(
     from edgemoe_appliance.fleet.transport import send_file
     from edgemoe_appliance.studies import read_study
 
-    margin = margin or search.margin_of(read_study(study), claim)
+    chosen = read_study(study)
+    margin = margin or search.margin_of(chosen, claim)
     name, board = next(iter(_chosen(boards, where).items()))
+    known = chosen.configs.engines.pins
     own = search.own_pins(git, old, new, sdists, is_here=board.runs_here)
-    pins = [*(pin or ()), *own]
+    own = search.with_known_numbers(own, known)
     arguments = (*(("--study", study) if study else ()), *(argument or ()))
+    pins = [*(pin or ()), *own]
+    has_own_file = any(word.startswith("--engines") for word in arguments)
+    search.check_pins(pins, pins if has_own_file else {**known, **own})
     maker = _maker()
     say(f"claim {claim}, {len(pins)} pins, margin {margin:.1%}, board {name}")
     with (
@@ -267,7 +272,7 @@ def _folder(name: str) -> Path:
     from edgemoe_appliance.bench.paths import require_session_name
     from edgemoe_appliance.schema.resources import fleets_folder
 
-    require_session_name(name)
+    require_session_name(name, "fleet")
     return fleets_folder() / name
 
 

@@ -74,11 +74,11 @@ def default_folders() -> Folders:
     )
 
 
-def require_session_name(name: str) -> None:
+def require_session_name(name: str, what: str = "session") -> None:
     """Raise ConfigError where a name cannot be that of a session: it names a folder and files."""
     if not _SESSION_NAME.fullmatch(name):
         raise ConfigError(
-            f"{on_one_line(repr(name), 80)} is not a session name",
+            f"{on_one_line(repr(name), 80)} is not a {what} name",
             hint=f"use at most {_LONGEST} lower-case letters, digits, `.`, `_` and `-`, and begin "
             "with a letter or a digit",
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -35,6 +35,7 @@ from edgemoe_appliance.engine.source import list_commits
 from edgemoe_appliance.errors import ConfigError, RecordError
 from edgemoe_appliance.fleet.driver import Task, run_task
 from edgemoe_appliance.fleet.hub import FleetJournal, OnBoardLine, is_archived
+from edgemoe_appliance.schema.choices import unknown_name
 from edgemoe_appliance.schema.configs import GitSource, OwnPins, Pin, SdistSource, pick
 from edgemoe_appliance.studies import Study
 from edgemoe_appliance.studies.claims import Claim
@@ -114,11 +115,9 @@ def bisect(
 ) -> Bisection:
     """Return between which of the pins, given from old to new, a number moved.
 
-    `on_step` is told each reading, the first one, and how they compare. Raises ConfigError for
-    fewer than two pins, and what `read` raises.
+    `pins` are two at least. `on_step` is told each reading, the first one, and how they compare.
+    Raises what `read` raises.
     """
-    if len(set(pins)) < max(2, len(pins)):
-        raise ConfigError("at least two pins are needed, each once", hint="--pin OLD --pin NEW")
     steps: list[tuple[PinReading, Move]] = []
 
     def step(pin: str) -> Move:
@@ -149,6 +148,15 @@ def bisect(
 
 def _left_open(pin: str) -> str:
     return f"{pin} leaves it open: its interval lies across the margin, more runs would tell"
+
+
+def check_pins(pins: Sequence[str], known: Collection[str]) -> None:
+    """Raise ConfigError for fewer than two pins, one named twice, or one that nobody knows."""
+    if len(set(pins)) < max(2, len(pins)):
+        raise ConfigError("at least two pins are needed, each once", hint="--pin OLD --pin NEW")
+    for pin in pins:
+        if pin not in known:
+            raise unknown_name("pin", pin, known, "engines.yaml")
 
 
 def margin_of(study: Study, claim: str) -> float:
@@ -275,7 +283,16 @@ def read_sdists(path: Path) -> dict[str, Pin]:
     return pins
 
 
+def with_known_numbers(own: Mapping[str, Pin], known: Mapping[str, Pin]) -> dict[str, Pin]:
+    """Return pins with the build number of a known one of the same source."""
+    numbers = {pin.source: pin.number_of(name) for name, pin in known.items()}
+    return {
+        name: pin.model_copy(update={"build_number": pin.build_number or numbers.get(pin.source)})
+        for name, pin in own.items()
+    }
+
+
 def pins_document(pins: dict[str, Pin]) -> bytes:
     """Return pins as a file that `evaluate --engines` takes."""
-    document = OwnPins(pins=pins).model_dump(mode="json")
+    document = OwnPins(pins=pins).model_dump(mode="json", exclude_none=True)
     return yaml.safe_dump(document, sort_keys=False).encode()

@@ -81,6 +81,13 @@ class Board(Frozen):
         """Return whether its evaluations run on this machine, whatever they measure."""
         return self.transport in (Transport.LOCAL, Transport.DOCKER)
 
+    @property
+    def machine(self) -> str:
+        """Return what tells machines apart, as far as the way to them does."""
+        if self.host is None:
+            return "this machine"
+        return self.host.removeprefix("ssh://").rpartition("@")[2].lower()
+
     def has(self, wanted: Mapping[str, str]) -> bool:
         """Return whether it has some labels; its target and transport count among them."""
         own = {"target": self.target, "transport": self.transport.value, **self.labels}
@@ -91,6 +98,25 @@ class BoardsConfig(Frozen):
     """All of boards.yaml."""
 
     boards: dict[Identifier, Board] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _are_boards_of_their_own(self) -> BoardsConfig:
+        """Refuse what would measure twice at once on one machine, or count one board as two.
+
+        The lock of a board lies in its work folder, where its transport leads to.
+        """
+        seen: dict[str, list[tuple[str, Board]]] = {}
+        for name, board in self.boards.items():
+            for other, known in seen.setdefault(board.machine, []):
+                both = f"{other} and {name} are both {board.machine}"
+                if (known.transport, known.folder) != (board.transport, board.folder):
+                    raise ValueError(
+                        f"{both}: give them one `transport` and one `work`, so that they take turns"
+                    )
+                if known.target == board.target:
+                    raise ValueError(f"{both} with target {board.target}: one board, named twice")
+            seen[board.machine].append((name, board))
+        return self
 
 
 THIS_MACHINE: Final = BoardsConfig(boards={"this-machine": Board()})

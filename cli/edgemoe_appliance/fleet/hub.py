@@ -272,7 +272,9 @@ def require_safe(address: str) -> None:
     """Raise ConfigError for a scheduler on another machine that is not spoken to by TLS."""
     parts = urlsplit(address)
     if parts.scheme not in ("tcp", "tls") or not parts.hostname:
-        raise ConfigError(f"--scheduler {address}: is no address", hint="tcp://127.0.0.1:8786")
+        raise ConfigError(
+            f"--scheduler {address}: is no address", hint="give one as tcp://127.0.0.1:8786"
+        )
     if parts.scheme == "tcp" and not _is_loopback(parts.hostname):
         raise ConfigError(
             f"--scheduler {address}: a scheduler runs code of whoever can reach it",

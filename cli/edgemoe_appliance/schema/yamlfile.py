@@ -212,10 +212,19 @@ def _complaint(first: ErrorDetails, same: Sequence[ErrorDetails]) -> str:
         return "missing"
     if first["type"] == "union_tag_not_found":
         return f"needs the key {first['ctx']['discriminator']}"
-    said = " or ".join(dict.fromkeys(d["msg"].removeprefix("Value error, ") for d in same))
+    said = " or ".join(dict.fromkeys(map(_said, same)))
     given = first["input"]
     shown = "" if isinstance(given, dict | list) else f" (got {on_one_line(repr(given), 60)})"
     return f"{on_one_line(said, 300)}{shown}"
+
+
+def _said(detail: ErrorDetails) -> str:
+    """Return what is wrong with a value, in words of YAML and not of Python."""
+    if detail["type"] in {"dict_type", "model_type", "model_attributes_type"}:
+        return "is not a mapping of keys to values"
+    if detail["type"] == "too_short" and isinstance(detail["input"], dict | list):
+        return f"needs at least {detail['ctx']['min_length']}"
+    return detail["msg"].removeprefix("Value error, ")
 
 
 def _hint(detail: ErrorDetails, model: type[BaseModel]) -> str:
