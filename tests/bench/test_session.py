@@ -147,16 +147,10 @@ def test_a_session_that_is_to_finish_cuts_no_run_and_can_be_resumed(
     plan: Plan, tmp_path: Path
 ) -> None:
     measuring: list[NativeMeasuring] = []
-    # Long enough that the session is still at work when it is asked.
-    longer = {
-        name: each.model_copy(update={"n_predict": 2000, "context": 4096, "ignore_eos": True})
-        for name, each in plan.experiments.items()
-    }
-    runs = [
-        run.model_copy(update={"n_predict": 2000, "context": 4096, "ignore_eos": True})
-        for run in plan.runs
-    ]
-    plan = plan.model_copy(update={"experiments": longer, "runs": tuple(runs)})
+    hold = tmp_path / "hold"
+    hold.touch()
+    waiting = f'while [ -e "{hold}" ]; do sleep 0.05; done'
+    plan = instead(plan, tmp_path, f'case " $* " in *" -m "*) {waiting} ;; esac')
 
     class Kept(NativeLauncher):
         def launch(self, plan: Plan, folder: Path) -> NativeMeasuring:
@@ -166,12 +160,13 @@ def test_a_session_that_is_to_finish_cuts_no_run_and_can_be_resumed(
     def on_progress(progress: BenchProgress) -> None:
         if progress.current is not None:
             measuring[0].finish()
+            hold.unlink(missing_ok=True)
 
     with pytest.raises(InterruptedByUserError):
-        run_bench(plan, tmp_path, Kept(), on_progress)
-    assert 1 <= len(ends(tmp_path)) < 4
-    assert {end.status for end in ends(tmp_path)} == {Status.OK}
-    assert bench(plan, tmp_path)[-1].done == 4
+        run_bench(plan, tmp_path / "session", Kept(), on_progress)
+    assert 1 <= len(ends(tmp_path / "session")) < 4
+    assert {end.status for end in ends(tmp_path / "session")} == {Status.OK}
+    assert bench(plan, tmp_path / "session")[-1].done == 4
 
 
 @pytest.mark.parametrize("ask", [NativeMeasuring.finish, NativeMeasuring.stop])

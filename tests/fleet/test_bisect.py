@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from edgemoe_appliance.fleet.hub import FleetJournal
 from edgemoe_appliance.schema.configs import Catalogue, SdistSource, read_configs
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.studies import read_study
+from tests.app.programme import run
 from tests.fleet.engines import write_history
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -161,7 +160,7 @@ def test_commits_of_a_local_git_are_pins_from_old_to_new(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_the_commit_is_found_where_an_engine_became_slower(tmp_path: Path) -> None:
     """Fetched, built, measured, archived, verified and read for each step; then asked again."""
-    commits = write_history(tmp_path / "git", [90, 70, 70])
+    commits = write_history(tmp_path / "git", [90, 70])
     program = tmp_path / "edgemoe-appliance"
     program.write_text(
         f"#!/bin/sh\nexport PYTHONPATH={_REPOSITORY}/cli\n"
@@ -171,16 +170,10 @@ def test_the_commit_is_found_where_an_engine_became_slower(tmp_path: Path) -> No
     (tmp_path / "boards.yaml").write_text(f"boards:\n  here: {{command: {program}}}\n")
     words = ["c1", "--git", str(tmp_path / "git"), "--old", commits[0], "--new", commits[-1]]
     words += [f"--argument=--{each}" for each in ("twins=tiny", "experiment=demo_length", "force")]
-    places = {"EDGEMOE_WORK": str(tmp_path), "EDGEMOE_CACHE": str(tmp_path / "cache")}
+    cache = str(tmp_path / "cache")
 
     def search() -> str:
-        ended = subprocess.run(
-            [str(program), "fleet", "bisect", *words],
-            check=False,
-            env=os.environ | places,
-            capture_output=True,
-            text=True,
-        )
+        ended = run("fleet", "bisect", *words, EDGEMOE_WORK=str(tmp_path), EDGEMOE_CACHE=cache)
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
 

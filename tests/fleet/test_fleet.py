@@ -42,6 +42,7 @@ from edgemoe_appliance.fleet.transport import (
     locked,
     wrapped,
 )
+from tests.app.programme import run
 from tests.archive.sessions import maker
 from tests.fleet.shelves import Shelf, make_shelf, overlaps, prepare_archives
 
@@ -74,8 +75,10 @@ def environment(work: Path) -> dict[str, str]:
 
 def test_every_board_makes_its_own_sessions_and_none_twice(shelf: Shelf, tmp_path: Path) -> None:
     """One whole fleet: run, run again, status, report."""
-    kept = {"env": environment(tmp_path), "capture_output": True, "text": True}
-    first = subprocess.run(run_fleet(shelf), check=False, **kept)  # type: ignore[call-overload]
+    command = run_fleet(shelf)
+    first = subprocess.run(
+        command, env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
     assert first.returncode == 0, first.stderr
     results = FleetJournal(tmp_path / "data" / "fleets" / "fleet").results()
     assert set(results) == {("left", "left-1"), ("right", "right-1")}
@@ -85,8 +88,8 @@ def test_every_board_makes_its_own_sessions_and_none_twice(shelf: Shelf, tmp_pat
             ("begin", f"{board}-1"),
             ("end", f"{board}-1"),
         ]
-    again = subprocess.run(run_fleet(shelf), check=False, **kept)  # type: ignore[call-overload]
-    assert again.returncode == 0
+    again = run(*command[command.index("fleet") :], EDGEMOE_WORK=str(tmp_path))
+    assert again.returncode == 0, again.stderr
     assert len(shelf.events("left")) == 2
 
 
