@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,21 +42,23 @@ class RunChoice(RowChoice):
         )
 
 
-def choose_runs(runs: Rows, limit: int) -> RunChoice:
+def choose_runs(runs: Rows, limit: int, columns: Sequence[str] | None = None) -> RunChoice:
     """Return all runs, or at most `limit`: first what did not end well, then what has a caveat.
 
-    The former take up to half of the rows, the latter up to half of what is left.
+    The former take up to half of the rows, the latter up to half of what is left. `columns` must
+    hold the status and the number of caveats.
     """
     bad, ok = runs.where_not(status="ok"), runs.where(status="ok")
     with_caveat, plain = ok.above("caveat_count", 0), ok.where(caveat_count=0)
     if len(runs) <= limit:
         return RunChoice(
-            frame=runs.frame(), total=len(runs), bad=len(bad), with_caveat=len(with_caveat)
+            frame=runs.frame(columns), total=len(runs), bad=len(bad), with_caveat=len(with_caveat)
         )
-    first = spread_out(bad, limit // 2)
+    first = spread_out(bad, limit // 2, columns)
     left = limit - len(first.frame)
-    second = spread_out(with_caveat, left // 2 if len(plain) >= left // 2 else left - len(plain))
-    rest = spread_out(plain, left - len(second.frame))
+    half = left // 2 if len(plain) >= left // 2 else left - len(plain)
+    second = spread_out(with_caveat, half, columns)
+    rest = spread_out(plain, left - len(second.frame), columns)
     return RunChoice(
         frame=pd.concat([first.frame, second.frame, rest.frame], ignore_index=True),
         total=len(runs),
@@ -64,13 +67,13 @@ def choose_runs(runs: Rows, limit: int) -> RunChoice:
     )
 
 
-def spread_out(rows: Rows, limit: int) -> RowChoice:
-    """Return all rows, or `limit` of them at equal steps, in their order."""
+def spread_out(rows: Rows, limit: int, columns: Sequence[str] | None = None) -> RowChoice:
+    """Return some columns of all rows, or of `limit` of them at equal steps, in their order."""
     if len(rows) <= limit:
-        return RowChoice(frame=rows.frame(), total=len(rows))
+        return RowChoice(frame=rows.frame(columns), total=len(rows))
     places = rows.integers("place")
     chosen = places[np.arange(limit) * len(places) // max(1, limit)]
-    return RowChoice(frame=rows.among("place", chosen.tolist()).frame(), total=len(rows))
+    return RowChoice(frame=rows.among("place", chosen.tolist()).frame(columns), total=len(rows))
 
 
 def limit_groups(table: Table, limit: int = MAX_GROUPS) -> Table:

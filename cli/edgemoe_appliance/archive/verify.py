@@ -52,7 +52,7 @@ from edgemoe_appliance.schema.imagelock import ImageLock, parse_lock
 from edgemoe_appliance.schema.plan import Plan, read_plan
 from edgemoe_appliance.schema.resources import resource_folder
 from edgemoe_appliance.schema.text import counted
-from edgemoe_appliance.studies import Study, read_study
+from edgemoe_appliance.studies import Study, read_study, read_study_identity
 
 _PICTURES: Final = (".png", ".pdf")
 # So many differences of one file are told one by one.
@@ -361,15 +361,15 @@ class _Verifier:
         """Say where verdicts rest on another study than the one that is installed here."""
         name = f"{layout.STUDIES}{study.id}"
         try:
-            own = read_study(study.id)
+            own = read_study_identity(study.id)
         except ConfigError:
             self._note(name, "judged by this study of the archive; it is not installed here")
             return
-        if own.identity != study.identity:
+        if own != study.identity:
             self._note(
                 name,
                 "judged by this study of the archive, which is not the one that is installed here: "
-                f"{study.identity.label} / {own.identity.label}",
+                f"{study.identity.label} / {own.label}",
             )
 
     def _recompute(self, opened: _Opened) -> dict[str, bytes] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from edgemoe_appliance.analysis.audit import AuditFinding
@@ -31,7 +32,9 @@ from edgemoe_appliance.report.drawing import (
     RowChart,
     Sheet,
     draw,
-    file_of,
+    render_pdf,
+    render_png,
+    render_svg,
 )
 from edgemoe_appliance.report.filters import NO_VALUE, cell_text, printable
 from edgemoe_appliance.report.numbers import format_number
@@ -70,7 +73,13 @@ class Panel:
 
     def as_file(self, kind: FileKind) -> bytes:
         """Return the chart as a file of a kind."""
-        return self.svg if kind == "svg" else file_of(self.sheet, kind)
+        if kind == "svg":
+            return self.svg
+        return self._pdf if kind == "pdf" else render_png(self._pdf)
+
+    @cached_property
+    def _pdf(self) -> bytes:
+        return render_pdf(self.sheet)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -476,7 +485,7 @@ def _numbers(finding: AuditFinding) -> dict[str, float]:
 
 def _panel(name: str, chart: Chart, models: Sequence[str]) -> Panel:
     sheet = draw(chart, models)
-    svg = file_of(sheet, "svg")
+    svg = render_svg(sheet)
     return Panel(name=name, description=_description(chart), sheet=sheet, svg=svg)
 
 

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -133,15 +134,19 @@ def _listings(loaded: LoadedSessions) -> dict[str, Rows]:
 
 def _render(material: Material) -> dict[str, bytes]:
     folder, loaded = resource_folder(_TEMPLATES), material.loaded
-    context = _context(material, folder)
-    return {
-        **_table_files(material),
-        **_latex_files(context),
-        **_figure_files(material),
-        **({HARDWARE_NAME: render_hardware(loaded).encode()} if loaded is not None else {}),
-        NOTEBOOK_NAME: (folder / NOTEBOOK_NAME).read_bytes(),
-        PAGE_NAME: _page(context, folder).encode(),
-    }
+    # Pictures are painted and packed outside Python's lock, on the other core.
+    with ThreadPoolExecutor(1) as beside:
+        figures = beside.submit(_figure_files, material)
+        context = _context(material, folder)
+        page = _page(context, folder)
+        return {
+            **_table_files(material),
+            **_latex_files(context),
+            **figures.result(),
+            **({HARDWARE_NAME: render_hardware(loaded).encode()} if loaded is not None else {}),
+            NOTEBOOK_NAME: (folder / NOTEBOOK_NAME).read_bytes(),
+            PAGE_NAME: page.encode(),
+        }
 
 
 def render_page(material: Material) -> str:

@@ -11,6 +11,12 @@ a device or of a table of it stands in code.
 
 from __future__ import annotations
 
-from edgemoe_appliance.studies.study import Study, find_study, read_planned_study, read_study
+from edgemoe_appliance.studies.study import (
+    Study,
+    find_study,
+    read_planned_study,
+    read_study,
+    read_study_identity,
+)
 
-__all__ = ["Study", "find_study", "read_planned_study", "read_study"]
+__all__ = ["Study", "find_study", "read_planned_study", "read_study", "read_study_identity"]

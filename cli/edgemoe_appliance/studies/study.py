@@ -252,6 +252,23 @@ def read_planned_study(name: str | None, planned: Iterable[StudyIdentity | None]
     return read_study(name or next(iter(known), None))
 
 
+def read_study_identity(name: str) -> StudyIdentity:
+    """Return what a plan would say of one of the appliance's studies, which is not parsed for it.
+
+    Raises ConfigError where there is no such study, or a file of it is missing.
+    """
+    folder = find_study(name, resource_folder("configs"))
+    try:
+        files = {path.name: path.read_bytes() for path in _paths(folder)}
+    except OSError as error:
+        raise ConfigError(f"cannot be read ({error.strerror})", where=str(folder)) from error
+    return StudyIdentity(id=folder.name, sha256=_sha256_of(files))
+
+
+def _sha256_of(files: Mapping[str, bytes]) -> str:
+    return digest_of({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+
+
 def find_study(name: str | None, root: Path) -> Path:
     """Return the folder of a study; see `read_study`."""
     if name is None:
@@ -271,7 +288,7 @@ def _read_folder(folder: Path, root: Path, catalogue: Catalogue) -> Study:
     tables = _read_tables(documents)
     study = Study(
         id=folder.resolve().name,
-        sha256=digest_of({name: hashlib.sha256(data).hexdigest() for name, data in files.items()}),
+        sha256=_sha256_of(files),
         files=files,
         documents=documents,
         common_files=_common_files(root, configs, catalogue),

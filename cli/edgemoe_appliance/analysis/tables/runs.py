@@ -53,6 +53,14 @@ _METRIC_COLUMNS = {
     "other_cpu_pct": Column(key="other_cpu_pct", title="Other load", unit="%", digits=1),
 }
 
+# What the rows of a table are made from.
+_RUN_READ = (
+    *("session", "status", "caveats", "caveat_count", "model_name", "twin_scale"),
+    *(column.key for column in _SPEC_COLUMNS),
+    *_METRIC_COLUMNS,
+)
+_FAILURE_READ = ("session", "run_id", "attempt", "status", "detail", "exit_code", "signal", "model")
+
 
 def runs_table(loaded: LoadedSessions | None, max_rows: int = MAX_ROWS) -> Table:
     """Return the runs, those with a failure or caveat first where not all are shown."""
@@ -62,7 +70,7 @@ def runs_table(loaded: LoadedSessions | None, max_rows: int = MAX_ROWS) -> Table
         *_METRIC_COLUMNS.values(),
         Column(key="caveats", title="Caveats"),
     )
-    shown = choose_runs(loaded.runs, max_rows) if loaded else None
+    shown = choose_runs(loaded.runs, max_rows, _RUN_READ) if loaded else None
     groups = (
         tuple(
             RowGroup(
@@ -117,8 +125,8 @@ def failures_table(loaded: LoadedSessions | None, max_rows: int = MAX_ROWS) -> T
     groups: list[RowGroup] = []
     notes: list[str] = []
     if loaded:
-        final = spread_out(loaded.runs.where_not(status="ok"), max_rows)
-        others = spread_out(loaded.unfinished, max_rows)
+        final = spread_out(loaded.runs.where_not(status="ok"), max_rows, _FAILURE_READ)
+        others = spread_out(loaded.unfinished, max_rows, _FAILURE_READ)
         every = pd.concat([final.frame.assign(final="yes"), others.frame.assign(final="no")])
         for session, group in every.groupby("session", sort=False):
             rows = tuple(_failure_row(record) for record in group.to_dict("records"))

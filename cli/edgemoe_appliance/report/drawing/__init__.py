@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from edgemoe_appliance.report.drawing.canvas import MarkShape, Sheet, spread_apart
-from edgemoe_appliance.report.drawing.files import FILE_KINDS, FileKind, file_of, themed
+from edgemoe_appliance.report.drawing.files import (
+    FILE_KINDS,
+    FileKind,
+    file_of,
+    render_pdf,
+    render_png,
+    render_svg,
+    themed,
+)
 from edgemoe_appliance.report.drawing.frontier import FrontierChart, FrontierPoint, draw_frontier
 from edgemoe_appliance.report.drawing.lines import Line, LineChart, draw_lines
 from edgemoe_appliance.report.drawing.roofline import RoofChart, RoofPoint, draw_roofline
@@ -36,6 +44,9 @@ __all__ = [
     "Sheet",
     "draw",
     "file_of",
+    "render_pdf",
+    "render_png",
+    "render_svg",
     "spread_apart",
     "themed",
 ]

@@ -59,8 +59,8 @@ def file_of(sheet: Sheet, kind: FileKind) -> bytes:
     """Return a sheet as a file of a kind."""
     if kind == "svg":
         return render_svg(sheet)
-    pdf = _render_pdf(sheet)
-    return pdf if kind == "pdf" else _render_png(pdf)
+    pdf = render_pdf(sheet)
+    return pdf if kind == "pdf" else render_png(pdf)
 
 
 # -- svg
@@ -142,7 +142,7 @@ def _n(value: float) -> str:
 # -- pdf and png
 
 
-def _render_pdf(sheet: Sheet) -> bytes:
+def render_pdf(sheet: Sheet) -> bytes:
     """Return a sheet as a page with text that can be selected, its fonts cut down to that text."""
     from reportlab import rl_config  # noqa: PLC0415  (svg alone is drawn without)
     from reportlab.pdfgen.canvas import Canvas  # noqa: PLC0415
@@ -157,7 +157,7 @@ def _render_pdf(sheet: Sheet) -> bytes:
     return buffer.getvalue()
 
 
-def _render_png(pdf: bytes) -> bytes:
+def render_png(pdf: bytes) -> bytes:
     """Return the picture of a page."""
     from pypdfium2 import PdfDocument  # noqa: PLC0415
 
