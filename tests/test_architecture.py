@@ -238,3 +238,12 @@ def test_clocks_and_scratch_folders_are_the_right_ones(module: str) -> None:
                 None,
             )
         assert found is None, f"line {node.lineno}: {found}"  # type: ignore[attr-defined]
+
+
+def test_the_study_alone_is_judged_without_what_reads_sessions() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, "claims"], capture_output=True, check=False
+    )
+    assert done.returncode == 0
+    loaded = json.loads(done.stderr.splitlines()[-1])
+    assert not {"numpy", "pandas", "duckdb", "matplotlib"} & set(loaded)

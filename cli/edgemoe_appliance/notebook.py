@@ -19,7 +19,7 @@ import pandas as pd
 from edgemoe_appliance.analysis import LoadedSessions, load_sessions
 from edgemoe_appliance.analysis.claims import SessionEvidence, StudyEvidence, judge_claims
 from edgemoe_appliance.analysis.frames import count_reasons
-from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.analysis.results import Absent, Interval
 from edgemoe_appliance.analysis.table_model import Cell, Column, Table
 from edgemoe_appliance.analysis.tables import build_tables
 from edgemoe_appliance.analysis.tables.judged import claims_table

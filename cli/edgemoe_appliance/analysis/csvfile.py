@@ -14,7 +14,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
-from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.analysis.results import Absent, Interval
 from edgemoe_appliance.analysis.store import FrameColumn, Rows
 from edgemoe_appliance.analysis.table_model import Cell, Column, Table
 

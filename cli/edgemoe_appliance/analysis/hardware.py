@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.schema.hardware import Accelerator, Clock, Fan, HardwareFacts, SwapArea
 from edgemoe_appliance.schema.records import HostFacts
 from edgemoe_appliance.schema.units import gb, gib

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.analysis.results import Absent, Interval
 
 Source = Literal["reader", "study"]
 CellValue: TypeAlias = str | int | float

@@ -29,7 +29,7 @@ from edgemoe_appliance.analysis.claims import (
     number_behind,
 )
 from edgemoe_appliance.analysis.claims.tests import questions
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.archive.verify import VerifiedSession, verified_archive
 from edgemoe_appliance.engine.source import list_commits
 from edgemoe_appliance.errors import ConfigError, RecordError

@@ -19,7 +19,7 @@ from edgemoe_appliance.analysis.claims.estimates import Basis
 from edgemoe_appliance.analysis.claims.formatting import in_words, number_in_words, with_unit
 from edgemoe_appliance.analysis.claims.verdicts import TOLD_ORDER
 from edgemoe_appliance.analysis.csvfile import texts_csv
-from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.analysis.results import Absent, Interval
 from edgemoe_appliance.ledger.cells import (
     LedgerCell,
     LedgerPart,

@@ -17,7 +17,7 @@ from edgemoe_appliance.analysis.audit import AuditFinding, AuditVerdict, Confide
 from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Verdict
 from edgemoe_appliance.analysis.claims.estimates import Basis
 from edgemoe_appliance.analysis.claims.formatting import bounds_in_words, capitalised, with_unit
-from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.analysis.results import Absent, Interval
 from edgemoe_appliance.analysis.table_model import Cell, Column
 from edgemoe_appliance.report.numbers import format_interval, format_number
 from edgemoe_appliance.schema.metrics import METRICS

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from edgemoe_appliance.analysis.hardware import HardwareTexts, describe_hardware, describe_host
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts
-from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.schema.plan import EngineBuild
 from edgemoe_appliance.schema.records import PeriodRecord, PowerFacts
 from edgemoe_appliance.schema.text import on_one_line

@@ -9,7 +9,7 @@ from enum import Enum
 from edgemoe_appliance.analysis.claims.estimates import Estimate, MaybeEstimate
 from edgemoe_appliance.analysis.claims.evidence import Cause
 from edgemoe_appliance.analysis.claims.verdicts import Number, number_of
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.analysis.table_model import Source
 
 

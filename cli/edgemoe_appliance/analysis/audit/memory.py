@@ -18,7 +18,7 @@ from edgemoe_appliance.analysis.claims.derived import applied
 from edgemoe_appliance.analysis.claims.estimates import Estimate, MaybeEstimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import capitalised, in_words, with_unit
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.studies.quantities import Quantity, Term
 

@@ -18,7 +18,7 @@ from edgemoe_appliance.analysis.claims.derived import applied, measure, ratio_of
 from edgemoe_appliance.analysis.claims.estimates import Estimate, printed_estimate
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import in_words
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.studies.paper import GraphFacts
 from edgemoe_appliance.studies.quantities import Quantity, Term

@@ -24,7 +24,7 @@ from edgemoe_appliance.analysis.claims.estimates import Estimate, MaybeEstimate,
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import in_words
 from edgemoe_appliance.analysis.claims.verdicts import Number
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.schema.configs import Arm, Feeds
 from edgemoe_appliance.studies.paper import Stratum
 from edgemoe_appliance.studies.quantities import Quantity, Term

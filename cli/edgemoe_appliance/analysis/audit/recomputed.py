@@ -18,7 +18,7 @@ from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate, high_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Statement
 from edgemoe_appliance.analysis.claims.formatting import number_in_words, with_unit
 from edgemoe_appliance.analysis.claims.verdicts import Number, number_of
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 
 # Bounds that only touch, but for the last digit of a floating-point number, meet.
 _TOUCH = 1e-9

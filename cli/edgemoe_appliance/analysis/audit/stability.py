@@ -16,7 +16,7 @@ from edgemoe_appliance.analysis.audit.findings import (
 from edgemoe_appliance.analysis.claims.estimates import Estimate, high_of, low_of
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
 from edgemoe_appliance.analysis.claims.formatting import in_words
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.studies.quantities import Quantity, Term
 

@@ -12,7 +12,7 @@ from edgemoe_appliance.analysis.claims.estimates import (
     ratio,
 )
 from edgemoe_appliance.analysis.claims.evidence import Evidence, Place
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.studies.quantities import Quantity, Term
 

@@ -13,7 +13,7 @@ from enum import Enum
 from itertools import product
 from typing import TypeAlias
 
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.studies.printed import PrintedFigures
 
 

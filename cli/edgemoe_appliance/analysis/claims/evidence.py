@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Literal, Protocol
 
 from edgemoe_appliance.analysis.claims.estimates import Estimate
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.analysis.table_model import Source
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.studies import Study

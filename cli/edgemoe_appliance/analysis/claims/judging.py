@@ -26,7 +26,7 @@ from edgemoe_appliance.analysis.claims.verdicts import (
     Verdict,
     number_of,
 )
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.studies.claims import Claim, Limits
 from edgemoe_appliance.studies.paper import StudyDeviceId

@@ -24,7 +24,7 @@ from edgemoe_appliance.analysis.claims.estimates import (
 from edgemoe_appliance.analysis.claims.evidence import Place, Statement
 from edgemoe_appliance.analysis.claims.study_statements import printed_statements
 from edgemoe_appliance.analysis.claims.weight_counts import cache_bytes, published_work
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.analysis.table_model import Source
 from edgemoe_appliance.models.arithmetic import TokenWork
 from edgemoe_appliance.schema.configs import Arm, Feeds, Target

@@ -13,7 +13,7 @@ from edgemoe_appliance.analysis.claims.estimates import (
     scaled,
 )
 from edgemoe_appliance.analysis.claims.evidence import Cause, Statement
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.units import GB, GIB
 from edgemoe_appliance.studies import Study

@@ -11,7 +11,7 @@ from enum import Enum
 from edgemoe_appliance.analysis.claims.estimates import Basis, Estimate
 from edgemoe_appliance.analysis.claims.evidence import Scope
 from edgemoe_appliance.analysis.claims.repetitions import MoreRuns
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.analysis.table_model import Source
 from edgemoe_appliance.studies.claims import Limits, Undermining
 

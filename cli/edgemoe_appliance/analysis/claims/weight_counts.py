@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from edgemoe_appliance.analysis.statistics import Absent
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.models.arithmetic import TokenWork, count_work
 from edgemoe_appliance.models.layout import TWIN_ARCHITECTURES, build_tensors

@@ -9,6 +9,7 @@ are too few, the result says so instead.
 
 from __future__ import annotations
 
+from edgemoe_appliance.analysis.results import CONFIDENCE, MIN_UNITS, Absent, Interval
 from edgemoe_appliance.analysis.statistics.doubts import Drift, doubts_of, drift_of
 from edgemoe_appliance.analysis.statistics.intervals import (
     mean_interval,
@@ -22,7 +23,6 @@ from edgemoe_appliance.analysis.statistics.pairs import (
     difference_of_means,
     ratio_of_means,
 )
-from edgemoe_appliance.analysis.statistics.results import CONFIDENCE, Absent, Interval
 from edgemoe_appliance.analysis.statistics.samples import (
     Floats,
     Ints,
@@ -34,7 +34,6 @@ from edgemoe_appliance.analysis.statistics.samples import (
     summarise,
 )
 from edgemoe_appliance.analysis.statistics.student import student_t
-from edgemoe_appliance.analysis.statistics.units import MIN_UNITS
 
 __all__ = [
     "CONFIDENCE",

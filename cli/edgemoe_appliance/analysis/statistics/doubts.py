@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgemoe_appliance.analysis.statistics.results import Absent, Interval
+from edgemoe_appliance.analysis.results import MIN_UNITS, Absent, Interval
 from edgemoe_appliance.analysis.statistics.samples import Floats, Sample
 from edgemoe_appliance.analysis.statistics.student import student_t
-from edgemoe_appliance.analysis.statistics.units import MIN_UNITS
 
 # Student's t over three or four values takes their errors for normal; five are drawn from.
 _FEW_UNITS = 5

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from edgemoe_appliance.analysis.results import CONFIDENCE, Absent, Interval
 from edgemoe_appliance.analysis.statistics import resampling
-from edgemoe_appliance.analysis.statistics.results import CONFIDENCE, Absent, Interval
 from edgemoe_appliance.analysis.statistics.samples import Sample, summarise
 from edgemoe_appliance.analysis.statistics.student import error_of, student_t
 from edgemoe_appliance.analysis.statistics.units import units_of

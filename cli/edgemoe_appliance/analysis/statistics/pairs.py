@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgemoe_appliance.analysis.results import CONFIDENCE, Absent, Interval
 from edgemoe_appliance.analysis.statistics import resampling
-from edgemoe_appliance.analysis.statistics.results import CONFIDENCE, Absent, Interval
 from edgemoe_appliance.analysis.statistics.samples import Floats, Sample
 from edgemoe_appliance.analysis.statistics.student import Error, error_of
 from edgemoe_appliance.analysis.statistics.units import Units, units_of

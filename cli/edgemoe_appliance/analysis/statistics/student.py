@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from edgemoe_appliance.analysis.statistics.results import Interval
+from edgemoe_appliance.analysis.results import Interval
 from edgemoe_appliance.analysis.statistics.samples import Floats
 
 

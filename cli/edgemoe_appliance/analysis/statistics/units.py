@@ -13,12 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
-from edgemoe_appliance.analysis.statistics.results import Absent
+from edgemoe_appliance.analysis.results import MIN_UNITS, Absent
 from edgemoe_appliance.analysis.statistics.samples import Floats, Ints, Sample
 from edgemoe_appliance.schema.text import counted
 
-# Two units say next to nothing about their spread: Student's t would be 6.3.
-MIN_UNITS = 3
 # With more runs of a prompt than this, the mean of runs drawn again is drawn from its normal
 # limit; where the runs are the units there is no mean over units to help, so it takes more.
 MANY_RUNS = 50

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from edgemoe_appliance.analysis.audit import AuditFinding
 from edgemoe_appliance.analysis.claims import ClaimVerdict, Number, Part
-from edgemoe_appliance.analysis.statistics import Absent, Interval
+from edgemoe_appliance.analysis.results import Absent, Interval
 from edgemoe_appliance.analysis.table_model import (
     Cell,
     Column,

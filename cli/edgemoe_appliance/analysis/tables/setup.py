@@ -13,8 +13,8 @@ from edgemoe_appliance.analysis.hardware import (
     describe_hardware,
     describe_host,
 )
+from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.analysis.sessions import LoadedSessions, SessionFacts, Setting
-from edgemoe_appliance.analysis.statistics import Absent
 from edgemoe_appliance.analysis.table_model import (
     Cell,
     Column,

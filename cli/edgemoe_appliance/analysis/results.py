@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 CONFIDENCE = 0.90
+# Two units say next to nothing about their spread: Student's t would be 6.3.
+MIN_UNITS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
