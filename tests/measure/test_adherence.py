@@ -6,7 +6,7 @@ import pytest
 
 from edgemoe_appliance.engine.account import parse_account
 from edgemoe_appliance.measure.adherence import Deviation, RunExpectation, check_adherence
-from edgemoe_appliance.schema.configs import Arm, Backend
+from edgemoe_appliance.schema.configs import Arm, Assessment, Backend
 from edgemoe_appliance.schema.plan import RunSpec
 from tests.engine.test_account import CUDA, NO_GPU
 from tests.schema.builders import a_model, a_spec, a_target
@@ -108,6 +108,13 @@ def test_layers_that_are_only_said_to_lie_there_do_not() -> None:
     (only,) = differences(said)
     assert only.spoils
     assert "all weights lie in the host's memory: 'llm_load_tensors: offloaded 17/17" in str(only)
+
+
+def test_chunks_that_are_judged_may_lie_beside_one_another() -> None:
+    assert differences(CUDA, context=512, assesses=Assessment.DIVERGENCE) == (), "eight of them"
+    other = differences(CUDA, context=600, assesses=Assessment.DIVERGENCE)
+    assert [each.spoils for each in other] == [True]
+    assert [each.spoils for each in differences(CUDA, context=512)] == [True]
 
 
 def test_a_context_that_was_rounded_up_is_the_asked_one() -> None:
