@@ -63,6 +63,7 @@ FILE_BYTES = {
     "gemma-2-2b": 1_600_000_000,
     "smollm2-135m-f16": 270_000_000,
     "smollm2-135m-q4_0": 80_000_000,
+    "smollm2-135m-q2_k": 70_000_000,
     # Of their full twins, to ten megabytes.
     "olmoe-1b-7b-f16": 13_840_000_000,
     "olmoe-1b-7b-f16-q4_k_m": 4_210_000_000,

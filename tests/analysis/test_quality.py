@@ -147,6 +147,49 @@ def test_evidence_reads_how_far_answers_lie_below_those_of_16_bits(loaded: Loade
     assert none.value == 0
 
 
+WITH_BITS = "smollm2-135m-q2_k"
+
+
+def with_bits(bits: float, right: int) -> Callable[[int, RunSpec], Mapping[str, Any]]:
+    """Return what a file of some bits a weight gives, of each 40 items so many right."""
+
+    def told(_: int, spec: RunSpec) -> Mapping[str, Any]:
+        count = 30 if spec.model == SIXTEEN else right
+        values = ((100.0,) * count + (0.0,) * (40 - count)) * 5
+        return {
+            "metrics": {"choice_correct_pct": sum(values) / 200, "bits_per_weight": bits},
+            "series": {"choice_correct_pct": values},
+        }
+
+    return told
+
+
+@pytest.mark.parametrize(
+    ("bits", "right", "verdict"),
+    [
+        (2.6, 30, Verdict.OPPOSITE_DIRECTION),
+        # Its rows do not fit: what it can do says nothing about two bits, what it cannot do does.
+        (5.14, 30, Verdict.NOT_TESTED),
+        (5.14, 10, Verdict.SAME_DIRECTION),
+    ],
+)
+def test_a_file_of_more_bits_speaks_for_a_claim_of_few_and_not_against_it(
+    bits: float, right: int, verdict: Verdict, tmp_path: Path
+) -> None:
+    items = SYNTHETIC.experiments["items"].model_copy(update={"models": (SIXTEEN, WITH_BITS)})
+    synthetic = replace(
+        SYNTHETIC,
+        models=(SIXTEEN, WITH_BITS),
+        references=dict.fromkeys((SIXTEEN, WITH_BITS), SIXTEEN),
+        experiments={"items": items},
+    )
+    loaded = load_sessions([write_session(tmp_path, synthetic, with_bits(bits, right))])
+    judged = {each.id: each for each in judge_claims(SessionEvidence(loaded, STUDY))}
+    assert judged["q3"].verdict is verdict
+    if bits > 4:
+        assert "holds 5.14 bits a weight, the claim is of below 4" in judged["q3"].reading
+
+
 OTHER = {SIXTEEN: (100.0,) * 13 + (0.0,) * 27, FOUR: (100.0,) * 10 + (0.0,) * 30}
 
 

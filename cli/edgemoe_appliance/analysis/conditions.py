@@ -82,8 +82,8 @@ class Condition:
         return (self.setting.id, self.threads, self.n_predict, self.context, self.prompt_scale)
 
     def _told(self, *parts: str) -> str:
-        # What generates nothing has chunks, or room for items.
-        length = f"{self.n_predict} tokens" if self.n_predict else f"chunks of {self.context}"
+        # What generates nothing has chunks of so many tokens, or room for items.
+        length = f"{self.n_predict} tokens" if self.n_predict else f"context of {self.context}"
         return ", ".join([*parts, length])
 
 
@@ -651,5 +651,6 @@ def why_not_comparable(pool: Pool, study: Study) -> tuple[str, ...]:
             f"runs generate {condition.n_predict} tokens, the study's {procedure.max_new_tokens}"
         )
     if condition.prompt_scale < 1:
-        reasons.append(f"prompts are cut to {100 * condition.prompt_scale:.3g} % of their words")
+        of = "words" if condition.n_predict else "words or items"
+        reasons.append(f"prompts are cut to {100 * condition.prompt_scale:.3g} % of their {of}")
     return tuple(reasons)

@@ -294,7 +294,7 @@ def _engine(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
             yield Threat(
                 code="engine",
                 weight=Weight.COMPARISON,
-                title="Another llama.cpp than the study's",
+                title="Another engine than the study's",
                 text=f"Setting {setting.id} ran {setting.engine.pin}; the study ran "
                 f"{_engine_of(procedure)}.",
             )

@@ -231,10 +231,16 @@ class _Check(Frozen):
 
 
 class LevelCheck(_Check):
-    """A number within limits; `over` names a figure of the study's text that it is divided by."""
+    """A number within limits; `over` names a figure of the study's text that it is divided by.
+
+    `bits_below` is how many bits a weight the claim is of: a file that holds more, as its rows do
+    not fit the type that it is named after, can speak for such a claim, as fewer bits are no
+    better, and not against it.
+    """
 
     kind: Literal["level"]
     term: TermSpec
+    bits_below: float | None = Field(default=None, gt=0)
     over: FigureName | None = None
     asked: LimitSpec
 

@@ -91,6 +91,7 @@ class Quantity(str, Enum):
     SAME_TOP_TOKEN = "same-top-token"  # noqa: S105  a quantity, not a password
     TASK_SCORE = "task-score"
     TASK_LOSS = "task-loss"
+    BITS_PER_WEIGHT = "bits-per-weight"
 
 
 # What a device has, whatever runs on it.

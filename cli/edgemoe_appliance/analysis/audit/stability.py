@@ -24,7 +24,12 @@ _LITTLE_PCT, _MOST_PCT, _ALL_PCT = 10, 50, 100
 
 
 def check_stability(evidence: Evidence) -> Iterator[AuditFinding]:
-    """Yield for each model how much of the variance of its rates prompts make, not repetitions."""
+    """Yield for each model how much of the variance of its rates prompts make, not repetitions.
+
+    A study that names no limit for a variation takes none for stability.
+    """
+    if evidence.study.variation_limit is None:
+        return
     for place in evidence.places(Feeds.HEADLINE):
         for model in evidence.models(place):
             yield _finding(evidence, place, model)

@@ -30,7 +30,7 @@ from edgemoe_appliance.analysis.results import Absent
 from edgemoe_appliance.schema.configs import Feeds
 from edgemoe_appliance.studies.claims import Claim, Limits
 from edgemoe_appliance.studies.paper import StudyDeviceId
-from edgemoe_appliance.studies.quantities import facts_of
+from edgemoe_appliance.studies.quantities import Quantity, facts_of
 
 _OPENINGS = {
     Verdict.REPRODUCED: "Holds",
@@ -210,12 +210,30 @@ def _answer(evidence: Evidence, question: Question, named: Sequence[StudyDeviceI
     if isinstance(found, Absent):
         return _unread(evidence, question, found.reason, stage)
     part = _part(question, stage, limits, found, tuple(_numbers(shown)))
+    if bits := _bits_beyond(evidence, question, stage):
+        if part.verdict is not Verdict.REPRODUCED:
+            return _unanswered(question, f"{bits}, too many to speak against it", stage)
+        part = replace(part, reading=f"{part.reading}; {bits}, and fewer are no better")
     places = tuple(place.id for place in stage.places.values())
     stood_in = stage.scope is Scope.DIRECTION and len(set(places)) == 1
     # On hardware that stands for both devices the same question is asked once.
     terms = tuple((a.term, a.choice) for a in question.terms) if stood_in else question.terms
     return _JudgedPart(
         part=part, stage=stage, key=(question.about, terms, places, limits.model_dump_json())
+    )
+
+
+def _bits_beyond(evidence: Evidence, question: Question, stage: _Stage) -> str:
+    """Return how many bits a weight a file holds, where a claim is of fewer; else nothing."""
+    limit, (asked, *_) = question.bits_below, question.terms
+    if limit is None:
+        return ""
+    bits = evidence.read(stage.places[asked.device], asked.term.of(Quantity.BITS_PER_WEIGHT))
+    if isinstance(bits, Absent) or bits.value < limit:
+        return ""
+    name = evidence.study.model_name(asked.term.model or "")
+    return (
+        f"the file of {name} holds {bits.value:.2f} bits a weight, the claim is of below {limit:g}"
     )
 
 

@@ -94,7 +94,8 @@ class Question:
 
     `terms` are what it is made of; `answer` gives the number, in `unit`, and what stands behind it,
     the number first. `direction` is what other hardware is held to, None where that says nothing;
-    `anywhere` is true where hardware does not matter.
+    `anywhere` is true where hardware does not matter, `bits_below` tells the bits a weight that the
+    claim is of.
     """
 
     about: str
@@ -105,6 +106,7 @@ class Question:
     direction: Limits | None
     anywhere: bool
     answer: Callable[[Evidence, PlacesByDevice], Answer]
+    bits_below: float | None = None
 
     @property
     def devices(self) -> tuple[StudyDeviceId, ...]:
@@ -160,6 +162,8 @@ def _question(
         return _product_question(check, held, device, model)
     if isinstance(check, LevelCheck):
         asked = _asked(check.term, device, model)
+        if check.bits_below is not None:
+            return replace(_level(held, asked), bits_below=check.bits_below)
         return _over_figure_question(held, asked, check.over) if check.over else _level(held, asked)
     top, bottom = _asked(check.top, device, model), _asked(check.bottom, device, model)
     if isinstance(check, RatioCheck):

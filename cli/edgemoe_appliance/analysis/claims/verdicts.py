@@ -176,7 +176,8 @@ class ClaimVerdict:
 
         What another of them says too is not said twice.
         """
-        told = dict.fromkeys(part.need or part.missing for part in self.parts)
+        needs = (part.need or part.missing for part in self.parts)
+        told = dict.fromkeys(each for need in needs for each in need.split("; "))
         whole = (n for n in told if n and not any(n != other and n in other for other in told))
         return tuple(whole) or self.missing
 

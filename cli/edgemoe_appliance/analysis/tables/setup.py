@@ -182,23 +182,25 @@ _MODELS_COLUMNS = (
 )
 
 
+_PRINTED = ("active_b", "total_b", "file_gb")
+
+
 def models_table(loaded: LoadedSessions | None, study: Study) -> Table:
     """Return the models as run, and as the study lists them."""
     planned = _planned_models(loaded)
     own = RowGroup(
         label="As run", source="reader", rows=tuple(_model_row(m, study) for m in planned)
     )
-    printed = RowGroup(
-        label="Study",
-        source="study",
-        rows=tuple(_study_model_row(key, study) for key in study.models),
-    )
+    rows = (_study_model_row(key, study) for key in study.models)
+    # A study may name models of which it prints nothing, as files that it never had.
+    told = tuple(row for row in rows if any(row.cells[key].number is not None for key in _PRINTED))
+    printed = RowGroup(label="Study", source="study", rows=told)
     return Table(
         id="models",
         title="Models",
         where=study.places.models,
         columns=_MODELS_COLUMNS,
-        groups=(own, printed) if planned else (printed,),
+        groups=tuple(group for group in (own, printed) if group.rows),
     )
 
 
