@@ -9,6 +9,9 @@ from __future__ import annotations
 import errno
 from typing import Final
 
+# Of a longer path the beginning and the end are told.
+_LONGEST_WHERE: Final = 400
+
 
 class ApplianceError(Exception):
     """Root of all errors that a user can do something about."""
@@ -24,7 +27,10 @@ class ApplianceError(Exception):
 
     def __str__(self) -> str:
         """Return `where: what; hint` on one line, without the parts that are absent."""
-        text = f"{self.where}: {self.what}" if self.where else self.what
+        where = self.where or ""
+        if len(where) > _LONGEST_WHERE:
+            where = f"{where[: _LONGEST_WHERE // 2]}...{where[-_LONGEST_WHERE // 2 :]}"
+        text = f"{where}: {self.what}" if where else self.what
         return f"{text}; {self.hint}" if self.hint else text
 
 

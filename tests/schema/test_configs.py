@@ -107,12 +107,12 @@ def test_a_minimal_folder_is_read(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["engines", "devices", "models"])
 def test_each_file_must_be_there(folder: Path, name: str) -> None:
     (folder / f"{name}.yaml").unlink()
-    assert complaint(folder) == f"{name}.yaml: no such file; restore it"
+    assert complaint(folder) == f"{name}.yaml: no such file; check its name, or restore it"
 
 
 def test_a_folder_that_is_not_there(folder: Path) -> None:
     shutil.rmtree(folder)
-    assert complaint(folder) == "engines.yaml: no such file; restore it"
+    assert complaint(folder) == "engines.yaml: no such file; check its name, or restore it"
 
 
 @pytest.mark.parametrize(

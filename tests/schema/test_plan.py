@@ -118,7 +118,8 @@ def test_what_is_no_plan(tmp_path: Path, content: bytes | None, message: str) ->
         path.write_bytes(content)
     with pytest.raises(RecordError) as caught:
         read_plan(path)
-    assert str(caught.value).startswith(f"{path}: {message}")
+    where = path if content is not None else tmp_path
+    assert str(caught.value).startswith(f"{where}: {message}")
     assert len(str(caught.value).splitlines()) == 1
 
 

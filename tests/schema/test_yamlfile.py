@@ -238,7 +238,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
     with pytest.raises(ConfigError) as caught:
         read_yaml(path)
-    assert str(caught.value) == f"{path}: no such file; restore it"
+    assert str(caught.value) == f"{path}: no such file; check its name, or restore it"
 
 
 def test_a_folder_in_the_place_of_a_file(tmp_path: Path) -> None:

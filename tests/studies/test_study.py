@@ -67,7 +67,10 @@ def test_each_file_must_be_there(root: Path, name: str) -> None:
     path = root / "studies" / SHIPPED / f"{name}.yaml"
     path.unlink()
     own = str(path.parent)
-    assert message_of(lambda: read_study(own, root)) == f"{path}: no such file; restore it"
+    assert (
+        message_of(lambda: read_study(own, root))
+        == f"{path}: no such file; check its name, or restore it"
+    )
 
 
 def test_a_file_that_is_none_of_a_study_is_named(root: Path) -> None:

@@ -135,13 +135,14 @@ def verify(
     raw runs by the archive's own study; bytes are asked of archives that the same code made.
     """
     from edgemoe_appliance.archive.about import read_maker
+    from edgemoe_appliance.archive.reading import no_archive
     from edgemoe_appliance.archive.results import LevelOutcome, VerificationLevel
     from edgemoe_appliance.archive.verify import verify_archive
     from edgemoe_appliance.bench.identity import read_identity
 
     found = verify_archive(file, read_maker(read_identity()))
     if not (found.files or as_json):
-        raise VerificationError(f"is no archive: {_first(found)}", where=str(file))
+        raise no_archive(file, found.mismatches)
     if as_json:
         print_json(found.document())
     else:
@@ -158,11 +159,6 @@ def verify(
             where=str(file),
             hint="do not rely on it",
         )
-
-
-def _first(found: Verification) -> str:
-    """Return what is wrong first."""
-    return on_one_line(next((each.what for each in found.mismatches), "it holds no file"))
 
 
 def deposit(

@@ -14,6 +14,7 @@ from edgemoe_appliance.app.names import offered
 from edgemoe_appliance.app.options import SessionNames, StudyOption
 from edgemoe_appliance.app.report import session_folders
 from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.schema.text import on_one_line
 
 if TYPE_CHECKING:
     from edgemoe_appliance.analysis.audit import AuditFinding
@@ -85,7 +86,7 @@ def _shown(
     if unknown:
         families = dict.fromkeys(finding.id.partition(".")[0] for finding in findings)
         raise ConfigError(
-            f"--show {unknown[0]}: neither a claim nor an audit",
+            f"--show {on_one_line(repr(unknown[0]))}: neither a claim nor an audit",
             hint=f"claims are c1 to {verdicts[-1].id}; audits are {', '.join(families)}",
         )
     return (

@@ -76,8 +76,17 @@ def _of_library(error: BaseException) -> ApplianceError | None:
     for module, name, ours, what, hint in _LIBRARIES:
         root = getattr(sys.modules.get(module), name, None)
         if root is not None and isinstance(error, root):
-            return ours(f"{what} ({on_one_line(error, _MOST_CHARACTERS)})", hint=hint)
+            return ours(f"{what} ({on_one_line(_said(error), _MOST_CHARACTERS)})", hint=hint)
     return None
+
+
+def _said(error: BaseException) -> str:
+    """Return what a library says; of all that pydantic says of a document the first fault."""
+    faults = getattr(error, "errors", None)
+    if not callable(faults):
+        return str(error)
+    first = faults()[0]
+    return ": ".join((".".join(map(str, first["loc"])), first["msg"])).removeprefix(": ")
 
 
 def _of_python(error: BaseException) -> ApplianceError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
@@ -13,6 +14,7 @@ from edgemoe_appliance.app.console import say
 from edgemoe_appliance.app.names import known_file
 from edgemoe_appliance.app.options import StudyOption, TargetOption
 from edgemoe_appliance.errors import ConfigError
+from edgemoe_appliance.schema.text import on_one_line
 from edgemoe_appliance.schema.units import human_bytes
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ kit = Commands(
 )
 # Ubuntu 22.04, on which JetPack 6 rests.
 _JETSON_PYTHON = "3.10"
+_OLDEST_MINOR = 10
 
 
 def register(app: Commands) -> None:
@@ -61,7 +64,8 @@ def make(
     configs = chosen.configs
     on_jetson = configs.target(target).is_jetson
     architecture = _architecture(arch or ("aarch64" if on_jetson else platform.machine()))
-    version = python or (_JETSON_PYTHON if on_jetson else f"3.{sys.version_info.minor}")
+    usual = _JETSON_PYTHON if on_jetson else f"3.{sys.version_info.minor}"
+    version = _python(usual if python is None else python)
     name = f"edgemoe-kit-{target}-{architecture}-py{version.replace('.', '')}"
     written = write_kit(
         KitRequest(
@@ -79,6 +83,15 @@ def make(
         say(f"{human_bytes(member.size):>9}  {member.name}")
     say(f"{human_bytes(written.kit_bytes)}, sha256 {written.sha256}")
     say(f"kit: {written.path}")
+
+
+def _python(version: str) -> str:
+    found = re.fullmatch(r"3\.([0-9]{1,2})", version)
+    if found is None or int(found[1]) < _OLDEST_MINOR:
+        raise ConfigError(
+            f"no kit for Python {on_one_line(repr(version))}", hint="name 3.10 or newer, as in 3.11"
+        )
+    return version
 
 
 def _architecture(name: str) -> Architecture:

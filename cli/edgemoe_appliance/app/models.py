@@ -167,15 +167,19 @@ def quantise(
     from edgemoe_appliance.bench.runtime import obtain_sources, open_workshop
 
     configs, folders, steps = _configs(models), _folders(), TerminalSteps()
+    made_here = [name for name, entry in configs.models.models.items() if entry.quantised]
+    for name in names or ():
+        if name not in made_here:
+            raise ConfigError(
+                f"{name} is no model that is made here", hint="see edgemoe-appliance models list"
+            )
     (source,) = obtain_sources(configs, [pin], folders, steps)
     workshop = open_workshop(source, folders, steps)
-    for name in names or [n for n, entry in configs.models.models.items() if entry.quantised]:
+    for name in names or made_here:
         model = obtain_model(configs, name, None, folders, steps, workshop=workshop)
         made = model.quantised
         if made is None:
-            raise ConfigError(
-                f"{name} is no model that is made here", hint="see: edgemoe-appliance models list"
-            )
+            continue
         types = ", ".join(f"{count} {kind}" for kind, count in made.tensors.items())
         say(f"{model.path}  {human_bytes(model.file_bytes)}  sha256 {model.sha256}")
         say(f"  {made.bits_per_weight:.2f} bits a weight: {types}")

@@ -220,7 +220,9 @@ def precision_rule(until_precise: str | None, at_most: int | None) -> PrecisionR
         return None
     percent = _PERCENT.fullmatch(until_precise.strip())
     if percent is None:
-        raise ConfigError(f"--until-precise {until_precise!r} is no percentage", hint="as in 2%")
+        raise ConfigError(
+            f"--until-precise {until_precise!r} is no percentage", hint="write it as in 2%"
+        )
     from pydantic import ValidationError
 
     from edgemoe_appliance.schema.plan import LEAST_REPETITIONS, PrecisionRule
@@ -230,6 +232,7 @@ def precision_rule(until_precise: str | None, at_most: int | None) -> PrecisionR
         return PrecisionRule(within=float(percent[1]) / 100, at_most=most)
     except ValidationError as error:
         raise ConfigError(
-            f"--until-precise {until_precise} --at-most {most} cannot be kept",
-            hint=f"above 0 and up to 50 %, {LEAST_REPETITIONS} to 1000 repetitions",
+            f"--until-precise {until_precise} with --at-most {most} is out of range",
+            hint="take more than 0 % and at most 50 %, and "
+            f"{LEAST_REPETITIONS} to 1000 repetitions",
         ) from error

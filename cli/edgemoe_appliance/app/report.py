@@ -134,10 +134,12 @@ def figure_kinds(named: str | None) -> tuple[FileKind, ...]:
     """
     from edgemoe_appliance.report.drawing import FILE_KINDS
 
-    wanted = {"svg", *(name.strip().lower() for name in (named or "svg").split(","))}
+    given = "svg" if named is None else named
+    wanted = {"svg", *(name.strip().lower() for name in given.split(","))}
     if unknown := sorted(wanted - set(FILE_KINDS)):
+        told, kind = on_one_line(repr(named)), on_one_line(repr(unknown[0]))
         raise ConfigError(
-            f"--figures {on_one_line(named)}: no figure is written as {on_one_line(unknown[0])!r}",
+            f"--figures {told}: no figure is written as {kind}",
             hint=f"there are {', '.join(FILE_KINDS)}",
         )
     return tuple(kind for kind in FILE_KINDS if kind in wanted)

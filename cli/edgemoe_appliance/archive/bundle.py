@@ -253,7 +253,8 @@ class _Collector:
             with SessionFolder(folder) as session:
                 content = session.read_bytes(PLAN_NAME)
         except FileNotFoundError as error:
-            raise RecordError("no such session", where=str(folder / PLAN_NAME)) from error
+            told = f"no such session: no {PLAN_NAME} is there"
+            raise RecordError(told, where=str(folder)) from error
         self._files[layout.PLAN] = content
         return parse_plan(content, str(folder / PLAN_NAME))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgemoe_appliance.archive import layout
-from edgemoe_appliance.archive.reading import read_file
+from edgemoe_appliance.archive.reading import no_archive, read_file
 from edgemoe_appliance.archive.results import Verification
 from edgemoe_appliance.errors import ConfigError, VerificationError
 
@@ -26,8 +26,14 @@ def build_deposit(path: Path, verified: Verification, creators: Sequence[str]) -
     Raises VerificationError for an archive that does not verify, ConfigError without creators.
     """
     if not verified.is_good:
-        raise VerificationError("does not verify, so it is not described", where=str(path))
-    if not creators:
+        if not verified.files:
+            raise no_archive(path, verified.mismatches)
+        raise VerificationError(
+            "does not verify, so it is not described",
+            where=str(path),
+            hint=f"edgemoe-appliance verify {path} lists what is wrong",
+        )
+    if not all(name.strip(" ,") for name in creators or ("",)):
         raise ConfigError("a deposit names who made it", hint='give --creator "Family, Given"')
     crate = json.loads(b"".join(read_file(path, layout.CRATE)))
     by_id: Mapping[str, dict[str, Any]] = {each["@id"]: each for each in crate["@graph"]}

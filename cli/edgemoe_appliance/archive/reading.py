@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,9 @@ from edgemoe_appliance.archive.tarball import Member, TarReader
 from edgemoe_appliance.archive.values import has_values
 from edgemoe_appliance.errors import HostError, RecordError, VerificationError
 from edgemoe_appliance.schema.files import ordinary_file, scratch_folder
+from edgemoe_appliance.schema.text import on_one_line
 
+_MOST_CHARACTERS: Final = 300
 # What is looked into; everything else is compared by its digest.
 _COPIED: Final = frozenset(
     {
@@ -196,6 +198,12 @@ def _stop(name: str, what: str) -> VerificationError:
     return VerificationError(what, where=name)
 
 
+def no_archive(path: Path, mismatches: Sequence[Mismatch]) -> VerificationError:
+    """Return what is said of a file that holds no file of an archive."""
+    found = on_one_line(mismatches[0].what, _MOST_CHARACTERS) if mismatches else "holds no file"
+    return VerificationError(f"is no archive: it {found}", where=str(path))
+
+
 @contextmanager
 def opened_session(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterator[Path]:
     """Give the session folder of an archive, without samples, for as long as the context is open.
@@ -210,6 +218,8 @@ def opened_session(path: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> Iterat
 
 
 def _require_digests(read: ReadArchive, path: Path) -> None:
+    if not read.entries:
+        raise no_archive(path, read.mismatches)
     wrong = read.mismatches or list(_wrong_digests(read))
     if wrong:
         raise VerificationError(

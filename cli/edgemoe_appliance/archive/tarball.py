@@ -124,6 +124,7 @@ class TarReader:
         """Begin at the start of a file of a known size."""
         self._file = file
         self._left = file_bytes
+        self._is_empty = file_bytes == 0
         self._digest = hashlib.sha256()
         self._content: Iterator[bytes] = iter(())
 
@@ -170,7 +171,7 @@ class TarReader:
         if info.size < 0 or header_of(name, info.size) != raw:
             raise _refusal(name, "has a header in another form than archives have")
         if info.size + padding_of(info.size) > self._left:
-            raise _refusal(name, f"is cut off: {info.size} bytes announced, {self._left} left")
+            raise _refusal(name, f"is cut off ({info.size} bytes announced, {self._left} left)")
         return Member(name=name, size=info.size)
 
     def _parse(self, block: bytes) -> tarfile.TarInfo:
@@ -210,8 +211,10 @@ class TarReader:
         data = self._file.read(min(size, self._left))
         self._digest.update(data)
         self._left -= len(data)
+        if self._is_empty:
+            raise _refusal("", "is empty")
         if len(data) != size:
-            raise _refusal(what, "is cut off: the archive ends too early")
+            raise _refusal(what, "is cut off (the archive ends too early)")
         return data
 
 

@@ -16,7 +16,7 @@ from edgemoe_appliance.schema.choices import (
     TwinRouting,
     TwinScale,
 )
-from edgemoe_appliance.schema.files import is_folder
+from edgemoe_appliance.schema.files import is_file, is_folder
 from edgemoe_appliance.schema.resources import (
     CACHE,
     MODELS,
@@ -92,6 +92,12 @@ def find_session(name: str, folders: Folders) -> Path:
     for folder in (Path(name), folders.sessions / name):
         if name and is_folder(folder):
             return folder
+    if name and is_file(Path(name)):
+        raise ConfigError(
+            "is a file, not a session",
+            where=on_one_line(name),
+            hint="name a session or its folder; verify and compare take archives",
+        )
     require_session_name(name)
     raise RecordError(
         f"no such session: {name}", where=str(folders.sessions), hint=_known_sessions(folders)

@@ -182,6 +182,8 @@ def take_parcel(path: Path, sessions: Path) -> TakenParcel:
         try:
             with _opened(path) as (file, size):
                 parcel = _unpack(TarReader(file, size), folder)
+        except VerificationError as error:
+            raise VerificationError(error.what, where=error.where or str(path)) from error
         except OSError as error:
             where = str(error.filename or path)
             raise HostError(f"cannot be read or written ({error.strerror})", where=where) from error
@@ -208,10 +210,13 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 def _unpack(reader: TarReader, folder: Path) -> Parcel:
     """Copy announced files below a folder. Raises VerificationError for anything else."""
     members = reader.members()
-    first = next(members, None)
+    try:
+        first = next(members, None)
+    except VerificationError as error:
+        raise VerificationError(f"is no parcel of a visit: it {error.what}") from error
     root, _, name = ("" if first is None else first.name).partition("/")
     if first is None or name != PARCEL_NAME or first.size > _MOST_CONTENTS_BYTES:
-        raise VerificationError(f"does not begin with {PARCEL_NAME}: no parcel of a visit")
+        raise VerificationError(f"is no parcel of a visit: it does not begin with {PARCEL_NAME}")
     parcel = _parse(b"".join(reader.chunks()))
     if root != parcel.visit.name:
         raise VerificationError(f"lies in {root}, not in {parcel.visit.name}", where=PARCEL_NAME)

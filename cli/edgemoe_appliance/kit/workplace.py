@@ -197,6 +197,7 @@ def open_visit(request: VisitRequest, say: Say, interruption: Interruption) -> I
 
 def pack_visit(out: Path) -> WrittenParcel:
     """Pack what an earlier visit left in its folder. Raises ConfigError where there was none."""
+    _require_folder(out)
     # A folder of anything else is left without a trace.
     _visit_facts(out)
     with _locked(out):
@@ -286,10 +287,14 @@ def _keep_log(log: Path, target: Path, roots: Roots) -> None:
     write_atomically(target, cut_log("\n".join(map(roots.hide, lines)) + "\n"))
 
 
-@contextlib.contextmanager
-def _locked(out: Path) -> Iterator[None]:
+def _require_folder(out: Path) -> None:
     if not out.is_dir():
         raise ConfigError("is no folder", where=str(out), hint="name the --out of a visit")
+
+
+@contextlib.contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    _require_folder(out)
     descriptor = os.open(out / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     end_s = time.monotonic() + _LOCK_WAIT_S
     while not try_lock(descriptor):

@@ -470,7 +470,8 @@ def read_plan(path: Path) -> Plan:
         with SessionFolder(path.parent) as session:
             content = session.read_bytes(path.name)
     except FileNotFoundError as error:
-        raise RecordError("no such session", where=str(path)) from error
+        told = f"no such session: no {path.name} is there"
+        raise RecordError(told, where=str(path.parent)) from error
     except OSError as error:
         raise RecordError(f"cannot be read ({error.strerror})", where=str(path)) from error
     return parse_plan(content, str(path))

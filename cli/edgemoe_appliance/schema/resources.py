@@ -96,7 +96,13 @@ def named_study(name: str, configs: Path) -> Path:
     known = study_names(configs)
     if name in known:
         return configs / STUDIES_FOLDER / name
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
+        if not (Path(name) / PAPER_FILE).is_file():
+            raise ConfigError(
+                f"is no folder of a study: it holds no {PAPER_FILE}",
+                where=name,
+                hint=f"known by name: {', '.join(known) or 'none'}",
+            )
         return Path(name)
     there_are = f"there are: {', '.join(known) or 'none'}; a folder is named by its path"
     raise ConfigError(

@@ -104,7 +104,9 @@ def read_yaml(path: Path) -> YamlDocument:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError("no such file", where=str(path), hint="restore it") from error
+        raise ConfigError(
+            "no such file", where=str(path), hint="check its name, or restore it"
+        ) from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigError("not UTF-8", where=f"{path}:{line}", hint="save it as UTF-8") from error
