@@ -97,7 +97,7 @@ def named_study(name: str, configs: Path) -> Path:
     if name in known:
         return configs / STUDIES_FOLDER / name
     if name and Path(name).is_dir():
-        if not (Path(name) / PAPER_FILE).is_file():
+        if not any(Path(name).glob("*.yaml")):
             raise ConfigError(
                 f"is no folder of a study: it holds no {PAPER_FILE}",
                 where=name,
