@@ -293,3 +293,14 @@ def test_closed_streams_are_not_taken_by_the_next_file(tmp_path: Path) -> None:
     )
     assert done.returncode == 0
     assert (tmp_path / "kept").read_text() == "whole"
+
+
+@pytest.mark.parametrize(("columns", "width"), [("0", 80), ("7", 80), ("20", 20), ("120", 120)])
+def test_a_terminal_that_says_it_has_no_width_is_written_to_like_any(
+    monkeypatch: pytest.MonkeyPatch, columns: str, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    terminal = console._Terminal(file=io.StringIO())
+    assert terminal.width == width
+    terminal.print(table_of("found"))
+    assert "found" in terminal.file.getvalue()  # type: ignore[attr-defined]

@@ -213,7 +213,7 @@ def test_a_file_that_is_none_of_a_study_is_named(root: Path) -> None:
         ),
         ("experiments", "threads: [1, 2]", "threads: [1, 0]", "greater than or equal to 1 (got 0)"),
         ("experiments", "feeds: [memory]", "feeds: [memories]", "'divergence' or 'choice'"),
-        ("experiments", "models: [olmoe-1b-7b]", "models: []", "at least 1 item"),
+        ("experiments", "models: [olmoe-1b-7b]", "models: []", "needs at least 1"),
         (
             "experiments",
             "bench: [smoke]",

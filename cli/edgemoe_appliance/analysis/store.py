@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.schema.files import scratch_folder
-from edgemoe_appliance.schema.text import on_one_line
+from edgemoe_appliance.schema.text import first_line
 
 if TYPE_CHECKING:
     import duckdb
@@ -412,9 +412,14 @@ def _told_as_host_errors(folder: Path) -> Iterator[None]:
 
     try:
         yield
+    except duckdb.OutOfMemoryException as error:
+        raise HostError(
+            f"not enough memory for the runs ({first_line(error)})",
+            hint="end other programs, or raise the limit (ulimit -v)",
+        ) from error
     except duckdb.OperationalError as error:
         raise HostError(
-            f"the runs cannot be kept ({on_one_line(error, 200)})",
+            f"the runs cannot be kept ({first_line(error)})",
             where=str(folder),
             hint="free disk space, or set TMPDIR to a folder that has some",
         ) from error

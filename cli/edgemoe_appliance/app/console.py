@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # Where nobody watches (a log, CI), progress is a line now and then instead of a moving bar.
 _PLAIN_STEPS = 10
+_LEAST_WIDTH, _USUAL_WIDTH = 20, 80
 # The reader has gone: of a pipe, of a terminal, or there never was one.
 _NOBODY = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO})
 
@@ -51,6 +52,16 @@ class _Terminal(Console):
                 yield segment
             else:
                 yield Segment(printable(segment.text, kept="\n"), segment.style)
+
+    @property
+    def width(self) -> int:
+        """Return the characters of a line; one that holds no word is none that anybody reads."""
+        told = super().width
+        return told if told >= _LEAST_WIDTH else _USUAL_WIDTH
+
+    @width.setter
+    def width(self, width: int) -> None:
+        self._width = width
 
 
 _OUT = _Terminal(highlight=False, markup=False, emoji=False)

@@ -19,7 +19,7 @@ from edgemoe_appliance.errors import (
     RecordError,
     host_error,
 )
-from edgemoe_appliance.schema.text import on_one_line
+from edgemoe_appliance.schema.text import first_line, on_one_line
 
 _MOST_CHARACTERS = 300
 # Roots of what libraries raise, the more particular first. A library that was never loaded has
@@ -76,7 +76,7 @@ def _of_library(error: BaseException) -> ApplianceError | None:
     for module, name, ours, what, hint in _LIBRARIES:
         root = getattr(sys.modules.get(module), name, None)
         if root is not None and isinstance(error, root):
-            return ours(f"{what} ({on_one_line(_said(error), _MOST_CHARACTERS)})", hint=hint)
+            return ours(f"{what} ({first_line(_said(error), _MOST_CHARACTERS)})", hint=hint)
     return None
 
 
@@ -94,7 +94,7 @@ def _of_python(error: BaseException) -> ApplianceError | None:
         return host_error(error)
     for kinds, ours, what, hint in _PYTHON:
         if isinstance(error, kinds):
-            said = on_one_line(error, _MOST_CHARACTERS)
+            said = first_line(error, _MOST_CHARACTERS)
             return ours(f"{what} ({said})" if said else what, hint=hint)
     return None
 

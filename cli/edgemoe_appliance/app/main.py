@@ -82,6 +82,9 @@ def _complete(*, is_shown: bool) -> None:
     say(f"{shell} completes commands, options and names in every window opened from now on")
 
 
+_STOPPED = "nothing that was measured is lost: repeat the command to go on"
+
+
 def main() -> None:
     """Run the command line and exit."""
     gc.set_threshold(_COLLECTED_EVERY)
@@ -90,7 +93,7 @@ def main() -> None:
     try:
         code = _invoke(sys.argv[1:])
     except KeyboardInterrupt:
-        code = _tell(InterruptedByUserError("stopped", hint="the same command goes on from there"))
+        code = _tell(InterruptedByUserError("stopped", hint=_STOPPED))
     except Exception as error:
         ours = usage_error(error) or as_ours(error)
         if ours is None:

@@ -102,7 +102,9 @@ def choose_pin(engines: EnginesConfig, cache: Path, asked: str | None = None) ->
     try:
         return prepare_source(fallback, engines.pins[fallback], cache, why=why)
     except HostError as error:
-        raise HostError(f"{error.what}; nor {default}, {reason}", hint=error.hint) from error
+        raise HostError(
+            f"{error.what}; {fallback} was tried {reason}", where=error.where, hint=error.hint
+        ) from error
 
 
 def _pin(engines: EnginesConfig, name: str) -> Pin:

@@ -25,6 +25,15 @@ def on_one_line(text: object, limit: int = 120) -> str:
     return f"{shown}..." if len(given) > limit else shown
 
 
+def first_line(said: object, limit: int = 200) -> str:
+    """Return the first line of what another program says, printable and cut to `limit`.
+
+    Further lines are advice on how to use that program.
+    """
+    lines = str(said).strip().splitlines()
+    return on_one_line(lines[0].strip(), limit) if lines else ""
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural unless it is one: 1 file, 2 mismatches."""
     ending = "" if number == 1 else "es" if noun.endswith("ch") else "s"
