@@ -6,6 +6,7 @@ left out here: a missing reading is a missing value whose reason stands in a tab
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -261,7 +262,7 @@ def run_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[StoredValue]
     metrics = [each.attempt.end.metrics if each.attempt.end else {} for each in placed]
     # A host has a third of all readings: what no run has is missing without being looked up.
     had: set[str] = set().union(*metrics)
-    missing: list[StoredValue] = [None] * len(placed)
+    missing: list[StoredValue] = [math.nan] * len(placed)
     return {
         "session": [each.session for each in placed],
         "setting": [each.setting for each in placed],
@@ -275,7 +276,7 @@ def run_columns(placed: Sequence[LocatedAttempt]) -> dict[str, list[StoredValue]
         **_header_columns(placed),
         **_end_columns([each.attempt.end for each in placed]),
         **{
-            key: [values.get(key) for values in metrics] if key in had else missing
+            key: [values.get(key, math.nan) for values in metrics] if key in had else missing
             for key in METRICS
         },
     }

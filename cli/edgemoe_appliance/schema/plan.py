@@ -345,8 +345,7 @@ class Plan(Frozen):
                 raise ValueError(f"run {run.id} needs the routing probe of engine {run.pin}")
             if run.assesses is not None:
                 self._check_assessment(run)
-        ids = [run.id for run in self.runs]
-        if len(set(ids)) != len(ids):
+        if len(set(self.runs)) != len(self.runs):
             raise ValueError("a run stands in the plan twice")
         return self
 

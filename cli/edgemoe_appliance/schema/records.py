@@ -333,7 +333,7 @@ class EndRecord(Frozen):
     @field_validator("metrics", "absent")
     @classmethod
     def _registered(cls, value: dict[str, Any]) -> dict[str, Any]:
-        unknown = sorted(set(value) - set(METRICS))
+        unknown = sorted(value.keys() - METRICS.keys())
         if unknown:
             what = f"not in the metric registry: {', '.join(unknown)}"
             raise PydanticCustomError(UNKNOWN_NAME, "{what}", {"what": what})
@@ -350,7 +350,7 @@ class EndRecord(Frozen):
 
     @model_validator(mode="after")
     def _either(self) -> EndRecord:
-        both = sorted(set(self.metrics) & set(self.absent))
+        both = sorted(self.metrics.keys() & self.absent.keys())
         if both:
             raise ValueError(f"both measured and absent: {', '.join(both)}")
         return self

@@ -59,7 +59,7 @@ def upgraded_json(content: bytes, upgrade: Callable[[Mapping[str, Any]], Data]) 
 def require_unique_keys(content: bytes, where: str) -> None:
     """Raise RecordError where a document names a key twice: readers differ in which one counts."""
     try:
-        json.loads(content.decode(), object_pairs_hook=_unique)
+        _UNIQUE.decode(content.decode())
     except _TwiceError as error:
         raise RecordError(
             f"the key {on_one_line(error.args[0], 64)} is named twice",
@@ -83,6 +83,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise _TwiceError(key)
             seen.add(key)
     return found
+
+
+_UNIQUE: Final = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def as_record_error(

@@ -7,6 +7,7 @@ few, from the normal limit where they are many.
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -99,10 +100,25 @@ class _FewRuns(_Runs):
         return bool((self.counts == self.values.shape[1]).all())
 
     def resampled_means(self, rng: np.random.Generator, picks: Ints) -> Floats:
-        # The numbers drawn are the same however many at a time, and a few stay in the cache.
+        # The numbers drawn are the same however many at a time, and whoever draws them.
+        # numpy draws outside Python's lock: the second half is drawn beside the first, by a
+        # generator that is as far ahead as the first half has numbers.
+        middle = len(picks) // 2
+        ahead = np.random.PCG64()
+        ahead.state = rng.bit_generator.state  # type: ignore[assignment]
+        ahead.advance(middle * self.draws)
+        with ThreadPoolExecutor(1) as beside:
+            second = beside.submit(self._blocks, np.random.Generator(ahead), picks[middle:])
+            means = np.concatenate([self._blocks(rng, picks[:middle]), second.result()])
+        rng.bit_generator.state = ahead.state
+        return means
+
+    def _blocks(self, rng: np.random.Generator, picks: Ints) -> Floats:
+        """Return the mean of each resample; a few at a time stay in the cache."""
         rows = max(1, _BLOCK_DRAWS // self.draws)
         starts = range(0, len(picks), rows)
-        return np.concatenate([self._means(rng, picks[start : start + rows]) for start in starts])
+        means = [self._means(rng, picks[start : start + rows]) for start in starts]
+        return np.concatenate(means) if means else np.empty(0)
 
     def _means(self, rng: np.random.Generator, picks: Ints) -> Floats:
         longest = self.values.shape[1]
