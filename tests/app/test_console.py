@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 import pytest
+from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
@@ -304,3 +305,14 @@ def test_a_terminal_that_says_it_has_no_width_is_written_to_like_any(
     assert terminal.width == width
     terminal.print(table_of("found"))
     assert "found" in terminal.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_board_keeps_its_name_on_a_screen_of_80_columns() -> None:
+    screen = console.BoardsScreen({"this-machine": 2}, is_quiet=True)
+    screen.line("this-machine", "this-machine-2", f"verify: {'a/long/path/' * 20}")
+    out = io.StringIO()
+    Console(width=80, file=out).print(screen.table())
+    (row,) = [line for line in out.getvalue().splitlines() if "verify" in line]
+    assert row.startswith("this-machine  0 of 2 ")
+    assert "this-machine-2  verify: a/long/path/a/" in row
+    assert row.endswith("\N{HORIZONTAL ELLIPSIS}")

@@ -323,12 +323,14 @@ class BoardsScreen:
         table.add_column("archived", no_wrap=True)
         table.add_column("silent", no_wrap=True, justify="right")
         table.add_column("session", max_width=16, no_wrap=True)
-        table.add_column("says", no_wrap=True, ratio=1)
+        # Alone without no_wrap: what a board says gives way, and its name never does.
+        table.add_column("says", ratio=1)
         for board in sorted(self._last, key=self._is_done):
             session, line, said_s = self._last[board]
             archived = f"{self._ended[board]} of {self._sessions[board]}"
             silent = human_duration(now_s - said_s)
-            table.add_row(board, archived, silent, session, Text(line, overflow="ellipsis"))
+            says = Text(line, overflow="ellipsis", no_wrap=True)
+            table.add_row(board, archived, silent, session, says)
         return table
 
     def _is_done(self, board: str) -> bool:

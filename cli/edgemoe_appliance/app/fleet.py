@@ -57,15 +57,11 @@ def doctor(boards: BoardsOption = None, where: WhereOption = None) -> None:
     unfit = []
     for name, board in _chosen(boards, where).items():
         command = wrapped(board, [board.command, "doctor", "--target", board.target])
+        say(f"{name}: {board.machine}, target {board.target}")
         try:
-            ended = follow(
-                command,
-                lambda line, name=name: say(f"{name}: {line}"),  # type: ignore[misc]
-                most_lines=_DOCTOR_LINES,
-                timeout_s=_DOCTOR_S,
-            )
+            ended = follow(command, say, most_lines=_DOCTOR_LINES, timeout_s=_DOCTOR_S)
         except OSError as error:
-            say(f"{name}: {on_one_line(error)}")
+            say(on_one_line(error))
             unfit.append(name)
             continue
         unfit += [name] if ended.code else []
@@ -114,8 +110,9 @@ def run(
             )
             results = hub.run(tasks)
     _show(results)
-    say(f"next: edgemoe-appliance fleet report --name {name}")
     failed = [result for result in results if result.status == "failed"]
+    if len(failed) < len(results):
+        say(f"next: edgemoe-appliance fleet report --name {name}")
     if failed:
         raise RunFailedError(
             f"{len(failed)} of {len(results)} sessions have no archive",
@@ -358,10 +355,14 @@ def _show_cells(entries: Sequence[LedgerEntry]) -> None:
     from edgemoe_appliance.ledger.cells import build_cells
     from edgemoe_appliance.ledger.site import covers_text, value_text
 
+    cells = build_cells(entries)
+    if not cells:
+        say("no claim was tested: runs of reduced twins give no verdict")
+        return
     table = Table(box=None, pad_edge=False)
     for column in ("claim", "verdict", "boards", "sessions", "number"):
         table.add_column(column, overflow="fold")
-    for cell in build_cells(entries):
+    for cell in cells:
         part = cell.deciding
         number = part.number if part else None
         told = f"{value_text(part)}; {covers_text(number)}" if part and number else ""

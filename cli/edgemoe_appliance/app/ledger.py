@@ -36,11 +36,12 @@ def build(
     from edgemoe_appliance.bench.identity import read_identity
     from edgemoe_appliance.bench.paths import default_folders
     from edgemoe_appliance.ledger.build import build_ledger
+    from edgemoe_appliance.schema.text import counted
 
     out = out or default_folders().results / "ledger"
     found = build_ledger(folder, out, read_maker(read_identity()), say, is_forced=force)
     say(
-        f"{len(found.entries)} archives in the ledger ({found.verified} verified now, "
+        f"{counted(len(found.entries), 'archive')} in the ledger ({found.verified} verified now, "
         f"{found.known} known), {len(found.refusals)} refused"
     )
     say(f"ledger: {out / 'index.html'}")

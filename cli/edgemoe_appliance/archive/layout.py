@@ -15,7 +15,7 @@ from typing import Final
 
 from edgemoe_appliance.errors import RecordError
 from edgemoe_appliance.schema.journal import JOURNAL_NAME, PLAN_NAME, SAMPLES_FOLDER
-from edgemoe_appliance.schema.units import MIB
+from edgemoe_appliance.schema.units import GIB, MIB
 from edgemoe_appliance.studies import Study
 
 ABOUT: Final = "about.json"
@@ -176,13 +176,16 @@ class ArchiveLimits:
 
     `document_bytes` is for each file that is parsed as a whole; the journal is read line by line.
     Both are copied to disk, and tables as long as all of them have no more than `tables_bytes`.
-    Samples, pictures and images are only streamed and have no bound.
+    Samples, pictures and images are only streamed and have no bound of their own. `archive_bytes`
+    is for a whole archive that nobody chose by hand, as a board's or one in a ledger's folder; a
+    session with its image is a few GB.
     """
 
     entries: int = 100_000
     journal_bytes: int = 256 * MIB
     document_bytes: int = 64 * MIB
     tables_bytes: int = 512 * MIB
+    archive_bytes: int = 32 * GIB
 
 
 DEFAULT_LIMITS = ArchiveLimits()

@@ -19,7 +19,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from edgemoe_appliance.errors import ConfigError
 from edgemoe_appliance.schema.base import Frozen
@@ -99,14 +99,15 @@ class BoardsConfig(Frozen):
 
     boards: dict[Identifier, Board] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _are_boards_of_their_own(self) -> BoardsConfig:
+    @field_validator("boards")
+    @classmethod
+    def _are_boards_of_their_own(cls, value: dict[str, Board]) -> dict[str, Board]:
         """Refuse what would measure twice at once on one machine, or count one board as two.
 
         The lock of a board lies in its work folder, where its transport leads to.
         """
         seen: dict[str, list[tuple[str, Board]]] = {}
-        for name, board in self.boards.items():
+        for name, board in value.items():
             for other, known in seen.setdefault(board.machine, []):
                 both = f"{other} and {name} are both {board.machine}"
                 if (known.transport, known.folder) != (board.transport, board.folder):
@@ -116,7 +117,7 @@ class BoardsConfig(Frozen):
                 if known.target == board.target:
                     raise ValueError(f"{both} with target {board.target}: one board, named twice")
             seen[board.machine].append((name, board))
-        return self
+        return value
 
 
 THIS_MACHINE: Final = BoardsConfig(boards={"this-machine": Board()})

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from edgemoe_appliance.archive.about import Maker
+from edgemoe_appliance.archive.layout import DEFAULT_LIMITS
 from edgemoe_appliance.archive.results import Verification
 from edgemoe_appliance.archive.verify import VerifiedSession, verified_archive
 from edgemoe_appliance.errors import ApplianceError, HostError, RunFailedError, VerificationError
@@ -31,13 +32,10 @@ from edgemoe_appliance.schema.base import Frozen
 from edgemoe_appliance.schema.configs import Identifier, Sha256
 from edgemoe_appliance.schema.files import scratch_folder
 from edgemoe_appliance.schema.streams import Say
-from edgemoe_appliance.schema.units import GIB
 
 # Runs that ended badly are a result, and their session has its archive.
 _WITH_ARCHIVE: Final = (0, RunFailedError.exit_code)
 _WAIT_S: Final = 5.0
-# A session with its image is a few GB; a board that never stops sending must not fill the disk.
-_MOST_ARCHIVE_BYTES: Final = 32 * GIB
 _MOST_LINES_A_SECOND: Final = 100
 
 
@@ -131,8 +129,9 @@ class _Driver:
         path.parent.mkdir(parents=True, exist_ok=True)
         with scratch_folder("edgemoe-fleet-", path.parent) as folder:
             arrived = folder / path.name
+            most_bytes = DEFAULT_LIMITS.archive_bytes
             ended = self._patiently(
-                lambda: fetched_archive(task.board, task.session, arrived, _MOST_ARCHIVE_BYTES)
+                lambda: fetched_archive(task.board, task.session, arrived, most_bytes)
             )
             if ended.code != 0:
                 raise HostError(f"the archive cannot be copied, {ended}", where=task.key)

@@ -53,7 +53,8 @@ class Ended:
 
     def __str__(self) -> str:
         """Return code and lines in words."""
-        return f"code {self.code}: {' / '.join(self.lines) or 'it said nothing'}"
+        said = " / ".join(line.strip() for line in self.lines)
+        return f"code {self.code}: {said or 'it said nothing'}"
 
 
 def wrapped(board: Board, command: Sequence[str]) -> list[str]:
@@ -174,8 +175,8 @@ class _LastLines(threading.Thread):
 def _lines(stream: IO[bytes]) -> Iterator[str]:
     """Yield lines that are not empty; one without an end comes in pieces, so memory is bounded."""
     while raw := stream.readline(_MOST_LINE_BYTES):
-        line = on_one_line(raw.decode(errors="replace").strip())
-        if line:
+        line = on_one_line(raw.decode(errors="replace").rstrip())
+        if line.strip():
             yield line
 
 

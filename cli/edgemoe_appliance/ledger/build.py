@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from edgemoe_appliance.archive.about import Maker
-from edgemoe_appliance.errors import ApplianceError, ConfigError, HostError
+from edgemoe_appliance.archive.layout import DEFAULT_LIMITS
+from edgemoe_appliance.errors import ApplianceError, ConfigError, HostError, RecordError
 from edgemoe_appliance.ledger.entries import (
     LedgerEntry,
     Refusal,
@@ -27,6 +28,7 @@ from edgemoe_appliance.schema.base import digest_of
 from edgemoe_appliance.schema.files import file_sha256, write_atomically
 from edgemoe_appliance.schema.outputs import check_output_folder
 from edgemoe_appliance.schema.streams import Say
+from edgemoe_appliance.schema.units import human_bytes
 
 ENTRIES_FOLDER: Final = "entries"
 _FOLDERS: Final = (ENTRIES_FOLDER, "claims", "devices", "engines")
@@ -39,7 +41,8 @@ _MOST_ENTRY_BYTES: Final = 16 * 1024 * 1024
 class Admission:
     """What a folder of archives held: the entries, newest first, and what was refused.
 
-    `paths` says by digest where the archive of each entry lies.
+    `paths` says by digest where the archive of each entry lies. A file that is there twice is
+    neither verified nor refused the second time.
     """
 
     entries: tuple[LedgerEntry, ...]
@@ -133,22 +136,29 @@ def admit(paths: list[Path], maker: Maker, say: Say, kept: Path | None = None) -
     refusals: list[Refusal] = []
     verified = known = 0
     for number, path in enumerate(paths, 1):
+        place = f"{number} of {len(paths)}"
+        before: LedgerEntry | None = None
         try:
-            sha256 = file_sha256(path)
+            sha256 = _sha256(path)
+            if sha256 in places:
+                say(f"{place}: the same file as {places[sha256].name}: {path.name}")
+                continue
+            places[sha256] = path
             before = None if kept is None else _kept_entry(kept, sha256, maker)
             found = before or read_entry(path, maker)
         except ApplianceError as error:
             found = Refusal(archive=path.name, sha256=None, why=str(error))
-            before = None
         known += before is not None
         verified += before is None
         if isinstance(found, Refusal):
             refusals.append(found)
-            say(f"{number} of {len(paths)}: refused: {path.name}: {found.why}")
+            say(f"{place}: refused: {path.name}: {found.why}")
         else:
             entries[found.sha256], places[found.sha256] = found, path
-            say(f"{number} of {len(paths)}: {'known' if before else 'verified'}: {path.name}")
+            say(f"{place}: {'known' if before else 'verified'}: {path.name}")
     largest, superseded = _one_of_each_session(entries)
+    for refusal in superseded:
+        say(f"refused: {refusal.archive}: {refusal.why}")
     return Admission(
         entries=tuple(newest_first(largest)),
         refusals=(*refusals, *superseded),
@@ -156,6 +166,14 @@ def admit(paths: list[Path], maker: Maker, say: Say, kept: Path | None = None) -
         verified=verified,
         known=known,
     )
+
+
+def _sha256(path: Path) -> str:
+    """Return the digest of a file that may be an archive; raises RecordError where it is larger."""
+    if path.stat().st_size > DEFAULT_LIMITS.archive_bytes:
+        most = human_bytes(DEFAULT_LIMITS.archive_bytes)
+        raise RecordError(f"is larger than {most}, the most that an archive here may have")
+    return file_sha256(path)
 
 
 def _kept_entry(folder: Path, sha256: str, maker: Maker) -> LedgerEntry | None:
