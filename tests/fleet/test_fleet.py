@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance.analysis.statistics import resampling
-from edgemoe_appliance.errors import ConfigError, HostError
+from edgemoe_appliance.errors import ConfigError, HostError, RecordError
 from edgemoe_appliance.fleet.boards import (
     THIS_MACHINE,
     Board,
@@ -435,6 +435,29 @@ def test_a_torn_last_line_is_no_result_and_is_ended_by_the_next(tmp_path: Path) 
     second = first.model_copy(update={"session": "a-2"})
     journal.add(second)
     assert journal.results() == {("a", "a-1"): first, ("a", "a-2"): second}
+
+
+def test_a_line_that_was_cut_in_the_middle_is_named_and_what_to_do(tmp_path: Path) -> None:
+    journal = FleetJournal(tmp_path)
+    journal.path.write_text('{"board_name": "a", "sess\n')
+    with pytest.raises(RecordError, match=r"fleet\.jsonl:1: is no line .* measures nothing twice"):
+        journal.results()
+
+
+def test_an_archive_that_has_gone_is_not_told_as_there(tmp_path: Path) -> None:
+    archive = tmp_path / "a-1.tar"
+    archive.write_bytes(b"an archive")
+    journal = FleetJournal(tmp_path)
+    sha256 = hashlib.sha256(b"an archive").hexdigest()
+    there = TaskResult(
+        board_name="a", session="a-1", status="archived", archive=str(archive), sha256=sha256
+    )
+    journal.add(there)
+    assert journal.seen() == [there]
+    for spoil in (lambda: archive.write_bytes(b"another"), archive.unlink):
+        spoil()
+        (seen,) = journal.seen()
+        assert (seen.status, seen.why) == ("failed", "its archive is no longer as it was verified")
 
 
 def test_two_hubs_on_one_fleet_are_refused(tmp_path: Path) -> None:

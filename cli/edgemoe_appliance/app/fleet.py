@@ -125,8 +125,7 @@ def status(name: NameOption = "fleet") -> None:
     """Show which sessions of a fleet have their archive."""
     from edgemoe_appliance.fleet.hub import FleetJournal
 
-    results = list(FleetJournal(_existing(name)).results().values())
-    _show(results)
+    _show(FleetJournal(_existing(name)).seen())
 
 
 @_group.command()

@@ -59,10 +59,22 @@ class FleetJournal:
                 result = TaskResult.model_validate_json(line)
             except ValidationError as error:
                 raise RecordError(
-                    "is no line of a fleet's journal", where=f"{self.path}:{number}"
+                    "is no line of a fleet's journal",
+                    where=f"{self.path}:{number}",
+                    hint="remove it: the board is asked for that session again, and measures "
+                    "nothing twice",
                 ) from error
             found[result.board_name, result.session] = result
         return found
+
+    def seen(self) -> list[TaskResult]:
+        """Return the last result of each session as it stands now, where an archive has gone."""
+        return [
+            _failed(result, "its archive is no longer as it was verified")
+            if result.status == "archived" and not is_archived(result)
+            else result
+            for result in self.results().values()
+        ]
 
     def add(self, result: TaskResult) -> None:
         """Append one result, synced before this returns; a torn last line is ended first."""
@@ -200,7 +212,7 @@ def answer_of(task: Task, text: str) -> TaskResult:
     return result
 
 
-def _failed(task: Task, why: str) -> TaskResult:
+def _failed(task: Task | TaskResult, why: str) -> TaskResult:
     return TaskResult(
         board_name=task.board_name, session=task.session, status="failed", why=on_one_line(why, 300)
     )
