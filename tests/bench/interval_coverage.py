@@ -1,15 +1,19 @@
 """How often a 90 % interval holds the truth, on simulated studies.
 
-`python -m tests.bench.interval_coverage [STUDIES]` prints the coverage of every kind of interval
+`python -m tests.bench.interval_coverage [STUDIES] [--answers]` prints the coverage of every kind of interval
 that verdicts rest on: means, ratios, combinations, variations; of answers those over chunks of a
 text and over items, with the margin that so many of them allow.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -200,9 +204,12 @@ def coverage(case: Case, studies: int) -> Coverage:
 
 
 # Answers: chunks of a text and items of multiple choice are what is drawn. A fifth of paired items
-# differ between two files; of chunks the divergence is skewed, and its neighbours are alike.
-_MOST_OF_ANSWERS = 300  # of 1,600 items each takes a second
-_CHANGED, _LOST, _CHANCE, _KL_NAT, _ALIKE = 0.2, 0.12, 0.25, 0.05, 0.2
+# differ between two files. Chunks are drawn from those that were measured (chunks.json), so that
+# neighbours have a rank correlation.
+_MOST_OF_ANSWERS = 1000
+_CHANGED, _LOST, _CHANCE = 0.2, 0.12, 0.25
+_CHUNKS = json.loads(Path(__file__).with_name("chunks.json").read_text())["chunks"]
+_ALIKE = (0.0, 0.1, 0.2)
 
 
 def _items(generator: np.random.Generator, number: int) -> tuple[Sample, Sample]:
@@ -214,21 +221,31 @@ def _items(generator: np.random.Generator, number: int) -> tuple[Sample, Sample]
     return _series(100.0 * right), _series(100.0 * after)
 
 
-def _chunks(generator: np.random.Generator, number: int) -> Sample:
-    noise = generator.normal(size=number + 1)
-    logs = (noise[1:] + _ALIKE * noise[:-1]) / np.hypot(1, _ALIKE)
-    return _series(_KL_NAT * np.exp(0.5 * logs - 0.125))
+def _chunks(
+    generator: np.random.Generator, number: int, metric: str, alike: float
+) -> tuple[float, Sample]:
+    """Return the mean of the measured chunks of a file, and so many drawn from them in a row."""
+    file = list(_CHUNKS)[generator.integers(len(_CHUNKS))]
+    known = np.sort(np.array(_CHUNKS[file][metric]))
+    noise = generator.normal(size=number)
+    for place in range(1, number):
+        noise[place] = alike * noise[place - 1] + math.sqrt(1 - alike**2) * noise[place]
+    ranks = np.array([NormalDist().cdf(each) for each in noise])
+    drawn = known[np.minimum((ranks * known.size).astype(int), known.size - 1)]
+    return float(known.mean()), _series(drawn, is_in_row=True)
 
 
-def _series(values: NDArray[np.floating[Any]]) -> Sample:
-    return Sample({f"{number:05d}": [float(value)] for number, value in enumerate(values)})
+def _series(values: NDArray[np.floating[Any]], *, is_in_row: bool = False) -> Sample:
+    named = {f"{number:05d}": [float(value)] for number, value in enumerate(values)}
+    return Sample(named, is_in_row=is_in_row)
 
 
 def _interval_of(kind: str, generator: np.random.Generator, number: int) -> tuple[float, Estimate]:
     """Return the truth of a kind of figure, and one estimate of it."""
-    if kind == "chunks, divergence":
-        found: Estimate | Absent = mean_estimate(_chunks(generator, number))
-        truth = _KL_NAT
+    if kind.startswith("chunks, "):
+        _, metric, alike = kind.split(", ")
+        truth, sample = _chunks(generator, number, metric, float(alike))
+        found: Estimate | Absent = mean_estimate(sample)
     elif kind == "items less 16 bits, paired":
         found, truth = difference_estimate(*_items(generator, number)), 100 * (2 * _LOST - _CHANGED)
     else:
@@ -239,7 +256,11 @@ def _interval_of(kind: str, generator: np.random.Generator, number: int) -> tupl
 
 
 ANSWERS: Mapping[str, tuple[int, ...]] = {
-    "chunks, divergence": (11, 24),
+    **{
+        f"chunks, {metric}, {alike}": (10, 24)
+        for metric in ("kl_divergence_nat", "ln_perplexity_ratio", "same_top_pct")
+        for alike in _ALIKE
+    },
     "items less 16 bits, paired": (60, 240, 1600),
     "items, near chance": (60, 240, 1600),
 }
@@ -257,12 +278,12 @@ def answers_coverage(kind: str, number: int, studies: int) -> tuple[float, float
     return hits / studies, float(np.mean(widths))
 
 
-def main(studies: int) -> None:
+def main(studies: int, *, only_answers: bool) -> None:
     """Print the coverage of every kind."""
     sys.stdout.write(f"{studies} studies, 90 % intervals\n")
     sys.stdout.write(f"{'':36}   holds   says what it does not cover\n")
     with fewer_resamples(RESAMPLES):
-        for name, case in {**CASES, **DOUBTFUL}.items():
+        for name, case in ({} if only_answers else {**CASES, **DOUBTFUL}).items():
             found = coverage(case, studies)
             told = f"{100 * found.holds:5.1f} %  {100 * found.doubted:5.1f} %"
             sys.stdout.write(f"{name:36} {told}\n")
@@ -275,4 +296,4 @@ def main(studies: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)
+    main(int(next(filter(str.isdigit, sys.argv[1:]), 2000)), only_answers="--answers" in sys.argv)

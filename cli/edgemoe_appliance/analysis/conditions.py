@@ -225,7 +225,7 @@ class RunRows:
             key = f"{self.prompts[int(sent)]}#{int(item):05d}"
             values.setdefault(key, []).append(float(value))
             numbers.setdefault(key, []).append(int(session))
-        return Sample(values, numbers)
+        return Sample(values, numbers, is_in_row=metric != _SCORE)
 
     def is_not_finite(self, metric: str) -> bool:
         """Return whether any run told a chunk or item of a metric that is no finite number."""

@@ -39,7 +39,8 @@ def _mean_interval(sample: Sample, confidence: float) -> Interval | Absent:
         return units
     by_session = np.array(list(sample.session_influence.values()))
     influences = (units.influence, by_session) if by_session.size > 1 else (units.influence,)
-    error = error_of(units.mean, influences, confidence, by_session.size)
+    in_row = int(sample.is_in_row and len(sample.by_prompt) > 1)
+    error = error_of(units.mean, influences, confidence, by_session.size, in_row=in_row)
     if units.size < resampling.MIN_RESAMPLED or error.sessions > 1:
         return error.symmetric()
     rng = resampling.generator_of(sample)

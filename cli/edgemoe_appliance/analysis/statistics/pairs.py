@@ -96,8 +96,9 @@ class _Pair:
         """Return the error of what moves `up` with the top and `down` with the bottom."""
         above, below = up * self.top.influence, down * self.bottom.influence
         influences = [above - below] if self.paired else [above, below]
+        in_row = len(influences) if all(sample.is_in_row for sample in self.seed) else 0
         influences += self._session_influences(up, down)
-        return error_of(centre, influences, confidence, self._sessions)
+        return error_of(centre, influences, confidence, self._sessions, in_row=in_row)
 
     def _session_influences(self, up: float, down: float) -> Iterator[Floats]:
         """Yield what sessions move; where both sides ran in the same ones, they move together."""

@@ -22,19 +22,23 @@ KeyT = TypeVar("KeyT", bound=Hashable)
 class Sample:
     """Finite values of one metric, grouped by prompt; prompts are kept in sorted order.
 
-    `sessions` holds the number of the session of each value, in the shape of `by_prompt`.
+    `sessions` holds the number of the session of each value, in the shape of `by_prompt`. Where it
+    `is_in_row` the prompts are pieces of one text, one after another, and neighbours may be alike.
     """
 
     def __init__(
         self,
         values_by_prompt: Mapping[str, Sequence[float] | Floats],
         sessions_by_prompt: Mapping[str, Sequence[int] | Ints] | None = None,
+        *,
+        is_in_row: bool = False,
     ) -> None:
         """Take the values of each prompt in the order of their repetitions; empty ones go.
 
         Without `sessions_by_prompt` all values are of one session. Raises ValueError for a value
         that is not finite, or sessions that do not fit the values.
         """
+        self.is_in_row = is_in_row
         kept = {key: np.asarray(v, dtype=np.float64) for key, v in values_by_prompt.items()}
         self.by_prompt: dict[str, Floats] = {k: kept[k] for k in sorted(kept) if kept[k].size}
         if not all(bool(np.isfinite(values).all()) for values in self.by_prompt.values()):
@@ -62,12 +66,12 @@ class Sample:
     def scaled(self, factor: float) -> Sample:
         """Return the values times a factor."""
         scaled = {key: factor * values for key, values in self.by_prompt.items()}
-        return Sample(scaled, self.sessions)
+        return Sample(scaled, self.sessions, is_in_row=self.is_in_row)
 
     def of_prompts(self, prompts: Container[str]) -> Sample:
         """Return the sample without the prompts that are not among these."""
         kept = {key: values for key, values in self.by_prompt.items() if key in prompts}
-        return Sample(kept, self.sessions)
+        return Sample(kept, self.sessions, is_in_row=self.is_in_row)
 
     @cached_property
     def session_influence(self) -> Mapping[int, float]:
@@ -87,7 +91,7 @@ class Sample:
 
     def digest(self) -> bytes:
         """Return a digest that is equal for equal samples."""
-        sha = hashlib.sha256()
+        sha = hashlib.sha256(b"in a row" if self.is_in_row else b"")
         for key, values in self.by_prompt.items():
             sha.update(key.encode() + b"\0" + values.astype("<f8").tobytes())
             if self.sessions[key].any():

@@ -7,11 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
+from typing import Final
 
 import numpy as np
 
 from edgemoe_appliance.analysis.results import Interval
 from edgemoe_appliance.analysis.statistics.samples import Floats
+
+# Fewer units in a row than this tell nothing of neighbours.
+_LEAST_IN_ROW: Final = 8
+_LEAST_ALIKE, _MOST_ALIKE = -0.3, 0.45
 
 
 @lru_cache(maxsize=1024)
@@ -76,16 +81,28 @@ class Error:
 
 
 def error_of(
-    centre: float, influences: Sequence[Floats], confidence: float, sessions: int = 1
+    centre: float,
+    influences: Sequence[Floats],
+    confidence: float,
+    sessions: int = 1,
+    *,
+    in_row: int = 0,
 ) -> Error:
     """Return the error of a result that several independent sets of units move.
 
     Each set brings degrees of freedom. Source: Welch, Biometrika 34 (1947) 28. Prompts and
     sessions cross, so that each is such a set; what is left of single runs is in both, which
-    makes the interval a little too wide rather than too narrow.
+    makes the interval a little too wide rather than too narrow. The units of the first `in_row`
+    sets follow one another, so that neighbours may be alike; such a set has half the freedom.
     """
-    parts = [_variance_of_mean(influence) for influence in influences]
-    freedoms = [influence.size - 1 for influence in influences]
+    follow = [
+        place < in_row and each.size >= _LEAST_IN_ROW for place, each in enumerate(influences)
+    ]
+    parts = [_variance_of_mean(*each) for each in zip(influences, follow, strict=True)]
+    freedoms = [
+        each.size // 2 - 1 if is_in_row else each.size - 1
+        for each, is_in_row in zip(influences, follow, strict=True)
+    ]
     variance = sum(parts)
     squares = sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
     return Error(
@@ -97,6 +114,18 @@ def error_of(
     )
 
 
-def _variance_of_mean(influence: Floats) -> float:
-    """Return the variance of a mean over units, from each unit's influence on it."""
-    return float((influence**2).sum() / (influence.size * (influence.size - 1)))
+def _variance_of_mean(influence: Floats, is_in_row: bool) -> float:
+    """Return the variance of a mean over units, from each unit's influence on it.
+
+    Of units in a row what neighbours have in common is part of it: their correlation, of which the
+    estimate from so few is too low by one over their number, and is kept from being absurd.
+    Sources: Bartlett, Supplement to the Journal of the Royal Statistical Society 8 (1946) 27, the
+    variance; Marriott and Pope, Biometrika 41 (1954) 390, the correction. docs/statistics.md has
+    how often such intervals hold.
+    """
+    size, squares = influence.size, float((influence**2).sum())
+    variance = squares / (size * (size - 1))
+    if not is_in_row or not squares:
+        return variance
+    alike = float((influence[1:] * influence[:-1]).sum()) / squares + 1 / size
+    return variance * (1 + 2 * min(max(alike, _LEAST_ALIKE), _MOST_ALIKE) * (size - 1) / size)
