@@ -15,6 +15,7 @@ from edgemoe_appliance.analysis.statistics import (
     Absent,
     Difference,
     Drift,
+    Floats,
     Interval,
     Ratio,
     Sample,
@@ -453,3 +454,39 @@ def test_the_part_of_variance_between_prompts_has_an_interval() -> None:
     assert isinstance(found, Interval)
     assert 0 <= found.low < 50 < found.high <= 100  # as much between prompts as between runs
     assert isinstance(prompt_variance_interval(Sample({"p": [1.0, 2.0]})), Absent)
+
+
+def in_a_row(values: Sequence[float] | Floats, *, is_in_row: bool = True) -> Sample:
+    named = {f"{place:03d}": [value] for place, value in enumerate(values)}
+    return Sample(named, is_in_row=is_in_row)
+
+
+def half_width(values: Sequence[float] | Floats, *, is_in_row: bool) -> float:
+    found = mean_interval(in_a_row(values, is_in_row=is_in_row))
+    assert isinstance(found, Interval)
+    return found.half_width
+
+
+def test_neighbours_that_are_alike_widen_the_interval_of_their_mean() -> None:
+    drawn = np.random.default_rng(3).normal(10.0, 1.0, 12)
+    alike = np.repeat(drawn, 2)  # each twice, so that 24 say what 12 say
+    alone, together = (half_width(alike, is_in_row=each) for each in (False, True))
+    assert together > 1.25 * alone
+    assert together == pytest.approx(half_width(drawn, is_in_row=False), rel=0.15)
+
+
+def test_so_few_in_a_row_tell_nothing_of_neighbours() -> None:
+    drawn = np.random.default_rng(4).normal(10.0, 1.0, 7)
+    assert half_width(drawn, is_in_row=True) == pytest.approx(
+        half_width(drawn, is_in_row=False), rel=0.05
+    )
+
+
+def test_two_samples_in_a_row_are_paired_piece_by_piece() -> None:
+    drawn = np.random.default_rng(5).normal(10.0, 1.0, 24)
+    first, second = in_a_row(drawn + 1.0), in_a_row(drawn)
+    found = difference_of_means(first, second)
+    assert isinstance(found, Difference)
+    assert isinstance(found.interval, Interval)
+    assert found.interval.half_width == pytest.approx(0.0, abs=1e-9)
+    assert first.digest() != Sample(first.by_prompt).digest()

@@ -1,8 +1,8 @@
 """How often a 90 % interval holds the truth, on simulated studies.
 
-`python -m tests.bench.interval_coverage [STUDIES] [--answers]` prints the coverage of every kind of interval
-that verdicts rest on: means, ratios, combinations, variations; of answers those over chunks of a
-text and over items, with the margin that so many of them allow.
+`python -m tests.bench.interval_coverage [STUDIES] [--answers]` prints the coverage of every kind of
+interval that verdicts rest on: means, ratios, combinations, variations; of answers (alone where
+they are asked for) those over chunks of a text and over items, with the margin that so many allow.
 """
 
 from __future__ import annotations
