@@ -47,7 +47,8 @@ test: $(VENV)/.ready-dev ## all tests but those in containers; real llama-cli ru
 	@$(BIN)/pytest --numprocesses auto -m "not container" tests
 
 test-container: $(VENV)/.ready-dev ## tests on a real Docker engine (started where none answers; as root)
-	@DOCKER_HOST="$$(tests/tools/start-engine.sh | tail -n 1)" $(BIN)/pytest -m container tests
+	@DOCKER_HOST="$$(tests/tools/start-engine.sh | tail -n 1)" \
+	  $(BIN)/pytest --numprocesses 3 -m container tests/container
 
 pins-smoke: $(VENV)/.ready-dev ## every pin of engines.yaml built and run on tiny twins (minutes for each)
 	@EDGEMOE_PINS_SMOKE=1 $(BIN)/pytest tests/engine/test_pins_smoke.py

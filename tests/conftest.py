@@ -30,8 +30,20 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Rooms whose tests share what takes long to prepare: one worker runs all of them.
 _WHOLE_ROOMS = re.compile(r"tests/(archive|models)/")
+# Tests in containers that use one image, or one name on the engine.
+_OF_ONE_IMAGE = {
+    f"tests/container/test_{name}.py": f"containers of the {image}"
+    for image, names in {
+        "measurement image": ("board", "demo", "measuring", "packages", "ssh"),
+        "small recipe": ("image", "registry"),
+        "scripts": ("containers", "hostile", "offline"),
+    }.items()
+    for name in names
+}
 # What takes longest begins first, so that in the end no worker waits for another.
 _LONGEST = (
+    "tests/container/test_measuring.py",
+    "tests/container/test_dockerfiles.py",
     "tests/hostile/test_fuzz.py",
     "tests/archive/",
     "tests/kit/test_visit.py",
@@ -75,7 +87,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     def scope_of(nodeid: str) -> str:
         room = _WHOLE_ROOMS.match(nodeid)
-        return room[0] if room else nodeid.split("::", 1)[0]
+        file = nodeid.split("::", 1)[0]
+        return room[0] if room else _OF_ONE_IMAGE.get(file, file)
 
     # In the order of the collection; xdist would begin with what has the most tests.
     config.option.loadscopereorder = False

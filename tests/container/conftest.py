@@ -18,6 +18,7 @@ from edgemoe_appliance.container.image import BuildOrder, build_image
 from edgemoe_appliance.container.image_files import read_engines
 from edgemoe_appliance.engine.source import PreparedSource, prepare_source
 from edgemoe_appliance.schema.configs import Configs
+from edgemoe_appliance.schema.files import cache_lock
 from edgemoe_appliance.schema.plan import EngineBuild
 from tests.container.cross import object_cache
 from tests.container.images import BASE, build_script_image, target_name
@@ -36,9 +37,10 @@ def docker_engine() -> Iterator[DockerEngine]:
 @pytest.fixture(scope="session")
 def base_image(docker_engine: DockerEngine) -> str:
     """Return the tag of the local base image, made where it or the tar it came from is missing."""
-    if read_identity(docker_engine, BASE) is None or not BASE_TAR.exists():
-        environment = {**os.environ, "DOCKER_HOST": docker_engine.host}
-        subprocess.run([TOOLS / "make-base-image.sh"], env=environment, check=True)
+    with cache_lock(BASE_TAR):
+        if read_identity(docker_engine, BASE) is None or not BASE_TAR.exists():
+            environment = {**os.environ, "DOCKER_HOST": docker_engine.host}
+            subprocess.run([TOOLS / "make-base-image.sh"], env=environment, check=True)
     return BASE
 
 

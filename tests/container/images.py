@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import tarfile
 
 from docker.errors import APIError
@@ -13,6 +14,8 @@ from edgemoe_appliance.container.client import DockerEngine
 from edgemoe_appliance.container.identity import ImageIdentity, read_identity
 
 BASE = "edgemoe-test-base:bookworm"
+# Each worker replaces its own.
+_SCRIPT = f"edgemoe-test-script:{os.environ.get('PYTEST_XDIST_WORKER', 'latest')}"
 
 
 def target_name(target_id: str) -> str:
@@ -26,7 +29,8 @@ def build_script_image(engine: DockerEngine, base: str, script: str) -> ImageIde
     # As in the real image: a new volume takes its owner from here.
     own = "RUN install -d -o 10001 -g 10001 /session"
     recipe = f"FROM {base}\nUSER 0\n{own}\nUSER 10001\nENTRYPOINT {entrypoint}\n"
-    return build_image_from(engine, recipe, "edgemoe-test-script:latest")
+    recipe += f"LABEL tests={_SCRIPT}\n"
+    return build_image_from(engine, recipe, _SCRIPT)
 
 
 def build_image_from(engine: DockerEngine, recipe: str, tag: str) -> ImageIdentity:

@@ -67,10 +67,13 @@ def board(tmp_path: Path) -> BoardFiles:
 def board_session(folder: Path) -> Path:
     weights = folder / "m.gguf"
     weights.write_bytes(b"GGUF")
-    session = folder / "try"
+    session = folder / "board"
     session.mkdir()
     given = plan(
-        profile=HOST_PROFILE, power_sources=(PowerSource.TEGRASTATS,), models={"m": weights}
+        profile=HOST_PROFILE,
+        power_sources=(PowerSource.TEGRASTATS,),
+        models={"m": weights},
+        session="board",
     )
     (session / PLAN_NAME).write_text(given.model_dump_json())
     (session / "look.py").write_text(LOOK)
