@@ -53,7 +53,8 @@ def test_right_answers_are_right() -> None:
         assert f"{asked} {answers[int(number)]}" in context
 
 
-def test_more_items_than_there_are_is_an_error() -> None:
+def test_more_items_than_there_are_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgemoe_appliance.studies.items._TRIES", 3)
     with pytest.raises(ConfigError, match="different ones, 10000 are asked for"):
         with_items(prompt_of(ItemKind.CODE, 10_000))
 
