@@ -6,16 +6,20 @@ Where the process itself matters (streams, signals, limits), tests start one.
 from __future__ import annotations
 
 import io
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from edgemoe_appliance.app import console
 from edgemoe_appliance.app.main import main
+from edgemoe_appliance.schema.resources import resource_folder
+from edgemoe_appliance.studies.study import find_study
 from tests.report.pictures import drawing_once
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -46,6 +50,17 @@ def run(*arguments: str, columns: int = 200, **environment: str) -> Ended:
             main()
     assert isinstance(ended.value.code, int)
     return Ended(returncode=ended.value.code, stdout=out.getvalue(), stderr=err.getvalue())
+
+
+def write_smaller_study(folder: Path, words: str, fewer: str) -> Path:
+    """Write the study with fewer runs, by other words in its experiments; return its folder."""
+    study = find_study(None, resource_folder("configs"))
+    own = folder / study.name
+    shutil.copytree(study, own)
+    text = (own / "experiments.yaml").read_text()
+    assert words in text
+    (own / "experiments.yaml").write_text(text.replace(words, fewer))
+    return own
 
 
 @contextmanager
