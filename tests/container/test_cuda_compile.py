@@ -174,7 +174,7 @@ def test_without_a_gpu_it_is_refused_in_one_line(
 ) -> None:
     image = jetson.identity
     if has_library:
-        recipe = _WITH_STUB.format(image=image.reference)
+        recipe = _WITH_STUB.format(image=image.image_id)
         tag = build_with_files(docker_engine, recipe, "edgemoe-test-stub:arm64", toolkit.parent)
         found = read_identity(docker_engine, tag)
         assert found is not None
