@@ -41,10 +41,10 @@ def verification(path: Path, sha256: str, by: Maker) -> Verification:
 def test_a_deposit_says_what_repositories_ask_for(tmp_path: Path) -> None:
     written = archive(write_small_session(tmp_path), tmp_path / "small.tar")
     found = verification(written.path, written.sha256, maker())
-    deposit = build_deposit(written.path, found, ["Doe, Jane", "A Laboratory"])
+    deposit = build_deposit(written.path, found, "A study", ["Doe, Jane", "A Laboratory"])
     metadata = deposit["metadata"]
     assert metadata["resource_type"] == {"id": "dataset"}
-    assert metadata["title"] == "Session small of edgemoe-appliance"
+    assert metadata["title"] == 'Rerun of "A study": session small'
     assert metadata["publication_date"] == "2026-01-02"
     assert [each["person_or_org"] for each in metadata["creators"]] == [
         {"type": "personal", "family_name": "Doe", "given_name": "Jane"},
@@ -55,9 +55,15 @@ def test_a_deposit_says_what_repositories_ask_for(tmp_path: Path) -> None:
         {"key": "small.tar", "size": written.archive_bytes, "sha256": written.sha256}
     ]
     with pytest.raises(ConfigError, match="names who made it"):
-        build_deposit(written.path, found, [])
+        build_deposit(written.path, found, "A study", [])
     bad = LevelResult(
         level=VerificationLevel.INTEGRITY, outcome=LevelOutcome.FAILED, why="for a test"
     )
     with pytest.raises(VerificationError, match="does not verify"):
-        build_deposit(written.path, replace(found, levels=(bad,)), ["Doe, Jane"])
+        build_deposit(written.path, replace(found, levels=(bad,)), "A study", ["Doe, Jane"])
+    unchecked = LevelResult(
+        level=VerificationLevel.NUMBERS, outcome=LevelOutcome.UNCHECKED, why="it is newer"
+    )
+    levels = (*found.levels, unchecked)
+    with pytest.raises(VerificationError, match="is not described: numbers: not checked"):
+        build_deposit(written.path, replace(found, levels=levels), None, ["Doe, Jane"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,11 @@ def write_fleet(root: Path, runs: int) -> list[Path]:
 
 
 def write_session(folder: Path, index: int, rounds: int, host: int) -> None:
-    """Write a session of so many repetitions of every run, made on a host by number."""
-    _write_session(folder, _synthetic(index, rounds, host), index)
+    """Write a session of so many repetitions of every run, made on a host by number.
+
+    Of full twins, whose directions count: of reduced ones no claim would be judged.
+    """
+    _write_session(folder, replace(_synthetic(index, rounds, host), twin_scale="full"), index)
 
 
 def _synthetic(index: int, rounds: int, host: int) -> Synthetic:

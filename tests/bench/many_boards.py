@@ -32,6 +32,7 @@ from edgemoe_appliance.archive.results import (
 )
 from edgemoe_appliance.archive.verify import VerifiedSession
 from edgemoe_appliance.ledger.build import build_ledger
+from edgemoe_appliance.ledger.cells import build_cells
 from edgemoe_appliance.ledger.entries import LedgerEntry, judge_entry, write_entry
 from edgemoe_appliance.report import write_report
 from edgemoe_appliance.schema.files import file_sha256
@@ -61,6 +62,7 @@ def judge(root: Path, boards: int, runs: int, *, is_kept: bool) -> None:
         )
         entry = judge_entry(_verification(archive, by), session, by)
         assert isinstance(entry, LedgerEntry), entry
+        assert build_cells([entry]), "no claim was judged"
         write_entry(root / "entries", entry)
         if not is_kept:
             shutil.rmtree(folder)

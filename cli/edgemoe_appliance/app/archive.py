@@ -170,11 +170,12 @@ def deposit(
     """Print the record under which a repository such as Zenodo takes an archive; send nothing."""
     from edgemoe_appliance.archive.about import read_maker
     from edgemoe_appliance.archive.deposit import build_deposit
-    from edgemoe_appliance.archive.verify import verify_archive
+    from edgemoe_appliance.archive.verify import verified_archive
     from edgemoe_appliance.bench.identity import read_identity
 
-    verified = verify_archive(file, read_maker(read_identity()))
-    print_json(build_deposit(file, verified, creator or ()))
+    with verified_archive(file, read_maker(read_identity())) as (verified, session):
+        title = session.study.source.title if session else None
+    print_json(build_deposit(file, verified, title, creator or ()))
 
 
 def _print(found: Verification) -> None:

@@ -13,17 +13,21 @@ from typing import Any
 
 from edgemoe_appliance.archive import layout
 from edgemoe_appliance.archive.reading import no_archive, read_file
-from edgemoe_appliance.archive.results import Verification
+from edgemoe_appliance.archive.results import Verification, VerificationLevel
 from edgemoe_appliance.errors import ConfigError, VerificationError
 
 _DAY_LETTERS = 10
 
 
-def build_deposit(path: Path, verified: Verification, creators: Sequence[str]) -> dict[str, Any]:
+def build_deposit(
+    path: Path, verified: Verification, study_title: str | None, creators: Sequence[str]
+) -> dict[str, Any]:
     """Return the record of a deposit: metadata of InvenioRDM, and the file with its digest.
 
-    `creators` are people as `Family, Given`, or organisations; the archive itself names nobody.
-    Raises VerificationError for an archive that does not verify, ConfigError without creators.
+    `study_title` is None where the numbers of an archive could not be checked. `creators` are
+    people as `Family, Given`, or organisations; the archive itself names nobody.
+    Raises VerificationError for an archive that does not verify or could not be checked,
+    ConfigError without creators.
     """
     if not verified.is_good:
         if not verified.files:
@@ -32,6 +36,13 @@ def build_deposit(path: Path, verified: Verification, creators: Sequence[str]) -
             "does not verify, so it is not described",
             where=str(path),
             hint=f"edgemoe-appliance verify {path} lists what is wrong",
+        )
+    if study_title is None:
+        numbers = next(each for each in verified.levels if each.level is VerificationLevel.NUMBERS)
+        raise VerificationError(
+            f"is not described: {numbers}",
+            where=str(path),
+            hint="use the appliance that made it, or a newer one",
         )
     if not all(name.strip(" ,") for name in creators or ("",)):
         raise ConfigError("a deposit names who made it", hint='give --creator "Family, Given"')
@@ -44,7 +55,7 @@ def build_deposit(path: Path, verified: Verification, creators: Sequence[str]) -
         "files": {"enabled": True},
         "metadata": {
             "resource_type": {"id": "dataset"},
-            "title": root["name"],
+            "title": f'Rerun of "{study_title}": session {verified.session}',
             "description": root["description"],
             "publication_date": root["datePublished"][:_DAY_LETTERS],
             "creators": [{"person_or_org": _creator(name)} for name in creators],
