@@ -34,6 +34,8 @@ from edgemoe_appliance.report.drawing import (
     spread_apart,
     themed,
 )
+from edgemoe_appliance.report.drawing.canvas import LETTER_WIDTH, LINE_HEIGHT, Words
+from edgemoe_appliance.report.drawing.rows import draw_rows
 from edgemoe_appliance.report.drawing.scales import (
     LinearScale,
     LogFromZeroScale,
@@ -259,6 +261,20 @@ def test_values_stand_in_columns_below_whose_they_are() -> None:
     texts = texts_of(row_chart())
     for head, values in (("here", ("3.0", "2")), ("board", ("4.0",))):
         assert {texts[value].get("x") for value in values} == {texts[head].get("x")}
+
+
+@pytest.mark.parametrize("label", ["OLMoE", "at most 200 tokens, every node", "W" * 44])
+@pytest.mark.parametrize("head", ["here", "here, full twins of the models", "h" * 36])
+def test_no_name_runs_into_the_values_beside_it(label: str, head: str) -> None:
+    chart = replace(row_chart(label), heads=(head, "△ M2"))
+    words = [piece for piece in draw_rows(chart, ()).pieces if isinstance(piece, Words)]
+    names = [word for word in words if word.anchor == "start" and word.text in label]
+    values = [word for word in words if word.text in ("3.0", "4.0")]
+    assert names and len(values) == 2
+    beside = [(n, v) for n in names for v in values if abs(n.at[1] - v.at[1]) < LINE_HEIGHT / 2]
+    for name, value in beside:
+        name_end = name.at[0] + len(name.text) * LETTER_WIDTH
+        assert name_end <= value.at[0] - len(value.text) * LETTER_WIDTH, name.text
 
 
 def test_no_line_of_the_axis_runs_through_words() -> None:

@@ -26,6 +26,7 @@ from edgemoe_appliance.report import (
     write_report,
 )
 from edgemoe_appliance.report.drawing import FILE_KINDS
+from edgemoe_appliance.report.filters import with_whole_options
 from edgemoe_appliance.report.material import build_material
 from edgemoe_appliance.report.render import render_files, render_page
 from edgemoe_appliance.schema.configs import OutsideMeter
@@ -484,3 +485,19 @@ def test_a_report_may_be_made_anew_over_an_older_one_alone(
     (tmp_path / "other" / "tables").symlink_to(tmp_path)
     with pytest.raises(ConfigError, match="is a symbolic link"):
         check_report_place(tmp_path / "other", is_forced=True)
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("<p>demo --twins full</p>", '<p>demo <span class="option">--twins</span> full</p>'),
+        ("<p>(--at-most)</p>", '<p>(<span class="option">--at-most</span>)</p>'),
+        ("<style>:root{--ink:#000}</style>", None),
+        ("<svg><text>--twins</text></svg>", None),
+        ('<a title="--twins">x</a><!-- a --b -->', None),
+        ("<pre>run --twins\nfull</pre><textarea>--x</textarea>", None),
+        ("<p>a--b, - - and 1 -- 2</p>", None),
+    ],
+)
+def test_a_line_breaks_before_an_option_and_not_within(page: str, expected: str | None) -> None:
+    assert with_whole_options(page) == (expected or page)

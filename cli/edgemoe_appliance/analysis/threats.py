@@ -273,7 +273,7 @@ def _comparison(loaded: LoadedSessions, study: Study) -> Iterator[Threat]:
             yield Threat(
                 code="not-comparable",
                 weight=Weight.COMPARISON,
-                title="No absolute comparison with the study",
+                title="Absolute figures are not compared",
                 text=f"{pool.condition.label}: {'; '.join(reasons)}. Only ratios within the "
                 "condition are set beside the study's.",
             )

@@ -31,6 +31,11 @@ _DIGEST_LETTERS = 12
 _SLUG_WORDS = 6
 # Control characters are not valid in a page; the bidirectional ones could show a text as another.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# What is no text of a page, else an option in it.
+_OPTION = re.compile(
+    r"(<(style|script|svg|pre|textarea|title)\b.*?</\2>|<[^>]*>)|(?<![\w-])(--[a-z][a-z0-9-]*)",
+    re.DOTALL,
+)
 _NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9.-]+")
 _SHAPES: Mapping[Verdict | AuditVerdict, VerdictShape] = {
     Verdict.REPRODUCED: "holds",
@@ -61,6 +66,14 @@ class VerdictMark:
 def printable(text: str) -> str:
     """Return text of others without characters that a page cannot or should not hold."""
     return _UNPRINTABLE.sub(_REPLACEMENT, text)
+
+
+def with_whole_options(page: str) -> str:
+    """Return a page whose lines do not break within an option of a command.
+
+    Browsers break a line after any hyphen: what is read of `--twins` on two lines is no option.
+    """
+    return _OPTION.sub(lambda found: found[1] or f'<span class="option">{found[3]}</span>', page)
 
 
 def finalise(value: object) -> object:

@@ -25,7 +25,7 @@ from edgemoe_appliance.errors import HostError
 from edgemoe_appliance.report.context import Block, Fold, ReportContext, TableView
 from edgemoe_appliance.report.drawing import FileKind
 from edgemoe_appliance.report.figures import ANSWER
-from edgemoe_appliance.report.filters import FILTERS, finalise
+from edgemoe_appliance.report.filters import FILTERS, finalise, with_whole_options
 from edgemoe_appliance.report.hardware import HARDWARE_NAME, render_hardware
 from edgemoe_appliance.report.latex import render_latex
 from edgemoe_appliance.report.material import Material, build_material
@@ -166,7 +166,8 @@ def _context(material: Material, folder: Path) -> ReportContext:
 
 def _page(context: ReportContext, folder: Path) -> str:
     environment = environment_of(folder, context.models)
-    return environment.get_template("report.html.j2").render(report=context)
+    page = environment.get_template("report.html.j2").render(report=context)
+    return with_whole_options(page)
 
 
 def environment_of(folder: Path, models: Sequence[str] = ()) -> jinja2.Environment:

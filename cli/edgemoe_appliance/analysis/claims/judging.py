@@ -246,7 +246,7 @@ def _why_not_borne(question: Question, stage: _Stage) -> str:
 def _why_no_direction(evidence: Evidence, question: Question, stage: _Stage) -> str:
     """Return what would be needed where no direction can be read."""
     devices = evidence.study.devices
-    wanted = " and ".join(devices[device].label for device in question.devices)
+    wanted = " and ".join(devices[d].label for d in devices if d in question.devices)
     if any(place.device not in question.devices for place in stage.places.values()):
         return f"needs the study's {wanted}"
     return f"runs like the study's on {wanted}: {joined(stage.reasons)}"
@@ -317,7 +317,10 @@ def _stage(
     if not places:
         return Absent(reason=_no_runs(evidence, question))
     labels = evidence.study.devices
-    absent = " and ".join(labels[device].label for device in own if device not in found)
+    # In the study's order, whichever a claim names first: equal needs are told together.
+    absent = " and ".join(
+        labels[device].label for device in labels if device in own and device not in found
+    )
     if len(own) > 1 or any(_first(places, device) for device in named):
         return Absent(reason=f"{_no_runs(evidence, question)} on {absent}")
     reason = f"measured on {places[0].label}, not on the study's {absent}"

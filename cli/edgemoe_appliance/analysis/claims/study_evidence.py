@@ -281,5 +281,5 @@ def bandwidth_of(target: Target, hardware: HardwareFacts | None = None) -> Estim
     if clock_hz is not None and target.memory_bus_bits is not None:
         return exact(clock_hz * _TRANSFERS_PER_CLOCK * target.memory_bus_bits / 8)
     if target.bandwidth_gb_s is None:
-        return Absent(reason=f"devices.yaml gives no bandwidth_gb_s for {target.label}")
+        return Absent(reason=f"no bandwidth_gb_s for {target.label} in devices.yaml")
     return exact(target.bandwidth_gb_s * GB)

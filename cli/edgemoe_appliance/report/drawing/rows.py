@@ -31,7 +31,6 @@ from edgemoe_appliance.report.palette import model_colour
 _HEAD, _MARKS, _GAP = 20, 20, 6
 _LEFT, _RIGHT = MARGIN, MARGIN + 6
 _PLOT_WIDTH = WIDTH - _LEFT - _RIGHT
-_LEAST_LABEL_WIDTH = 110
 _LABEL_LINES = 3
 _COLUMN_GAP = 14
 _SEGMENT_SHADES = (0.35, 0.65, 1.0, 0.2)
@@ -108,9 +107,12 @@ class RowChart:
 def draw_rows(chart: RowChart, models: Sequence[str]) -> Sheet:
     """Draw a chart of rows; models have their colours by their place among `models`."""
     columns = _column_ends(chart)
-    letters = int(max(_LEAST_LABEL_WIDTH, columns[0] if columns else _PLOT_WIDTH) / LETTER_WIDTH)
+    letters = int(min(_label_width(row, columns) for row in chart.rows) / LETTER_WIDTH)
+    # Where names do not fit beside the values, these stand on a line of their own.
+    own_line = 0 if all(_fits(row.label, letters) for row in chart.rows) else LINE_HEIGHT
+    letters = int(_PLOT_WIDTH / LETTER_WIDTH) if own_line else letters
     labels = [wrapped(row.label, letters, _LABEL_LINES) for row in chart.rows]
-    heights = [LINE_HEIGHT * len(lines) + _MARKS + _GAP for lines in labels]
+    heights = [LINE_HEIGHT * len(lines) + own_line + _MARKS + _GAP for lines in labels]
     tops = list(accumulate(heights, initial=_HEAD))
     words = PanelWords(
         title=chart.title, axis=chart.axis, subtitle=chart.subtitle, legend=chart.legend
@@ -122,14 +124,30 @@ def draw_rows(chart: RowChart, models: Sequence[str]) -> Sheet:
     plot.name_across()
     _write_values(plot, columns, chart.heads, 8, colour=MUTED)
     for row, lines, top in zip(chart.rows, labels, tops, strict=False):
-        tall = LINE_HEIGHT * len(lines)
-        plot.sheet.write(lines, plot.left, plot.up(top + tall / 2), size=12.5, colour=INK)
-        _write_values(plot, columns, row.values, top + LINE_HEIGHT / 2, colour=INK, is_bold=True)
+        names = LINE_HEIGHT * len(lines)
+        plot.sheet.write(lines, plot.left, plot.up(top + names / 2), size=12.5, colour=INK)
+        beside = top + (names if own_line else 0) + LINE_HEIGHT / 2
+        _write_values(plot, columns, row.values, beside, colour=INK, is_bold=True)
+        tall = names + own_line
         _draw_grid(plot, chart, top + tall)
         stems = chart.reference is None
         middle = plot.up(top + tall + _MARKS / 2)
         _draw_row(plot, middle, row, model_colour(row.model, models), stems=stems)
     return plot.sheet
+
+
+def _label_width(row: MarkRow, columns: Sequence[float]) -> float:
+    """Return the units from the left that the first value of a row leaves to its name."""
+    ends = zip(columns[1:], row.values, strict=True)
+    starts = (end - len(value) * LETTER_WIDTH - _COLUMN_GAP for end, value in ends if value)
+    return min(starts, default=_PLOT_WIDTH)
+
+
+def _fits(label: str, letters: int) -> bool:
+    """Return whether a name can be broken into the lines that a row has for it."""
+    if letters < max(map(len, label.split()), default=0):
+        return False
+    return len(wrapped(label, letters, most=len(label) + 1)) <= _LABEL_LINES
 
 
 def _column_ends(chart: RowChart) -> list[float]:
