@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgemoe_appliance.app.commands import Commands
-from edgemoe_appliance.app.console import TerminalSteps, print_json, say, show_table
+from edgemoe_appliance.app.console import TerminalSteps, print_json, say, show_table, terminal_width
 from edgemoe_appliance.app.options import ModelNames, ModelsOption, PinOption, StudyOption
 from edgemoe_appliance.errors import ConfigError, DigestError, HostError
 from edgemoe_appliance.schema.choices import TwinRouting, TwinScale
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from edgemoe_appliance.models.inventory import ModelFinding
     from edgemoe_appliance.schema.configs import Configs, ModelEntry
 
+# On a narrower terminal the names of models are broken too.
+_ROOMY = 60
 commands = Commands(
     help="List, fetch and verify the models, or write twins that stand in for them."
 )
@@ -56,7 +58,8 @@ def list_(models: ModelsOption = None, as_json: JsonFlag = False) -> None:
         return
     table = Table(box=None, pad_edge=False)
     for title in ("model", "size", "licence", "here", "twins here"):
-        table.add_column(title, overflow="fold", no_wrap=title == "model")
+        is_whole = title == "model" and terminal_width() >= _ROOMY
+        table.add_column(title, overflow="fold", no_wrap=is_whole)
     for listing in listings:
         entry = listing.entry
         table.add_row(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from edgemoe_appliance.analysis.claims.estimates import Basis
 from edgemoe_appliance.analysis.claims.verdicts import Number
@@ -83,5 +84,11 @@ def joined(texts: tuple[str, ...] | list[str]) -> str:
 
 
 def capitalised(text: str) -> str:
-    """Return a text with its first letter large."""
-    return text[:1].upper() + text[1:]
+    """Return a text with its first letter large, unless it begins with a name of small letters.
+
+    >>> capitalised("no runs"), capitalised("llama.cpp keeps them"), capitalised("no_map is on")
+    ('No runs', 'llama.cpp keeps them', 'no_map is on')
+    """
+    first = text.split(maxsplit=1)[:1]
+    is_name = any(re.search(r"[\w)][._/][\w(]", word) for word in first)
+    return text if is_name else text[:1].upper() + text[1:]
