@@ -96,7 +96,7 @@ def test_families_are_counted_apart_and_all_are_counted(own: Judgement) -> None:
     [
         (("a Jetson",), "a Jetson"),
         (("b", "a"), "a; b"),
-        (("no swap; no parts", "no swap"), "no swap; no parts"),
+        (("no swap; no parts", "no swap"), "no parts; no swap"),
         (("needs readings of power: rapl: no zone",), "needs readings of power"),
     ],
 )
