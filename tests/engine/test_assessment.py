@@ -76,6 +76,16 @@ def test_what_is_no_finite_number_is_told_from_where_it_begins() -> None:
     assert math.isnan(found.perplexity)
 
 
+def test_a_file_whose_answers_are_no_numbers_is_not_like_itself() -> None:
+    """The tool tells of no divergence then, and of a perplexity that is no number."""
+    against_itself = NOT_FINITE.replace("    nan ±    0.02586", "0.00000 ±    0.00000")
+    assert "0.00000 ±" in against_itself
+    found = parse_divergence(against_itself)
+    assert found is not None
+    assert math.isnan(found.kl_nat[1])
+    assert math.isnan(found.same_top_pct[1])
+
+
 @pytest.mark.parametrize("text", ["", HEAD, "   1      68.4125 ±", "main: error"])
 def test_without_a_whole_line_there_is_no_divergence(text: str) -> None:
     assert parse_divergence(text) is None
