@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from edgemoe_appliance.bench.paths import default_folders
+from tests.app.programme import run
+from tests.app.test_commands import COMMAND
 
-PROGRAM = [sys.executable, "-c", "from edgemoe_appliance.app import main; main()"]
 PLACE = "My Files, (ü) 'quoted' $HOME"
 
 
@@ -20,20 +20,22 @@ PLACE = "My Files, (ü) 'quoted' $HOME"
 def test_a_home_with_spaces_and_more(tmp_path: Path) -> None:
     home = tmp_path / PLACE
     home.mkdir()
-    environment = os.environ | {
+    (home / "work").mkdir()
+    environment = {
         "HOME": str(home),
         "EDGEMOE_WORK": str(home / "work"),
         "EDGEMOE_CACHE": str(default_folders().cache.absolute()),
     }
-    (home / "work").mkdir()
-    for arguments in (
-        ("bench", "--experiment", "smoke", "--twins", "tiny", "--session", "odd"),
-        ("archive", "odd"),
-        ("verify", str(home / "work" / "results" / "odd.tar")),
-    ):
-        done = subprocess.run(
-            [*PROGRAM, *arguments], env=environment, capture_output=True, text=True, check=False
-        )
+    measured = subprocess.run(
+        [*COMMAND, "bench", "--experiment", "smoke", "--twins", "tiny", "--session", "odd"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert measured.returncode == 0, measured.stderr
+    for arguments in (("archive", "odd"), ("verify", str(home / "work" / "results" / "odd.tar"))):
+        done = run(*arguments, **environment)  # type: ignore[arg-type]  # no number of columns
         assert done.returncode == 0, done.stderr
     assert (home / "work" / "data" / "raw" / "odd" / "runs.jsonl").stat().st_size > 0
     assert not list(home.glob("*/.bench")), "what the bench keeps lies beside the sessions"
