@@ -30,6 +30,8 @@ NEEDS = (
         marker="browser",
     ),
     Need(names=("shellcheck",), package="shellcheck", tests="shell scripts"),
+    Need(names=("zsh",), package="zsh", tests="completion in zsh"),
+    Need(names=("fish",), package="fish", tests="completion in fish"),
     Need(
         names=("docker-registry",),
         package="docker-registry",
@@ -41,6 +43,7 @@ NEEDS = (
         package="openssh-server",
         tests="boards over ssh",
     ),
+    Need(names=("ip",), package="iproute2", tests="boards over ssh"),
 )
 
 
