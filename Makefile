@@ -43,6 +43,7 @@ quantisation-demo: $(VENV)/.ready ## how few bits: a real model of the package i
 	@$(RUN) verify results/$(QUANTISATION_SESSION).tar
 
 test: $(VENV)/.ready-dev ## all tests but those in containers; real llama-cli runs among them
+	@$(BIN)/python -m tests.needs container
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy
 	@$(BIN)/pytest --numprocesses auto -m "not container" tests
 

@@ -47,6 +47,7 @@ _LONGEST = (
     "tests/hostile/test_fuzz.py",
     "tests/archive/",
     "tests/kit/test_visit.py",
+    "tests/measure/power/test_outside.py",
     "tests/app/",
     "tests/hostile/",
     "tests/fleet/",

@@ -1,4 +1,7 @@
-"""What the tests need of a machine besides Python, and what brings what is lacking."""
+"""What the tests need of a machine besides Python, and what brings what is lacking.
+
+python -m tests.needs [MARKER...]    say it in one line; tests of these markers do not run anyway
+"""
 
 from __future__ import annotations
 
@@ -75,3 +78,7 @@ def _install(platform: str) -> str:
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     command = "apt-get install" if Path("/usr/bin/apt-get").exists() else "install"
     return command if is_root or command == "install" else f"sudo {command}"
+
+
+if __name__ == "__main__":
+    print(lacking_line(sys.argv[1:]))
