@@ -130,7 +130,8 @@ class Claims:
 def build_tallies(judgement: Judgement) -> tuple[TallyLine, ...]:
     """Return the counts of the reader's verdicts by family, then those of the study's own.
 
-    What was not tested has no family, and stands with the last of the reader's.
+    What was not tested has no family, and stands with the last of the reader's. A study that prints
+    no figure of its claims has none to hold against them.
     """
     lines = []
     own = judgement.own_verdicts
@@ -143,6 +144,8 @@ def build_tallies(judgement: Judgement) -> tuple[TallyLine, ...]:
         told = [each for each in told if each[1]] or [("Claims tested here", [])]
         told[-1][1].extend(v for v in verdicts if v.verdict is Verdict.NOT_TESTED)
         lines = [TallyLine(title=t, href="#holds", tallies=_tallies(found)) for t, found in told]
+        if all(each.verdict is Verdict.NOT_TESTED for each in own):
+            return tuple(lines)
     printed = TallyLine(
         title=_FAMILY_TITLES[Family.PRINTED],
         href="#holds" if own is None else "#claims-in-full",
