@@ -308,10 +308,13 @@ def test_stop_asks_first(
     docker_engine: DockerEngine, script_image: MakeImage, session: Path
 ) -> None:
     image = script_image(
-        "trap 'echo closed > /session/closed; exit 130' TERM; while :; do sleep 0.1; done"
+        "trap 'echo closed > /session/closed; exit 130' TERM; echo began > /session/began;"
+        " while :; do sleep 0.1; done"
     )
     measuring = launcher(docker_engine, image, []).launch(read(session), session)
-    assert measuring.poll() is None
+    while not (session / "began").exists():
+        assert measuring.poll() is None
+        time.sleep(0.05)
     started_s = time.monotonic()
     assert measuring.stop() == 130
     assert time.monotonic() - started_s < 15
