@@ -428,6 +428,9 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     values = {"b4447 (1)": 0.69, "b5763 (2)": 0.72, "b11312 (3)": 0.5}
     entries = [ledger_entry("a", value, engine=engine) for engine, value in values.items()]
     entries += [ledger_entry("b", 0.70, session="2"), ledger_entry("c", 0.7, twins="full")]
+    other = {"id": "other", "sha256": "e" * 64}
+    many = ", ".join(f"IQ{bits}_XXS" for bits in range(20))
+    entries += [ledger_entry("d", 0.7, study=other, quantization=many, device="W" * 60)]
     refused = [Refusal(archive=each, sha256=None, why=each) for each in HOSTILE]
     folder = tmp_path_factory.mktemp("ledger")
     for name, content in render_site(entries, refused).items():
@@ -436,7 +439,8 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("pages", ["index.html", "claims/*.html", "engines/*.html"])
 def test_the_pages_of_a_ledger_are_silent_clean_and_never_scroll_sideways(
     browser: Browser, ledger: Path, pages: str, width: int, scheme: Scheme
