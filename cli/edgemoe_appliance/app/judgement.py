@@ -87,7 +87,7 @@ def claim_in_full(verdict: ClaimVerdict, width: int) -> Iterator[Text]:
         (verdict.id, "bold"), "  ", (title, style), f"  (section {verdict.section})"
     )
     yield from wrapped(verdict.statement, width, "  ", style="bold")
-    yield from wrapped(f"limits: {verdict.tolerance}", width, "  ")
+    yield from wrapped(f"test: {verdict.tolerance}", width, "  ")
     for part in verdict.parts:
         yield from _part_lines(part, width)
     if not verdict.parts:
