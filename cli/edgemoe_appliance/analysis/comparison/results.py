@@ -30,6 +30,11 @@ MARGIN = 0.02
 # over sessions says something.
 SESSIONS_NEEDED = 3
 COMPARED_METRICS = ("gen_tok_s", "prompt_tok_s", "peak_rss_bytes", "j_per_token_gross")
+# Of runs that judge answers what they found, and not how fast.
+_COMPARED_ANSWERS = {
+    Feeds.DIVERGENCE: ("kl_divergence_nat", "ln_perplexity_ratio", "same_top_pct"),
+    Feeds.CHOICE: ("choice_correct_pct",),
+}
 # The runs of the prompt lengths are among the headline's.
 _TABLES = tuple(feeds for feeds in Feeds if feeds is not Feeds.PROMPT_LENGTH)
 
@@ -105,6 +110,10 @@ class _Pair:
     b: Sample
 
 
+def _compared(table: Feeds) -> tuple[str, ...]:
+    return _COMPARED_ANSWERS.get(table, COMPARED_METRICS)
+
+
 def rule_in_words(results: Results) -> str:
     """Return how an outcome follows from an interval."""
     number = sum(row.ratio is not None for row in results.rows)
@@ -170,14 +179,14 @@ def _sides(workload: Workload, a: Sequence[Pool], b: Sequence[Pool]) -> Iterator
     if not a or not b:
         reason = f"{'B' if a else 'A'} has no such runs"
     for model in dict.fromkeys(m.model for pool in (*a, *b) for m in pool.models):
-        for metric in COMPARED_METRICS:
+        for metric in _compared(workload.table):
             yield _missing(workload, model, metric, reason)
 
 
 def _pools(workload: Workload, a: Pool, b: Pool) -> Iterator[_Pair | Result]:
     ours, theirs = _by_model(a), _by_model(b)
     for model in dict.fromkeys((*ours, *theirs)):
-        for metric in COMPARED_METRICS:
+        for metric in _compared(workload.table):
             if model in ours and model in theirs:
                 yield _metric(workload, ours[model], theirs[model], metric)
             else:
