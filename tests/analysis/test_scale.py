@@ -230,5 +230,5 @@ def test_what_the_host_lacks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_an_engine_that_runs_out_is_a_fault_of_the_host() -> None:
     own = Store([frames.ABSENT_SETS])
     own.close_loading()
-    with pytest.raises(HostError, match="cannot be kept"):
+    with pytest.raises(HostError, match="not enough memory for the runs"):
         own.execute("SELECT list(i) FROM range(1000000000) AS t(i)")
