@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgemoe_appliance import __version__
+from tests.analysis.journals import Synthetic, write_session
 from tests.app.programme import run
 
 COMMAND = [sys.executable, "-c", "from edgemoe_appliance.app import main; main()"]
@@ -120,6 +121,18 @@ def test_the_reference_report_needs_no_session(tmp_path: Path) -> None:
     done = run("report", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("models", [("olmoe-1b-7b", "llama-3.2-1b"), ("olmoe-1b-7b",)])
+def test_rates_are_set_against_the_baseline_where_it_was_measured(
+    tmp_path: Path, models: tuple[str, ...]
+) -> None:
+    session = write_session(tmp_path, Synthetic(models=models, repetitions=1))
+    done = run("report", str(session), "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    heads = done.stdout.splitlines()[:2]
+    assert ("Llama-3.2-1B" in " ".join(heads)) is ("llama-3.2-1b" in models)
+    assert "absent" not in done.stdout
 
 
 def test_claims_print_one_document_whatever_the_verdicts() -> None:

@@ -21,7 +21,7 @@ class SummaryRow:
     """One model under one condition; cells carry value, interval or the reason for absence.
 
     `gen_tok_s` and `prompt_tok_s` in tokens/s, `peak_rss_gib` in GiB, `to_baseline` the ratio of
-    generation rates to Llama-3.2-1B's; `twin` is the scale of a twin.
+    generation rates to the study's baseline's; `twin` is the scale of a twin.
     """
 
     condition: str

@@ -29,6 +29,8 @@ _REFERENCE_NAME = "study"
 # Names of sessions in the name of a folder, and rows on a terminal: a fleet has hundreds.
 _MOST_NAMES = 4
 _MOST_ROWS = 48
+# What stands for a figure that there is none of.
+_ABSENT = "absent"
 
 
 def register(app: Commands) -> None:
@@ -156,29 +158,24 @@ def _write_reference_report(
 def _summary_table(rows: Sequence[SummaryRow], study: Study) -> Table:
     from rich.table import Table
 
+    ratios = [_figure(row.to_baseline, 2) for row in rows]
+    columns = {
+        "generation\ntokens/s": [_figure(row.gen_tok_s, 1) for row in rows],
+        # Sessions without the model that others are compared with have no ratio.
+        **({f"of\n{study.model_name(study.baseline)}": ratios} if {*ratios} - {_ABSENT} else {}),
+        "prompt\ntokens/s": [_figure(row.prompt_tok_s, 1) for row in rows],
+        "peak RSS\nGiB": [_figure(row.peak_rss_gib, 2) for row in rows],
+        "runs\nok": [str(row.runs_ok) for row in rows],
+        "\nfailed": [str(row.runs_not_ok) for row in rows],
+    }
     table = Table(box=None, pad_edge=False, title_justify="left")
     table.add_column("model", overflow="fold")
-    for title in (
-        "generation\ntokens/s",
-        f"of\n{study.model_name(study.baseline)}",
-        "prompt\ntokens/s",
-        "peak RSS\nGiB",
-        "runs\nok",
-        "\nfailed",
-    ):
+    for title in columns:
         table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(
-            f"{row.model} ({row.twin} twin)" if row.twin else row.model,
-            _figure(row.gen_tok_s, 1),
-            _figure(row.to_baseline, 2),
-            _figure(row.prompt_tok_s, 1),
-            _figure(row.peak_rss_gib, 2),
-            str(row.runs_ok),
-            str(row.runs_not_ok),
-        )
+    for row, *figures in zip(rows, *columns.values(), strict=True):
+        table.add_row(f"{row.model} ({row.twin} twin)" if row.twin else row.model, *figures)
     return table
 
 
 def _figure(cell: Cell, digits: int) -> str:
-    return "absent" if cell.number is None else f"{cell.number:.{digits}f}"
+    return _ABSENT if cell.number is None else f"{cell.number:.{digits}f}"
