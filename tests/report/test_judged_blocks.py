@@ -98,6 +98,8 @@ def test_families_are_counted_apart_and_all_are_counted(own: Judgement) -> None:
         (("b", "a"), "a; b"),
         (("no swap; no parts", "no swap"), "no parts; no swap"),
         (("needs readings of power: rapl: no zone",), "needs readings of power"),
+        (("no run of A Q4_K", "no run of A Q4_K_M"), "no run of A Q4_K; no run of A Q4_K_M"),
+        (("no run of A", "no run of A on B"), "no run of A on B"),
     ],
 )
 def test_what_many_claims_lack_is_told_once(

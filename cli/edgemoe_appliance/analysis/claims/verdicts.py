@@ -178,8 +178,9 @@ class ClaimVerdict:
         """
         needs = (part.need or part.missing for part in self.parts)
         told = dict.fromkeys(each for need in needs for each in need.split("; "))
-        whole = (n for n in told if n and not any(n != other and n in other for other in told))
-        return tuple(whole) or self.missing
+        # By whole words: one model's name may be the beginning of another's.
+        whole = [need for need in told if sum(f" {need} " in f" {each} " for each in told) == 1]
+        return tuple(filter(None, whole)) or self.missing
 
     @property
     def more_runs(self) -> tuple[MoreRuns, ...]:
