@@ -38,6 +38,7 @@ from edgemoe_appliance.errors import ApplianceError, InterruptedByUserError
 # Modules, journals and tables are many objects that stay: looking through them all every 700 new
 # ones takes a tenth of a report.
 _COLLECTED_EVERY = 100_000
+_STOPPED = "nothing that was measured is lost: repeat the command to go on"
 
 app = Commands(
     name="edgemoe-appliance",
@@ -80,9 +81,6 @@ def _complete(*, is_shown: bool) -> None:
     for path in install(shell):
         say(f"written: {path}")
     say(f"{shell} completes commands, options and names in every window opened from now on")
-
-
-_STOPPED = "nothing that was measured is lost: repeat the command to go on"
 
 
 def main() -> None:

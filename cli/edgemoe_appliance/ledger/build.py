@@ -14,7 +14,13 @@ from typing import Final
 
 from edgemoe_appliance.archive.about import Maker
 from edgemoe_appliance.archive.layout import DEFAULT_LIMITS
-from edgemoe_appliance.errors import ApplianceError, ConfigError, HostError, RecordError
+from edgemoe_appliance.errors import (
+    ApplianceError,
+    ConfigError,
+    HostError,
+    RecordError,
+    host_error,
+)
 from edgemoe_appliance.ledger.entries import (
     LedgerEntry,
     Refusal,
@@ -169,8 +175,15 @@ def admit(paths: list[Path], maker: Maker, say: Say, kept: Path | None = None) -
 
 
 def _sha256(path: Path) -> str:
-    """Return the digest of a file that may be an archive; raises RecordError where it is larger."""
-    if path.stat().st_size > DEFAULT_LIMITS.archive_bytes:
+    """Return the digest of a file that may be an archive.
+
+    Raises RecordError where it is too large for one, HostError where it cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise host_error(error) from error
+    if size > DEFAULT_LIMITS.archive_bytes:
         most = human_bytes(DEFAULT_LIMITS.archive_bytes)
         raise RecordError(f"is larger than {most}, the most that an archive here may have")
     return file_sha256(path)
